@@ -1,0 +1,6 @@
+#!/bin/sh
+# Prepares, then runs a built script: sh scripts/run.sh dist/lab/demo.js [arguments]
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/prepare.sh
+exec node --enable-source-maps "$@"

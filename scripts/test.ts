@@ -1,0 +1,142 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+/** One part of `npm test`, with the seconds it may take on 2 cores. */
+interface Part {
+  readonly name: string;
+  readonly budget: number;
+  readonly root: boolean;
+  /** Folders under test/; the units are everything the other parts do not name. */
+  readonly folders: readonly string[];
+  readonly serial: boolean;
+}
+
+const special = ['fuzz', 'sim', 'interop', 'lab'];
+const parts: readonly Part[] = [
+  { name: 'units', budget: 90, root: false, folders: [], serial: false },
+  { name: 'fuzz', budget: 30, root: false, folders: ['fuzz'], serial: false },
+  { name: 'simulator', budget: 100, root: false, folders: ['sim'], serial: false },
+  { name: 'interop', budget: 120, root: true, folders: ['interop'], serial: true },
+  { name: 'lab', budget: 180, root: true, folders: ['lab'], serial: true },
+];
+/** Installing, building and linting. */
+const restBudget = 80;
+
+interface Outcome {
+  passed: number;
+  failed: number;
+  skipped: number;
+  seconds: number;
+}
+
+/** All test files of a part, as built. */
+function filesOf(part: Part): string[] {
+  const below = (folder: string): string[] =>
+    existsSync(folder)
+      ? readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+          entry.isDirectory()
+            ? below(join(folder, entry.name))
+            : entry.name.endsWith('.test.js')
+              ? [join(folder, entry.name)]
+              : [],
+        )
+      : [];
+  if (part.folders.length > 0) return part.folders.flatMap((folder) => below(join('dist/test', folder)));
+  return below('dist/test').filter(
+    (file) => !special.some((folder) => file.startsWith(join('dist/test', folder, '/'))),
+  );
+}
+
+/** Built tests whose source is gone would run for ever: refuse them. */
+function staleFiles(files: readonly string[]): string[] {
+  return files.filter((file) => !existsSync(file.replace(/^dist\//, '').replace(/\.js$/, '.ts')));
+}
+
+async function run(part: Part): Promise<Outcome> {
+  const started = Date.now();
+  const outcome: Outcome = { passed: 0, failed: 0, skipped: 0, seconds: 0 };
+  const all = filesOf(part);
+  const stale = new Set(staleFiles(all));
+  const files = all.filter((file) => !stale.has(file));
+  if (files.length === 0) return outcome;
+  if (part.root && process.getuid?.() !== 0) {
+    for (const file of files) console.log(`skipped, needs root: ${file.replace(/^dist\//, '').replace(/\.js$/, '')}`);
+    return { ...outcome, skipped: files.length };
+  }
+  const flags = part.serial ? ['--concurrency=1', '--no-worker-threads'] : [];
+  const child = spawn(process.execPath, ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...flags, ...files], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let planned = false;
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (/^1\.\.\d+/.test(line)) planned = true;
+    const result = /^(not ok|ok) \d+ - (.*)$/.exec(line);
+    if (result?.[1] === 'ok') {
+      if (/# SKIP/i.test(line)) {
+        outcome.skipped++;
+        console.log(`skipped: ${result[2]}`);
+      } else outcome.passed++;
+    } else if (result) {
+      outcome.failed++;
+      console.log(`FAILED: ${result[2]}`);
+    } else if (outcome.failed > 0 || line.startsWith('#')) {
+      if (!/^# (tests|pass|skip|fail) \d+/.test(line)) console.log(line.replace(/^# /, '  '));
+    }
+  }
+  const code = await new Promise<number | null>((resolve) => {
+    if (child.exitCode !== null) resolve(child.exitCode);
+    else child.on('exit', resolve);
+  });
+  if ((code !== 0 || !planned) && outcome.failed === 0) outcome.failed = 1;
+  outcome.seconds = (Date.now() - started) / 1000;
+  return outcome;
+}
+
+function lint(): Outcome {
+  const started = Date.now();
+  const { status } = spawnSync(
+    process.execPath,
+    ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.'],
+    {
+      stdio: 'inherit',
+    },
+  );
+  return {
+    passed: status === 0 ? 1 : 0,
+    failed: status === 0 ? 0 : 1,
+    skipped: 0,
+    seconds: (Date.now() - started) / 1000,
+  };
+}
+
+const wanted = process.argv.slice(2);
+const rows: { name: string; budget: number; outcome: Outcome }[] = [];
+const started = Number(process.env.WEFT_TEST_STARTED ?? Date.now() / 1000);
+const prepared = Date.now() / 1000 - started;
+const linted = lint();
+rows.push({
+  name: 'install, build, lint',
+  budget: restBudget,
+  outcome: { ...linted, seconds: prepared + linted.seconds },
+});
+for (const part of parts) {
+  if (wanted.length > 0 && !wanted.includes(part.name)) continue;
+  console.log(`── ${part.name}`);
+  rows.push({ name: part.name, budget: part.budget, outcome: await run(part) });
+}
+console.log('\npart                     seconds   budget   passed   failed   skipped');
+const total: Outcome = { passed: 0, failed: 0, skipped: 0, seconds: 0 };
+for (const { name, budget, outcome } of rows) {
+  const cell = (value: number, width: number) => String(Math.round(value)).padStart(width);
+  const late = outcome.seconds > budget ? '  over budget' : '';
+  console.log(
+    `${name.padEnd(22)}${cell(outcome.seconds, 10)}${cell(budget, 9)}${cell(outcome.passed, 9)}${cell(outcome.failed, 9)}${cell(outcome.skipped, 10)}${late}`,
+  );
+  total.passed += outcome.passed;
+  total.failed += outcome.failed;
+  total.skipped += outcome.skipped;
+}
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed > 0 ? 1 : 0;

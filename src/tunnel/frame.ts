@@ -1,0 +1,69 @@
+/**
+ * Every datagram of the underlay, and every end-to-end frame, begins with its type (PROTOCOL.md §2).
+ *
+ * Transport frames (0x10 and above) share one header, all of it authenticated:
+ *
+ *  0                   1                   2                   3
+ *  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+ * +---------------+---------------+-------------------------------+
+ * |     type      |     flags     |             zero              |
+ * +---------------+---------------+-------------------------------+
+ * |                        receiver index                         |
+ * +---------------------------------------------------------------+
+ * |                                                               |
+ * +                            counter                            +
+ * |                                                               |
+ * +---------------------------------------------------------------+
+ *
+ * Big-endian. Nonce of the AEAD = 4 zero octets ‖ counter. Overhead of a packet: header 16 + tag 16.
+ */
+export const FrameType = {
+  /** Handshake-class datagrams: handed to the control plane as they are, after the cheap checks of the plane. */
+  initiation: 0x01,
+  response: 0x02,
+  cookieReply: 0x03,
+  /** Joining: Noise IKpsk2 with the issuer, passed on by the member that hears it (DESIGN section 3). */
+  joinInitiation: 0x04,
+  joinResponse: 0x05,
+  /** The joiner's and the issuer's transport messages of the joining exchange. */
+  joinTransport: 0x06,
+  /** One datagram that proves an endpoint; carries a nonce only (DESIGN section 7). */
+  dialBack: 0x07,
+  /** A hole punch: opens the sender's NAT, means nothing to who receives it. */
+  punch: 0x08,
+
+  /** Transport frames. */
+  packet: 0x10,
+  control: 0x11,
+  relay: 0x12,
+  probe: 0x13,
+} as const;
+export type FrameType = (typeof FrameType)[keyof typeof FrameType];
+
+export const transportHeaderLength = 16;
+export const tagLength = 16;
+/** The sealed relay header: destination u24, source u24, hop limit u8, flags u8. */
+export const relayHeaderLength = 8;
+
+/** Flags of a transport header. */
+export const FrameFlag = {
+  /** The TCP or UDP checksum of the packet inside is open: the receiver's kernel finishes or skips it. */
+  checksumOpen: 0x01,
+  /** First and second half of a frame cut in two; the second's counter is the first's plus one. */
+  firstHalf: 0x02,
+  secondHalf: 0x04,
+} as const;
+
+/** The first octet of a control frame's plaintext says who it is for. */
+export const ControlChannel = {
+  /** A Babel packet, without IP and UDP header (RFC 8966 §4.2). Tunnels only. */
+  babel: 1,
+  /** A CBOR map of src/mesh: directory, gossip, revocations, punching, dial-back, joining passed on. */
+  mesh: 2,
+  /** A CBOR map of src/tunnel itself. */
+  tunnel: 3,
+} as const;
+export type ControlChannel = (typeof ControlChannel)[keyof typeof ControlChannel];
+
+/** The inner MTU, constant everywhere (DESIGN section 4). */
+export const innerMtu = 1380;
