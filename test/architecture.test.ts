@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import test from 'ava';
 
@@ -60,7 +60,7 @@ function read(folder: string): Source[] {
     });
 }
 
-const sources = ['bin', 'daemon', 'src'].flatMap(read);
+const sources = ['bin', 'daemon', 'src'].filter((folder) => existsSync(folder)).flatMap(read);
 
 function roomOf(file: string): string {
   const room = Object.keys(below).filter((name) => file.startsWith(`${name}/`));
