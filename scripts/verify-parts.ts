@@ -1,0 +1,11 @@
+/** A part of `npm run verify`: a built script that reports rows by `reportRow` and exits 0 when it could run to its end. */
+export interface VerifyPart {
+  readonly name: string;
+  readonly what: string;
+  readonly command: readonly string[];
+  readonly minutes: number;
+  readonly root: boolean;
+}
+
+/** All parts together take at most 60 minutes. */
+export const verifyParts: readonly VerifyPart[] = [];
