@@ -28,8 +28,8 @@ export interface DhKey {
 export const noiseInitiationOverhead = 32 + 48 + 16;
 export const noiseResponseOverhead = 32 + 16;
 
-const noNonce = new Uint8Array(12);
-const empty = new Uint8Array(0);
+const noNonce: Uint8Array = new Uint8Array(12);
+const empty: Uint8Array = new Uint8Array(0);
 
 /** SymmetricState and CipherState of the Noise specification, §5.1 and §5.2. */
 class SymmetricState {
@@ -224,7 +224,9 @@ export class NoiseResponder {
    * undefined the object is of no use. What it says is authentic, but may be a replay: only a transport message proves that
    * the initiator is there now.
    */
-  readInitiation(message: Uint8Array): { readonly remotePublicKey: Uint8Array; readonly payload: Uint8Array } | undefined {
+  readInitiation(
+    message: Uint8Array,
+  ): { readonly remotePublicKey: Uint8Array; readonly payload: Uint8Array } | undefined {
     if (message.length < noiseInitiationOverhead) return undefined;
     const state = this.#state;
     this.#remoteEphemeral = message.slice(0, 32);
