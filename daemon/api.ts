@@ -1,8 +1,5 @@
 import type { EndpointSource } from '../src/addr/endpoint.js';
 import type { MeshError } from '../src/errors.js';
-import type { Config } from './config.js';
-import type { Log } from './log.js';
-import type { State } from './state.js';
 
 /**
  * What `weft` and `weftd` say to each other, and what `--json` prints (DESIGN section 9). The names and fields are a
@@ -349,20 +346,3 @@ export type Response =
 /** The longest request line; the longest response line. */
 export const maxRequestLength = 64 * 1024;
 export const maxResponseLength = 64 * 1024 * 1024;
-
-/** A daemon's inside: from `startNode` until `stop`. */
-export interface RunningNode {
-  readonly api: NodeApi;
-  /** Stops in order in under 2 s: says goodbye, stops the plane, stores. Addresses on lo and routes stay. */
-  stop(): Promise<void>;
-  /** Settles when the node cannot go on; the daemon then logs it and exits 1, to be restarted. */
-  readonly failed: Promise<Error>;
-}
-
-/** What a node is started with; `daemon/node.ts` takes it. */
-export interface NodeSetting {
-  readonly config: Config;
-  readonly state: State;
-  readonly log: Log;
-  readonly version: string;
-}
