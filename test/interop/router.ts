@@ -1,0 +1,52 @@
+import type { ChildProcess } from 'node:child_process';
+import { until } from './until.js';
+import type { Host, World } from './world.js';
+
+/** A running router whose words are kept. */
+export class RouterProcess {
+  readonly host: Host;
+  readonly #child: ChildProcess;
+  readonly #lines: string[] = [];
+  #partial = '';
+
+  constructor(world: World, host: Host, program: string, ...args: readonly string[]) {
+    this.host = host;
+    this.#child = world.start(host, program, ...args);
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => this.#take(text));
+    }
+  }
+
+  #take(text: string): void {
+    const lines = (this.#partial + text).split('\n');
+    this.#partial = lines.pop() ?? '';
+    this.#lines.push(...lines);
+  }
+
+  /** All it has said so far. */
+  get log(): readonly string[] {
+    return this.#lines;
+  }
+
+  get exited(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Ends it with a signal and waits until it is gone. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.#child.kill(signal);
+    await until(`${this.host.name} ends on ${signal}`, 5000, () => this.exited);
+  }
+}
+
+/**
+ * Lines in which babeld or BIRD complain of a packet they were sent: parse failures, bad or truncated TLVs, protocol errors.
+ * The texts are those of babeld 1.12.1 and BIRD 2.0.12.
+ */
+export function parseComplaints(log: readonly string[]): string[] {
+  return log.filter((line) =>
+    /couldn't parse|bad tlv|bad packet|strange packet|malformed|truncated|unknown (ae|version|mandatory|kind)|incorrect rtt|with bad|invalid ae|inconsistent|bug:/i.test(
+      line,
+    ),
+  );
+}
