@@ -1,0 +1,153 @@
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import fc from 'fast-check';
+import { parseIp } from '../../src/addr/ip.js';
+import { Prefix, parsePrefix } from '../../src/addr/prefix.js';
+import { concatBytes, toHex } from '../../src/bytes.js';
+import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import { routerIdFrom } from '../../src/routing/router-id.js';
+import { isNewer, seqnoDistance } from '../../src/routing/seqno.js';
+import { hex, packet, tlvsOf } from './tlvs.js';
+
+interface Vector {
+  readonly name: string;
+  readonly packet: string;
+  readonly tlvs: readonly string[];
+}
+const vectors = JSON.parse(readFileSync('test/vectors/babel.json', 'utf8')) as Vector[];
+
+for (const vector of vectors) {
+  test(`golden: ${vector.name}`, (t) => {
+    t.deepEqual(tlvsOf(hex(vector.packet)), [...vector.tlvs]);
+  });
+
+  test(`cut at every octet: ${vector.name}`, (t) => {
+    const bytes = hex(vector.packet);
+    for (let length = 0; length < bytes.length; length++) {
+      t.deepEqual(tlvsOf(bytes.slice(0, length)), ['refused'], 'the length promises more than came');
+      if (length < 4) continue;
+      const shortened = packet(bytes.slice(4, length));
+      const seen = tlvsOf(shortened);
+      t.deepEqual(seen, vector.tlvs.slice(0, seen.length));
+    }
+  });
+
+  test(`padding changes nothing: ${vector.name}`, (t) => {
+    const body = hex(vector.packet).slice(4);
+    const parts: Uint8Array[] = [];
+    for (let at = 0; at < body.length; at += 2 + body[at + 1]!) {
+      parts.push(hex('00'), hex('0100'), hex('0103ffffff'), body.slice(at, at + 2 + body[at + 1]!));
+    }
+    t.deepEqual(tlvsOf(packet(concatBytes(...parts, hex('0000')))), [...vector.tlvs]);
+  });
+}
+
+test('a sequence number has an order, except across exactly half the ring', (t) => {
+  t.true(isNewer(1, 0));
+  t.true(isNewer(0, 65535));
+  t.false(isNewer(65535, 0));
+  t.false(isNewer(7, 7));
+  t.true(isNewer(0x7fff, 0));
+  t.false(isNewer(0x8000, 0));
+  t.false(isNewer(0, 0x8000));
+  t.is(seqnoDistance(0, 65535), 1);
+  t.is(seqnoDistance(65535, 0), -1);
+});
+
+const v6 = fc
+  .tuple(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.integer({ min: 0, max: 128 }))
+  .map(([bytes, length]) => new Prefix(bytes, length))
+  .filter((prefix) => !prefix.isIpv4);
+const near = fc.tuple(fc.integer({ min: 0, max: 0xffffff }), fc.constantFrom(64, 80, 128)).map(([number, length]) => {
+  const bytes = new Uint8Array(parseIp('fd12:3456:7800::1')!);
+  bytes.set([number >> 16, (number >> 8) & 255, number & 255], 5);
+  return new Prefix(bytes, length);
+});
+const v4 = fc
+  .tuple(fc.uint8Array({ minLength: 4, maxLength: 4 }), fc.integer({ min: 0, max: 32 }))
+  .map(([bytes, length]) => new Prefix(concatBytes(parseIp('0.0.0.0')!.slice(0, 12), bytes), 96 + length));
+
+const route = fc.record({
+  prefix: fc.oneof(v6, near, v4),
+  high: fc.integer({ min: 1, max: 3 }),
+  low: fc.nat(),
+  seqno: fc.integer({ min: 0, max: 0xffff }),
+  metric: fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.constant(0xffff)),
+  interval: fc.integer({ min: 1, max: 0xffff }),
+  nextHop4: fc.option(fc.constantFrom(parseIp('192.0.2.7')!, parseIp('192.0.2.8')!), { nil: undefined }),
+  egress: fc.option(fc.integer({ min: 0, max: 0xffffff }), { nil: undefined }),
+  signature: fc.option(fc.uint8Array({ minLength: 1, maxLength: 64 }), { nil: undefined }),
+});
+
+test('what was written is read, whatever the compression and however many packets', (t) => {
+  fc.assert(
+    fc.property(fc.array(route, { maxLength: 200 }), fc.integer({ min: 512, max: 1400 }), (routes, limit) => {
+      const writer = new PacketWriter(limit);
+      const packets: Uint8Array[] = [];
+      for (const { prefix, high, low, ...rest } of routes) {
+        const fields = {
+          ...rest,
+          prefix: prefix.bytes,
+          prefixLength: prefix.length,
+          routerIdHigh: high,
+          routerIdLow: low,
+        };
+        if (!writer.update(fields)) {
+          packets.push(writer.finish());
+          t.true(writer.update(fields));
+        }
+      }
+      packets.push(writer.finish());
+      const expected = routes.map((r) => {
+        if (r.metric === 0xffff) return `retract ${r.prefix}`;
+        const via = r.prefix.isIpv4 && r.nextHop4 ? r.nextHop4.subarray(12).join('.') : 'fe80::1';
+        const egress = r.egress === undefined ? '' : ` egress ${r.egress}`;
+        const signed = r.signature === undefined ? '' : ` signed ${toHex(r.signature)}`;
+        return `update ${r.prefix} id ${routerIdFrom(r.high, r.low)} seqno ${r.seqno} metric ${r.metric} every ${r.interval} via ${via}${egress}${signed}`;
+      });
+      for (const bytes of packets) t.true(bytes.length <= limit);
+      t.deepEqual(
+        packets.flatMap((bytes) => tlvsOf(bytes)),
+        expected,
+      );
+    }),
+    { seed: 8966, numRuns: 200 },
+  );
+});
+
+test('every other TLV is read as it was written', (t) => {
+  const writer = new PacketWriter(1200);
+  const prefix = parsePrefix('10.1.0.0/16')!;
+  writer.ackRequest(7, 20);
+  writer.hello(9, 2000, 123456);
+  writer.hello(10, 0, undefined, true);
+  writer.ihu(parseIp('fe80::1:2')!, 300, 6000, [1, 2]);
+  writer.ihu(undefined, 65535, 6000);
+  writer.ack(8);
+  writer.wildcardRetraction();
+  writer.wildcardRequest();
+  writer.routeRequest(prefix.bytes, prefix.length);
+  writer.seqnoRequest(prefix.bytes, prefix.length, 5, 64, 1, 2);
+  t.deepEqual(tlvsOf(writer.finish()), [
+    'ackRequest 7 within 20',
+    'hello 9 every 2000 stamp 123456',
+    'hello unicast 10 every 0',
+    'ihu fe80::1:2 rxcost 300 every 6000 stamp 1 2',
+    'ihu you rxcost 65535 every 6000',
+    'ack 8',
+    'retract *',
+    'routeRequest *',
+    'routeRequest 10.1.0.0/16',
+    'seqnoRequest 10.1.0.0/16 id 0000000100000002 seqno 5 hops 64',
+  ]);
+  t.true(writer.isEmpty);
+});
+
+test('any octets are read in one pass without a throw', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 1500 }), (body) => {
+      t.true(tlvsOf(packet(body)).length <= body.length);
+    }),
+    { seed: 42, numRuns: 300 },
+  );
+});
