@@ -1,0 +1,378 @@
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import fc from 'fast-check';
+import { appAddress, isAppAddress } from '../../src/addr/app-address.js';
+import { type CertificateChain, chainFault, decodeChain, encodeChain } from '../../src/addr/certificate-chain.js';
+import { decodeEndpointRecord, isSignedByItsNode } from '../../src/addr/endpoint-record.js';
+import { NodeIdentity } from '../../src/addr/identity.js';
+import { decodeInvitation, encodeInvitation, requireInvitation } from '../../src/addr/invitation.js';
+import { formatIp } from '../../src/addr/ip.js';
+import { decodeIssuerCertificate, issueIssuerCertificate } from '../../src/addr/issuer-certificate.js';
+import { isName, nameFrom, requireName } from '../../src/addr/name.js';
+import { issuerBits, issuerPrefix, Network, requireNetworkPrefix } from '../../src/addr/network.js';
+import { decodeNodeCertificate, issueNodeCertificate, type NodeGrant } from '../../src/addr/node-certificate.js';
+import { nodeAddress, nodeNumberOf, nodePrefix } from '../../src/addr/node-number.js';
+import { Prefix, parsePrefix } from '../../src/addr/prefix.js';
+import { nodeKey, parseNodeKey } from '../../src/addr/public-key.js';
+import { decodeRevocation, revokeIssuer, revokeNode } from '../../src/addr/revocation.js';
+import { isSignedBy, readStatement, signStatement } from '../../src/addr/statement.js';
+import { fromBase32, toBase32 } from '../../src/base32.js';
+import { concatBytes, fromHex, utf8 } from '../../src/bytes.js';
+import { SigningKey, VerifyingKey, verify } from '../../src/crypto.js';
+import { MeshError } from '../../src/errors.js';
+import { seededRandom } from '../../src/random.js';
+import { addrVectors, knownInvitation, knownNetwork, knownRecord } from './vectors.js';
+
+const codeOf = (act: () => unknown): string | undefined => {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error instanceof MeshError ? error.code : String(error);
+  }
+};
+
+test('every value has the octets and the text it always had', (t) => {
+  t.deepEqual(addrVectors(), JSON.parse(readFileSync('test/vectors/addr.json', 'utf8')));
+});
+
+test('the address plan: fd and 32 bits, sub-prefixes of issuers, one /64 a node', (t) => {
+  const { network, issuer, node } = knownNetwork();
+  t.is(network.prefix.length, 40);
+  t.is(network.prefix.bytes[0], 0xfd);
+  t.deepEqual(network.prefix.bytes.slice(1, 5), network.id.slice(0, 4));
+  t.is(issuer.prefix.length, 48);
+  t.true(issuer.prefix.covers(nodePrefix(network.prefix, node.number)));
+  t.is(nodeNumberOf(network.prefix, nodeAddress(network.prefix, node.number)), node.number);
+});
+
+test('an app keeps its address, above every address the operator may hand out', (t) => {
+  const { network } = knownNetwork();
+  const web = appAddress(network.prefix, 5, 'web');
+  t.deepEqual(appAddress(network.prefix, 5, 'web'), web);
+  t.notDeepEqual(appAddress(network.prefix, 5, 'wiki'), web);
+  t.true(isAppAddress(web));
+  t.false(isAppAddress(nodeAddress(network.prefix, 5)));
+  t.is(nodeNumberOf(network.prefix, web), 5);
+});
+
+test('sub-prefixes of a network of any size are disjoint and fill it', (t) => {
+  t.is(issuerBits(parsePrefix('fd00::/40')!), 8);
+  t.is(issuerBits(parsePrefix('fd00::/56')!), 2);
+  for (let length = 40; length <= 56; length++) {
+    const network = new Prefix(parsePrefix('fd12:3456:7800::/40')!.bytes, length);
+    const count = 2 ** issuerBits(network);
+    const keys = new Set<string>();
+    for (let index = 0; index < count; index++) {
+      const sub = issuerPrefix(network, index)!;
+      t.true(network.covers(sub) && sub.length <= 58);
+      keys.add(sub.key);
+    }
+    t.is(keys.size, count);
+    t.is(issuerPrefix(network, count), undefined);
+    t.is(issuerPrefix(network, -1), undefined);
+  }
+});
+
+test('an own prefix is taken from /40 to /56, unicast only', (t) => {
+  t.is(String(requireNetworkPrefix('2001:db8:1200::/40')), '2001:db8:1200::/40');
+  for (const text of ['fd00::/39', 'fd00::/57', 'ff00::/40', 'fe80::/48', '10.0.0.0/8', 'fd00::1/48', '::/48', 'no']) {
+    t.is(
+      codeOf(() => requireNetworkPrefix(text)),
+      'bad-prefix',
+      text,
+    );
+  }
+});
+
+test('names are DNS labels', (t) => {
+  for (const name of ['a', 'attic', 'a-1', '0', 'a'.repeat(63)]) t.true(isName(name), name);
+  for (const name of ['', '-a', 'a-', 'A', 'a.b', 'a_b', 'ä', 'a'.repeat(64), 'a\n']) t.false(isName(name), name);
+  t.is(requireName('Attic'), 'attic');
+  t.is(
+    codeOf(() => requireName('a b')),
+    'bad-name',
+  );
+  fc.assert(fc.property(fc.string(), (text) => isName(nameFrom(text))));
+  t.is(nameFrom('Attic.example.org'), 'attic');
+});
+
+test('public keys keep their text', (t) => {
+  const key = SigningKey.make(seededRandom(1)).publicKey;
+  t.is(nodeKey(key).length, 52);
+  t.deepEqual(parseNodeKey(nodeKey(key)), key);
+  t.is(parseNodeKey(nodeKey(new Uint8Array(32))), undefined);
+  t.is(parseNodeKey(nodeKey(key).slice(1)), undefined);
+});
+
+test('base32 goes there and back, and has one text a value', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (octets) => {
+      t.deepEqual(fromBase32(toBase32(octets).toUpperCase()), octets);
+    }),
+  );
+  for (const text of ['a', 'ab1', 'zz', 'aaa', '0000']) t.is(fromBase32(text), undefined, text);
+});
+
+test('an identity file gives the same keys, a half-written one none', (t) => {
+  const identity = NodeIdentity.make(seededRandom(1));
+  const octets = identity.encode();
+  t.is(NodeIdentity.decode(octets)?.id, identity.id);
+  t.deepEqual(NodeIdentity.decode(octets)?.agreement.publicKey, identity.agreement.publicKey);
+  for (let length = 0; length < octets.length; length++) {
+    t.is(NodeIdentity.decode(octets.subarray(0, length)), undefined);
+  }
+});
+
+// ---- what is signed ----
+
+const known = knownNetwork();
+
+function grant(changes: Partial<NodeGrant> = {}): NodeGrant {
+  const { identity, issued } = known;
+  const base = { key: identity.signing.publicKey, dh: identity.agreement.publicKey, number: 0x01_0203, name: 'attic' };
+  return { ...base, issued, expires: issued + 10, issuer: 1, ...changes };
+}
+
+const chainOf = (changes: Partial<NodeGrant>, signer = known.issuerIdentity.signing): CertificateChain => ({
+  issuer: known.issuer,
+  node: issueNodeCertificate(known.network.id, signer, grant(changes)),
+});
+
+test('a chain holds against the network key only', (t) => {
+  const { network, issuer, node } = known;
+  t.is(chainFault(network, { issuer, node }), undefined);
+  const stranger = new Network(VerifyingKey.from(SigningKey.make(seededRandom(9)).publicKey)!, network.prefix);
+  t.is(chainFault(stranger, { issuer, node }), 'issuer-not-of-network');
+  const other = new Network(network.key, parsePrefix('fd00::/40')!);
+  t.is(chainFault(other, { issuer, node }), 'issuer-not-of-network');
+});
+
+test('a certificate signed by another key, or outside its issuer’s sub-prefix, is void', (t) => {
+  const { network } = known;
+  t.is(chainFault(network, chainOf({}, SigningKey.make(seededRandom(3)))), 'not-signed-by-issuer');
+  t.is(chainFault(network, chainOf({ number: 0x02_0203 })), 'outside-sub-prefix');
+  t.is(chainFault(network, chainOf({ number: 0x00_ffff })), 'outside-sub-prefix');
+  t.is(chainFault(network, chainOf({ issuer: 2 })), 'outside-sub-prefix');
+  t.is(chainFault(network, chainOf({ number: 0x01_ffff })), undefined);
+});
+
+test('a number beyond a small network is void, not folded into it', (t) => {
+  const { networkKey, issuerIdentity } = known;
+  const small = new Network(known.network.key, parsePrefix('fd00:0:0:100::/56')!);
+  const issuer = issueIssuerCertificate(small, networkKey, {
+    index: 0,
+    key: issuerIdentity.signing.publicKey,
+    dh: issuerIdentity.agreement.publicKey,
+    number: 1,
+    issued: known.issued,
+  });
+  const node = (number: number) => issueNodeCertificate(small.id, issuerIdentity.signing, grant({ number, issuer: 0 }));
+  t.is(chainFault(small, { issuer, node: node(0x3f) }), undefined);
+  t.is(chainFault(small, { issuer, node: node(0x40) }), 'outside-sub-prefix');
+  t.is(chainFault(small, { issuer, node: node(0x101) }), 'outside-sub-prefix');
+});
+
+test('a granted LAN prefix may not reach into the network', (t) => {
+  const { network } = known;
+  for (const lan of [network.prefix, nodePrefix(network.prefix, 9), parsePrefix('::/0')!, parsePrefix('fc00::/7')!]) {
+    t.is(chainFault(network, chainOf({ lan: [lan] })), 'lan-inside-network', String(lan));
+  }
+  t.is(chainFault(network, chainOf({ lan: [parsePrefix('10.0.0.0/8')!] })), undefined);
+});
+
+test('a grant a certificate cannot carry is our bug', (t) => {
+  for (const changes of [
+    { number: 0 },
+    { number: 0x100_0000 },
+    { name: 'Bad Name' },
+    { key: new Uint8Array(32) },
+    { dh: new Uint8Array(32) },
+    { expires: 0 },
+    { roles: new Array<string>(9).fill('a') },
+    { lan: new Array<Prefix>(17).fill(parsePrefix('10.0.0.0/8')!) },
+  ]) {
+    t.throws(() => chainOf(changes), { instanceOf: RangeError });
+  }
+});
+
+test('fields a newer version adds survive, and the signature keeps fitting', (t) => {
+  const { network, issuerIdentity, identity, issued } = known;
+  const key = VerifyingKey.from(issuerIdentity.signing.publicKey)!;
+  const bytes = signStatement('weft node certificate', network.id, issuerIdentity.signing, {
+    hue: [1, 'blue'],
+    key: identity.signing.publicKey,
+    dh: identity.agreement.publicKey,
+    number: 0x01_0001,
+    name: 'new',
+    issued,
+    expires: issued + 1,
+    issuer: 1,
+  });
+  const read = decodeNodeCertificate(bytes)!;
+  t.deepEqual(read.bytes, bytes);
+  t.deepEqual(read.fields.hue, [1, 'blue']);
+  t.true(isSignedBy(read, 'weft node certificate', network.id, key));
+  const forwarded = decodeChain(encodeChain({ issuer: known.issuer, node: read }))!;
+  t.is(chainFault(network, forwarded), undefined);
+});
+
+test('a statement of one kind is none of another kind or network', (t) => {
+  const { network, issuerIdentity, identity, node } = known;
+  const key = VerifyingKey.from(issuerIdentity.signing.publicKey)!;
+  const revocation = revokeNode(network.id, issuerIdentity.signing, { key: identity.signing.publicKey, at: 1 });
+  t.true(isSignedBy(revocation, 'weft node revocation', network.id, key));
+  t.false(isSignedBy(revocation, 'weft issuer revocation', network.id, key));
+  t.false(isSignedBy(node, 'weft node revocation', network.id, key));
+  t.false(isSignedBy(node, 'weft node certificate', new Uint8Array(32), key));
+});
+
+test('revocations say what they are about', (t) => {
+  const { network, networkKey, issuerIdentity, identity } = known;
+  const about = identity.signing.publicKey;
+  const node = decodeRevocation(revokeNode(network.id, issuerIdentity.signing, { key: about, at: 5 }).bytes);
+  t.like(node, { kind: 'node', key: about, by: issuerIdentity.signing.publicKey, at: 5 });
+  const issuer = decodeRevocation(revokeIssuer(network.id, networkKey, { key: about, at: 6, from: 3 }).bytes);
+  t.like(issuer, { kind: 'issuer', key: about, at: 6, from: 3 });
+});
+
+test('a record is signed by the node it is about', (t) => {
+  const { network } = known;
+  const record = decodeEndpointRecord(knownRecord().bytes)!;
+  t.true(isSignedByItsNode(network.id, record));
+  t.is(record.sequence, 7);
+  t.deepEqual(record.endpoints[0], { address: '192.0.2.1', port: 16696, source: 'nat-pmp', proven: true });
+  const forged = signStatement('weft endpoint record', network.id, SigningKey.make(seededRandom(4)), record.fields);
+  t.false(isSignedByItsNode(network.id, decodeEndpointRecord(forged)!));
+});
+
+test('an endpoint no stranger may be told to send to makes the record void', (t) => {
+  const { network, identity } = known;
+  const record = knownRecord();
+  for (const address of ['7f000001', 'e0000001', '00000000', 'a9fe0001']) {
+    const endpoints = [[fromHex(address)!, 16696, 0, 0]];
+    const bytes = signStatement('weft endpoint record', network.id, identity.signing, { ...record.fields, endpoints });
+    t.is(decodeEndpointRecord(bytes), undefined, address);
+  }
+});
+
+// ---- garbage ----
+
+const decoders = {
+  issuer: [known.issuer.bytes, decodeIssuerCertificate],
+  node: [known.node.bytes, decodeNodeCertificate],
+  chain: [encodeChain(known), decodeChain],
+  record: [knownRecord().bytes, decodeEndpointRecord],
+  nodeRevocation: [fromHex(addrVectors().nodeRevocation)!, decodeRevocation],
+  issuerRevocation: [fromHex(addrVectors().issuerRevocation)!, decodeRevocation],
+} as const;
+
+for (const [name, [bytes, decode]] of Object.entries(decoders)) {
+  test(`${name}: truncated at every length, or longer, it is nothing`, (t) => {
+    t.truthy(decode(bytes));
+    for (let length = 0; length < bytes.length; length++) t.is(decode(bytes.subarray(0, length)), undefined);
+    t.is(decode(concatBytes(bytes, Uint8Array.of(0))), undefined);
+  });
+
+  test(`${name}: garbage gives nothing and throws nothing`, (t) => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 1400 }), (octets) => {
+        t.is(decode(octets), undefined);
+        decode(concatBytes(bytes.subarray(0, 64), octets));
+      }),
+      { numRuns: 200 },
+    );
+  });
+}
+
+test('no bit of a signed thing can be changed', (t) => {
+  const { network, issuerIdentity, issuer, node } = known;
+  const issuerKey = issuerIdentity.signing.publicKey;
+  const holds = (bytes: Uint8Array, what: 'issuer' | 'node') => {
+    const chain =
+      what === 'issuer'
+        ? { issuer: decodeIssuerCertificate(bytes), node }
+        : { issuer, node: decodeNodeCertificate(bytes) };
+    return chain.issuer && chain.node && chainFault(network, chain as CertificateChain) === undefined;
+  };
+  for (const what of ['issuer', 'node'] as const) {
+    const bytes = known[what].bytes;
+    t.true(holds(bytes, what));
+    for (let at = 0; at < bytes.length; at++) {
+      const changed = bytes.slice();
+      changed[at]! ^= 1 << (at & 7);
+      t.falsy(holds(changed, what));
+    }
+  }
+  t.false(verify(issuerKey, utf8('x'), node.bytes.subarray(0, 64)));
+});
+
+test('statements longer than any control message are not read', (t) => {
+  t.is(readStatement(new Uint8Array(64)), undefined);
+  t.is(readStatement(concatBytes(new Uint8Array(64), Uint8Array.of(0x41, 0))), undefined);
+  t.truthy(readStatement(concatBytes(new Uint8Array(64), Uint8Array.of(0xa0))));
+  t.is(readStatement(new Uint8Array(1025)), undefined);
+});
+
+// ---- invitations ----
+
+test('a token survives line breaks, spaces and capitals', (t) => {
+  const text = encodeInvitation(knownInvitation());
+  t.regex(text, /^weft1[a-z2-7]+$/);
+  t.deepEqual(decodeInvitation(text), knownInvitation());
+  const mangled = `  ${text.toUpperCase().replace(/(.{60})/g, '$1\r\n ')}\n`;
+  t.deepEqual(decodeInvitation(mangled), knownInvitation());
+});
+
+test('a token cut short or mistyped anywhere is malformed', (t) => {
+  const text = encodeInvitation(knownInvitation());
+  for (let length = 0; length < text.length; length++) t.is(decodeInvitation(text.slice(0, length)), undefined);
+  for (let at = 0; at < text.length; at++) {
+    const other = text[at] === 'b' ? 'c' : 'b';
+    t.is(decodeInvitation(text.slice(0, at) + other + text.slice(at + 1)), undefined);
+  }
+  t.is(
+    codeOf(() => requireInvitation('weft1nonsense')),
+    'token-malformed',
+  );
+  t.is(
+    codeOf(() => requireInvitation('a'.repeat(10_000))),
+    'token-malformed',
+  );
+});
+
+test('any invitation goes there and back', (t) => {
+  const { issuer, network } = known;
+  const endpoint = fc.record({
+    address: fc.oneof(
+      fc.tuple(fc.integer({ min: 1, max: 126 }), fc.nat(255), fc.nat(255)).map(([a, b, c]) => `${a}.${b}.${c}.9`),
+      fc.uint8Array({ minLength: 8, maxLength: 8 }).map((low) => {
+        const bytes = new Uint8Array(16).fill(0x20, 0, 1);
+        bytes.set(low, 8);
+        return formatIp(bytes);
+      }),
+    ),
+    port: fc.integer({ min: 1, max: 65535 }),
+  });
+  const member = fc.record({
+    number: fc.integer({ min: 1, max: 0xff_ffff }),
+    dh: fc.constant(issuer.dh),
+    endpoint,
+  });
+  const invitation = fc.record({
+    network: fc.constant(network.publicKey),
+    issuer: fc.integer({ min: 1, max: 0xff_ffff }),
+    dh: fc.constant(issuer.dh),
+    id: fc.uint8Array({ minLength: 8, maxLength: 8 }),
+    secret: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+    expires: fc.nat(2 ** 40),
+    name: fc.option(fc.string().map(nameFrom), { nil: undefined }),
+    members: fc.array(member, { maxLength: 4 }),
+  });
+  fc.assert(
+    fc.property(invitation, (value) => {
+      t.deepEqual(decodeInvitation(encodeInvitation(value)), value);
+    }),
+    { numRuns: 100 },
+  );
+});
