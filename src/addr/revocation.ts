@@ -6,7 +6,7 @@ import { readStatement, type Statement, signStatement } from './statement.js';
 
 /**
  * One signed statement about one key (DESIGN section 3, Revocation). A Statement labelled "weft node revocation" (by an
- * issuer: its key in `by`) or "weft issuer revocation" (by the network key), with the fields kind, key, by, at, from.
+ * issuer: its key in `by`) or "weft issuer revocation" (by the network key), with the fields kind, key, by, at, since.
  */
 export type Revocation = NodeRevocation | IssuerRevocation;
 
@@ -20,14 +20,14 @@ export interface NodeRevocation extends Statement {
 }
 
 /**
- * This issuer may not admit any more: what it signs with a time at or after `from` is void. A thief of its key can date back,
- * so `from` is 0 when the key was stolen (its nodes are then invited again), and the present when a machine retires.
+ * This issuer may not admit any more: what it signs with a time at or after `since` is void. A thief of its key can date back,
+ * so `since` is 0 when the key was stolen (its nodes are then invited again), and the present when a machine retires.
  */
 export interface IssuerRevocation extends Statement {
   readonly kind: 'issuer';
   readonly key: PublicKey;
   readonly at: UnixSeconds;
-  readonly from: UnixSeconds;
+  readonly since: UnixSeconds;
 }
 
 export function revokeNode(
@@ -42,9 +42,9 @@ export function revokeNode(
 export function revokeIssuer(
   network: NetworkId,
   networkKey: SigningKey,
-  about: { readonly key: PublicKey; readonly at: UnixSeconds; readonly from: UnixSeconds },
+  about: { readonly key: PublicKey; readonly at: UnixSeconds; readonly since: UnixSeconds },
 ): IssuerRevocation {
-  const fields = { kind: 'issuer', key: about.key, at: about.at, from: about.from };
+  const fields = { kind: 'issuer', key: about.key, at: about.at, since: about.since };
   return decodeRevocation(signStatement('weft issuer revocation', network, networkKey, fields)) as IssuerRevocation;
 }
 
@@ -58,8 +58,8 @@ export function decodeRevocation(bytes: Uint8Array): Revocation | undefined {
   const at = integerField(fields, 'at', 0, Number.MAX_SAFE_INTEGER);
   if (!kind || !key || at === undefined || !isSigningPublicKey(key)) return undefined;
   if (kind === 'issuer') {
-    const from = integerField(fields, 'from', 0, Number.MAX_SAFE_INTEGER);
-    return from === undefined ? undefined : { ...statement, kind, key, at, from };
+    const since = integerField(fields, 'since', 0, Number.MAX_SAFE_INTEGER);
+    return since === undefined ? undefined : { ...statement, kind, key, at, since };
   }
   const by = octetsField(fields, 'by', 32);
   return by && isSigningPublicKey(by) ? { ...statement, kind: 'node', key, by, at } : undefined;

@@ -232,8 +232,8 @@ test('revocations say what they are about', (t) => {
   const about = identity.signing.publicKey;
   const node = decodeRevocation(revokeNode(network.id, issuerIdentity.signing, { key: about, at: 5 }).bytes);
   t.like(node, { kind: 'node', key: about, by: issuerIdentity.signing.publicKey, at: 5 });
-  const issuer = decodeRevocation(revokeIssuer(network.id, networkKey, { key: about, at: 6, from: 3 }).bytes);
-  t.like(issuer, { kind: 'issuer', key: about, at: 6, from: 3 });
+  const issuer = decodeRevocation(revokeIssuer(network.id, networkKey, { key: about, at: 6, since: 3 }).bytes);
+  t.like(issuer, { kind: 'issuer', key: about, at: 6, since: 3 });
 });
 
 test('a record is signed by the node it is about', (t) => {

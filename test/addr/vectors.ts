@@ -94,7 +94,7 @@ export function addrVectors() {
       revokeNode(network.id, issuerIdentity.signing, { key: identity.signing.publicKey, at: issued }).bytes,
     ),
     issuerRevocation: toHex(
-      revokeIssuer(network.id, networkKey, { key: issuerIdentity.signing.publicKey, at: issued, from: 0 }).bytes,
+      revokeIssuer(network.id, networkKey, { key: issuerIdentity.signing.publicKey, at: issued, since: 0 }).bytes,
     ),
     endpointRecord: toHex(knownRecord().bytes),
     invitation: encodeInvitation(knownInvitation()),
