@@ -1,0 +1,101 @@
+import test from 'ava';
+import { seededRandom } from '../../src/random.js';
+import { EventQueue } from './event-queue.js';
+import { isNewer, readPacket } from './packet-view.js';
+import { type CostEdge, shortestTo } from './shortest.js';
+import { grid, line, randomTunnels, ring } from './topology.js';
+
+test('the queue gives what is due in order, and equals in the order in which they were added', (t) => {
+  const random = seededRandom(7);
+  const queue = new EventQueue();
+  const expected: { time: number; order: number }[] = [];
+  const seen: { time: number; order: number }[] = [];
+  for (let order = 0; order < 2000; order++) {
+    const time = random.below(300);
+    expected.push({ time, order });
+    queue.add(time, () => seen.push({ time, order }));
+    if (random.below(3) === 0) {
+      queue.take()?.();
+      expected.sort((a, b) => a.time - b.time || a.order - b.order);
+      t.deepEqual(seen.at(-1), expected.shift());
+    }
+  }
+  while (queue.size > 0) queue.take()?.();
+  expected.sort((a, b) => a.time - b.time || a.order - b.order);
+  t.deepEqual(seen.slice(-expected.length), expected);
+});
+
+test('least costs agree with trying every intermediate node', (t) => {
+  const random = seededRandom(3);
+  const nodes = 14;
+  const edges: CostEdge[][] = Array.from({ length: nodes }, () => []);
+  const best = Array.from({ length: nodes }, (_, i) =>
+    Array.from({ length: nodes }, (_, j) => (i === j ? 0 : Number.POSITIVE_INFINITY)),
+  );
+  for (const [a, b] of randomTunnels(nodes, 2, random)) {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const cost = 1 + random.below(50);
+      edges[from]!.push({ to, cost });
+      best[from]![to] = cost;
+    }
+  }
+  for (let k = 0; k < nodes; k++) {
+    for (let i = 0; i < nodes; i++) {
+      for (let j = 0; j < nodes; j++) best[i]![j] = Math.min(best[i]![j]!, best[i]![k]! + best[k]![j]!);
+    }
+  }
+  for (let target = 0; target < nodes; target++) {
+    t.deepEqual(
+      [...shortestTo(target, edges)],
+      best.map((row) => row[target]!),
+    );
+  }
+});
+
+test('topologies have the edges they are named for', (t) => {
+  t.is(line(5).length, 4);
+  t.is(ring(5).length, 5);
+  t.is(grid(3, 4).length, 17);
+  const random = randomTunnels(200, 10, seededRandom(1));
+  t.is(random.length, 2000);
+  t.is(new Set(random.map(([a, b]) => [a, b].sort((x, y) => x - y).join())).size, 2000);
+});
+
+test('the reader of packets follows compression and tells updates from requests', (t) => {
+  const hex = [
+    '2a020047', // header, 71 octets of body
+    '060a0000000000000000000a', // router-id
+    '080e028040000190000500601122334455667788'.replace('080e02804000', '081202804000'), // P, fd.., plen 64
+    '080a0200400802bc0006ffff', // the same prefix, all 8 octets omitted, retracted
+    '0a160240000740000000000000000000000a1122334455667788'.replace('0000000000000000000a', '00000000000000000a'),
+  ].join('');
+  const bytes = Buffer.from(hex, 'hex');
+  bytes.writeUInt16BE(bytes.length - 4, 2);
+  t.deepEqual(readPacket(bytes), [
+    {
+      kind: 'update',
+      prefix: '2:1122334455667788/64',
+      routerId: '000000000000000a',
+      seqno: 5,
+      metric: 96,
+    },
+    {
+      kind: 'update',
+      prefix: '2:1122334455667788/64',
+      routerId: '000000000000000a',
+      seqno: 6,
+      metric: 0xffff,
+    },
+    {
+      kind: 'seqnoRequest',
+      prefix: '2:1122334455667788/64',
+      routerId: '000000000000000a',
+      seqno: 7,
+      hopCount: 64,
+    },
+  ]);
+  t.true(isNewer(0, 65535) && !isNewer(65535, 0) && !isNewer(0x8000, 0));
+});

@@ -1,0 +1,52 @@
+import type { Millis } from '../../src/time.js';
+import type { Observer } from './network.js';
+import { infinity, readPacket, type Seen } from './packet-view.js';
+
+interface Drawn {
+  readonly now: Millis;
+  readonly from: number;
+  readonly to: number;
+  readonly prefix: string;
+  readonly text: string;
+}
+
+const kept = 4000;
+const shown = 60;
+
+/** Remembers the latest route messages that arrived, and draws those about one prefix as a Mermaid sequence. */
+export class SequenceRecorder implements Observer {
+  readonly #drawn: Drawn[] = [];
+
+  delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
+    for (const seen of readPacket(bytes)) {
+      if ('prefix' in seen) this.#drawn.push({ now, from, to, prefix: seen.prefix, text: words(seen) });
+    }
+    if (this.#drawn.length > 2 * kept) this.#drawn.splice(0, kept);
+  }
+
+  /** Something a node did, between the messages. */
+  note(node: number, prefix: string, text: string, now: Millis): void {
+    this.#drawn.push({ now, from: node, to: node, prefix, text });
+  }
+
+  draw(prefix: string): string {
+    const about = this.#drawn.filter((drawn) => drawn.prefix === prefix || drawn.prefix === '*').slice(-shown);
+    return [
+      'sequenceDiagram',
+      ...about.map(({ now, from, to, text }) => {
+        const line = `${(now / 1000).toFixed(3)} s ${text}`;
+        return from === to ? `  Note over n${from}: ${line}` : `  n${from}->>n${to}: ${line}`;
+      }),
+    ].join('\n');
+  }
+}
+
+function words(seen: Seen): string {
+  if (seen.kind === 'update') {
+    return seen.metric === infinity
+      ? 'retraction'
+      : `update seqno ${seen.seqno} metric ${seen.metric} of ${seen.routerId}`;
+  }
+  if (seen.kind === 'seqnoRequest') return `seqno request ${seen.seqno} of ${seen.routerId}, ${seen.hopCount} hops`;
+  return seen.kind;
+}
