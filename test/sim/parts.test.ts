@@ -65,15 +65,13 @@ test('topologies have the edges they are named for', (t) => {
 });
 
 test('the reader of packets follows compression and tells updates from requests', (t) => {
-  const hex = [
-    '2a020047', // header, 71 octets of body
+  const body = [
     '060a0000000000000000000a', // router-id
-    '080e028040000190000500601122334455667788'.replace('080e02804000', '081202804000'), // P, fd.., plen 64
-    '080a0200400802bc0006ffff', // the same prefix, all 8 octets omitted, retracted
-    '0a160240000740000000000000000000000a1122334455667788'.replace('0000000000000000000a', '00000000000000000a'),
+    '0812028040000190000500601122334455667788', // update, P flag, /64
+    '080a0200400802bc0006ffff', // the same prefix with all 8 octets omitted, retracted
+    '0a16024000074000000000000000000a1122334455667788', // seqno request, 64 hops
   ].join('');
-  const bytes = Buffer.from(hex, 'hex');
-  bytes.writeUInt16BE(bytes.length - 4, 2);
+  const bytes = Buffer.from(`2a02${(body.length / 2).toString(16).padStart(4, '0')}${body}`, 'hex');
   t.deepEqual(readPacket(bytes), [
     {
       kind: 'update',
