@@ -1,0 +1,81 @@
+import { parsePrefix } from '../../src/addr/prefix.js';
+import { ipJson } from './ip.js';
+import { type HostEntries, routeProtocol } from './plan.js';
+
+interface LinkWithAddresses {
+  readonly addr_info?: readonly {
+    readonly local: string;
+    readonly prefixlen: number;
+    readonly metric?: number;
+  }[];
+}
+
+interface Route {
+  readonly type?: string;
+  readonly dst: string;
+  readonly dev?: string;
+  readonly gateway?: string;
+  readonly via?: { readonly family: string; readonly host: string };
+  readonly table?: string;
+  readonly prefsrc?: string;
+  readonly metric?: number;
+  readonly flags?: readonly string[];
+}
+
+interface Rule {
+  readonly priority: number;
+  readonly not?: null;
+  readonly fwmark?: string;
+  readonly table?: string;
+}
+
+/** What the kernel holds under this tag, in the form of plan.ts. */
+export async function readHost(tag: number): Promise<HostEntries> {
+  const [lo, routes6, routes4, rules6, rules4] = await Promise.all([
+    ipJson<LinkWithAddresses>('-6', 'addr', 'show', 'dev', 'lo'),
+    readRoutes('-6', tag),
+    readRoutes('-4', tag),
+    readRules('-6', tag),
+    readRules('-4', tag),
+  ]);
+  const addresses = lo
+    .flatMap((link) => link.addr_info ?? [])
+    .filter((address) => address.metric === tag)
+    .map((address) => `${address.local}/${address.prefixlen} dev lo metric ${tag}`);
+  return { addresses, routes6, routes4, rules6, rules4 };
+}
+
+async function readRoutes(family: '-4' | '-6', tag: number): Promise<string[]> {
+  const routes = await ipJson<Route>(family, 'route', 'show', 'table', 'all', 'proto', String(routeProtocol));
+  return routes
+    .filter((route) => route.table === String(tag) || (isMain(route) && route.metric === tag))
+    .map((route) => routeText(route, family));
+}
+
+function isMain(route: Route): boolean {
+  return route.table === undefined || route.table === 'main';
+}
+
+function routeText(route: Route, family: '-4' | '-6'): string {
+  const any = family === '-6' ? '::/0' : '0.0.0.0/0';
+  const prefix = parsePrefix(route.dst === 'default' ? any : route.dst)?.toString() ?? route.dst;
+  const rest = `table ${route.table ?? 'main'} proto ${routeProtocol} metric ${route.metric ?? 0}`;
+  if (route.type !== undefined && route.type !== 'unicast') return `${route.type} ${prefix} ${rest}`;
+  const gateway = route.via
+    ? ` via ${route.via.family} ${route.via.host}`
+    : route.gateway
+      ? ` via ${route.gateway}`
+      : '';
+  const source = route.prefsrc ? ` src ${route.prefsrc}` : '';
+  return `${prefix}${gateway} dev ${route.dev}${source} ${rest}`;
+}
+
+async function readRules(family: '-4' | '-6', tag: number): Promise<string[]> {
+  const rules = await ipJson<Rule>(family, 'rule', 'show');
+  return rules
+    .filter((rule) => rule.table === String(tag))
+    .map((rule) => {
+      const not = rule.not === null ? 'not ' : '';
+      return `${not}fwmark ${rule.fwmark} lookup ${tag} pref ${rule.priority} protocol ${routeProtocol}`;
+    });
+}

@@ -1,0 +1,102 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { MeshError } from '../../src/errors.js';
+import { readHost } from './actual.js';
+import { ipBatch, isTun, type Link, readLinks } from './ip.js';
+import { type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
+
+/** What `apply` did beyond tables: worth a line in the log. */
+export interface HostReport {
+  /** Devices on which IPv6 was off and is on now. */
+  readonly ipv6Enabled: readonly string[];
+  /** Commands it took; 0 when all was as wanted. */
+  readonly changes: number;
+}
+
+/**
+ * One network's addresses, routes and rule in the kernel. `apply` brings them to a plan from whatever is there, also what an
+ * earlier run left behind; nothing is undone when the daemon stops, so that apps see loss and not errors.
+ */
+export class Host {
+  readonly #device: string;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(device: string) {
+    this.#device = device;
+  }
+
+  /**
+   * The device must exist. Idempotent; calls are carried out one after the other. Throws MeshError: "no-ipv6",
+   * "no-device", "kernel-refused".
+   */
+  apply(plan: HostPlan): Promise<HostReport> {
+    return this.#inTurn(async () => {
+      const links = await readLinks();
+      if (!links.some((link) => link.ifname === this.#device)) {
+        throw new MeshError('no-device', `the device ${this.#device} is gone`, 'restart weftd: it makes it again');
+      }
+      const ipv6Enabled = ['lo', this.#device].filter(enableIpv6);
+      const linkCommands = this.#linkCommands(links, plan.mtu);
+      await ipBatch('-6', linkCommands);
+      const { commands6, commands4 } = hostChanges(await readHost(hostTag(this.#device)), planEntries(plan));
+      await ipBatch('-6', commands6);
+      await ipBatch('-4', commands4);
+      return { ipv6Enabled, changes: linkCommands.length + commands6.length + commands4.length };
+    });
+  }
+
+  /** Takes everything away, the device too: for leave and for removal of the package. Needs no plan and no state. */
+  remove(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { commands6, commands4 } = hostChanges(await readHost(hostTag(this.#device)), noEntries);
+      await ipBatch('-6', commands6);
+      await ipBatch('-4', commands4);
+      const links = await readLinks();
+      if (links.some((link) => link.ifname === this.#device && isTun(link))) {
+        await ipBatch('-6', [`link del ${this.#device}`]);
+      }
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work, work);
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
+  #linkCommands(links: readonly Link[], mtu: number): string[] {
+    const device = links.find((link) => link.ifname === this.#device);
+    const lo = links.find((link) => link.ifname === 'lo');
+    const commands: string[] = [];
+    if (lo && !lo.flags.includes('UP')) commands.push('link set lo up');
+    if (device?.mtu !== mtu) commands.push(`link set ${this.#device} mtu ${mtu}`);
+    // No link-local address, so no router solicitations and multicast reports into the overlay.
+    if (!device?.flags.includes('UP')) commands.push(`link set ${this.#device} addrgenmode none up`);
+    return commands;
+  }
+}
+
+/** Switches IPv6 on for one device where a sysctl has it off; true when it did. */
+function enableIpv6(device: string): boolean {
+  const file = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
+  try {
+    if (readFileSync(file, 'utf8').trim() === '0') return false;
+    writeFileSync(file, '0\n');
+    return true;
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') {
+      throw new MeshError(
+        'no-ipv6',
+        'the kernel runs without IPv6',
+        'remove ipv6.disable=1 from the kernel command line and restart the machine',
+        { cause },
+      );
+    }
+    throw new MeshError(
+      'ipv6-off',
+      `IPv6 is off on ${device} and may not be switched on (${code})`,
+      `run as root once: sysctl -w net.ipv6.conf.${device}.disable_ipv6=0`,
+      { cause },
+    );
+  }
+}

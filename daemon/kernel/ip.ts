@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { MeshError } from '../../src/errors.js';
+
+/** iproute2, the one way we speak to the kernel's tables: it reads as JSON and changes in batches, one process each. */
+
+/** What `ip -json ARGUMENTS` prints; an empty list when it prints nothing. Throws MeshError when `ip` is missing or refuses. */
+export async function ipJson<T>(...args: string[]): Promise<T[]> {
+  const { status, output, complaint } = await run(['-json', ...args], '');
+  if (status !== 0) throw refused(args.join(' '), complaint);
+  return output.trim() === '' ? [] : (JSON.parse(output) as T[]).filter(isFilled);
+}
+
+/** Runs the commands in order; stops at the first refused one and throws MeshError. */
+export async function ipBatch(family: '-4' | '-6', commands: readonly string[]): Promise<void> {
+  if (commands.length === 0) return;
+  const { status, complaint } = await run([family, '-batch', '-'], `${commands.join('\n')}\n`);
+  if (status !== 0) throw refused(commands[failedLine(complaint) - 1] ?? 'batch', complaint);
+}
+
+export interface Link {
+  readonly ifname: string;
+  readonly flags: readonly string[];
+  readonly mtu: number;
+  readonly linkinfo?: { readonly info_kind?: string };
+}
+
+/** All devices. Not from /sys, which shows the network namespace it was mounted in and not the one we are in. */
+export function readLinks(): Promise<Link[]> {
+  return ipJson<Link>('-details', 'link', 'show');
+}
+
+export function isTun(link: Link): boolean {
+  return link.linkinfo?.info_kind === 'tun';
+}
+
+/** `ip -json` prints {} for things it filtered out. */
+function isFilled(item: unknown): boolean {
+  return typeof item === 'object' && item !== null && Object.keys(item).length > 0;
+}
+
+function failedLine(complaint: string): number {
+  return Number(/^Command failed -:(\d+)/m.exec(complaint)?.[1] ?? 0);
+}
+
+function refused(what: string, complaint: string): MeshError {
+  const reason = complaint.split('\n')[0]!.replace(/^RTNETLINK answers: |^Error: /, '');
+  const cure = /not permitted|denied/.test(complaint)
+    ? 'run as root, or give it CAP_NET_ADMIN'
+    : 'see "weft doctor"; if the kernel is right, report it please';
+  return new MeshError('kernel-refused', `the kernel refused "ip ${what}": ${reason}`, cure);
+}
+
+function run(args: readonly string[], input: string): Promise<{ status: number; output: string; complaint: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('ip', args, { stdio: 'pipe' });
+    let output = '';
+    let complaint = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      complaint += text;
+    });
+    // A child that failed early closes its input before we are done; its exit status tells.
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+    child.on('error', (cause) =>
+      reject(new MeshError('no-iproute2', 'the command "ip" is missing', 'apt install iproute2', { cause })),
+    );
+    child.on('close', (status) => resolve({ status: status ?? 1, output, complaint }));
+  });
+}

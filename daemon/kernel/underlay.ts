@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Millis } from '../../src/time.js';
+import { ipJson } from './ip.js';
+
+/** The machine's own addresses outside the overlay, and its way out. */
+export interface Underlay {
+  /** Of devices that have a carrier; loopback, link-local and our own left out. Sorted by device. */
+  readonly addresses: readonly { readonly device: string; readonly address: string; readonly length: number }[];
+  /** IPv4 default routes, best first. */
+  readonly gateways: readonly { readonly device: string; readonly address: string }[];
+}
+
+/** One event often comes as ten netlink messages. */
+const settle: Millis = 60;
+/** `ip monitor` ends only when killed or out of memory: try again, at this pace. */
+const restartDelay: Millis = 1000;
+
+/** A snapshot now; `own` are devices of overlays, such as weft0. */
+export async function readUnderlay(isOwn: (device: string) => boolean): Promise<Underlay> {
+  const [links, routes] = await Promise.all([
+    ipJson<{
+      readonly ifname: string;
+      readonly flags: readonly string[];
+      readonly addr_info?: readonly {
+        readonly local: string;
+        readonly prefixlen: number;
+        readonly scope: string;
+        readonly tentative?: boolean;
+      }[];
+    }>('addr', 'show'),
+    ipJson<{ readonly gateway?: string; readonly dev: string; readonly metric?: number }>(
+      '-4',
+      'route',
+      'show',
+      'default',
+    ),
+  ]);
+  const addresses = links
+    .filter((link) => link.flags.includes('LOWER_UP') && !link.flags.includes('LOOPBACK') && !isOwn(link.ifname))
+    .flatMap((link) =>
+      (link.addr_info ?? [])
+        .filter((info) => info.scope === 'global' && !info.tentative)
+        .map((info) => ({ device: link.ifname, address: info.local, length: info.prefixlen })),
+    )
+    .sort((a, b) => (`${a.device} ${a.address}` < `${b.device} ${b.address}` ? -1 : 1));
+  const gateways = routes
+    .filter((route) => route.gateway !== undefined && !isOwn(route.dev))
+    .sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0))
+    .map((route) => ({ device: route.dev, address: route.gateway! }));
+  return { addresses, gateways };
+}
+
+/**
+ * Tells every change of the underlay, from netlink events and not by polling; the first snapshot at once. Returns the end
+ * of it. A failing `ip` is told to `onFailure` and tried again.
+ */
+export function watchUnderlay(
+  isOwn: (device: string) => boolean,
+  onChange: (underlay: Underlay) => void,
+  onFailure: (error: unknown) => void,
+): () => void {
+  let last = '';
+  let over = false;
+  let pending: NodeJS.Timeout | undefined;
+  let monitor: ChildProcess | undefined;
+  const look = async () => {
+    pending = undefined;
+    try {
+      const underlay = await readUnderlay(isOwn);
+      const text = JSON.stringify(underlay);
+      if (over || text === last) return;
+      last = text;
+      onChange(underlay);
+    } catch (error) {
+      onFailure(error);
+    }
+  };
+  const listen = () => {
+    if (over) return;
+    monitor = spawn('ip', ['-o', 'monitor', 'link', 'address', 'route'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    monitor.stdout!.on('data', () => {
+      pending ??= setTimeout(look, settle);
+    });
+    monitor.on('error', onFailure);
+    monitor.on('close', () => {
+      if (over) return;
+      // What was missed meanwhile shows in the next snapshot.
+      setTimeout(listen, restartDelay).unref();
+      pending ??= setTimeout(look, restartDelay + settle);
+    });
+  };
+  listen();
+  void look();
+  return () => {
+    over = true;
+    clearTimeout(pending);
+    monitor?.kill();
+  };
+}

@@ -1,0 +1,115 @@
+import test from 'ava';
+import fc from 'fast-check';
+import {
+  type HostEntries,
+  type HostPlan,
+  hostChanges,
+  hostTag,
+  noEntries,
+  planEntries,
+} from '../../daemon/kernel/plan.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
+
+const plan: HostPlan = {
+  device: 'weft0',
+  mtu: 1380,
+  mark: 0x77656674,
+  network: parsePrefix('fd5e:cd52:8400::/40')!,
+  own: parsePrefix('fd5e:cd52:8401:7::/64')!,
+  node: 'fd5e:cd52:8401:7::1',
+  apps: ['fd5e:cd52:8401:7:9b0c:1:2:3'],
+  routes: [
+    { prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' },
+    { prefix: parsePrefix('2001:db8:7::/48')!, via: { gateway: 'fe80::0:1', device: 'eth1' } },
+    { prefix: parsePrefix('10.0.0.0/8')!, via: { gateway: 'fe80::2', device: 'eth1' } },
+  ],
+};
+
+test('a plan becomes addresses, routes and rules that carry the tag', (t) => {
+  t.deepEqual(planEntries(plan), {
+    addresses: ['fd5e:cd52:8401:7::1/128 dev lo metric 16696', 'fd5e:cd52:8401:7:9b0c:1:2:3/128 dev lo metric 16696'],
+    routes6: [
+      'unreachable fd5e:cd52:8400::/40 table main proto 119 metric 16696',
+      'unreachable fd5e:cd52:8401:7::/64 table main proto 119 metric 16696',
+      'throw fd5e:cd52:8401:7::/64 table 16696 proto 119 metric 1024',
+      'fd5e:cd52:8400::/40 dev weft0 src fd5e:cd52:8401:7::1 table 16696 proto 119 metric 1024',
+      '2001:db8:7::/48 via fe80::1 dev eth1 table 16696 proto 119 metric 1024',
+    ],
+    routes4: [
+      '192.168.7.0/24 dev weft0 table 16696 proto 119 metric 1024',
+      '10.0.0.0/8 via inet6 fe80::2 dev eth1 table 16696 proto 119 metric 1024',
+    ],
+    rules6: ['not fwmark 0x77656674 lookup 16696 pref 16696 protocol 119'],
+    rules4: ['not fwmark 0x77656674 lookup 16696 pref 16696 protocol 119'],
+  });
+});
+
+test('what is there already costs nothing', (t) => {
+  const entries = planEntries(plan);
+  t.deepEqual(hostChanges(entries, entries), { commands6: [], commands4: [] });
+});
+
+test('a route whose way changes is replaced, never removed first', (t) => {
+  const before = planEntries(plan);
+  const after = planEntries({
+    ...plan,
+    routes: [{ prefix: parsePrefix('192.168.7.0/24')!, via: { gateway: '192.168.1.7', device: 'eth0' } }],
+  });
+  const { commands4 } = hostChanges(before, after);
+  t.deepEqual(commands4, [
+    'route replace 192.168.7.0/24 via 192.168.1.7 dev eth0 table 16696 proto 119 metric 1024',
+    'route del 10.0.0.0/8 via inet6 fe80::2 dev eth1 table 16696 proto 119 metric 1024',
+  ]);
+});
+
+test('an address is there before the route that names it, and goes after it', (t) => {
+  const up = hostChanges(noEntries, planEntries(plan)).commands6;
+  t.true(up.findIndex((line) => line.startsWith('addr')) < up.findIndex((line) => line.includes('src')));
+  const down = hostChanges(planEntries(plan), noEntries).commands6;
+  t.true(down.findIndex((line) => line.startsWith('addr')) > down.findIndex((line) => line.includes('src')));
+});
+
+test('from any state to any other: everything wanted is added or there, everything else removed or replaced', (t) => {
+  const address = fc.constantFrom('fd00::1', 'fd00::2', 'fd00::3').map((ip) => `${ip}/128 dev lo metric 16696`);
+  const route = fc
+    .tuple(
+      fc.constantFrom('fd00::/40', 'fd00:1::/64'),
+      fc.constantFrom('dev weft0', 'dev eth0', 'via fe80::1 dev eth0'),
+    )
+    .map(([prefix, way]) => `${prefix} ${way} table 16696 proto 119 metric 1024`);
+  const oneWayEach = (routes: readonly string[]) => [
+    ...new Map(routes.map((line) => [line.split(' ')[0], line])).values(),
+  ];
+  const entries: fc.Arbitrary<HostEntries> = fc.record({
+    addresses: fc.uniqueArray(address),
+    routes6: fc.array(route).map(oneWayEach),
+    routes4: fc.constant([]),
+    rules6: fc.constant([]),
+    rules4: fc.constant([]),
+  });
+  fc.assert(
+    fc.property(entries, entries, (actual, wanted) => {
+      const addresses = new Set(actual.addresses);
+      const routes = new Map(actual.routes6.map((line) => [line.split(' ')[0]!, line]));
+      for (const command of hostChanges(actual, wanted).commands6) {
+        const [object, verb, ...rest] = command.replace(' preferred_lft 0 nodad', '').split(' ');
+        const line = rest.join(' ');
+        if (object === 'addr') verb === 'replace' ? addresses.add(line) : t.true(addresses.delete(line));
+        else if (verb === 'replace') routes.set(rest[0]!, line);
+        else {
+          t.is(routes.get(rest[0]!), line);
+          routes.delete(rest[0]!);
+        }
+      }
+      t.deepEqual([...addresses].sort(), [...wanted.addresses].sort());
+      t.deepEqual([...routes.values()].sort(), [...wanted.routes6].sort());
+    }),
+    { seed: 7, numRuns: 300 },
+  );
+});
+
+test('networks on one host have tags of their own below the main rule', (t) => {
+  const tags = ['weft0', 'weft1', 'weft999', 'mesh', 'home', 'a-long-name-123'].map(hostTag);
+  t.is(new Set(tags).size, tags.length);
+  t.true(tags.every((tag) => tag > 255 && tag < 32766));
+});

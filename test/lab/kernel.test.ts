@@ -1,0 +1,300 @@
+import { spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import test from 'ava';
+import { readHost } from '../../daemon/kernel/actual.js';
+import { Host } from '../../daemon/kernel/host.js';
+import { type HostPlan, hostTag, noEntries, outerMark, planEntries } from '../../daemon/kernel/plan.js';
+import { checkMachine, checkTun } from '../../daemon/kernel/preflight.js';
+import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
+import { MeshError } from '../../src/errors.js';
+import { foreign } from '../../src/ffi.js';
+
+/*
+ * This thread, and the `ip` processes it starts, live in a network namespace of their own, which goes when they end.
+ * Tests share it and run one after the other.
+ */
+const cloneNewnet = 0x4000_0000;
+if (foreign('int unshare(int flags)')(cloneNewnet) !== 0) throw new Error('needs root');
+const { serial } = test;
+
+function ip(...args: string[]): string {
+  const { stdout, stderr, status } = spawnSync('ip', args);
+  if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${stderr}`);
+  return stdout.toString();
+}
+
+function wayTo(address: string, ...more: string[]): string {
+  const { stdout, stderr } = spawnSync('ip', ['-6', 'route', 'get', address, ...more]);
+  return `${stdout}${stderr}`;
+}
+
+ip('link', 'set', 'lo', 'up');
+
+function planFor(device: string, network: string, own: string): HostPlan {
+  const prefix = parsePrefix(`${own}::/64`)!;
+  return {
+    device,
+    mtu: 1380,
+    mark: outerMark,
+    network: parsePrefix(network)!,
+    own: prefix,
+    node: `${own}::1`,
+    apps: [`${own}:8000:1:2:3`],
+    routes: [],
+  };
+}
+
+const first = planFor('weft0', 'fd5e:cd52:8400::/40', 'fd5e:cd52:8401:7');
+const second = planFor('weft1', 'fd99:aaaa:bb00::/40', 'fd99:aaaa:bb01:9');
+
+function makeTun(t: import('ava').ExecutionContext, device: string): void {
+  ip('tuntap', 'add', device, 'mode', 'tun');
+  t.teardown(() => spawnSync('ip', ['link', 'del', device]));
+}
+
+/** A device with a carrier: its other end is far9. */
+function makeWire(t: import('ava').ExecutionContext, device: string): void {
+  ip('link', 'add', device, 'type', 'veth', 'peer', 'name', 'far9');
+  t.teardown(() => void ip('link', 'del', device));
+  ip('link', 'set', 'far9', 'up');
+}
+
+serial('a plan is brought about, and a second time nothing is left to do', async (t) => {
+  makeTun(t, 'weft0');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  t.true((await host.apply(first)).changes > 0);
+  t.deepEqual((await host.apply(first)).changes, 0);
+
+  t.regex(wayTo('fd5e:cd52:8402::1'), /dev weft0 .*src fd5e:cd52:8401:7::1/);
+  t.regex(wayTo(first.node), /^local .*dev lo/);
+  t.regex(wayTo(first.apps[0]!), /^local .*dev lo/);
+  t.regex(wayTo('fd5e:cd52:8401:7::9'), /No route to host|unreachable/);
+  t.regex(wayTo('fd5e:cd52:8402::1', 'mark', String(outerMark)), /No route to host|unreachable/);
+  t.regex(ip('link', 'show', 'weft0'), /mtu 1380/);
+  t.notRegex(ip('-6', 'addr', 'show', 'dev', 'weft0'), /fe80/);
+});
+
+serial('the operator may route inside the own /64: a container network there is found', async (t) => {
+  makeTun(t, 'weft0');
+  makeWire(t, 'cni0');
+  ip('link', 'set', 'cni0', 'up');
+  ip('-6', 'addr', 'add', 'fd5e:cd52:8401:7:1::1/80', 'dev', 'cni0', 'nodad');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  await host.apply(first);
+  t.regex(wayTo('fd5e:cd52:8401:7:1::5'), /dev cni0/);
+});
+
+serial('while no daemon holds the TUN an app bound to its address sees loss, not an error', async (t) => {
+  makeTun(t, 'weft0');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  await host.apply(first);
+  const socket = createSocket('udp6');
+  t.teardown(() => void socket.close());
+  await new Promise<void>((resolve) => socket.bind(0, first.apps[0], resolve));
+  for (let i = 0; i < 20; i++) {
+    const error = await new Promise<Error | null>((resolve) =>
+      socket.send('x', 9, 'fd5e:cd52:8402::1', (outcome) => resolve(outcome)),
+    );
+    t.is(error, null);
+  }
+});
+
+serial('without weft0 packets for the network leave by no other way', async (t) => {
+  makeTun(t, 'weft0');
+  makeWire(t, 'eth9');
+  ip('link', 'set', 'eth9', 'up');
+  ip('-6', 'addr', 'add', '2001:db8::2/64', 'dev', 'eth9', 'nodad');
+  ip('-6', 'route', 'add', 'default', 'via', '2001:db8::1', 'dev', 'eth9');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  await host.apply(first);
+  t.regex(wayTo('2001:db8:ffff::1'), /dev eth9/);
+  ip('link', 'del', 'weft0');
+  t.regex(wayTo('fd5e:cd52:8402::1'), /No route to host|unreachable/);
+});
+
+serial('what an earlier run left behind is reconciled: old address, app and routes go', async (t) => {
+  makeTun(t, 'weft0');
+  const before = { ...first, routes: [{ prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' as const }] };
+  await new Host('weft0').apply(before);
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  const after = planFor('weft0', 'fd77:0:0::/40', 'fd77:0:1:2');
+  await host.apply(after);
+  t.deepEqual(sorted(await readHost(hostTag('weft0'))), sorted(planEntries(after)));
+  t.notRegex(ip('-6', 'addr', 'show', 'dev', 'lo'), /fd5e/);
+});
+
+serial('LAN prefixes of both families follow their way, atomically replaced', async (t) => {
+  makeTun(t, 'weft0');
+  makeWire(t, 'lan9');
+  ip('link', 'set', 'lan9', 'up');
+  ip('addr', 'add', '10.9.0.1/24', 'dev', 'lan9');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  const lan = parsePrefix('192.168.7.0/24')!;
+  const lan6 = parsePrefix('2001:db8:7::/48')!;
+  await host.apply({ ...first, routes: [lan, lan6].map((prefix) => ({ prefix, via: 'overlay' as const })) });
+  t.regex(ip('route', 'get', '192.168.7.5'), /dev weft0/);
+  t.regex(wayTo('2001:db8:7::5'), /dev weft0/);
+  const viaLan = [
+    { prefix: lan, via: { gateway: '10.9.0.2', device: 'lan9' } },
+    { prefix: lan6, via: { gateway: 'fe80::7', device: 'lan9' } },
+    { prefix: parsePrefix('192.168.8.0/24')!, via: { gateway: 'fe80::7', device: 'lan9' } },
+  ];
+  await host.apply({ ...first, routes: viaLan });
+  t.regex(ip('route', 'get', '192.168.7.5'), /via 10\.9\.0\.2 dev lan9/);
+  t.regex(wayTo('2001:db8:7::5'), /via fe80::7 dev lan9/);
+  t.regex(ip('route', 'get', '192.168.8.5'), /via inet6 fe80::7 dev lan9/);
+  t.is((await host.apply({ ...first, routes: viaLan })).changes, 0);
+});
+
+serial('two networks on one host do not touch each other', async (t) => {
+  makeTun(t, 'weft0');
+  makeTun(t, 'weft1');
+  const [one, two] = [new Host('weft0'), new Host('weft1')];
+  await one.apply(first);
+  await two.apply(second);
+  t.is((await one.apply(first)).changes, 0);
+  t.regex(wayTo('fd5e:cd52:8402::1'), /dev weft0/);
+  t.regex(wayTo('fd99:aaaa:bb02::1'), /dev weft1/);
+  await one.remove();
+  t.is((await two.apply(second)).changes, 0);
+  await two.remove();
+});
+
+serial('removal takes all of it away, without any record of what it was', async (t) => {
+  const everything = () =>
+    [ip('-6', 'addr'), ip('-6', 'route', 'show', 'table', 'all'), ip('-6', 'rule'), ip('rule')].join('');
+  const before = everything();
+  makeTun(t, 'weft0');
+  await new Host('weft0').apply({ ...first, routes: [{ prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' }] });
+  t.not(everything(), before);
+  await new Host('weft0').remove();
+  t.is(everything(), before);
+  t.deepEqual(await readHost(hostTag('weft0')), noEntries);
+});
+
+serial('IPv6 switched off by sysctl is switched on for lo and weft0 only, and said', async (t) => {
+  const all = '/proc/sys/net/ipv6/conf/all/disable_ipv6';
+  const byDefault = '/proc/sys/net/ipv6/conf/default/disable_ipv6';
+  for (const file of [all, byDefault]) writeFileSync(file, '1');
+  t.teardown(() => {
+    for (const file of [all, byDefault]) writeFileSync(file, '0');
+  });
+  makeTun(t, 'weft0');
+  makeWire(t, 'eth9');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  t.deepEqual((await host.apply(first)).ipv6Enabled, ['lo', 'weft0']);
+  t.regex(wayTo('fd5e:cd52:8402::1'), /dev weft0/);
+  t.regex(ip('-6', 'addr', 'show', 'dev', 'lo'), /fd5e:cd52:8401:7::1/);
+  ip('link', 'set', 'eth9', 'up');
+  t.is(ip('-6', 'addr', 'show', 'dev', 'eth9'), '');
+  t.deepEqual((await host.apply(first)).ipv6Enabled, []);
+});
+
+serial('a device that went away is an error with a cure', async (t) => {
+  const error = await t.throwsAsync(new Host('weft0').apply(first), { instanceOf: MeshError });
+  t.is(error.code, 'no-device');
+});
+
+const listen = { address: '0.0.0.0', port: 16696 };
+
+async function finding(t: import('ava').ExecutionContext, device = 'weft0', at = listen): Promise<MeshError> {
+  return t.throwsAsync(checkMachine({ device, listen: at }), { instanceOf: MeshError });
+}
+
+serial('a machine without IPv4 is told so; with an address all is well', async (t) => {
+  t.is((await finding(t)).code, 'no-ipv4');
+  makeWire(t, 'eth9');
+  ip('addr', 'add', '11.0.0.1/24', 'dev', 'eth9');
+  ip('link', 'set', 'eth9', 'up');
+  await t.notThrowsAsync(checkMachine({ device: 'weft0', listen }));
+});
+
+serial('a port in use is named with its cure', async (t) => {
+  const at = { address: '127.0.0.1', port: 16696 };
+  const other = createSocket('udp4');
+  t.teardown(() => void other.close());
+  await new Promise<void>((resolve) => other.bind(16696, '0.0.0.0', resolve));
+  const error = await finding(t, 'weft0', at);
+  t.is(error.code, 'port-in-use');
+  t.regex(error.message, /16696/);
+  t.regex(error.cure, /listen = /);
+});
+
+serial('an address this machine lacks is named', async (t) => {
+  t.is((await finding(t, 'weft0', { address: '11.9.9.9', port: 16696 })).code, 'listen-address-missing');
+});
+
+serial('a device that is no TUN, or that another process holds, is not touched', async (t) => {
+  const at = { address: '127.0.0.1', port: 16696 };
+  makeWire(t, 'weft5');
+  t.is((await finding(t, 'weft5', at)).code, 'device-taken');
+
+  makeTun(t, 'weft0');
+  ip('link', 'set', 'weft0', 'up');
+  await t.notThrowsAsync(checkMachine({ device: 'weft0', listen: at }));
+  const tun = openSync('/dev/net/tun', 'r+');
+  const request = Buffer.alloc(40);
+  request.write('weft0');
+  request.writeUInt16LE(0x1001, 16);
+  t.is(foreign('int ioctl(int fd, unsigned long request, uint8_t *argument)')(tun, 0x4004_54ca, request), 0);
+  t.is((await finding(t, 'weft0', at)).code, 'device-in-use');
+  closeSync(tun);
+});
+
+serial('no /dev/net/tun and no permission are told apart', (t) => {
+  t.is(t.throws(() => checkTun('/dev/net/none'), { instanceOf: MeshError }).code, 'no-tun');
+  t.is(t.throws(() => checkTun('/dev/net/tun', 0n), { instanceOf: MeshError }).code, 'no-tun-permission');
+  t.notThrows(() => checkTun());
+});
+
+serial('every change of the underlay is told, and our own devices are none of it', async (t) => {
+  makeWire(t, 'eth9');
+  ip('link', 'set', 'far9', 'down');
+  makeTun(t, 'weft0');
+  const seen: Underlay[] = [];
+  let wake = () => {};
+  const stop = watchUnderlay(
+    (device) => device === 'weft0',
+    (underlay) => {
+      seen.push(underlay);
+      wake();
+    },
+    (error) => t.fail(String(error)),
+  );
+  t.teardown(stop);
+  const until = async (isThere: (underlay: Underlay) => boolean) => {
+    while (!seen.length || !isThere(seen.at(-1)!)) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  await until((underlay) => underlay.addresses.length === 0);
+  ip('link', 'set', 'far9', 'up');
+  ip('link', 'set', 'eth9', 'up');
+  ip('addr', 'add', '11.0.0.1/24', 'dev', 'eth9');
+  await until((underlay) => underlay.addresses.some((address) => address.address === '11.0.0.1'));
+  ip('route', 'add', 'default', 'via', '11.0.0.254');
+  await until((underlay) => underlay.gateways[0]?.address === '11.0.0.254');
+  ip('link', 'set', 'far9', 'down');
+  await until((underlay) => underlay.addresses.length === 0);
+  ip('link', 'set', 'far9', 'up');
+  await until((underlay) => underlay.addresses.some((address) => address.device === 'eth9'));
+  ip('-6', 'addr', 'add', 'fd5e::1/64', 'dev', 'weft0');
+  ip('addr', 'add', '11.0.0.2/24', 'dev', 'eth9');
+  await until((underlay) => underlay.addresses.some((address) => address.address === '11.0.0.2'));
+  t.true(seen.every((underlay) => underlay.addresses.every((address) => address.device === 'eth9')));
+});
+
+function sorted(entries: object): object {
+  return Object.fromEntries(Object.entries(entries).map(([kind, lines]) => [kind, [...lines].sort()]));
+}
