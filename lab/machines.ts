@@ -1,0 +1,84 @@
+import { createSocket, type Socket } from 'node:dgram';
+import type { RouterSpec } from './description.js';
+import type { Gateway } from './gateway.js';
+import type { Namespace } from './namespace.js';
+import type { Wire } from './wire.js';
+
+/** A machine that runs programs: a public host, or a member of a home. */
+export interface Host {
+  readonly name: string;
+  readonly namespace: Namespace;
+  /** IPv4, the first is the one it sends from. */
+  readonly addresses: readonly string[];
+  readonly address: string;
+  /** Its own line: to the Internet, or to its LAN. */
+  readonly wire: Wire;
+  /** The router it is behind. */
+  readonly router: Router | undefined;
+}
+
+/** A router between a LAN (or a carrier's customers) and the outside. */
+export class Router {
+  readonly name: string;
+  readonly namespace: Namespace;
+  readonly spec: RouterSpec;
+  /** Its line outwards. */
+  readonly wire: Wire;
+  /** Its miniupnpd, where it has one. */
+  readonly gateway: Gateway | undefined;
+  #address: string;
+
+  constructor(
+    name: string,
+    namespace: Namespace,
+    spec: RouterSpec,
+    address: string,
+    wire: Wire,
+    gateway: Gateway | undefined,
+  ) {
+    this.name = name;
+    this.namespace = namespace;
+    this.spec = spec;
+    this.wire = wire;
+    this.gateway = gateway;
+    this.#address = address;
+  }
+
+  /** The outer address. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** Power off: the line is silent, mappings and connections are forgotten. */
+  async switchOff(): Promise<void> {
+    await this.wire.cut();
+    await this.gateway?.stop();
+    const lists = ['map inet router outer', 'map inet router inner', 'set inet router taken', 'set inet router spoken'];
+    await this.namespace.nft(lists.map((list) => `flush ${list}\n`).join(''));
+    // Masquerading forgets its connections when the address goes.
+    await this.namespace.must(['ip', 'addr', 'flush', 'dev', 'wan', 'scope', 'global']);
+  }
+
+  /** Power on, with another outer address where one is given (of the same /24). */
+  async switchOn(address = this.#address): Promise<void> {
+    const net = address.split('.').slice(0, 3).join('.');
+    this.#address = address;
+    await this.namespace.must(['ip', 'addr', 'add', `${address}/24`, 'dev', 'wan']);
+    await this.namespace.must(['ip', 'route', 'replace', 'default', 'via', `${net}.1`]);
+    await this.wire.heal();
+    await this.gateway?.start();
+  }
+}
+
+/** A UDP socket of this process on another machine; port 0 is any. Ready when this returns. */
+export function udpOn(machine: { readonly namespace: Namespace }, port = 0, address = '0.0.0.0'): Socket {
+  return machine.namespace.inside(() => {
+    // With a lookup that answers at once, bind makes the kernel's socket before it returns, thus in this namespace.
+    const socket = createSocket({
+      type: 'udp4',
+      lookup: (name, _options, callback) => callback(null, name, 4),
+    });
+    socket.bind(port, address);
+    return socket;
+  });
+}

@@ -1,0 +1,164 @@
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { carrier, home, host } from '../../lab/description.js';
+import { udpOn } from '../../lab/machines.js';
+import { World } from '../../lab/world.js';
+
+/** Names of the namespaces made by process `pid`. */
+function namespacesOf(pid: number): string[] {
+  return readdirSync('/run/netns').filter((name) => name.startsWith(`weft-${pid}-`));
+}
+
+const tenPlaces = {
+  'dc-1': host(),
+  'dc-2': host(),
+  'dc-3': host(),
+  upnp: home({ mapping: ['igd2', 'nat-pmp'] }),
+  cone: home({ nat: 'endpoint-independent' }),
+  symmetric: home({ nat: 'symmetric' }),
+  flat: home({ members: ['anna', 'ben'] }),
+  isp: carrier(),
+  farm: home({ behind: 'isp' }),
+  office: home({ nat: 'udp-blocked' }),
+};
+
+test.serial('ten places stand in two seconds, are connected, and go without a trace', async (t) => {
+  const started = performance.now();
+  const world = await World.build(tenPlaces);
+  const took = performance.now() - started;
+  t.log(`built in ${Math.round(took)} ms`);
+  t.true(took < 2000, `built in ${took} ms`);
+  const ping = (from: string, to: string) =>
+    world
+      .host(from)
+      .namespace.run(['ping', '-c1', '-W1', to])
+      .then(({ code }) => code === 0);
+  const at = (name: string) => world.host(name).address;
+  t.true(await ping('dc-1', at('dc-2')));
+  t.true(await ping('farm', at('dc-1')));
+  t.true(await ping('office', at('dc-3')));
+  t.true(await ping('anna', at('ben')));
+  t.false(await ping('dc-1', at('anna')));
+  world.remove();
+  t.deepEqual(namespacesOf(process.pid), []);
+});
+
+test.serial('separated parties meet nowhere but elsewhere', async (t) => {
+  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), flat: home() });
+  t.teardown(() => world.remove());
+  const ping = (from: string, to: string) =>
+    world
+      .host(from)
+      .namespace.run(['ping', '-c1', '-W1', world.host(to).address])
+      .then(({ code }) => code === 0);
+  await world.separate('flat', 'dc-1');
+  t.false(await ping('flat', 'dc-1'));
+  t.true(await ping('flat', 'dc-2'));
+  await world.reunite('flat', 'dc-1');
+  t.true(await ping('flat', 'dc-1'));
+  await world.separate('flat', 'dc-1', 'udp');
+  t.true(await ping('flat', 'dc-1'));
+});
+
+/** Asks for a NAT-PMP mapping (RFC 6886 §3.3); gives the external port. */
+async function mapByNatPmp(world: World, name: string, port: number): Promise<number | undefined> {
+  const socket = udpOn(world.host(name));
+  const answer = new Promise<Buffer>((resolve) => socket.once('message', resolve));
+  const request = Buffer.alloc(12);
+  request[1] = 1; // map UDP
+  request.writeUInt16BE(port, 4);
+  request.writeUInt16BE(port, 6);
+  request.writeUInt32BE(3600, 8);
+  socket.send(request, 5351, '192.168.1.1');
+  const reply = await Promise.race([answer, sleep(2000)]);
+  socket.close();
+  return reply?.readUInt16BE(2) === 0 ? reply.readUInt16BE(10) : undefined;
+}
+
+test.serial('a home router maps by real miniupnpd, and a reboot with another address forgets it', async (t) => {
+  const world = await World.build({ 'dc-1': host(), 'home-a': home({ mapping: ['nat-pmp'] }) });
+  t.teardown(() => world.remove());
+  const router = world.router('home-a');
+  const inside = udpOn(world.host('home-a'), 16696);
+  const outside = udpOn(world.host('dc-1'));
+  const heard: string[] = [];
+  inside.on('message', (message) => heard.push(message.toString()));
+  const knock = async (text: string) => {
+    outside.send(text, 16696, router.address);
+    await sleep(100);
+  };
+  await knock('before the mapping');
+  t.is(await mapByNatPmp(world, 'home-a', 16696), 16696);
+  t.deepEqual(await router.gateway!.mappings(), [
+    { protocol: 'udp', externalPort: 16696, address: '192.168.1.10', port: 16696 },
+  ]);
+  await knock('mapped');
+  const before = router.address;
+  await router.switchOff();
+  await router.switchOn(before.replace(/\d+$/, '77'));
+  await knock('after the reboot');
+  t.deepEqual(await router.gateway!.mappings(), []);
+  t.is(await mapByNatPmp(world, 'home-a', 16696), 16696);
+  await knock('mapped again');
+  inside.close();
+  outside.close();
+  t.deepEqual(heard, ['mapped', 'mapped again']);
+  t.not(router.address, before);
+});
+
+/** A process that builds a world, says so, and then does what `then` says. */
+async function builder(then: string) {
+  const path = (file: string) => join(import.meta.dirname, '../../lab', file);
+  const script = `
+    const { World } = await import('${path('world.js')}');
+    const { host, home } = await import('${path('description.js')}');
+    const world = await World.build({ 'dc-1': host({ wire: { delay: 1 } }), flat: home({ mapping: ['igd2'] }) });
+    const sleeper = world.host('flat').namespace.spawn(['sleep', '1000']);
+    console.log('built');
+    setInterval(() => {}, 1000);
+    ${then}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) =>
+    child.once('exit', (code, signal) => resolve(code ?? signal)),
+  );
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  return { child, ended };
+}
+
+test.serial('a world goes with its process: exception, Ctrl-C, SIGTERM', async (t) => {
+  const thrown = await builder('throw new Error("on purpose")');
+  t.is(await thrown.ended, 1);
+  t.deepEqual(namespacesOf(thrown.child.pid!), []);
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const { child, ended } = await builder('');
+    t.not(namespacesOf(child.pid!).length, 0);
+    child.kill(signal);
+    t.is(await ended, code);
+    t.deepEqual(namespacesOf(child.pid!), []);
+  }
+});
+
+test.serial('what a killed process left is removed by the next world', async (t) => {
+  const { child, ended } = await builder('');
+  child.kill('SIGKILL');
+  await ended;
+  t.not(namespacesOf(child.pid!).length, 0);
+  const world = await World.build({ 'dc-1': host() });
+  t.teardown(() => world.remove());
+  t.deepEqual(namespacesOf(child.pid!), []);
+  const left = readdirSync('/proc').filter((entry) => Number(entry) === child.pid);
+  t.deepEqual(left, []);
+});
+
+test.serial('a name that cannot be a machine is refused before anything is made', async (t) => {
+  await t.throwsAsync(World.build({ 'Home A': host() }), { message: /no name/ });
+  await t.throwsAsync(World.build({ flat: home({ members: ['anna'] }), anna: host() }), { message: /two machines/ });
+  await t.throwsAsync(World.build({ farm: home({ behind: 'nobody' }) }), { message: /no carrier/ });
+  t.deepEqual(namespacesOf(process.pid), []);
+});
