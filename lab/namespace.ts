@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { errno, type ForeignFunction, foreign } from '../src/ffi.js';
@@ -116,11 +116,21 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-let worlds = 0;
-
-/** A fresh prefix for the names of one world. It holds the owner's process id and start, so that leftovers can be told. */
+/**
+ * A fresh prefix for the names of one world, with its folder made. It holds the owner's process id and start, so that
+ * leftovers can be told.
+ */
 export function freshPrefix(): string {
-  return `weft-${process.pid}-${startOf(process.pid)}-${worlds++}-`;
+  for (let i = 0; ; i++) {
+    const prefix = `weft-${process.pid}-${startOf(process.pid)}-${i}-`;
+    try {
+      mkdirSync(folderOf(prefix), { mode: 0o700 });
+      return prefix;
+    } catch (error) {
+      // Another world of this process, maybe of another thread.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
 }
 
 /** The folder for the files of the world with this prefix. */

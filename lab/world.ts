@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import type { Internet } from './description.js';
 import { Forwarder } from './forwarder.js';
 import { Gateway } from './gateway.js';
@@ -123,7 +122,6 @@ export class World {
 
   async #make({ machines, wires }: Plan, seed: number): Promise<void> {
     const prefix = this.#prefix;
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
     const name = (label: string) => `${prefix}${label}`;
     const place = ({ label, device }: { label: string; device: string }) => ({ namespace: name(label), device });
     const delayed = wires.filter((wire) => isDelayed(wire.conditions));
