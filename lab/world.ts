@@ -57,12 +57,13 @@ export class World {
 
   /** Builds it; a failure leaves nothing behind. `seed` drives the wires' jitter and reordering. */
   static async build(internet: Internet, options: { readonly seed?: number } = {}): Promise<World> {
+    const drawn = plan(internet);
     removeLeftovers();
     watchExit();
     const world = new World(freshPrefix());
     living.add(world);
     try {
-      await world.#make(plan(internet), options.seed ?? 1);
+      await world.#make(drawn, options.seed ?? 1);
     } catch (error) {
       world.remove();
       throw error;

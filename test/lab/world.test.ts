@@ -1,16 +1,18 @@
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { carrier, home, host } from '../../lab/description.js';
 import { udpOn } from '../../lab/machines.js';
 import { World } from '../../lab/world.js';
 
-/** Names of the namespaces made by process `pid`. */
-function namespacesOf(pid: number): string[] {
-  return readdirSync('/run/netns').filter((name) => name.startsWith(`weft-${pid}-`));
+function namespacesNamed(prefix: string): string[] {
+  return readdirSync('/run/netns').filter((name) => name.startsWith(prefix));
 }
+
+/** Names of the namespaces made by process `pid`. */
+const namespacesOf = (pid: number) => namespacesNamed(`weft-${pid}-`);
 
 const tenPlaces = {
   'dc-1': host(),
@@ -42,8 +44,11 @@ test.serial('ten places stand in two seconds, are connected, and go without a tr
   t.true(await ping('office', at('dc-3')));
   t.true(await ping('anna', at('ben')));
   t.false(await ping('dc-1', at('anna')));
+  const prefix = `${basename(world.folder)}-`;
+  t.true(namespacesNamed(prefix).length > 10);
   world.remove();
-  t.deepEqual(namespacesOf(process.pid), []);
+  t.deepEqual(namespacesNamed(prefix), []);
+  t.false(existsSync(world.folder));
 });
 
 test.serial('separated parties meet nowhere but elsewhere', async (t) => {
@@ -156,9 +161,8 @@ test.serial('what a killed process left is removed by the next world', async (t)
   t.deepEqual(left, []);
 });
 
-test.serial('a name that cannot be a machine is refused before anything is made', async (t) => {
+test.serial('what cannot be built is refused by name', async (t) => {
   await t.throwsAsync(World.build({ 'Home A': host() }), { message: /no name/ });
   await t.throwsAsync(World.build({ flat: home({ members: ['anna'] }), anna: host() }), { message: /two machines/ });
   await t.throwsAsync(World.build({ farm: home({ behind: 'nobody' }) }), { message: /no carrier/ });
-  t.deepEqual(namespacesOf(process.pid), []);
 });
