@@ -27,3 +27,11 @@ export function foreignIfAny(prototype: string): ForeignFunction | undefined {
 export function errno(): number {
   return koffi.errno();
 }
+
+/**
+ * The address of these octets, for prototypes that take addresses as uint64_t: a plain number costs a third less per call
+ * than a buffer does. Valid while the buffer lives: the collector never moves an ArrayBuffer's octets, but it frees them.
+ */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi.address(bytes));
+}

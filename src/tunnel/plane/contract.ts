@@ -26,7 +26,10 @@ export type Path =
 export interface SessionInstall {
   readonly link: LinkId;
   readonly cipher: Cipher;
-  /** Lane n is heard at receiver index localIndex + n; n < localLanes. Random, unguessable, unique in this node. */
+  /**
+   * Lane n is heard at receiver index localIndex + n; n < localLanes. Random, unguessable, unique in this node; a multiple
+   * of localLanes, as is remoteIndex of remoteLanes: so the kernel hands lane n to the worker n mod workers.
+   */
   readonly localIndex: number;
   readonly localLanes: number;
   /** We send on lane n to receiver index remoteIndex + n; n < remoteLanes. */

@@ -1,0 +1,30 @@
+/**
+ * The memory one data plane works in: one buffer, made once, its parts named by offsets. Numbers instead of views, so that
+ * nothing is allocated per packet and foreign functions get plain addresses.
+ *
+ *   scratch │ tunIn (one packet or super-packet, behind its virtio header) │ udpIn (one burst) │ outbox (one burst) │ join
+ */
+export class Arena {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** The first octet's address in this process; 0 where no foreign function looks at it. */
+  readonly base: number;
+
+  readonly scratch = 0;
+  readonly scratchLength = 4096;
+  readonly tunIn = 4096;
+  readonly tunInLength = 65536 + 64;
+  readonly udpIn = 4096 + 65664;
+  readonly udpInLength = 65536;
+  readonly outbox = 4096 + 65664 + 65664;
+  readonly outboxLength = 65536 + 64;
+  readonly join = 4096 + 3 * 65664;
+  readonly joinLength = 4096;
+
+  /** `locate` tells the address of octets, where foreign functions are used. */
+  constructor(locate?: (bytes: Uint8Array) => number) {
+    this.bytes = new Uint8Array(4096 + 3 * 65664 + 4096);
+    this.view = new DataView(this.bytes.buffer);
+    this.base = locate ? locate(this.bytes) : 0;
+  }
+}

@@ -1,0 +1,247 @@
+import type { Random } from '../../random.js';
+import { type Millis, never } from '../../time.js';
+import { FrameType } from '../frame.js';
+import type { TunPort, UdpPort } from './adapters.js';
+import type { Aead } from './aead.js';
+import type { Arena } from './arena.js';
+import type { Carriage, PlaneCommand, PlaneEvent } from './contract.js';
+import type { Drops } from './drops.js';
+import { Glue } from './glue.js';
+import type { DatagramGuard } from './guard.js';
+import { Inbound } from './inbound.js';
+import { Link, Session } from './link.js';
+import { LinkShared } from './link-shared.js';
+import { OctetBucket } from './octet-bucket.js';
+import { Outbound } from './outbound.js';
+import { Outbox } from './outbox.js';
+import { Prober } from './prober.js';
+import { PlaneState, Way } from './state.js';
+import { Transmitter } from './transmitter.js';
+import { toUnderlay } from './underlay-address.js';
+
+/** Sessions a link keeps: the one it sends on, one about to replace it, one whose last frames are under way. */
+const sessionsPerLink = 3;
+const sendAt = 2048;
+const longestControl = 1400;
+const waitingInterval: Millis = 5;
+
+/** A command, and the memory the workers share for what it opens. */
+export interface PlaneOrder {
+  readonly command: PlaneCommand;
+  /** `openLink` and `installSession` only. */
+  readonly shared?: SharedArrayBuffer;
+}
+
+export interface DataPlaneParts {
+  /** Which of `workers` symmetric planes this one is; 0 also probes and speaks for the control plane. */
+  readonly worker: number;
+  readonly workers: number;
+  readonly arena: Arena;
+  readonly tun: TunPort;
+  readonly udp: UdpPort;
+  readonly aead: Aead;
+  readonly random: Random;
+  readonly drops: Drops;
+  /** Makes the checks of handshake-class datagrams for our public key; without it all pass. */
+  readonly guard?: (publicKey: Uint8Array) => DatagramGuard;
+  /** Called while the plane works: queue, do not call back. */
+  readonly emit: (event: PlaneEvent) => void;
+}
+
+/**
+ * One worker's share of the data plane: pure, driven by its shell. `now` is monotonic and the same in all workers.
+ *
+ *   kernel ─► tun ─► Outbound ─► Transmitter ─► Outbox ─► udp ─► underlay
+ *   kernel ◄─ tun ◄─ Glue ◄───── Inbound ◄─────────────── udp ◄─ underlay
+ *                                   └─ relayed: sealed again where it lies ─► udp
+ */
+export class DataPlane {
+  readonly #parts: DataPlaneParts;
+  readonly #state = new PlaneState();
+  readonly #outbox: Outbox;
+  readonly #transmitter: Transmitter;
+  readonly #prober: Prober;
+  readonly #outbound: Outbound;
+  readonly #inbound: Inbound;
+  readonly #way = new Way();
+  #retryAt: Millis = never;
+
+  constructor(parts: DataPlaneParts, now: Millis) {
+    const { arena, tun, udp, drops, emit } = parts;
+    this.#parts = parts;
+    this.#outbox = new Outbox(arena, udp, drops);
+    this.#transmitter = new Transmitter(arena, this.#outbox, this.#state, drops, emit);
+    this.#prober = new Prober(arena, this.#transmitter, parts.random, emit, parts.worker === 0);
+    this.#outbound = new Outbound(arena, tun, this.#state, this.#transmitter, drops, emit, now);
+    const glue = new Glue(arena, tun, drops);
+    this.#inbound = new Inbound(
+      arena,
+      udp,
+      this.#state,
+      glue,
+      this.#outbox,
+      this.#transmitter,
+      this.#prober,
+      drops,
+      emit,
+    );
+  }
+
+  /** Moves packets both ways until nothing waits or the budgets are used; how many reads found something. */
+  work(now: Millis): number {
+    const fromTun = this.#outbound.drain(16, now);
+    if (fromTun > 0) this.#outbox.flush();
+    const fromUdp = this.#inbound.drain(16, now);
+    if (fromUdp > 0) {
+      if (this.#inbound.confirmedAny) {
+        this.#inbound.confirmedAny = false;
+        this.#outbound.retry(now);
+      }
+      this.#outbox.flush();
+    }
+    return fromTun + fromUdp;
+  }
+
+  tick(now: Millis): void {
+    this.#prober.tick(now);
+    if (this.#outbound.isWaiting) this.#outbound.retry(now);
+    if (this.#inbound.isWaiting) this.#inbound.expire(now);
+    this.#outbox.flush();
+    this.#retryAt = now + waitingInterval;
+  }
+
+  deadline(): Millis {
+    const waiting = this.#outbound.isWaiting || this.#inbound.isWaiting ? this.#retryAt : never;
+    return Math.min(this.#prober.deadline(), waiting);
+  }
+
+  apply(order: PlaneOrder, now: Millis): void {
+    const { command } = order;
+    switch (command.kind) {
+      case 'openLink':
+        return this.#openLink(command.link, command.node, command.carriage, order.shared, now);
+      case 'closeLink':
+        return this.#closeLink(command.link);
+      case 'setCarriage':
+        return this.#setCarriage(command.link, command.carriage, now);
+      case 'installSession':
+        return this.#install(command.session, order.shared, now);
+      case 'dropSession':
+        return this.#dropSession(command.link, command.localIndex);
+      case 'patchRoutes':
+        this.#state.table.patchNodes(command.nodes);
+        for (const { prefix, length } of command.removedPrefixes) this.#state.table.removePrefix(prefix, length);
+        for (const route of command.prefixes) this.#state.table.setPrefix(route);
+        return;
+      case 'sendControl':
+        return this.#sendControl(command.link, command.bytes, now);
+      case 'sendDatagram':
+        return this.#sendDatagram(command, now);
+      case 'setProbing':
+        return this.#prober.setPace(command.link, command.pace);
+      case 'configure':
+        return this.#configure(command, now);
+    }
+  }
+
+  /** Wipes every key. The plane is not to be used again. */
+  wipe(): void {
+    for (const link of this.#state.links.values()) for (const session of link.sessions.splice(0)) session.wipe();
+    this.#state.lanes.clear();
+  }
+
+  #configure(command: Extract<PlaneCommand, { kind: 'configure' }>, now: Millis): void {
+    this.#state.configure(command);
+    this.#inbound.guard = this.#parts.guard?.(command.publicKey);
+    const octets = command.relayLimitBitsPerSecond / 8 / this.#parts.workers;
+    const limited = command.relay === 'limited';
+    this.#inbound.relayLimit = limited ? new OctetBucket(octets, Math.max(65_536, octets / 4), now) : undefined;
+  }
+
+  #openLink(id: number, node: number, carriage: Carriage, shared: SharedArrayBuffer | undefined, now: Millis): void {
+    if (!shared || this.#state.links.has(id)) throw new Error(`link ${id} cannot be opened`);
+    const link = new Link(id, node, new LinkShared(shared, this.#parts.worker), addressOf(carriage));
+    this.#state.addLink(link);
+    this.#prober.watch(link, now);
+  }
+
+  #closeLink(id: number): void {
+    const link = this.#state.links.get(id);
+    if (!link) return;
+    for (const session of link.sessions.splice(0)) this.#forget(session);
+    this.#state.removeLink(link);
+    this.#prober.forget(link);
+    if (link.shared.close(this.#parts.workers)) this.#parts.emit({ kind: 'closed', link: id });
+  }
+
+  #setCarriage(id: number, carriage: Carriage, now: Millis): void {
+    const link = this.#state.links.get(id);
+    if (!link) return;
+    const address = addressOf(carriage);
+    const same = address && link.address && address.every((octet, i) => octet === link.address![i]);
+    if (same) return;
+    link.address = address;
+    if (this.#parts.worker === 0) this.#prober.pathChanged(link, now);
+  }
+
+  #install(
+    install: Extract<PlaneCommand, { kind: 'installSession' }>['session'],
+    shared: SharedArrayBuffer | undefined,
+    now: Millis,
+  ): void {
+    const link = this.#state.links.get(install.link);
+    if (!link || !shared) return;
+    const { aead, worker, workers, emit } = this.#parts;
+    const session = new Session(install, link, shared, aead, worker, workers, now);
+    link.sessions.unshift(session);
+    for (const old of link.sessions.splice(sessionsPerLink)) this.#forget(old);
+    for (const lane of session.lanes) this.#state.lanes.set(lane.index, lane);
+    if (session.completedInstall) emit({ kind: 'installed', link: link.id, localIndex: session.localIndex });
+    this.#outbound.retry(now);
+    this.#outbox.flush();
+  }
+
+  #dropSession(id: number, localIndex: number): void {
+    const link = this.#state.links.get(id);
+    const at = link?.sessions.findIndex((session) => session.localIndex === localIndex) ?? -1;
+    if (link && at >= 0) for (const session of link.sessions.splice(at, 1)) this.#forget(session);
+  }
+
+  #forget(session: Session): void {
+    for (const lane of session.lanes) this.#state.lanes.delete(lane.index);
+    session.wipe();
+  }
+
+  #sendControl(id: number, bytes: Uint8Array, now: Millis): void {
+    const link = this.#state.links.get(id);
+    const session = link?.sending(now);
+    if (!link || !session || bytes.length > longestControl) return this.#parts.drops.count('no-session');
+    this.#parts.arena.bytes.set(bytes, sendAt);
+    const way = this.#way;
+    way.link = link;
+    way.session = session;
+    way.via = link.address ? link : this.#state.nextHop(link.node, now, undefined);
+    way.viaSession = way.via?.sending(now);
+    this.#transmitter.send(way, FrameType.control, 0, sendAt, bytes.length);
+    this.#outbox.flush();
+  }
+
+  #sendDatagram(command: Extract<PlaneCommand, { kind: 'sendDatagram' }>, now: Millis): void {
+    const { to, bytes, fresh } = command;
+    if (bytes.length > longestControl) return this.#parts.drops.count('too-long');
+    if (to.kind === 'overlay') {
+      this.#parts.arena.bytes.set(bytes, sendAt);
+      this.#transmitter.sendHandshake(to.node, sendAt, bytes.length, now);
+      return this.#outbox.flush();
+    }
+    const address = toUnderlay(to.endpoint);
+    if (!address) return this.#parts.drops.count('send-failed');
+    if (fresh) return this.#parts.udp.sendFresh(address, bytes);
+    this.#parts.arena.bytes.set(bytes, sendAt);
+    this.#outbox.sendInPlace(address, sendAt, bytes.length, bytes.length);
+  }
+}
+
+function addressOf(carriage: Carriage): Uint8Array | undefined {
+  return carriage.kind === 'direct' ? toUnderlay(carriage.endpoint) : undefined;
+}

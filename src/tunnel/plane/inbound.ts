@@ -1,0 +1,338 @@
+import { tunnelLinkLocal } from '../../addr/node-number.js';
+import type { Millis } from '../../time.js';
+import { FrameFlag, FrameType, innerMtu, relayHeaderLength, tagLength, transportHeaderLength } from '../frame.js';
+import type { UdpPort, UnderlayAddress } from './adapters.js';
+import type { Arena } from './arena.js';
+import type { Path, PlaneEvent } from './contract.js';
+import type { Drops } from './drops.js';
+import { ownPrefix } from './forwarding-table.js';
+import type { Glue } from './glue.js';
+import type { DatagramGuard, DatagramSource } from './guard.js';
+import { Joins } from './joins.js';
+import { type Link, lastCounter, type ReceiveLane } from './link.js';
+import type { OctetBucket } from './octet-bucket.js';
+import type { Outbox } from './outbox.js';
+import { AddressWords, PacketShape } from './packet.js';
+import type { Prober } from './prober.js';
+import type { PlaneState } from './state.js';
+import { frameOverhead, relayOverhead, type Transmitter, writeEnds } from './transmitter.js';
+import { toEndpoint } from './underlay-address.js';
+
+/** Scratch offset for the AAD of an end-to-end frame; the transmitter uses others. */
+const aadAt = 32;
+const halves = FrameFlag.firstHalf | FrameFlag.secondHalf;
+
+/** Datagrams of the underlay: opened, delivered, passed on, or dropped and counted. Nothing here throws on what comes. */
+export class Inbound {
+  readonly #arena: Arena;
+  readonly #udp: UdpPort;
+  readonly #state: PlaneState;
+  readonly #glue: Glue;
+  readonly #outbox: Outbox;
+  readonly #transmitter: Transmitter;
+  readonly #prober: Prober;
+  readonly #drops: Drops;
+  readonly #emit: (event: PlaneEvent) => void;
+  readonly #packet = new PacketShape();
+  readonly #address = new AddressWords();
+  readonly #joins = new Joins();
+  guard: DatagramGuard | undefined;
+  relayLimit: OctetBucket | undefined;
+  /** Frames that are forwarded where they lie: one send for a run of them. */
+  #runTo: Link | undefined;
+  #runAddress: UnderlayAddress | undefined;
+  #runAt = 0;
+  #runLength = 0;
+  #segment = 0;
+  /** Set where a session is confirmed, so that the plane sends what waited for it. */
+  confirmedAny = false;
+
+  constructor(
+    arena: Arena,
+    udp: UdpPort,
+    state: PlaneState,
+    glue: Glue,
+    outbox: Outbox,
+    transmitter: Transmitter,
+    prober: Prober,
+    drops: Drops,
+    emit: (event: PlaneEvent) => void,
+  ) {
+    this.#arena = arena;
+    this.#udp = udp;
+    this.#state = state;
+    this.#glue = glue;
+    this.#outbox = outbox;
+    this.#transmitter = transmitter;
+    this.#prober = prober;
+    this.#drops = drops;
+    this.#emit = emit;
+  }
+
+  /** Takes up to `budget` bursts from the socket; how many there were. */
+  drain(budget: number, now: Millis): number {
+    let bursts = 0;
+    while (bursts < budget) {
+      const length = this.#udp.receive(this.#arena.udpIn, this.#arena.udpInLength);
+      if (length === 0) break;
+      bursts++;
+      this.#takeBurst(length, now);
+    }
+    return bursts;
+  }
+
+  get isWaiting(): boolean {
+    return !this.#joins.isEmpty;
+  }
+
+  expire(now: Millis): void {
+    const expired = this.#joins.expire(now);
+    if (expired > 0) this.#drops.count('join-expired', expired);
+  }
+
+  #takeBurst(length: number, now: Millis): void {
+    const segment = this.#udp.segment;
+    this.#segment = segment;
+    const end = this.#arena.udpIn + length;
+    for (let at = this.#arena.udpIn; at < end; at += segment) {
+      this.#takeDatagram(at, Math.min(segment, end - at), now);
+    }
+    this.#glue.flush();
+    this.#flushRun();
+  }
+
+  #takeDatagram(at: number, length: number, now: Millis): void {
+    const type = this.#arena.bytes[at]!;
+    if (type < FrameType.packet) return this.#takeHandshake(at, length, undefined, now);
+    const sealed = type === FrameType.relay ? relayHeaderLength : length - frameOverhead;
+    const lane = this.#open(at, length, sealed, undefined, now);
+    if (!lane) return;
+    const link = lane.session.link;
+    link.shared.heard(length, now);
+    if (lane.isNewest(this.#arena.view.getUint32(at + 12))) this.#checkSource(link, now);
+    if (type === FrameType.relay) this.#takeRelayed(lane, at, length, now);
+    else this.#takeOpened(lane, at, sealed, now);
+  }
+
+  /**
+   * Opens `sealed` octets behind the header at `at` in place. `source`: of an end-to-end frame, the node its relay header
+   * names, which together with our number is part of what is authenticated.
+   */
+  #open(at: number, length: number, sealed: number, source: number | undefined, now: Millis): ReceiveLane | undefined {
+    const view = this.#arena.view;
+    if (sealed < 0 || length < transportHeaderLength + sealed + tagLength) return this.#refuse('malformed-frame');
+    const type = this.#arena.bytes[at]!;
+    if (type > FrameType.probe) return this.#refuse('malformed-frame');
+    const lane = this.#state.lanes.get(view.getInt32(at + 4));
+    if (!lane) return this.#refuse('unknown-index');
+    const counter = view.getUint32(at + 12);
+    if (view.getInt32(at + 8) !== 0 || counter >= lastCounter) return this.#refuse('worn-session');
+    if (!lane.window.mayAccept(counter)) return this.#refuse('replayed');
+    const session = lane.session;
+    if (session.isExpired(now)) return this.#refuse('expired-session');
+    const text = at + transportHeaderLength;
+    let authentic: boolean;
+    if (source === undefined) {
+      authentic = lane.key.open(counter, at, transportHeaderLength, text, sealed);
+    } else {
+      if (session.link.node !== source) return this.#refuse('wrong-source');
+      this.#arena.bytes.copyWithin(aadAt, at, text);
+      writeEnds(view, aadAt + transportHeaderLength, this.#state.node, source);
+      authentic = lane.key.open(counter, aadAt, transportHeaderLength + 6, text, sealed);
+    }
+    if (!authentic) return this.#refuse('not-authentic');
+    if (!lane.window.accept(counter)) return this.#refuse('replayed');
+    if (session.confirm()) {
+      this.confirmedAny = true;
+      this.#emit({ kind: 'confirmed', link: session.link.id, localIndex: session.localIndex });
+    }
+    return lane;
+  }
+
+  /** An opened packet, control or probe frame whose plaintext of `length` octets lies behind the header at `at`. */
+  #takeOpened(lane: ReceiveLane, at: number, length: number, now: Millis): void {
+    const { bytes } = this.#arena;
+    const type = bytes[at]!;
+    const flags = bytes[at + 1]!;
+    const text = at + transportHeaderLength;
+    const link = lane.session.link;
+    if ((flags & halves) !== 0) return this.#takeHalf(lane, at, text, length, now);
+    if (type === FrameType.packet) this.#deliver(link, text, length, flags);
+    else if (type === FrameType.control) {
+      if (length > 0) {
+        this.#emit({ kind: 'control', link: link.id, bytes: bytes.slice(text, text + length), receivedAt: now });
+      }
+    } else if (type === FrameType.probe) this.#prober.received(link, text, length, this.#udp.source, now);
+    else this.#drops.count('malformed-frame');
+  }
+
+  /** Joins two halves; what comes out is taken like a frame that was never cut. */
+  #takeHalf(lane: ReceiveLane, at: number, text: number, length: number, now: Millis): void {
+    const { bytes, view, join } = this.#arena;
+    const flags = bytes[at + 1]!;
+    const type = bytes[at]!;
+    const second = (flags & FrameFlag.secondHalf) !== 0;
+    if ((flags & halves) === halves) return this.#drops.count('malformed-frame');
+    const counter = view.getUint32(at + 12) - (second ? 1 : 0);
+    const other = this.#joins.add(lane.index, counter, second, bytes.subarray(text, text + length), now);
+    if (!other) return;
+    const headers = transportHeaderLength + (type === FrameType.relay ? relayHeaderLength + tagLength : 0);
+    if (headers + other.length + length + tagLength > this.#arena.joinLength) {
+      return this.#drops.count('malformed-frame');
+    }
+    // The join buffer is used again by the next pair, so nothing of it may wait in the glue.
+    this.#glue.flush();
+    bytes.copyWithin(join, at, at + headers);
+    bytes[join + 1] = flags & ~halves;
+    const first = join + headers;
+    if (second) {
+      bytes.set(other, first);
+      bytes.copyWithin(first + other.length, text, text + length);
+    } else {
+      bytes.copyWithin(first, text, text + length);
+      bytes.set(other, first + length);
+    }
+    const whole = other.length + length;
+    if (type === FrameType.relay) this.#takeRelayed(lane, join, headers + whole, now);
+    else this.#takeOpened(lane, join, whole, now);
+    this.#glue.flush();
+  }
+
+  /** A relayed frame at `at` whose relay header is open: for us, or for a node behind us. */
+  #takeRelayed(lane: ReceiveLane, at: number, length: number, now: Millis): void {
+    const { bytes, view } = this.#arena;
+    const header = at + transportHeaderLength;
+    const inner = at + relayOverhead;
+    const innerLength = length - relayOverhead;
+    if (innerLength <= 0) return this.#drops.count('malformed-frame');
+    if ((bytes[at + 1]! & halves) !== 0) return this.#takeHalf(lane, at, inner, innerLength, now);
+    const destination = (view.getUint16(header) << 8) | bytes[header + 2]!;
+    const source = (bytes[header + 3]! << 16) | view.getUint16(header + 4);
+    const hopLimit = bytes[header + 6]!;
+    if (destination !== this.#state.node) {
+      return this.#passOn(lane.session.link, at, length, destination, source, hopLimit, now);
+    }
+    if (bytes[inner]! < FrameType.packet) return this.#takeHandshake(inner, innerLength, source, now);
+    if (bytes[inner] === FrameType.relay) return this.#drops.count('malformed-frame');
+    const sealed = innerLength - frameOverhead;
+    const end = this.#open(inner, innerLength, sealed, source, now);
+    if (!end) return;
+    end.session.link.shared.heard(innerLength, now);
+    this.#takeOpened(end, inner, sealed, now);
+  }
+
+  /** Relaying: eight octets were opened, eight are sealed again where they lie; the rest is not looked at. */
+  #passOn(
+    from: Link,
+    at: number,
+    length: number,
+    destination: number,
+    source: number,
+    hopLimit: number,
+    now: Millis,
+  ): void {
+    if (this.#state.relay === 'no') return this.#drops.count('relay-refused');
+    if (hopLimit <= 1) return this.#drops.count('hop-limit');
+    if (this.relayLimit && !this.relayLimit.take(length, now)) return this.#drops.count('relay-limit');
+    const via = this.#state.nextHop(destination, now, from);
+    const session = via?.sending(now);
+    if (!via?.address || !session) return this.#drops.count('unreachable');
+    const inner = at + relayOverhead;
+    const hop = hopLimit - 1;
+    if (length > via.shared.pathSize) {
+      this.#transmitter.relayCut(via, session, via.address, destination, source, hop, inner, length - relayOverhead);
+      return;
+    }
+    const counter = this.#transmitter.takeForRelay(session);
+    if (counter < 0) return this.#drops.count('worn-session');
+    this.#transmitter.sealRelay(at, session, 0, counter, destination, source, hop);
+    via.shared.sent(length);
+    this.#extendRun(via, via.address, at, length);
+  }
+
+  #extendRun(via: Link, address: UnderlayAddress, at: number, length: number): void {
+    const continues = this.#runTo === via && at === this.#runAt + this.#runLength;
+    if (!continues || this.#runLength % this.#segment !== 0) {
+      this.#flushRun();
+      this.#runTo = via;
+      this.#runAddress = address;
+      this.#runAt = at;
+    }
+    this.#runLength += length;
+  }
+
+  #flushRun(): void {
+    if (this.#runAddress && this.#runLength > 0) {
+      const segment = Math.min(this.#segment, this.#runLength);
+      const inJoin = this.#runAt >= this.#arena.join;
+      this.#outbox.sendInPlace(this.#runAddress, this.#runAt, this.#runLength, inJoin ? this.#runLength : segment);
+    }
+    this.#runTo = undefined;
+    this.#runAddress = undefined;
+    this.#runLength = 0;
+  }
+
+  /** A packet that this link's node sealed for us. */
+  #deliver(link: Link, at: number, length: number, flags: number): void {
+    const view = this.#arena.view;
+    const packet = this.#packet;
+    if (length > innerMtu) return this.#drops.count('too-long');
+    if (!packet.read(view, at, length)) return this.#drops.count('malformed-packet');
+    const open = (flags & FrameFlag.checksumOpen) !== 0;
+    if (open && !packet.plain) return this.#drops.count('checksum-flag');
+    const address = this.#address;
+    address.readSource(view, packet);
+    if (address.isForbidden() || this.#state.nodeFor(address) !== link.node) return this.#drops.count('wrong-source');
+    address.readDestination(view, packet);
+    if (address.isForbidden()) return this.#drops.count('forbidden-destination');
+    if (this.#state.nodeFor(address) !== ownPrefix) return this.#drops.count('not-for-us');
+    this.#glue.add(packet, open);
+  }
+
+  /** A handshake-class datagram, straight from the underlay or as the end-to-end part of a relayed frame from `node`. */
+  #takeHandshake(at: number, length: number, node: number | undefined, now: Millis): void {
+    const octets = this.#arena.bytes.subarray(at, at + length);
+    const verdict = this.guard?.admit(octets, this.#sourceFor(node), now) ?? 'pass';
+    if (verdict === 'drop') return this.#drops.count('handshake-refused');
+    if (verdict !== 'pass') return this.#reply(node, verdict, now);
+    const from: Path =
+      node === undefined ? { kind: 'direct', endpoint: toEndpoint(this.#udp.source) } : { kind: 'overlay', node };
+    this.#emit({ kind: 'datagram', from, bytes: new Uint8Array(octets) });
+  }
+
+  #sourceFor(node: number | undefined): DatagramSource {
+    if (node !== undefined) return { address: tunnelLinkLocal(node), port: 0 };
+    const source = this.#udp.source;
+    return { address: source.subarray(0, 16), port: (source[16]! << 8) | source[17]! };
+  }
+
+  #reply(node: number | undefined, bytes: Uint8Array, now: Millis): void {
+    const at = this.#arena.scratch + 2048;
+    if (bytes.length > 1500) return;
+    this.#arena.bytes.set(bytes, at);
+    if (node !== undefined) this.#transmitter.sendHandshake(node, at, bytes.length, now);
+    else this.#outbox.sendInPlace(new Uint8Array(this.#udp.source), at, bytes.length, bytes.length);
+  }
+
+  #checkSource(link: Link, now: Millis): void {
+    const address = link.address;
+    if (!address) return;
+    const source = this.#udp.source;
+    for (let i = 10; i < 18; i++) if (address[i] !== source[i]) return this.#prober.heardElsewhere(link, source, now);
+    for (let i = 0; i < 10; i++) if (address[i] !== source[i]) return this.#prober.heardElsewhere(link, source, now);
+  }
+
+  #refuse(
+    reason:
+      | 'malformed-frame'
+      | 'unknown-index'
+      | 'worn-session'
+      | 'replayed'
+      | 'expired-session'
+      | 'wrong-source'
+      | 'not-authentic',
+  ): undefined {
+    this.#drops.count(reason);
+    return undefined;
+  }
+}

@@ -1,0 +1,74 @@
+import type { Millis } from '../../time.js';
+import type { LinkCounters } from './contract.js';
+
+/** A datagram of this size passes on every path we accept: 1280 of IPv6 less 48 of headers. */
+export const smallestPathSize = 1232;
+
+const words = 4;
+const perWorker = 4;
+
+/**
+ * What the workers share of a link; the main thread reads the counters here, so they cost nothing on the way.
+ *
+ *   i32: 0 workers that closed it │ 1 suspected │ 2 path size │ 3 unused
+ *   f64: last heard │ per worker: octets out, octets in, frames out, frames in
+ */
+export class LinkShared {
+  readonly #words: Int32Array;
+  readonly #numbers: Float64Array;
+  readonly #base: number;
+
+  static byteLength(workers: number): number {
+    return words * 4 + 8 + workers * perWorker * 8;
+  }
+
+  /** `worker`: whose counters this one adds to. */
+  constructor(shared: SharedArrayBuffer, worker: number) {
+    this.#words = new Int32Array(shared, 0, words);
+    this.#numbers = new Float64Array(shared, words * 4);
+    this.#base = 1 + worker * perWorker;
+  }
+
+  /** True in the worker that is the last of `workers` to close it. */
+  close(workers: number): boolean {
+    return Atomics.add(this.#words, 0, 1) + 1 === workers;
+  }
+
+  get suspected(): boolean {
+    return this.#words[1] !== 0;
+  }
+
+  set suspected(value: boolean) {
+    this.#words[1] = value ? 1 : 0;
+  }
+
+  /** The largest datagram payload known to pass. */
+  get pathSize(): number {
+    return this.#words[2] === 0 ? smallestPathSize : this.#words[2]!;
+  }
+
+  set pathSize(value: number) {
+    this.#words[2] = value;
+  }
+
+  get lastHeard(): Millis {
+    return this.#numbers[0]!;
+  }
+
+  heard(octets: number, now: Millis): void {
+    this.#numbers[0] = now;
+    this.#numbers[this.#base + 1]! += octets;
+    this.#numbers[this.#base + 3]! += 1;
+  }
+
+  sent(octets: number): void {
+    this.#numbers[this.#base]! += octets;
+    this.#numbers[this.#base + 2]! += 1;
+  }
+
+  counters(): LinkCounters {
+    const sum = [0, 0, 0, 0];
+    for (let i = 1; i < this.#numbers.length; i++) sum[(i - 1) % perWorker]! += this.#numbers[i]!;
+    return { txBytes: sum[0]!, rxBytes: sum[1]!, txFrames: sum[2]!, rxFrames: sum[3]!, lastHeard: this.lastHeard };
+  }
+}

@@ -1,0 +1,179 @@
+import type { Millis } from '../../time.js';
+import { second } from '../../time.js';
+import { ReplayWindow } from '../replay-window.js';
+import type { UnderlayAddress } from './adapters.js';
+import { type Aead, type AeadKey, laneKey } from './aead.js';
+import type { LinkId, SessionInstall } from './contract.js';
+import type { LinkShared } from './link-shared.js';
+
+/** A lane asks for new keys here, and stops there (DESIGN section 4: GCM's bound). */
+export const wornCounter = 2 ** 27;
+export const lastCounter = 2 ** 28;
+/** No frame is sent or accepted on a session older than this. */
+export const sessionLifetime: Millis = 180 * second;
+
+/**
+ * What the workers share of a session, in 32-bit words:
+ *
+ *   0 state │ 1 workers that hold it │ 2 worn was said │ 3 unused │ send counters, one a remote lane
+ *   │ highest counters heard, one a local lane │ replay windows, 4096 words a local lane
+ *
+ * Pages of a window that no counter has reached are never touched, so an idle session costs almost nothing.
+ */
+const sharedHeader = 4;
+
+export const SessionState = { receiving: 0, sending: 1 } as const;
+
+export function sessionSharedLength(install: SessionInstall): number {
+  return 4 * (sharedHeader + install.remoteLanes + install.localLanes * (1 + ReplayWindow.words));
+}
+
+/** One other node, as one worker sees it. */
+export class Link {
+  readonly id: LinkId;
+  readonly node: number;
+  readonly shared: LinkShared;
+  /** Where its frames go; undefined: over the overlay. */
+  address: UnderlayAddress | undefined;
+  /** Newest first; at most three. */
+  readonly sessions: Session[] = [];
+
+  constructor(id: LinkId, node: number, shared: LinkShared, address: UnderlayAddress | undefined) {
+    this.id = id;
+    this.node = node;
+    this.shared = shared;
+    this.address = address;
+  }
+
+  /** The session to send on now. */
+  sending(now: Millis): Session | undefined {
+    for (const session of this.sessions) if (session.isSendable(now)) return session;
+    return undefined;
+  }
+}
+
+/** One direction-pair of keys of a link, as one worker holds it. */
+export class Session {
+  readonly link: Link;
+  readonly localIndex: number;
+  readonly lanes: readonly ReceiveLane[];
+  readonly installedAt: Millis;
+  readonly #role: SessionInstall['role'];
+  readonly #shared: Int32Array;
+  readonly #sendLane: number;
+  /** The receiver index of our lane at the other side. */
+  readonly sendIndex: number;
+  readonly sendKey: AeadKey;
+
+  constructor(
+    install: SessionInstall,
+    link: Link,
+    shared: SharedArrayBuffer,
+    aead: Aead,
+    worker: number,
+    workers: number,
+    now: Millis,
+  ) {
+    this.link = link;
+    this.localIndex = install.localIndex;
+    this.installedAt = now;
+    this.#role = install.role;
+    this.#shared = new Int32Array(shared);
+    this.#sendLane = worker % install.remoteLanes;
+    this.sendIndex = (install.remoteIndex + this.#sendLane) | 0;
+    this.sendKey = withLaneKey(install.sendKey, this.#sendLane, (key) => aead.sealing(install.cipher, key));
+    this.lanes = Array.from({ length: install.localLanes }, (_, lane) => {
+      const highest = sharedHeader + install.remoteLanes + lane;
+      const start = sharedHeader + install.remoteLanes + install.localLanes + lane * ReplayWindow.words;
+      const key = withLaneKey(install.receiveKey, lane, (laneKey) => aead.opening(install.cipher, laneKey));
+      const window = new ReplayWindow(this.#shared.subarray(start, start + ReplayWindow.words));
+      return new ReceiveLane(this, (install.localIndex + lane) | 0, key, window, this.#shared, highest);
+    });
+    this.#isHeldByAll = Atomics.add(this.#shared, 1, 1) + 1 === workers;
+    // Only once every worker could open an answer does the initiator send: no frame is lost by a rekey.
+    if (this.#isHeldByAll && install.role === 'initiator') Atomics.store(this.#shared, 0, SessionState.sending);
+  }
+
+  readonly #isHeldByAll: boolean;
+
+  /** True in the one worker that was the last to take the session. */
+  get completedInstall(): boolean {
+    return this.#isHeldByAll;
+  }
+
+  isSendable(now: Millis): boolean {
+    return this.#shared[0] === SessionState.sending && now - this.installedAt < sessionLifetime;
+  }
+
+  isExpired(now: Millis): boolean {
+    return now - this.installedAt >= sessionLifetime;
+  }
+
+  /** A frame opened. True for the first one of a session we answered, in one worker only: from now on we send on it. */
+  confirm(): boolean {
+    if (this.#shared[0] === SessionState.sending || this.#role === 'initiator') return false;
+    return Atomics.compareExchange(this.#shared, 0, SessionState.receiving, SessionState.sending) === 0;
+  }
+
+  /** Reserves `count` counters of our lane; the first of them, or -1 when the lane is worn out. */
+  take(count: number): number {
+    const counter = Atomics.add(this.#shared, sharedHeader + this.#sendLane, count);
+    if (counter >= 0 && counter + count <= lastCounter) return counter;
+    Atomics.store(this.#shared, sharedHeader + this.#sendLane, lastCounter);
+    return -1;
+  }
+
+  /** True once, in one worker, when our lane has reached the counter at which new keys are due. */
+  saysWorn(counter: number): boolean {
+    return counter >= wornCounter && Atomics.compareExchange(this.#shared, 2, 0, 1) === 0;
+  }
+
+  wipe(): void {
+    this.sendKey.wipe();
+    for (const lane of this.lanes) lane.key.wipe();
+  }
+}
+
+/** One lane on which the other side sends. */
+export class ReceiveLane {
+  readonly session: Session;
+  /** Its receiver index, as a signed word: small integers are never allocated. */
+  readonly index: number;
+  readonly key: AeadKey;
+  readonly window: ReplayWindow;
+  readonly #shared: Int32Array;
+  readonly #highest: number;
+
+  constructor(
+    session: Session,
+    index: number,
+    key: AeadKey,
+    window: ReplayWindow,
+    shared: Int32Array,
+    highest: number,
+  ) {
+    this.session = session;
+    this.index = index;
+    this.key = key;
+    this.window = window;
+    this.#shared = shared;
+    this.#highest = highest;
+  }
+
+  /** Notes an accepted counter; true when it is newer than all before it. Threads may race here: it only guides roaming. */
+  isNewest(counter: number): boolean {
+    // Stored plus one, so that zero means nothing was heard.
+    if (counter < this.#shared[this.#highest]!) return false;
+    this.#shared[this.#highest] = counter + 1;
+    return true;
+  }
+}
+
+function withLaneKey(sessionKey: SharedArrayBuffer, lane: number, use: (key: Uint8Array) => AeadKey): AeadKey {
+  const copy = new Uint8Array(new Uint8Array(sessionKey)); // HKDF takes no shared memory
+  const key = laneKey(copy, lane);
+  const schedule = use(key);
+  copy.fill(0);
+  key.fill(0);
+  return schedule;
+}

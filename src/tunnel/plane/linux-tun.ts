@@ -1,0 +1,162 @@
+import { MeshError } from '../../errors.js';
+import type { TunPort } from './adapters.js';
+import type { Arena } from './arena.js';
+import type { Gather } from './gather.js';
+import { Errno, errno, StructMemory, system } from './linux-system.js';
+import { virtioHeaderLength } from './virtio.js';
+
+const tunSetInterface = 0x400454ca;
+const tunSetPersist = 0x400454cb;
+const tunSetOffload = 0x400454d0;
+const openReadWriteNonBlocking = 0x802;
+const Flag = { tun: 0x0001, noPacketInfo: 0x1000, virtioHeader: 0x4000, multiQueue: 0x0100 } as const;
+const Offload = { checksum: 0x01, tso4: 0x02, tso6: 0x04, ecn: 0x08, uso4: 0x20, uso6: 0x40 } as const;
+
+export interface TunQueues {
+  /** One file descriptor a worker. */
+  readonly queues: readonly number[];
+  readonly virtioHeader: boolean;
+  readonly tcpSegmentation: boolean;
+  readonly udpSegmentation: boolean;
+}
+
+export interface TunOptions {
+  readonly name: string;
+  readonly queues: number;
+  readonly persistent: boolean;
+  readonly noVnetHeader: boolean;
+  readonly noTso: boolean;
+  readonly noUso: boolean;
+}
+
+/** Opens (and where needed makes) the TUN. Throws a MeshError that says what the operator can do. */
+export function openTun(options: TunOptions): TunQueues {
+  const queues: number[] = [];
+  let virtioHeader = !options.noVnetHeader;
+  let offload = 0;
+  try {
+    for (let i = 0; i < options.queues; i++) {
+      const fd = openQueue(options.name, options.queues > 1, virtioHeader);
+      queues.push(fd);
+      if (i === 0 && virtioHeader) {
+        offload = setOffload(fd, options);
+        // A kernel that cannot even leave sums open gains nothing from the header.
+        if (offload === 0) virtioHeader = true;
+      }
+    }
+    if (options.persistent) system.ioctl(queues[0], tunSetPersist, 1);
+  } catch (error) {
+    for (const fd of queues) system.close(fd);
+    throw error;
+  }
+  return {
+    queues,
+    virtioHeader,
+    tcpSegmentation: (offload & Offload.tso6) !== 0,
+    udpSegmentation: (offload & Offload.uso6) !== 0,
+  };
+}
+
+function openQueue(name: string, multiQueue: boolean, virtioHeader: boolean): number {
+  const fd = system.open('/dev/net/tun', openReadWriteNonBlocking, 0);
+  if (fd < 0) throw openError(errno());
+  const request = new StructMemory(40);
+  request.bytes.set(new TextEncoder().encode(name).subarray(0, 15));
+  const flags =
+    Flag.tun | Flag.noPacketInfo | (virtioHeader ? Flag.virtioHeader : 0) | (multiQueue ? Flag.multiQueue : 0);
+  request.view.setUint16(16, flags, true);
+  if (system.ioctl(fd, tunSetInterface, request.address) !== 0) {
+    const code = errno();
+    system.close(fd);
+    throw interfaceError(name, code);
+  }
+  return fd;
+}
+
+/** Asks for all, then for less, as older kernels refuse what they do not know; what was granted. */
+function setOffload(fd: number, options: TunOptions): number {
+  const sums = Offload.checksum;
+  const tso = options.noTso ? 0 : Offload.tso4 | Offload.tso6 | Offload.ecn;
+  const uso = options.noUso ? 0 : Offload.uso4 | Offload.uso6;
+  for (const wanted of [sums | tso | uso, sums | tso, sums]) {
+    if (system.ioctl(fd, tunSetOffload, wanted) === 0) return wanted;
+  }
+  return 0;
+}
+
+function openError(code: number): MeshError {
+  if (code === Errno.noEntry || code === Errno.noDevice) {
+    return new MeshError(
+      'no-tun-device',
+      'this machine has no /dev/net/tun',
+      'load the module with "modprobe tun", or give the container the device',
+    );
+  }
+  if (code === Errno.access || code === Errno.permission) return notPermitted();
+  return new MeshError('tun-failed', `/dev/net/tun cannot be opened (errno ${code})`, 'see the kernel log');
+}
+
+function interfaceError(name: string, code: number): MeshError {
+  if (code === Errno.permission || code === Errno.access) return notPermitted();
+  if (code === Errno.busy) {
+    return new MeshError('tun-busy', `the interface ${name} is in use by another program`, 'stop it, or set tun.name');
+  }
+  if (code === Errno.invalid) {
+    return new MeshError(
+      'tun-mismatch',
+      `the interface ${name} exists and is of another kind`,
+      `remove it with "ip link delete ${name}", or set tun.name`,
+    );
+  }
+  return new MeshError('tun-failed', `the interface ${name} cannot be made (errno ${code})`, 'see the kernel log');
+}
+
+function notPermitted(): MeshError {
+  return new MeshError(
+    'tun-not-permitted',
+    'no permission to make a network interface',
+    'run as root, or with CAP_NET_ADMIN',
+  );
+}
+
+/** One queue of a TUN, in the thread that owns it. */
+export class LinuxTun implements TunPort {
+  readonly offload: boolean;
+  readonly tcpSegmentation: boolean;
+  readonly udpSegmentation: boolean;
+  readonly #fd: number;
+  readonly #arena: Arena;
+  readonly #pieces = new StructMemory(16 * 72);
+
+  constructor(fd: number, kind: Omit<TunQueues, 'queues'>, arena: Arena) {
+    this.#fd = fd;
+    this.offload = kind.virtioHeader;
+    this.tcpSegmentation = kind.tcpSegmentation;
+    this.udpSegmentation = kind.udpSegmentation;
+    this.#arena = arena;
+  }
+
+  read(at: number, room: number): number {
+    if (this.offload) {
+      return Math.max(0, system.read(this.#fd, this.#arena.base + at, room));
+    }
+    const length = system.read(this.#fd, this.#arena.base + at + virtioHeaderLength, room - virtioHeaderLength);
+    if (length <= 0) return 0;
+    this.#arena.bytes.fill(0, at, at + virtioHeaderLength);
+    return length + virtioHeaderLength;
+  }
+
+  write(pieces: Gather): boolean {
+    const base = this.#arena.base;
+    const skip = this.offload ? 0 : virtioHeaderLength;
+    const { offsets, lengths, count, total } = pieces;
+    if (count === 1) return system.write(this.#fd, base + offsets[0]! + skip, total - skip) === total - skip;
+    const table = this.#pieces;
+    for (let i = 0; i < count; i++) {
+      const cut = i === 0 ? skip : 0;
+      table.setPointer(16 * i, base + offsets[i]! + cut);
+      table.setInt(16 * i + 8, lengths[i]! - cut);
+    }
+    return system.writev(this.#fd, table.address, count) === total - skip;
+  }
+}

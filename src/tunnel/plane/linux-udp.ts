@@ -1,0 +1,280 @@
+import { MeshError } from '../../errors.js';
+import type { UdpPort, UnderlayAddress } from './adapters.js';
+import type { Arena } from './arena.js';
+import { Errno, errno, StructMemory, setOption, system } from './linux-system.js';
+
+const family4 = 2;
+const family6 = 10;
+const datagram = 2;
+const closeOnExec = 0x80000;
+const dontWait = 0x40;
+const Level = { socket: 1, ip: 0, ipv6: 41, udp: 17 } as const;
+const SocketOption = {
+  reusePort: 15,
+  mark: 36,
+  sendBuffer: 7,
+  receiveBuffer: 8,
+  sendBufferForce: 32,
+  receiveBufferForce: 33,
+  reusePortFilter: 51,
+} as const;
+const ipTimeToLive = 2;
+const ipMtuDiscover = 10;
+const ipv6HopLimit = 16;
+const ipv6MtuDiscover = 23;
+const ipv6Only = 26;
+/** Don't fragment, and believe no ICMP about path sizes: we probe (DESIGN section 4, Size). */
+const discoverByProbe = 3;
+const udpSegment = 103;
+const udpReceiveOffload = 104;
+const bufferOctets = 4 * 1024 * 1024;
+
+export interface UdpSockets {
+  /** One a worker, all of the same port. */
+  readonly sockets: readonly number[];
+  readonly port: number;
+  readonly family: 4 | 6;
+  readonly segmentation: boolean;
+  readonly receiveOffload: boolean;
+}
+
+export interface UdpOptions {
+  readonly port: number;
+  readonly sockets: number;
+  readonly mark: number;
+  readonly ipv6: boolean;
+  readonly noUdpGso: boolean;
+}
+
+/** Opens the sockets of one port. Throws a MeshError where the port is taken. */
+export function openUdp(options: UdpOptions): UdpSockets {
+  const sockets: number[] = [];
+  let port = options.port;
+  let family: 4 | 6 = options.ipv6 ? 6 : 4;
+  let segmentation = !options.noUdpGso;
+  let receiveOffload = !options.noUdpGso;
+  try {
+    if (port !== 0) refuseTakenPort(port);
+    for (let i = 0; i < options.sockets; i++) {
+      let fd = system.socket(family === 6 ? family6 : family4, datagram | closeOnExec, 0);
+      if (fd < 0 && i === 0 && family === 6) {
+        family = 4; // a kernel booted without IPv6
+        fd = system.socket(family4, datagram | closeOnExec, 0);
+      }
+      if (fd < 0)
+        throw new MeshError('socket-failed', `no UDP socket (errno ${errno()})`, 'see the limits of the service');
+      sockets.push(fd);
+      setUp(fd, family, i, options.mark);
+      // Asked once per socket, but the send itself decides: a driver may still refuse, see LinuxUdp.send.
+      segmentation &&= setOption(fd, Level.udp, udpSegment, 0);
+      receiveOffload &&= setOption(fd, Level.udp, udpReceiveOffload, 1);
+      port = bindTo(fd, family, port);
+    }
+    if (options.sockets > 1) steer(sockets[0]!, options.sockets);
+  } catch (error) {
+    for (const fd of sockets) system.close(fd);
+    throw error;
+  }
+  return { sockets, port, family, segmentation, receiveOffload };
+}
+
+/** SO_REUSEPORT would let a second daemon of the same user share the port unseen: look with a socket that does not share. */
+function refuseTakenPort(port: number): void {
+  const fd = system.socket(family4, datagram | closeOnExec, 0);
+  if (fd < 0) return;
+  const taken = system.bind(fd, anyAddress(4, port).address, 16) !== 0 && errno() === Errno.inUse;
+  system.close(fd);
+  if (taken) throw portInUse(port);
+}
+
+function portInUse(port: number): MeshError {
+  return new MeshError('port-in-use', `UDP port ${port} is in use by another program`, 'stop it, or set listen');
+}
+
+function setUp(fd: number, family: 4 | 6, worker: number, mark: number): void {
+  setOption(fd, Level.socket, SocketOption.reusePort, 1);
+  if (mark !== 0) setOption(fd, Level.socket, SocketOption.mark, mark);
+  if (!setOption(fd, Level.socket, SocketOption.receiveBufferForce, bufferOctets))
+    setOption(fd, Level.socket, SocketOption.receiveBuffer, bufferOctets);
+  if (!setOption(fd, Level.socket, SocketOption.sendBufferForce, bufferOctets))
+    setOption(fd, Level.socket, SocketOption.sendBuffer, bufferOctets);
+  setOption(fd, Level.ip, ipMtuDiscover, discoverByProbe);
+  // The receiver's GRO glues datagrams of one flow; lanes share the ports, so another hop limit keeps them apart, and each
+  // burst reaches the worker of its lane whole and in order.
+  setOption(fd, Level.ip, ipTimeToLive, 64 - worker);
+  if (family === 6) {
+    setOption(fd, Level.ipv6, ipv6Only, 0);
+    setOption(fd, Level.ipv6, ipv6MtuDiscover, discoverByProbe);
+    setOption(fd, Level.ipv6, ipv6HopLimit, 64 - worker);
+  }
+}
+
+function anyAddress(family: 4 | 6, port: number): StructMemory {
+  const address = new StructMemory(28);
+  address.view.setUint16(0, family === 6 ? family6 : family4, true);
+  address.view.setUint16(2, port);
+  return address;
+}
+
+function bindTo(fd: number, family: 4 | 6, port: number): number {
+  const address = anyAddress(family, port);
+  const length = family === 6 ? 28 : 16;
+  if (system.bind(fd, address.address, length) !== 0) {
+    const code = errno();
+    if (code === Errno.inUse) throw portInUse(port);
+    throw new MeshError('bind-failed', `UDP port ${port} cannot be bound (errno ${code})`, 'choose another port');
+  }
+  const size = new StructMemory(4);
+  size.setInt(0, 28);
+  system.getsockname(fd, address.address, size.address);
+  return address.view.getUint16(2);
+}
+
+/**
+ * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, worker 0 for all else. The
+ * kernel runs it on the UDP payload. Receiver indexes of a session begin at a multiple of its lanes, so lane n finds worker n.
+ */
+function steer(fd: number, workers: number): void {
+  const program = [
+    [0x30, 0, 0, 0], // load octet 0, the type
+    [0x35, 1, 0, 0x10], // transport frame? skip one
+    [0x06, 0, 0, 0], // return 0
+    [0x20, 0, 0, 4], // load the receiver index
+    [0x94, 0, 0, workers], // modulo
+    [0x16, 0, 0, 0], // return it
+  ] as const;
+  const code = new StructMemory(8 * program.length);
+  program.forEach(([operation, ifTrue, ifFalse, value], i) => {
+    code.view.setUint16(8 * i, operation, true);
+    code.view.setUint8(8 * i + 2, ifTrue);
+    code.view.setUint8(8 * i + 3, ifFalse);
+    code.view.setUint32(8 * i + 4, value, true);
+  });
+  const header = new StructMemory(16);
+  header.view.setUint16(0, program.length, true);
+  header.setPointer(8, code.address);
+  // Where the kernel refuses, it spreads by hash: every worker opens every frame, so only order suffers.
+  system.setsockopt(fd, Level.socket, SocketOption.reusePortFilter, header.address, 16);
+}
+
+/** Struct layout: message header 56, one iovec 16, socket address 28, control 64. */
+const iovecAt = 56;
+const nameAt = 72;
+const controlAt = 104;
+
+/** One socket, in the thread that owns it. */
+export class LinuxUdp implements UdpPort {
+  segment = 0;
+  readonly source: UnderlayAddress = new Uint8Array(18);
+  readonly #fd: number;
+  readonly #arena: Arena;
+  readonly #family: 4 | 6;
+  #segmentation: boolean;
+  readonly #sending = new StructMemory(168);
+  readonly #receiving = new StructMemory(168);
+  #sendingTo: UnderlayAddress | undefined;
+
+  constructor(fd: number, kind: Omit<UdpSockets, 'sockets' | 'port'>, arena: Arena) {
+    this.#fd = fd;
+    this.#arena = arena;
+    this.#family = kind.family;
+    this.#segmentation = kind.segmentation;
+    for (const message of [this.#sending, this.#receiving]) {
+      message.setPointer(0, message.address + nameAt);
+      message.setPointer(16, message.address + iovecAt);
+      message.setInt(24, 1);
+      message.setPointer(32, message.address + controlAt);
+    }
+    this.#sending.setInt(controlAt, 18);
+    this.#sending.setInt(controlAt + 8, Level.udp);
+    this.#sending.setInt(controlAt + 12, udpSegment);
+  }
+
+  send(to: UnderlayAddress, at: number, length: number, segment: number): number {
+    if (to !== this.#sendingTo) this.#setDestination(to);
+    if (segment < length && this.#segmentation) {
+      this.#sending.view.setUint16(controlAt + 16, segment, true);
+      if (this.#sendOne(at, length, 24)) return 0;
+      // EIO: a device without the offload. EMSGSIZE or EINVAL: a segment larger than the device takes.
+      if (errno() === 5) this.#segmentation = false;
+    }
+    let lost = 0;
+    for (let done = 0; done < length; done += segment) {
+      if (!this.#sendOne(at + done, Math.min(segment, length - done), 0)) lost++;
+    }
+    return lost;
+  }
+
+  #sendOne(at: number, length: number, control: number): boolean {
+    const message = this.#sending;
+    message.setPointer(iovecAt, this.#arena.base + at);
+    message.setInt(iovecAt + 8, length);
+    message.setInt(40, control);
+    return system.sendmsg(this.#fd, message.address, 0) === length;
+  }
+
+  #setDestination(to: UnderlayAddress): void {
+    this.#sendingTo = to;
+    this.#sending.setInt(8, writeName(this.#sending, nameAt, this.#family, to));
+  }
+
+  receive(at: number, room: number): number {
+    const message = this.#receiving;
+    message.setInt(8, 28);
+    message.setPointer(iovecAt, this.#arena.base + at);
+    message.setInt(iovecAt + 8, room);
+    message.setInt(40, 64);
+    const length = system.recvmsg(this.#fd, message.address, dontWait);
+    if (length <= 0) return 0; // an empty datagram says nothing either
+    const view = message.view;
+    const offload = view.getInt32(40, true) >= 20 && view.getInt32(controlAt + 12, true) === udpReceiveOffload;
+    this.segment = offload ? view.getInt32(controlAt + 16, true) : length;
+    this.#readSource();
+    return length;
+  }
+
+  #readSource(): void {
+    const { bytes } = this.#receiving;
+    const source = this.source;
+    source[16] = bytes[nameAt + 2]!;
+    source[17] = bytes[nameAt + 3]!;
+    if (this.#family === 6) for (let i = 0; i < 16; i++) source[i] = bytes[nameAt + 8 + i]!;
+    else {
+      source[10] = source[11] = 0xff;
+      for (let i = 0; i < 4; i++) source[12 + i] = bytes[nameAt + 4 + i]!;
+    }
+  }
+
+  sendFresh(to: UnderlayAddress, bytes: Uint8Array): void {
+    const fd = system.socket(this.#family === 6 ? family6 : family4, datagram | closeOnExec, 0);
+    if (fd < 0) return;
+    const message = new StructMemory(168);
+    const body = new StructMemory(bytes.length);
+    body.bytes.set(bytes);
+    message.setPointer(0, message.address + nameAt);
+    message.setInt(8, writeName(message, nameAt, this.#family, to));
+    message.setPointer(16, message.address + iovecAt);
+    message.setInt(24, 1);
+    message.setPointer(iovecAt, body.address);
+    message.setInt(iovecAt + 8, bytes.length);
+    system.sendmsg(fd, message.address, dontWait);
+    system.close(fd);
+  }
+}
+
+/** Writes a socket address; its length. */
+function writeName(memory: StructMemory, at: number, family: 4 | 6, to: UnderlayAddress): number {
+  const { bytes, view } = memory;
+  bytes[at + 2] = to[16]!;
+  bytes[at + 3] = to[17]!;
+  if (family === 6) {
+    view.setUint16(at, family6, true);
+    view.setUint32(at + 4, 0);
+    bytes.set(to.subarray(0, 16), at + 8);
+    view.setUint32(at + 24, 0);
+    return 28;
+  }
+  view.setUint16(at, family4, true);
+  bytes.set(to.subarray(12, 16), at + 4);
+  return 16;
+}

@@ -1,0 +1,269 @@
+import { availableParallelism } from 'node:os';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { systemRandom } from '../../random.js';
+import type { Millis } from '../../time.js';
+import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
+import type { PlaneOrder } from './data-plane.js';
+import { Drops } from './drops.js';
+import { sessionSharedLength } from './link.js';
+import { LinkShared } from './link-shared.js';
+import { StructMemory, system } from './linux-system.js';
+import { openTun } from './linux-tun.js';
+import { openUdp } from './linux-udp.js';
+import { Signal, type WorkerData, type WorkerMessage } from './worker-data.js';
+
+/** Marks the outer packets, so that they skip the overlay's routing table (DESIGN section 3). "weft" in ASCII. */
+export const defaultMark = 0x7765_6674;
+const stopWithin: Millis = 900;
+
+/** Fallbacks, each forceable, each of the same behaviour (issue: The plane). */
+export interface PlaneForce {
+  readonly noUso?: boolean;
+  readonly noTso?: boolean;
+  readonly noUdpGso?: boolean;
+  readonly noVnetHeader?: boolean;
+  readonly noEvp?: boolean;
+  /** Seen by who measures ciphers: ChaCha20-Poly1305 is then the faster here. */
+  readonly noAes?: boolean;
+}
+
+export interface LinuxPlaneOptions {
+  readonly tunName: string;
+  /** 0: any free one; `capabilities().port` tells. */
+  readonly port: number;
+  /** Also take and send IPv6 in the underlay. */
+  readonly ipv6?: boolean;
+  /** Default: 2 where there are two cores or more. */
+  readonly workers?: number;
+  readonly mark?: number;
+  /** The TUN outlives this process: apps see loss, not errors, while the daemon restarts. */
+  readonly persistent?: boolean;
+  readonly force?: PlaneForce;
+}
+
+/** What this machine gave us, for `status`. */
+export interface PlaneCapabilities {
+  readonly workers: number;
+  readonly port: number;
+  readonly virtioHeader: boolean;
+  readonly tcpSegmentation: boolean;
+  readonly udpSegmentation: boolean;
+  readonly udpGso: boolean;
+  readonly udpGro: boolean;
+  readonly evp: boolean;
+}
+
+export interface LinuxPlane extends Plane {
+  capabilities(): PlaneCapabilities;
+}
+
+/**
+ * Opens TUN queues and sockets, starts the workers, and resolves when all of them run. Rejects with a MeshError where the
+ * port is taken, or a TUN is missing or not permitted; nothing stays open then.
+ */
+export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxPlane> {
+  const force = options.force ?? {};
+  const workers = options.workers ?? Math.min(2, availableParallelism());
+  const tun = openTun({
+    name: options.tunName,
+    queues: workers,
+    persistent: options.persistent ?? false,
+    noVnetHeader: force.noVnetHeader ?? false,
+    noTso: force.noTso ?? false,
+    noUso: force.noUso ?? false,
+  });
+  const close = (fds: readonly number[]) => {
+    for (const fd of fds) system.close(fd);
+  };
+  let udp: ReturnType<typeof openUdp>;
+  try {
+    udp = openUdp({
+      port: options.port,
+      sockets: workers,
+      mark: options.mark ?? defaultMark,
+      ipv6: options.ipv6 ?? false,
+      noUdpGso: force.noUdpGso ?? false,
+    });
+  } catch (error) {
+    close(tun.queues);
+    throw error;
+  }
+  const cookieSecret = systemRandom().bytes(32);
+  const threads = tun.queues.map((tunFd, worker) => {
+    const data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'> = {
+      worker,
+      workers,
+      tun: { ...tun, fd: tunFd },
+      udp: { ...udp, fd: udp.sockets[worker]! },
+      noEvp: force.noEvp ?? false,
+      cookieSecret,
+    };
+    return new PlaneThread(data);
+  });
+  const plane = new ThreadedPlane(threads, () => close([...tun.queues, ...udp.sockets]));
+  let evp: boolean;
+  try {
+    evp = (await Promise.all(threads.map((thread) => thread.ready))).every((is) => is);
+  } catch (error) {
+    await plane.stop();
+    throw error;
+  }
+  const capabilities: PlaneCapabilities = {
+    workers,
+    port: udp.port,
+    virtioHeader: tun.virtioHeader,
+    tcpSegmentation: tun.tcpSegmentation,
+    udpSegmentation: tun.udpSegmentation,
+    udpGso: udp.segmentation,
+    udpGro: udp.receiveOffload,
+    evp,
+  };
+  return Object.assign(plane, { capabilities: () => capabilities });
+}
+
+/** The main thread's end of one worker. */
+class PlaneThread {
+  readonly ready: Promise<boolean>;
+  readonly drops = new SharedArrayBuffer(Drops.byteLength);
+  readonly #worker: Worker;
+  readonly #orders: MessagePort;
+  readonly #signals = new Int32Array(new SharedArrayBuffer(8));
+  readonly #eventFd: number;
+  readonly #one = new StructMemory(8);
+  readonly #exited: Promise<void>;
+  #listener: (event: PlaneEvent) => void = () => {};
+
+  constructor(data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'>) {
+    const { port1, port2 } = new MessageChannel();
+    this.#orders = port1;
+    this.#orders.unref();
+    this.#eventFd = system.eventfd(0, 0x800);
+    this.#one.setInt(0, 1);
+    const workerData: WorkerData = {
+      ...data,
+      orders: port2,
+      eventFd: this.#eventFd,
+      signals: this.#signals.buffer as SharedArrayBuffer,
+      drops: this.drops,
+    };
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
+      transferList: [port2],
+      resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 128 },
+    });
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.ready = new Promise((resolve, reject) => {
+      this.#worker.once('error', reject);
+      this.#worker.on('message', (message: WorkerMessage) => {
+        if (message.kind === 'ready') resolve(message.evp);
+        else this.#listener(message.event);
+      });
+    });
+    // A worker inside a blocking call would keep process.exit waiting for ever.
+    process.once('exit', this.#wakeToStop);
+  }
+
+  readonly #wakeToStop = () => {
+    Atomics.store(this.#signals, Signal.stop, 1);
+    this.#wake();
+  };
+
+  onEvent(listener: (event: PlaneEvent) => void): void {
+    this.#listener = listener;
+  }
+
+  order(order: PlaneOrder): void {
+    this.#orders.postMessage(order);
+    if (Atomics.exchange(this.#signals, Signal.orders, 1) === 0) this.#wake();
+  }
+
+  #wake(): void {
+    system.write(this.#eventFd, this.#one.address, 8);
+  }
+
+  async stop(): Promise<void> {
+    process.off('exit', this.#wakeToStop);
+    this.#wakeToStop();
+    const late = setTimeout(() => void this.#worker.terminate(), stopWithin);
+    await this.#exited;
+    clearTimeout(late);
+    this.#orders.close();
+    system.close(this.#eventFd);
+  }
+}
+
+/** The plane of worker threads: commands go to all or to worker 0, events come from any. */
+class ThreadedPlane implements Plane {
+  readonly #threads: readonly PlaneThread[];
+  readonly #close: () => void;
+  readonly #links = new Map<LinkId, SharedArrayBuffer>();
+  #listener: (event: PlaneEvent, now: Millis) => void = () => {};
+  #stopped: Promise<void> | undefined;
+
+  constructor(threads: readonly PlaneThread[], close: () => void) {
+    this.#threads = threads;
+    this.#close = close;
+    for (const thread of threads) thread.onEvent((event) => this.#heard(event, thread));
+  }
+
+  command(command: PlaneCommand): void {
+    if (this.#stopped) return;
+    if (command.kind === 'sendControl' || command.kind === 'sendDatagram' || command.kind === 'setProbing') {
+      this.#threads[0]!.order({ command });
+      return;
+    }
+    const shared = this.#sharedFor(command);
+    const order = shared ? { command, shared } : { command };
+    for (const thread of this.#threads) thread.order(order);
+  }
+
+  #sharedFor(command: PlaneCommand): SharedArrayBuffer | undefined {
+    if (command.kind === 'openLink') {
+      const shared = new SharedArrayBuffer(LinkShared.byteLength(this.#threads.length));
+      this.#links.set(command.link, shared);
+      return shared;
+    }
+    if (command.kind === 'installSession') return new SharedArrayBuffer(sessionSharedLength(command.session));
+    return undefined;
+  }
+
+  #heard(event: PlaneEvent, from: PlaneThread): void {
+    if (this.#stopped) return;
+    if (event.kind === 'moved') {
+      const command: PlaneCommand = {
+        kind: 'setCarriage',
+        link: event.link,
+        carriage: { kind: 'direct', endpoint: event.endpoint },
+      };
+      for (const thread of this.#threads) if (thread !== from) thread.order({ command });
+    }
+    if (event.kind === 'closed') this.#links.delete(event.link);
+    this.#listener(event, clock());
+  }
+
+  onEvent(listener: (event: PlaneEvent, now: Millis) => void): void {
+    this.#listener = listener;
+  }
+
+  counters(link: LinkId): LinkCounters {
+    const shared = this.#links.get(link);
+    if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, lastHeard: 0 };
+    return new LinkShared(shared, 0).counters();
+  }
+
+  drops(): ReadonlyMap<string, number> {
+    const sum = new Map<string, number>();
+    for (const thread of this.#threads) new Drops(thread.drops).addTo(sum);
+    return sum;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= Promise.all(this.#threads.map((thread) => thread.stop())).then(() => this.#close());
+    return this.#stopped;
+  }
+}
+
+function clock(): Millis {
+  const [seconds, nanos] = process.hrtime();
+  return seconds * 1000 + nanos / 1e6;
+}

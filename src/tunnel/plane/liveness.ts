@@ -1,0 +1,172 @@
+import { type Millis, never } from '../../time.js';
+
+/** Our tuning: how soon silence is noticed, against how often idle links are woken. */
+const busyInterval: Millis = 150;
+const fastInterval: Millis = 500;
+const slowInterval: Millis = 5000;
+const doubtInterval: Millis = 60;
+const deadInterval: Millis = 1000;
+const busyFor: Millis = 3000;
+const smallestPatience: Millis = 200;
+const suspicionProbes = 3;
+const silentAfter: Millis = 2000;
+/** A larger gap between two looks at our own clock means that we slept, not that the others did. */
+const ownGap: Millis = 200;
+
+export type LivenessNews = 'suspected' | 'recovered' | 'silent';
+
+/**
+ * Whether the other end of one tunnel is alive. Traffic is proof of life; probes go out only where it is missing.
+ *
+ *          heard                        3 probes unanswered             2 s since the first of them
+ *   ┌──── alive ◄───────────────┐    ┌──────────► suspected ───────────────────► silent
+ *   └──────►                    └────┴── heard ◄──────┘  ◄──── heard ──────────────┘
+ */
+export class Liveness {
+  #pace: 'fast' | 'slow' = 'fast';
+  #state: 'alive' | 'suspected' | 'silent' = 'alive';
+  #heardAt: Millis;
+  #lookedAt: Millis;
+  #probedAt: Millis;
+  #sentFrames = 0;
+  #ownFrames = 0;
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #firstUnanswered: Millis | undefined;
+  #unanswered = 0;
+  #sequence = 0;
+  /** Probes in flight, by sequence modulo their number: when they were sent, or -1 once answered. */
+  readonly #inFlight = new Float64Array(16).fill(-1);
+  #rtt: Millis | undefined;
+  #jitter: Millis = 0;
+  #loss = 0;
+
+  constructor(now: Millis) {
+    this.#heardAt = now;
+    this.#lookedAt = now;
+    this.#probedAt = now - fastInterval;
+  }
+
+  get rtt(): Millis | undefined {
+    return this.#rtt;
+  }
+
+  get jitter(): Millis {
+    return this.#jitter;
+  }
+
+  /** 0 to 1, both directions together. */
+  get loss(): number {
+    return this.#loss;
+  }
+
+  get isBusy(): boolean {
+    return this.#lookedAt - this.#sentAt < busyFor;
+  }
+
+  setPace(pace: 'fast' | 'slow'): void {
+    this.#pace = pace;
+  }
+
+  /**
+   * Looks at the facts. `lastHeard`: when any frame of the link opened; `sentFrames`: how many it sent in all. Says what
+   * changed; `wantsProbe` tells whether a probe is due.
+   */
+  look(now: Millis, lastHeard: Millis, sentFrames: number): LivenessNews | undefined {
+    if (now - this.#lookedAt > this.#interval() + ownGap) this.#restart(now);
+    this.#lookedAt = now;
+    if (sentFrames > this.#sentFrames + this.#ownFrames) this.#sentAt = now;
+    this.#sentFrames = sentFrames;
+    this.#ownFrames = 0;
+    if (lastHeard > this.#heardAt) {
+      this.#heardAt = lastHeard;
+      this.#firstUnanswered = undefined;
+      this.#unanswered = 0;
+      if (this.#state !== 'alive') {
+        this.#state = 'alive';
+        return 'recovered';
+      }
+      return undefined;
+    }
+    if (this.#firstUnanswered === undefined) return undefined;
+    const waited = now - this.#firstUnanswered;
+    if (this.#state === 'alive' && this.#unanswered >= suspicionProbes && waited >= this.#patience()) {
+      this.#state = 'suspected';
+      return 'suspected';
+    }
+    if (this.#state === 'suspected' && waited >= silentAfter) {
+      this.#state = 'silent';
+      return 'silent';
+    }
+    return undefined;
+  }
+
+  wantsProbe(now: Millis): boolean {
+    return now >= this.deadline();
+  }
+
+  /** Notes a probe that goes out now; its sequence number. */
+  probeSent(now: Millis): number {
+    this.#probedAt = now;
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const slot = this.#sequence & 15;
+    const lost = this.#inFlight[slot]! >= 0 ? 1 : 0;
+    this.#loss += (lost - this.#loss) / 64;
+    this.#inFlight[slot] = now;
+    this.#firstUnanswered ??= now;
+    this.#unanswered++;
+    this.#ownFrames++;
+    return this.#sequence;
+  }
+
+  /** The other end echoed probe `sequence`. */
+  answered(sequence: number, now: Millis): void {
+    const slot = sequence & 15;
+    const sent = this.#inFlight[slot]!;
+    if (sent < 0 || (this.#sequence - sequence) >>> 0 > 15) return;
+    this.#inFlight[slot] = -1;
+    const sample = Math.max(0, now - sent);
+    if (this.#rtt === undefined) this.#rtt = sample;
+    else {
+      this.#jitter += (Math.abs(sample - this.#rtt) - this.#jitter) / 16;
+      this.#rtt += (sample - this.#rtt) / 8;
+    }
+  }
+
+  deadline(): Millis {
+    const last = this.#firstUnanswered === undefined ? Math.max(this.#probedAt, this.#measureDue()) : this.#probedAt;
+    return last + this.#interval();
+  }
+
+  /** Traffic keeps probes away, but not for ever: delay and loss want a sample a second where it is busy. */
+  #measureDue(): Millis {
+    const quiet = this.isBusy ? 1000 : this.#interval();
+    return Math.min(this.#heardAt, this.#probedAt + quiet);
+  }
+
+  #interval(): Millis {
+    if (this.#state === 'silent') return deadInterval;
+    if (this.#firstUnanswered !== undefined) {
+      // The first probe gets the time an answer needs; then doubt asks often.
+      return this.#unanswered === 1 ? Math.min(busyInterval, this.#patience() / 2) : doubtInterval;
+    }
+    if (this.#pace === 'slow') return slowInterval;
+    return this.isBusy ? busyInterval : fastInterval;
+  }
+
+  #patience(): Millis {
+    return this.#rtt === undefined ? 600 : Math.max(smallestPatience, 2 * this.#rtt + 4 * this.#jitter + 50);
+  }
+
+  #restart(now: Millis): void {
+    this.#firstUnanswered = undefined;
+    this.#unanswered = 0;
+    this.#heardAt = Math.max(this.#heardAt, now - 1);
+    this.#probedAt = Math.min(this.#probedAt, now);
+    this.#inFlight.fill(-1);
+  }
+}
+
+/** The earlier of two deadlines that may be absent. */
+export function sooner(a: Millis | undefined, b: Millis | undefined): Millis {
+  return Math.min(a ?? never, b ?? never);
+}

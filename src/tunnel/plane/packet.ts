@@ -1,0 +1,117 @@
+/** Protocol numbers and header facts of RFC 8200, RFC 791, RFC 9293, RFC 768. */
+export const Protocol = { tcp: 6, udp: 17, fragment: 44, icmp: 1, icmpv6: 58 } as const;
+
+export const TcpFlag = {
+  fin: 0x01,
+  syn: 0x02,
+  rst: 0x04,
+  psh: 0x08,
+  ack: 0x10,
+  urg: 0x20,
+  ece: 0x40,
+  cwr: 0x80,
+} as const;
+
+/** What the first look at an inner packet says; one object, used again for every packet. */
+export class PacketShape {
+  /** Arena offset of the IP header. */
+  at = 0;
+  length = 0;
+  /** 4 or 6. */
+  version = 0;
+  ipHeader = 0;
+  /** The protocol behind the IP header. */
+  protocol = 0;
+  /** Arena offset behind the IP header. */
+  transport = 0;
+  /** TCP or UDP directly behind a fixed IP header, no fragment, header whole: what may travel with its sum open. */
+  plain = false;
+  /** Length of IP and TCP or UDP header together; meaningful when `plain`. */
+  headers = 0;
+  /** Where the checksum lies behind `transport`; meaningful when `plain`. */
+  sumOffset = 0;
+
+  /**
+   * True when this is one whole IP packet whose lengths are honest.
+   */
+  read(view: DataView, at: number, length: number): boolean {
+    this.at = at;
+    this.length = length;
+    if (length < 20) return false;
+    const first = view.getUint8(at);
+    this.version = first >>> 4;
+    if (this.version === 6) {
+      if (length < 40 || view.getUint16(at + 4) + 40 !== length) return false;
+      this.ipHeader = 40;
+      this.protocol = view.getUint8(at + 6);
+      this.plain = true;
+    } else if (this.version === 4) {
+      this.ipHeader = (first & 15) << 2;
+      if (this.ipHeader < 20 || this.ipHeader > length || view.getUint16(at + 2) !== length) return false;
+      this.protocol = view.getUint8(at + 9);
+      this.plain = this.ipHeader === 20 && (view.getUint16(at + 6) & 0x3fff) === 0;
+    } else return false;
+    this.transport = at + this.ipHeader;
+    if (this.plain) this.#readTransport(view, length);
+    return true;
+  }
+
+  #readTransport(view: DataView, length: number): void {
+    const room = length - this.ipHeader;
+    if (this.protocol === Protocol.tcp && room >= 20) {
+      const tcpHeader = (view.getUint8(this.transport + 12) >>> 4) << 2;
+      this.headers = this.ipHeader + tcpHeader;
+      this.sumOffset = 16;
+      this.plain = tcpHeader >= 20 && tcpHeader <= room;
+    } else if (this.protocol === Protocol.udp && room >= 8) {
+      this.headers = this.ipHeader + 8;
+      this.sumOffset = 6;
+      this.plain = view.getUint16(this.transport + 4) === room;
+    } else this.plain = false;
+  }
+}
+
+/** An address as four 32-bit words, signed; IPv4 as ::ffff:a.b.c.d. One object, used again for every packet. */
+export class AddressWords {
+  a = 0;
+  b = 0;
+  c = 0;
+  d = 0;
+
+  readSource(view: DataView, packet: PacketShape): void {
+    if (packet.version === 6) this.read(view, packet.at + 8);
+    else this.#readIpv4(view, packet.at + 12);
+  }
+
+  readDestination(view: DataView, packet: PacketShape): void {
+    if (packet.version === 6) this.read(view, packet.at + 24);
+    else this.#readIpv4(view, packet.at + 16);
+  }
+
+  read(view: DataView, at: number): void {
+    this.a = view.getInt32(at);
+    this.b = view.getInt32(at + 4);
+    this.c = view.getInt32(at + 8);
+    this.d = view.getInt32(at + 12);
+  }
+
+  #readIpv4(view: DataView, at: number): void {
+    this.a = 0;
+    this.b = 0;
+    this.c = 0xffff;
+    this.d = view.getInt32(at);
+  }
+
+  /** Unspecified, loopback, link-local, multicast or broadcast: never carried, in either direction (issue: Bad input). */
+  isForbidden(): boolean {
+    const { a, b, c, d } = this;
+    if (a === 0 && b === 0) {
+      if (c === 0xffff) {
+        const octet = d >>> 24;
+        return octet === 0 || octet === 127 || octet >= 224 || d >>> 16 === 0xa9fe;
+      }
+      return c === 0 && (d === 0 || d === 1);
+    }
+    return a >>> 24 === 0xff || ((a >>> 22) << 22) >>> 0 === 0xfe80_0000;
+  }
+}

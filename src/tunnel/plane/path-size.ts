@@ -1,0 +1,76 @@
+import { type Millis, minute } from '../../time.js';
+import { smallestPathSize } from './link-shared.js';
+
+/** What paths are made of: Ethernet, PPPoE, IPv6 in IPv4, mobile and tunnelled ones, down to IPv6's least. */
+export const pathSizes = [1472, 1464, 1452, 1432, 1412, 1392, 1372, 1352, 1332, 1312, 1292, 1272, 1252, 1232] as const;
+
+const rounds = 3;
+const roundEvery: Millis = 250;
+const searchEvery: Millis = minute;
+const verifyEvery: Millis = 3000;
+const verifyAgain: Millis = 200;
+const verifyTries = 4;
+
+/**
+ * How large a datagram passes to one neighbour. Only sealed echoes are believed: a forged ICMP message changes nothing.
+ *
+ * A search sends one padded probe of each size, three times; the largest echoed counts. While traffic flows, a probe of the
+ * size in use goes out every 3 s; when four in a row are lost and the tunnel lives, the path has shrunk and is searched anew.
+ */
+export class PathSize {
+  #size: number = smallestPathSize;
+  #round = 0;
+  #roundAt: Millis;
+  #verifyAt: Millis;
+  #unanswered = 0;
+
+  constructor(now: Millis) {
+    this.#roundAt = now;
+    this.#verifyAt = now + verifyEvery;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The sizes to probe now, largest first; empty when nothing is due. `alive`: the tunnel answers; `busy`: it is used. */
+  due(now: Millis, alive: boolean, busy: boolean): readonly number[] {
+    if (!alive) return [];
+    if (now >= this.#roundAt) {
+      this.#round++;
+      this.#roundAt = now + (this.#round < rounds ? roundEvery : searchEvery);
+      if (this.#round >= rounds) this.#round = 0;
+      return pathSizes.filter((size) => size > this.#size);
+    }
+    if (now < this.#verifyAt || this.#size === smallestPathSize) return [];
+    if (this.#unanswered >= verifyTries) {
+      this.restart(now);
+      return [];
+    }
+    this.#verifyAt =
+      now + (busy || this.#unanswered > 0 ? (this.#unanswered > 0 ? verifyAgain : verifyEvery) : 10 * verifyEvery);
+    this.#unanswered++;
+    if (this.#unanswered === 1) this.#verifyAt = now + verifyAgain;
+    return [this.#size];
+  }
+
+  /** A probe of this size came back. */
+  passed(size: number, now: Millis): void {
+    if (size > pathSizes[0] || size < this.#size) return;
+    this.#size = size;
+    this.#unanswered = 0;
+    this.#verifyAt = now + verifyEvery;
+  }
+
+  /** Another path, or a smaller one: begin from the least. */
+  restart(now: Millis): void {
+    this.#size = smallestPathSize;
+    this.#round = 0;
+    this.#roundAt = now;
+    this.#unanswered = 0;
+  }
+
+  deadline(): Millis {
+    return this.#size === smallestPathSize ? this.#roundAt : Math.min(this.#roundAt, this.#verifyAt);
+  }
+}

@@ -1,0 +1,205 @@
+import type { Random } from '../../random.js';
+import { type Millis, never, second } from '../../time.js';
+import type { UnderlayAddress } from './adapters.js';
+import type { Arena } from './arena.js';
+import type { LinkId, PlaneEvent } from './contract.js';
+import type { Link } from './link.js';
+import { Liveness } from './liveness.js';
+import { PathSize } from './path-size.js';
+import { frameOverhead, type Transmitter } from './transmitter.js';
+import { toEndpoint } from './underlay-address.js';
+
+/**
+ * A probe frame's plaintext (PROTOCOL.md, The plane):
+ *
+ *   kind u8 │ zero u8 │ size u16 │ sequence u32 │ token 8 octets │ padding
+ *
+ * Answers repeat size, sequence and token. A challenge's token is random and its answer must come from the address that was
+ * challenged; size is the whole datagram's, of size probes only.
+ */
+export const ProbeKind = { ping: 1, pong: 2, challenge: 3, answer: 4, size: 5, passed: 6 } as const;
+const probeLength = 16;
+const probeAt = 128;
+
+const challengeEvery: Millis = 200;
+const reportEvery: Millis = second;
+
+interface Watched {
+  readonly link: Link;
+  readonly liveness: Liveness;
+  readonly pathSize: PathSize;
+  candidate: { address: UnderlayAddress; token: Uint8Array; at: Millis } | undefined;
+  reportedAt: Millis;
+  reported: { rtt: number; jitter: number; loss: number; mtu: number } | undefined;
+}
+
+/** Liveness, path measurement, path size and roaming of the tunnels. Only worker 0 starts probes; every worker answers. */
+export class Prober {
+  readonly #arena: Arena;
+  readonly #transmitter: Transmitter;
+  readonly #random: Random;
+  readonly #emit: (event: PlaneEvent) => void;
+  readonly #watched = new Map<LinkId, Watched>();
+  readonly #isFirst: boolean;
+  #deadline: Millis = never;
+
+  constructor(
+    arena: Arena,
+    transmitter: Transmitter,
+    random: Random,
+    emit: (event: PlaneEvent) => void,
+    isFirst: boolean,
+  ) {
+    this.#arena = arena;
+    this.#transmitter = transmitter;
+    this.#random = random;
+    this.#emit = emit;
+    this.#isFirst = isFirst;
+  }
+
+  watch(link: Link, now: Millis): void {
+    this.#watched.set(link.id, {
+      link,
+      liveness: new Liveness(now),
+      pathSize: new PathSize(now),
+      candidate: undefined,
+      reportedAt: Number.NEGATIVE_INFINITY,
+      reported: undefined,
+    });
+    this.#deadline = now;
+  }
+
+  forget(link: Link): void {
+    this.#watched.delete(link.id);
+  }
+
+  setPace(link: LinkId, pace: 'fast' | 'slow'): void {
+    this.#watched.get(link)?.liveness.setPace(pace);
+    this.#deadline = Number.NEGATIVE_INFINITY;
+  }
+
+  /** The path is another: its size and liveness are measured anew. */
+  pathChanged(link: Link, now: Millis): void {
+    const watched = this.#watched.get(link.id);
+    if (!watched) return;
+    watched.pathSize.restart(now);
+    link.shared.pathSize = watched.pathSize.size;
+    this.#deadline = now;
+  }
+
+  deadline(): Millis {
+    return this.#isFirst ? this.#deadline : never;
+  }
+
+  tick(now: Millis): void {
+    if (!this.#isFirst || now < this.#deadline) return;
+    this.#deadline = never;
+    for (const watched of this.#watched.values()) this.#tickLink(watched, now);
+  }
+
+  #tickLink(watched: Watched, now: Millis): void {
+    const { link, liveness, pathSize } = watched;
+    const session = link.sending(now);
+    if (!link.address || !session) {
+      this.#deadline = Math.min(this.#deadline, now + 100);
+      return;
+    }
+    const news = liveness.look(now, link.shared.lastHeard, link.shared.counters().txFrames);
+    if (news) {
+      link.shared.suspected = news !== 'recovered';
+      this.#emit({ kind: news, link: link.id });
+    }
+    if (liveness.wantsProbe(now)) {
+      this.#write(ProbeKind.ping, 0, liveness.probeSent(now));
+      this.#transmitter.sendProbe(link, session, link.address, probeAt, probeLength);
+    }
+    const alive = !link.shared.suspected && link.shared.lastHeard > 0;
+    for (const size of pathSize.due(now, alive, liveness.isBusy)) {
+      this.#write(ProbeKind.size, size, 0);
+      this.#arena.bytes.fill(0, probeAt + probeLength, probeAt + size - frameOverhead);
+      this.#transmitter.sendProbe(link, session, link.address, probeAt, size - frameOverhead);
+    }
+    link.shared.pathSize = pathSize.size;
+    this.#report(watched, now);
+    const soonest = Math.min(liveness.deadline(), alive ? pathSize.deadline() : never, now + 1000);
+    this.#deadline = Math.min(this.#deadline, Math.max(soonest, now + 5));
+  }
+
+  #report(watched: Watched, now: Millis): void {
+    const { link, liveness, pathSize, reported } = watched;
+    if (liveness.rtt === undefined || now - watched.reportedAt < reportEvery) return;
+    const current = { rtt: liveness.rtt, jitter: liveness.jitter, loss: liveness.loss, mtu: pathSize.size };
+    const changed =
+      !reported ||
+      reported.mtu !== current.mtu ||
+      Math.abs(reported.rtt - current.rtt) > Math.max(1, reported.rtt / 10) ||
+      Math.abs(reported.loss - current.loss) > 0.02;
+    if (!changed) return;
+    watched.reportedAt = now;
+    watched.reported = current;
+    this.#emit({ kind: 'measured', link: link.id, ...current });
+  }
+
+  /**
+   * An opened probe frame of `length` octets at `at`. Answers go where the link's frames go; a challenge's too, since who
+   * challenges wants to hear us from where it heard us.
+   */
+  received(link: Link, at: number, length: number, source: UnderlayAddress, now: Millis): void {
+    if (length < probeLength) return;
+    const { bytes, view } = this.#arena;
+    const kind = bytes[at]!;
+    const size = view.getUint16(at + 2);
+    const sequence = view.getUint32(at + 4);
+    const watched = this.#watched.get(link.id);
+    if (kind === ProbeKind.ping) this.#echo(link, at, ProbeKind.pong, now);
+    else if (kind === ProbeKind.challenge) this.#echo(link, at, ProbeKind.answer, now);
+    else if (kind === ProbeKind.size) this.#echo(link, at, ProbeKind.passed, now);
+    else if (kind === ProbeKind.pong) watched?.liveness.answered(sequence, now);
+    else if (kind === ProbeKind.passed) {
+      watched?.pathSize.passed(size, now);
+      if (watched) link.shared.pathSize = watched.pathSize.size;
+    } else if (kind === ProbeKind.answer && watched) this.#challengeAnswered(watched, at, source, now);
+  }
+
+  /** The newest frame of a tunnel came from another address: challenge it there. */
+  heardElsewhere(link: Link, source: UnderlayAddress, now: Millis): void {
+    const watched = this.#watched.get(link.id);
+    const session = link.sending(now);
+    if (!watched || !session) return;
+    if (watched.candidate && now - watched.candidate.at < challengeEvery) return;
+    const address = new Uint8Array(source);
+    const token = this.#random.bytes(8);
+    watched.candidate = { address, token, at: now };
+    this.#write(ProbeKind.challenge, 0, 0);
+    this.#arena.bytes.set(token, probeAt + 8);
+    this.#transmitter.sendProbe(link, session, address, probeAt, probeLength);
+  }
+
+  #challengeAnswered(watched: Watched, at: number, source: UnderlayAddress, now: Millis): void {
+    const { link, candidate } = watched;
+    if (!candidate || !link.address) return;
+    for (let i = 0; i < 8; i++) if (this.#arena.bytes[at + 8 + i] !== candidate.token[i]) return;
+    for (let i = 0; i < 18; i++) if (source[i] !== candidate.address[i]) return;
+    watched.candidate = undefined;
+    link.address = candidate.address;
+    this.pathChanged(link, now);
+    this.#emit({ kind: 'moved', link: link.id, endpoint: toEndpoint(candidate.address) });
+  }
+
+  #echo(link: Link, at: number, kind: number, now: Millis): void {
+    const session = link.sending(now);
+    if (!link.address || !session) return;
+    const { bytes } = this.#arena;
+    bytes.copyWithin(probeAt, at, at + probeLength);
+    bytes[probeAt] = kind;
+    this.#transmitter.sendProbe(link, session, link.address, probeAt, probeLength);
+  }
+
+  #write(kind: number, size: number, sequence: number): void {
+    const { bytes, view } = this.#arena;
+    bytes.fill(0, probeAt, probeAt + probeLength);
+    bytes[probeAt] = kind;
+    view.setUint16(probeAt + 2, size);
+    view.setUint32(probeAt + 4, sequence);
+  }
+}

@@ -1,0 +1,37 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { Cipher, PlaneEvent } from './contract.js';
+import type { PlaneOrder } from './data-plane.js';
+
+/** Words of the memory by which the main thread calls a worker that never returns to its event loop. */
+export const Signal = { stop: 0, orders: 1 } as const;
+
+/** What a worker gets from the main thread, which opened everything so that errors surface there. */
+export interface WorkerData {
+  readonly worker: number;
+  readonly workers: number;
+  readonly tun: {
+    readonly fd: number;
+    readonly virtioHeader: boolean;
+    readonly tcpSegmentation: boolean;
+    readonly udpSegmentation: boolean;
+  };
+  readonly udp: {
+    readonly fd: number;
+    readonly family: 4 | 6;
+    readonly segmentation: boolean;
+    readonly receiveOffload: boolean;
+  };
+  readonly eventFd: number;
+  readonly noEvp: boolean;
+  /** 32 octets, the same in all workers, so that each accepts the cookies of the others. */
+  readonly cookieSecret: Uint8Array;
+  readonly signals: SharedArrayBuffer;
+  readonly drops: SharedArrayBuffer;
+  readonly orders: MessagePort;
+}
+
+export type WorkerMessage =
+  | { readonly kind: 'event'; readonly event: PlaneEvent }
+  | { readonly kind: 'ready'; readonly evp: boolean; readonly ciphers: readonly Cipher[] };
+
+export type WorkerOrder = PlaneOrder;

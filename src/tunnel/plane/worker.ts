@@ -1,0 +1,83 @@
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { addressOf } from '../../ffi.js';
+import { systemRandom } from '../../random.js';
+import type { Millis } from '../../time.js';
+import { Guard } from '../guard.js';
+import { NodeAead } from './aead.js';
+import { Arena } from './arena.js';
+import type { PlaneEvent } from './contract.js';
+import { DataPlane } from './data-plane.js';
+import { Drops } from './drops.js';
+import { EvpAead } from './linux-evp.js';
+import { StructMemory, system } from './linux-system.js';
+import { LinuxTun } from './linux-tun.js';
+import { LinuxUdp } from './linux-udp.js';
+import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
+
+/** One worker thread of the plane: blocks in poll on TUN, UDP and its eventfd; never returns to its event loop. */
+
+const readable = 1;
+const longestSleep: Millis = 60_000;
+
+function clock(): Millis {
+  const [seconds, nanos] = process.hrtime(); // the same origin in every thread, unlike performance.now
+  return seconds * 1000 + nanos / 1e6;
+}
+
+function post(message: WorkerMessage): void {
+  parentPort!.postMessage(message);
+}
+
+function run(data: WorkerData): void {
+  const arena = new Arena(addressOf);
+  const evp = data.noEvp ? undefined : EvpAead.tryOpen(arena);
+  const random = systemRandom();
+  const emit = (event: PlaneEvent) => post({ kind: 'event', event });
+  const parts = {
+    worker: data.worker,
+    workers: data.workers,
+    arena,
+    tun: new LinuxTun(data.tun.fd, data.tun, arena),
+    udp: new LinuxUdp(data.udp.fd, data.udp, arena),
+    aead: evp ?? new NodeAead(arena),
+    random,
+    guard: (publicKey: Uint8Array) => new Guard({ publicKey, cookieSecret: data.cookieSecret, random }),
+    drops: new Drops(data.drops),
+    emit,
+  };
+  const plane = new DataPlane(parts, clock());
+  const signals = new Int32Array(data.signals);
+  const polled = new StructMemory(24);
+  [data.tun.fd, data.udp.fd, data.eventFd].forEach((fd, i) => {
+    polled.setInt(8 * i, fd);
+    polled.view.setUint16(8 * i + 4, readable, true);
+  });
+  const woken = new StructMemory(8);
+  post({ kind: 'ready', evp: evp !== undefined, ciphers: ['aes-256-gcm', 'chacha20-poly1305'] });
+  let now = clock();
+  while (Atomics.load(signals, Signal.stop) === 0) {
+    if (Atomics.exchange(signals, Signal.orders, 0) !== 0) {
+      for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
+        plane.apply(next.message as WorkerOrder, now);
+      }
+    }
+    const done = plane.work(now);
+    now = clock();
+    if (now >= plane.deadline()) plane.tick(now);
+    if (done > 0) continue;
+    const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(plane.deadline() - now)));
+    system.poll(polled.address, 3, sleep);
+    if ((polled.view.getUint16(16 + 6, true) & readable) !== 0) system.read(data.eventFd, woken.address, 8);
+    now = clock();
+  }
+  plane.wipe();
+}
+
+try {
+  run(workerData as WorkerData);
+} catch (error) {
+  post({
+    kind: 'event',
+    event: { kind: 'failed', reason: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+  });
+}
