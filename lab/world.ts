@@ -4,6 +4,7 @@ import { Forwarder } from './forwarder.js';
 import { Gateway } from './gateway.js';
 import { type Host, Router } from './machines.js';
 import { finished, folderOf, freshPrefix, Namespace, removeLeftovers, removeWorld } from './namespace.js';
+import { WeftNode } from './node.js';
 import { type MachinePlan, type Plan, plan } from './plan.js';
 import { isDelayed, Wire, type WireConditions } from './wire.js';
 
@@ -45,6 +46,7 @@ export class World {
   readonly #prefix: string;
   readonly #hosts = new Map<string, Host>();
   readonly #routers = new Map<string, Router>();
+  readonly #nodes = new Map<string, WeftNode>();
   readonly #lines = new Map<string, Wire>();
   readonly #core: Namespace;
   #forwarder: Forwarder | undefined;
@@ -85,6 +87,13 @@ export class World {
 
   hosts(): readonly Host[] {
     return [...this.#hosts.values()];
+  }
+
+  /** Weft on a host; the same object each time. */
+  node(name: string): WeftNode {
+    const node = this.#nodes.get(name) ?? new WeftNode(this.host(name), this.folder);
+    this.#nodes.set(name, node);
+    return node;
   }
 
   /** The router of a home, or a carrier. */

@@ -1,0 +1,80 @@
+import { home, host } from '../description.js';
+import { Download, offer } from '../download.js';
+import { duration, type Narrator } from '../narrator.js';
+import { allPairsPing, pairState } from '../network.js';
+import { World } from '../world.js';
+
+export interface JourneySize {
+  /** Of the file that travels through the relay. */
+  readonly megabytes: number;
+}
+
+/** What the journey measured, in milliseconds. */
+export interface JourneyResult {
+  readonly pingAfterJoin: number;
+  readonly download: number;
+  readonly restarts: readonly number[];
+}
+
+const second = 1000;
+
+/**
+ * The main job, on real packets of real programs: found, join, ping, fetch a large file through a relay, crash everything.
+ * Throws at the first thing that is not as promised.
+ */
+export async function journey(tell: Narrator, { megabytes }: JourneySize): Promise<JourneyResult> {
+  const world = await World.build({
+    'dc-1': host(),
+    'dc-2': host(),
+    'home-a': home({ mapping: ['igd2', 'nat-pmp'] }),
+    'home-b': home({ mapping: ['igd1'] }),
+  });
+  try {
+    // Before anything runs, so that no direct path ever existed.
+    await world.separate('home-a', 'home-b');
+    const [first, ...others] = ['dc-1', 'dc-2', 'home-a', 'home-b'].map((name) => world.node(name));
+    const nodes = [first!, ...others];
+    await Promise.all(nodes.map((node) => node.start()));
+    tell.step(`${nodes.length} daemons run; no line between home-a and home-b`);
+
+    const { network } = await first!.init();
+    tell.step(`${first!.name} founded ${network.id}, ${network.prefix}`);
+    for (const node of others) await node.join(await first!.invite());
+    const pingAfterJoin = await allPairsPing(nodes, 10 * second);
+    tell.good(`all pairs ping, ${duration(pingAfterJoin)} after the last join`);
+
+    const [homeA, homeB] = [world.node('home-a'), world.node('home-b')];
+    await pairState(homeA, homeB, 'relayed', 10 * second);
+    const via = (await homeB.peer('home-a'))?.via;
+    tell.good(`home-a and home-b have no direct path; home-b goes via ${via}`);
+
+    const { address } = await homeA.app('files');
+    const file = await offer(homeA.host, address, megabytes * 1_000_000);
+    const download = new Download(homeB.host, file.url);
+    await download.finished;
+    if (download.checksum() !== file.checksum) throw new Error('the file changed on its way');
+    const after = await homeB.peer('home-a');
+    if (after?.state !== 'relayed') throw new Error(`home-a became ${after?.state} under way`);
+    tell.good(
+      `curl fetched ${megabytes} MB from ${address} in ${duration(download.took)}, byte for byte, still relayed`,
+    );
+
+    const before = await Promise.all(nodes.map((node) => node.address()));
+    const restarts: number[] = [];
+    for (const node of nodes) restarts.push(await node.restart('SIGKILL'));
+    const again = await allPairsPing(nodes, 15 * second);
+    const now = await Promise.all(nodes.map((node) => node.address()));
+    if (now.join() !== before.join()) throw new Error(`addresses changed: ${before} became ${now}`);
+    if ((await homeA.weft<{ address: string }[]>('app', 'list'))[0]?.address !== address) {
+      throw new Error('the app address changed');
+    }
+    tell.good(
+      `each killed with SIGKILL and started again (slowest ${duration(Math.max(...restarts))}); ` +
+        `all pairs ping ${duration(again)} later, addresses unchanged`,
+    );
+    file.stop();
+    return { pingAfterJoin, download: download.took, restarts };
+  } finally {
+    world.remove();
+  }
+}

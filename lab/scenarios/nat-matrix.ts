@@ -1,0 +1,154 @@
+import type { Millis } from '../../src/time.js';
+import { carrier, home, host, type Internet } from '../description.js';
+import { duration, type Narrator } from '../narrator.js';
+import { allPairsPing, network, pairState } from '../network.js';
+import { table } from '../table.js';
+import { World } from '../world.js';
+
+/** Where a machine may stand. */
+export const places = [
+  'public',
+  'upnp-home',
+  'endpoint-independent',
+  'address-restricted',
+  'port-restricted',
+  'symmetric',
+  'double-nat',
+  'udp-blocked',
+] as const;
+export type Place = (typeof places)[number];
+export type Way = 'direct' | 'relayed';
+
+/** One meeting of two machines. */
+export interface Meeting {
+  readonly a: Place | 'same-lan';
+  readonly b: Place | 'same-lan';
+  readonly expected: Way;
+}
+
+export interface Met extends Meeting {
+  readonly got: Way | 'unreachable';
+  /** From the second one's join to this state on both sides. */
+  readonly took: Millis;
+  readonly why: string;
+}
+
+/**
+ * What theory allows, written before any result; rows and columns as in `places`. A port-restricted NAT lets in only endpoints it spoke to, and a
+ * symmetric one speaks to each from a port that nobody can know before: these two, and two symmetric ones, need a relay.
+ * A double NAT is as strict as the stricter of its two (here port-restricted behind endpoint-independent). Who may not
+ * use UDP reaches public machines by TCP, and all others through them.
+ */
+const expectations = `
+  public                direct direct direct direct direct  direct  direct  direct
+  upnp-home             direct direct direct direct direct  direct  direct  relayed
+  endpoint-independent  direct direct direct direct direct  direct  direct  relayed
+  address-restricted    direct direct direct direct direct  direct  direct  relayed
+  port-restricted       direct direct direct direct direct  relayed direct  relayed
+  symmetric             direct direct direct direct relayed relayed relayed relayed
+  double-nat            direct direct direct direct direct  relayed direct  relayed
+  udp-blocked           direct relayed relayed relayed relayed relayed relayed relayed`
+  .trim()
+  .split('\n')
+  .map((row) => row.trim().split(/ +/).slice(1) as Way[]);
+
+/** Every pair, each once, and two members of one LAN. */
+export function allMeetings(): Meeting[] {
+  const pairs = places.flatMap((a, i) => places.slice(i).map((b, j) => ({ a, b, expected: expectations[i]![i + j]! })));
+  return [...pairs, { a: 'same-lan', b: 'same-lan', expected: 'direct' }];
+}
+
+function describe(name: string, place: Place): Internet {
+  switch (place) {
+    case 'public':
+      return { [name]: host() };
+    case 'upnp-home':
+      return { [name]: home({ mapping: ['igd2', 'nat-pmp'] }) };
+    case 'double-nat':
+      return { [`${name}-isp`]: carrier({ nat: 'endpoint-independent' }), [name]: home({ behind: `${name}-isp` }) };
+    default:
+      return { [name]: home({ nat: place }) };
+  }
+}
+
+/** How long a meeting that should become direct may take, and how long one that should not is watched. */
+const patience = 15_000;
+const watched = 6000;
+
+/** Builds an Internet of two data centres and the two places, founds a network, and sees how the two get together. */
+export async function meet({ a, b, expected }: Meeting): Promise<Met> {
+  const scene: Internet =
+    a === 'same-lan' || b === 'same-lan'
+      ? { home: home({ members: ['left', 'right'] }) }
+      : { ...describe('left', a), ...describe('right', b) };
+  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...scene });
+  try {
+    await network(world, ['dc-1', 'dc-2', 'left']);
+    const [left, right] = [world.node('left'), world.node('right')];
+    await right.start();
+    const token = await world.node('dc-1').invite();
+    await right.join(token);
+    const joined = performance.now();
+    let got: Met['got'] = 'unreachable';
+    let took = 0;
+    try {
+      await pairState(left, right, 'connected', patience);
+      await allPairsPing([left, right], patience);
+      got = 'relayed';
+      took = performance.now() - joined;
+      await pairState(left, right, 'direct', expected === 'direct' ? patience : watched);
+      got = 'direct';
+      took = performance.now() - joined;
+      await allPairsPing([left, right], patience);
+    } catch (error) {
+      if (got === 'unreachable' || got === 'direct') throw error;
+    }
+    const peer = await right.peer('left');
+    return { a, b, expected, got, took, why: peer?.lastError ?? (peer?.via ? `via ${peer.via}` : '') };
+  } finally {
+    world.remove();
+  }
+}
+
+/** A meeting is as good as theory allows; better is no fault. */
+export function isAsExpected({ expected, got }: Met): boolean {
+  return got === 'direct' || got === expected;
+}
+
+/** Runs these meetings one by one; gives them all. */
+export async function natMatrix(tell: Narrator, meetings: readonly Meeting[]): Promise<Met[]> {
+  const results: Met[] = [];
+  for (const meeting of meetings) {
+    const title = `${meeting.a} – ${meeting.b}`;
+    try {
+      const met = await meet(meeting);
+      results.push(met);
+      const text = `${title}: ${met.got} after ${duration(met.took)}${met.why && `, ${met.why}`}`;
+      if (isAsExpected(met)) tell.good(text);
+      else tell.bad(`${text}; expected ${met.expected}`);
+    } catch (error) {
+      results.push({ ...meeting, got: 'unreachable', took: 0, why: String(error).split('\n')[0]! });
+      tell.bad(`${title}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return results;
+}
+
+/** The whole matrix as text: what was seen and how fast, and what was expected where that differs. */
+export function matrixTable(results: readonly Met[]): string {
+  const found = (a: string, b: string) =>
+    results.find((met) => (met.a === a && met.b === b) || (met.a === b && met.b === a));
+  const cell = (met: Met | undefined) => {
+    if (!met) return '';
+    const seen = `${met.got} ${duration(met.took)}`;
+    return met.got === met.expected ? seen : `${seen} (expected ${met.expected})`;
+  };
+  const lan = found('same-lan', 'same-lan');
+  return [
+    table(
+      ['', ...places],
+      places.map((a, i) => [a, ...places.map((b, j) => (j < i ? '' : cell(found(a, b))))]),
+    ),
+    ...(lan ? [`same LAN: ${cell(lan)}`] : []),
+  ].join('\n');
+}
