@@ -37,8 +37,6 @@ export interface WirePlan {
 }
 
 const core = 'core';
-/** Duplicate address detection would hold back each new address for a second. */
-const noDad = ['net.ipv6.conf.all.accept_dad=0', 'net.ipv6.conf.default.accept_dad=0'];
 /** Where the kernel has br_netfilter, bridged frames would pass the router's rules: a switch has none. */
 const plainBridge = ['iptables', 'ip6tables', 'arptables'].map((table) => `net.bridge.bridge-nf-call-${table}=0`);
 const forwarding = ['net.ipv4.ip_forward=1'];
@@ -78,7 +76,7 @@ export function plan(internet: Internet): Plan {
       name,
       role: 'host',
       addresses,
-      sysctls: noDad,
+      sysctls: [],
       ip: machine('eth0', addresses, `${net}.1`),
       nft: '',
     });
@@ -115,7 +113,6 @@ export function plan(internet: Internet): Plan {
       router: spec,
       addresses: [external],
       sysctls: [
-        ...noDad,
         ...forwarding,
         ...plainBridge,
         `net.netfilter.nf_conntrack_udp_timeout=${timeout}`,
@@ -142,7 +139,7 @@ export function plan(internet: Internet): Plan {
         role: 'member',
         home: name,
         addresses: [address],
-        sysctls: noDad,
+        sysctls: [],
         ip: machine('eth0', [address], `${inside}.1`),
         nft: '',
       });
@@ -167,7 +164,7 @@ export function plan(internet: Internet): Plan {
     name: core,
     role: 'core',
     addresses: [],
-    sysctls: [...noDad, ...forwarding],
+    sysctls: forwarding,
     ip: coreIp,
     nft: coreRules,
   });

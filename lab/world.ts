@@ -199,12 +199,16 @@ async function configure(namespace: Namespace, { sysctls, ip, nft }: MachinePlan
   const here = (text: string) => `<<'END'\n${text}\nEND`;
   const script = [
     'set -e',
+    // Duplicate address detection would hold back each new address for a second.
+    'for file in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >"$file"; done',
     // -e: a kernel without br_netfilter has no switch for it.
-    `sysctl -q -e -w ${sysctls.join(' ')}`,
+    sysctls.length > 0 && `sysctl -q -e -w ${sysctls.join(' ')}`,
     `ip -batch - ${here(ip.join('\n'))}`,
     nft && `nft -f - ${here(nft)}`,
     '',
-  ].join('\n');
+  ]
+    .filter((line) => line !== false)
+    .join('\n');
   await namespace.must(['sh'], { input: script });
 }
 
