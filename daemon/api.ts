@@ -270,8 +270,11 @@ export interface NodeApi {
   init(options: InitOptions): Answer<Membership>;
   invite(options: InviteOptions): Answer<Invitation>;
   join(options: JoinOptions): Answer<Membership>;
-  /** Leaves the network: keys, addresses and routes go. */
-  leave(): Answer<Membership>;
+  /**
+   * Leaves the network: keys, addresses and routes go. Without `force` it is refused (MeshError "network-key-only-here")
+   * while this machine has the only copy of the network key.
+   */
+  leave(options: { readonly force?: boolean }): Answer<Membership>;
 
   issuerAdd(options: { readonly name: string }): Answer<IssuerRow>;
   issuerList(): Answer<readonly IssuerRow[]>;

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { pino } from 'pino';
-import type { LogLine } from './api.js';
+import { MeshError } from '../src/errors.js';
+import type { Emit, LogLine } from './api.js';
 
 /**
  * The log: JSON lines on stderr, or short text on a terminal. The only pino import.
@@ -59,6 +60,28 @@ const levels: Readonly<Record<LogLevel, number>> = { debug: 20, info: 30, warn: 
 
 export function isLogLevel(text: string): text is LogLevel {
   return Object.hasOwn(levels, text);
+}
+
+/** `weft log`: emits lines of `level` (info without it) and above until `signal` aborts. */
+export function followLog(
+  log: Log,
+  level: string | undefined,
+  emit: Emit<LogLine>,
+  signal: AbortSignal,
+): Promise<void> {
+  const wanted = level ?? 'info';
+  if (!isLogLevel(wanted)) {
+    throw new MeshError('bad-level', `"${wanted}" is no log level`, `use one of ${Object.keys(levels).join(', ')}`);
+  }
+  const leave = log.follow(wanted, emit);
+  return new Promise((resolve) => {
+    const end = () => {
+      leave();
+      resolve();
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
 }
 
 export interface LogSetting {

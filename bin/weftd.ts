@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util';
+import { readConfig } from '../daemon/config.js';
+import { Host } from '../daemon/kernel/host.js';
+import { startNode } from '../daemon/node.js';
+import { resolvePaths } from '../daemon/paths.js';
+import { errorLine, runDaemon } from '../daemon/run-daemon.js';
+import { serviceManager } from '../daemon/sd-notify.js';
+import { packageVersion } from '../daemon/version.js';
+
+const usage = `usage: weftd [--config FILE] [--state DIR] [--socket PATH]
+       weftd --clean [--config FILE]   take device, addresses and routes away; keys stay
+       weftd --version
+
+Runs the node in the foreground. "weft config" prints a configuration file with every key.
+`;
+
+function readArguments() {
+  return parseArgs({
+    options: {
+      config: { type: 'string' },
+      state: { type: 'string' },
+      socket: { type: 'string' },
+      clean: { type: 'boolean' },
+      version: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  }).values;
+}
+
+/** Our own bug: said once, and the process goes at once; workers inside a blocking call would make an ordinary exit hang. */
+function die(error: unknown): void {
+  process.stderr.write(`weftd: ${errorLine(error)}\n`);
+  process.kill(process.pid, 'SIGKILL');
+}
+
+async function main(): Promise<number> {
+  let flags: ReturnType<typeof readArguments>;
+  try {
+    flags = readArguments();
+  } catch (error) {
+    process.stderr.write(`weftd: ${(error as Error).message.split('\n')[0]}; see weftd --help\n`);
+    return 1;
+  }
+  if (flags.help) process.stdout.write(usage);
+  if (flags.version) process.stdout.write(`${packageVersion()}\n`);
+  if (flags.help || flags.version) return 0;
+  try {
+    const paths = resolvePaths(flags, process.env, process.getuid?.() === 0);
+    if (flags.clean) {
+      await new Host(readConfig(paths.config, !paths.configNamed).tun.name).remove();
+      return 0;
+    }
+    process.on('uncaughtException', die);
+    const stopped = new Promise<string>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, resolve);
+    });
+    const inOrder = await runDaemon({
+      paths,
+      version: packageVersion(),
+      startNode,
+      manager: serviceManager(process.env, process.pid),
+      pretty: process.stderr.isTTY === true,
+      stopped,
+    });
+    if (!inOrder) process.kill(process.pid, 'SIGKILL');
+    return 0;
+  } catch (error) {
+    process.stderr.write(`weftd: ${errorLine(error)}\n`);
+    return 1;
+  }
+}
+
+process.exit(await main());

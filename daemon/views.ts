@@ -1,0 +1,241 @@
+import { formatEndpoint } from '../src/addr/endpoint.js';
+import type {
+  AppRow,
+  DoctorCheck,
+  HealthItem,
+  Invitation,
+  IssuerRow,
+  Membership,
+  NodeEvent,
+  Peer,
+  PingReply,
+  PortMappingInfo,
+  RouteRow,
+  Status,
+  TopFrame,
+  TraceHop,
+  Why,
+} from './api.js';
+import { formatBytes, formatMs, formatRate, formatSeconds } from './human.js';
+import { printable, table } from './table.js';
+
+/** What the commands print for people: each answer of the node as text that ends with a newline. */
+
+/** Well, as `weft status` judges it: a member of a network, with nothing that is an error. */
+export function isWell(status: Status): boolean {
+  return status.node !== null && !status.health.some((item) => item.severity === 'error');
+}
+
+export function statusView(status: Status): string {
+  const { node, network, tun } = status;
+  if (!node || !network) {
+    const lines = ['no network', '', 'found one: weft init', 'or join:   weft join TOKEN'];
+    return `${lines.join('\n')}\n${healthView(status.health)}`;
+  }
+  const facts: [string, string][] = [
+    ['node', `${node.name}  ${node.address}  (id ${node.id}, number ${node.number})`],
+    ['network', `${network.id}  ${network.prefix}`],
+    ['running', `${formatSeconds(status.uptimeSeconds)}, version ${status.version}`],
+    ['device', tun ? `${tun.name}, mtu ${tun.mtu}, offload ${tun.offload}` : 'none'],
+    ['cipher', status.cipher],
+    ['endpoints', status.endpoints.map(endpointText).join(', ') || 'none known'],
+    ['router', portMappingText(status.portMapping)],
+    ['tunnels', `${status.tunnels.up} up of ${status.tunnels.total}`],
+    ['routes', `${status.routes.selected} selected of ${status.routes.total}`],
+  ];
+  if (status.fallbacks.length > 0) facts.push(['fallbacks', status.fallbacks.join(', ')]);
+  const rows = facts.map(([name, value]) => `${name.padEnd(11)}${printable(value)}\n`).join('');
+  return `${isWell(status) ? 'well' : 'not well'}\n\n${rows}${healthView(status.health)}`;
+}
+
+function endpointText(endpoint: Status['endpoints'][number]): string {
+  return `${formatEndpoint(endpoint)} ${endpoint.source}${endpoint.proven ? ' proven' : ''}`;
+}
+
+function portMappingText(mapping: PortMappingInfo): string {
+  if (mapping.state === 'mapped' || mapping.state === 'renewing') {
+    const lease = mapping.leaseSeconds === null ? '' : ` for ${formatSeconds(mapping.leaseSeconds)}`;
+    const outside = `${mapping.externalAddress ?? '?'}:${mapping.externalPort ?? '?'}`;
+    return `${mapping.state} by ${mapping.protocol} at ${mapping.gateway}: ${outside}${lease}`;
+  }
+  return mapping.reason === null ? mapping.state : `${mapping.state}: ${mapping.reason}`;
+}
+
+function healthView(health: readonly HealthItem[]): string {
+  return health.map((item) => `\n${item.severity}: ${printable(item.message)}\n  ${printable(item.fix)}\n`).join('');
+}
+
+export function peersView(peers: readonly Peer[]): string {
+  if (peers.length === 0) return 'alone in the network; "weft invite" makes a token for another machine\n';
+  return table(
+    [
+      'NAME',
+      'ADDRESS',
+      'STATE',
+      'VIA',
+      'ENDPOINT',
+      'RTT>',
+      'JITTER>',
+      'LOSS>',
+      'MTU>',
+      'SENT>',
+      'RECEIVED>',
+      'FOR>',
+      'LAST ERROR',
+    ],
+    peers.map(({ name, address, state, via, tunnel, lastError }) => [
+      name,
+      address,
+      state,
+      via ?? '-',
+      ...(tunnel
+        ? [
+            tunnel.endpoint,
+            formatMs(tunnel.rttMs),
+            formatMs(tunnel.jitterMs),
+            `${Number(tunnel.lossPercent.toFixed(1))} %`,
+            String(tunnel.mtu),
+            formatBytes(tunnel.txBytes),
+            formatBytes(tunnel.rxBytes),
+            formatSeconds(tunnel.sinceSeconds),
+          ]
+        : ['-', '-', '-', '-', '-', '-', '-', '-']),
+      lastError ?? '',
+    ]),
+  );
+}
+
+export function routesView(routes: readonly RouteRow[]): string {
+  if (routes.length === 0) return 'no route is known\n';
+  return table(
+    ['', 'PREFIX', 'ORIGIN', 'EGRESS', 'NEXT HOP', 'METRIC>', 'SEQNO>', 'ROUTER ID', 'FEASIBLE', 'AGE>'],
+    routes.map((row) => [
+      row.selected ? '*' : ' ',
+      row.prefix,
+      row.origin,
+      row.egress ?? '-',
+      row.nextHop ?? 'this node',
+      row.metric >= 65535 ? 'none' : String(row.metric),
+      String(row.seqno),
+      row.routerId,
+      row.feasible ? 'yes' : 'no',
+      formatSeconds(row.ageSeconds),
+    ]),
+  );
+}
+
+export function whyView(why: Why): string {
+  const rows = why.candidates.map((candidate) => [
+    candidate.selected ? '*' : ' ',
+    candidate.nextHop ?? 'this node',
+    candidate.metric >= 65535 ? 'none' : String(candidate.metric),
+    String(candidate.seqno),
+    candidate.feasible ? 'yes' : 'no',
+    formatSeconds(candidate.ageSeconds),
+    candidate.reason,
+  ]);
+  const candidates =
+    rows.length === 0 ? '' : `\n${table(['', 'NEXT HOP', 'METRIC>', 'SEQNO>', 'FEASIBLE', 'HEARD>', 'REASON'], rows)}`;
+  const change = why.change === '' ? '' : `\nwhat would change it: ${printable(why.change)}\n`;
+  return `${printable(why.target)} (${why.address}): ${printable(why.decision)}\n${candidates}${change}`;
+}
+
+export function membershipView({ node, network }: Membership): string {
+  return `${node.name} is ${node.address} in network ${network.id} (${network.prefix})\n`;
+}
+
+export function invitationView(invitation: Invitation): string {
+  const who = invitation.name === null ? 'one machine' : invitation.name;
+  return `${invitation.token}\n\nfor ${who}, once, until ${invitation.expires}; there: weft join TOKEN\n`;
+}
+
+export function issuersView(issuers: readonly IssuerRow[]): string {
+  return table(
+    ['NAME', 'ID', 'PREFIX', 'STATE'],
+    issuers.map((row) => [row.name, row.id, row.prefix, row.revoked ? 'revoked' : row.self ? 'this node' : '']),
+  );
+}
+
+export function appsView(apps: readonly AppRow[]): string {
+  if (apps.length === 0) return 'no apps; "weft app add NAME" gives one an address\n';
+  return table(
+    ['NAME', 'ADDRESS'],
+    apps.map((app) => [app.name, app.address]),
+  );
+}
+
+export function doctorView(checks: readonly DoctorCheck[]): string {
+  const rows = checks.map((check) => [check.state, check.check, check.evidence, check.remedy, check.code]);
+  return table(['STATE', 'CHECK', 'EVIDENCE', 'REMEDY', 'CODE'], rows);
+}
+
+export function traceView(hops: readonly TraceHop[]): string {
+  return table(
+    ['HOP>', 'NAME', 'ADDRESS', 'RTT>', 'ENDPOINT'],
+    hops.map((hop) => [String(hop.hop), hop.name, hop.address, formatMs(hop.rttMs), hop.endpoint ?? '-']),
+  );
+}
+
+export function pingReplyView(reply: PingReply): string {
+  if (reply.rttMs === null) return `${reply.sequence}: no answer\n`;
+  const way = reply.via === null ? 'direct' : `via ${reply.via}`;
+  return `${reply.sequence}: ${reply.address} ${formatMs(reply.rttMs)} ${way}\n`;
+}
+
+export interface PingSummary {
+  readonly sent: number;
+  readonly received: number;
+  readonly lossPercent: number;
+  readonly rttMs: { readonly min: number; readonly mean: number; readonly max: number } | null;
+}
+
+export function pingSummary(replies: readonly PingReply[]): PingSummary {
+  const times = replies.flatMap((reply) => (reply.rttMs === null ? [] : [reply.rttMs]));
+  const sent = replies.length;
+  return {
+    sent,
+    received: times.length,
+    lossPercent: sent === 0 ? 0 : Number((100 * (1 - times.length / sent)).toFixed(1)),
+    rttMs:
+      times.length === 0
+        ? null
+        : {
+            min: Math.min(...times),
+            mean: times.reduce((sum, time) => sum + time, 0) / times.length,
+            max: Math.max(...times),
+          },
+  };
+}
+
+export function pingSummaryView(summary: PingSummary): string {
+  const { rttMs } = summary;
+  const times = rttMs ? `; ${formatMs(rttMs.min)} / ${formatMs(rttMs.mean)} / ${formatMs(rttMs.max)}` : '';
+  return `${summary.received} of ${summary.sent} answered (${summary.lossPercent} % lost)${times}\n`;
+}
+
+export function topView(frame: TopFrame): string {
+  const { status } = frame;
+  const head = `${frame.at.slice(11, 19)}  ${status.node?.name ?? 'no network'}  tunnels ${status.tunnels.up}/${status.tunnels.total}  routes ${status.routes.selected}/${status.routes.total}  ${isWell(status) ? 'well' : 'not well'}\n\n`;
+  const busiest = [...frame.peers].sort(
+    (a, b) => b.txBitsPerSecond + b.rxBitsPerSecond - a.txBitsPerSecond - a.rxBitsPerSecond,
+  );
+  return (
+    head +
+    table(
+      ['NAME', 'STATE', 'VIA', 'SENDING>', 'RECEIVING>', 'RTT>', 'LOSS>'],
+      busiest.map((peer) => [
+        peer.name,
+        peer.state,
+        peer.via ?? '-',
+        formatRate(peer.txBitsPerSecond),
+        formatRate(peer.rxBitsPerSecond),
+        formatMs(peer.tunnel?.rttMs ?? null),
+        peer.tunnel ? `${Number(peer.tunnel.lossPercent.toFixed(1))} %` : '-',
+      ]),
+    )
+  );
+}
+
+export function eventView(event: NodeEvent): string {
+  return `${event.at} ${event.kind}: ${printable(event.message)}\n`;
+}

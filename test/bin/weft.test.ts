@@ -1,0 +1,346 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import { AdminServer } from '../../daemon/admin-server.js';
+import type { NodeApi } from '../../daemon/api.js';
+import { createLog } from '../../daemon/log.js';
+import { MeshError } from '../../src/errors.js';
+import { fakeNode, fakePeers, fakeRoutes, noNetworkStatus, wellStatus } from '../daemon/fake-node.js';
+
+const weft = fileURLToPath(new URL('../../bin/weft.js', import.meta.url));
+const quiet = createLog({ level: 'error', pretty: false, write: () => {} });
+
+interface Ran {
+  readonly status: number;
+  readonly out: string;
+  readonly complaint: string;
+}
+
+function folderFor(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-cli-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A command line whose daemon is this node; without one, whose daemon does not run. */
+async function commandLine(t: ExecutionContext, api: NodeApi | undefined = fakeNode(), folder = folderFor(t)) {
+  const socket = join(folder, 'weft.sock');
+  if (api) {
+    const server = await AdminServer.listen(socket, api, quiet);
+    t.teardown(() => server.close());
+  }
+  const env = { ...process.env, WEFT_SOCKET: socket, WEFT_STATE: join(folder, 'state') };
+  return (...args: string[]): Promise<Ran> =>
+    new Promise((resolve) => {
+      const child = execFile(process.execPath, [weft, ...args], { env }, (_error, out, complaint) =>
+        resolve({ status: child.exitCode ?? -1, out, complaint }),
+      );
+      child.stdin!.end('TOKEN\n');
+    });
+}
+
+async function noDaemon(t: ExecutionContext) {
+  const folder = folderFor(t);
+  const run = await commandLine(t, fakeNode({}), folder);
+  return (...args: string[]) => run(...args, '--socket', join(folder, 'none.sock'));
+}
+
+test('status: the table', async (t) => {
+  const { status, out } = await (await commandLine(t))('status');
+  t.is(status, 0);
+  t.is(
+    out,
+    `well
+
+node       attic  fd5e:cd52:8401:7::1  (id k7qd2mfa, number 65543)
+network    n4x2p6ra  fd5e:cd52:8400::/40
+running    1d 2h, version 0.1.0
+device     weft0, mtu 1380, offload tcp+udp
+cipher     aes-256-gcm
+endpoints  11.0.0.7:16696 upnp proven, 192.168.1.20:16696 local
+router     mapped by upnp at 192.168.1.1: 11.0.0.7:16696 for 1h
+tunnels    2 up of 3
+routes     3 selected of 5
+
+warning: the network key exists on this machine only
+  weft network-key export FILE
+`,
+  );
+});
+
+test('status --json is the promise, field by field', async (t) => {
+  const { out } = await (await commandLine(t))('status', '--json');
+  const status = JSON.parse(out);
+  t.deepEqual(status, wellStatus);
+  const promised = {
+    '': [
+      'schema',
+      'version',
+      'uptimeSeconds',
+      'node',
+      'network',
+      'tun',
+      'cipher',
+      'endpoints',
+      'portMapping',
+      'tunnels',
+      'routes',
+      'health',
+    ],
+    node: ['name', 'id', 'address', 'prefix', 'number'],
+    network: ['id', 'prefix'],
+    tun: ['name', 'mtu', 'offload'],
+    portMapping: ['state', 'protocol', 'gateway', 'externalAddress', 'externalPort', 'leaseSeconds', 'reason'],
+    tunnels: ['up', 'total'],
+    routes: ['selected', 'total'],
+  };
+  for (const [name, fields] of Object.entries(promised)) {
+    const part = name === '' ? status : status[name];
+    for (const field of fields) t.true(Object.hasOwn(part, field), `${name}.${field}`);
+  }
+});
+
+test('status: 1 without a network, 1 when something is wrong, 2 without a daemon', async (t) => {
+  const outside = await (await commandLine(t, fakeNode({ status: () => noNetworkStatus })))('status');
+  t.is(outside.status, 1);
+  t.regex(outside.out, /^no network\n\nfound one: weft init\nor join: {3}weft join TOKEN\n$/);
+
+  const health = [{ code: 'tun', severity: 'error', message: 'weft0 is gone', fix: 'restart weftd' }] as const;
+  const ill = await (await commandLine(t, fakeNode({ status: () => ({ ...wellStatus, health }) })))('status');
+  t.is(ill.status, 1);
+  t.regex(ill.out, /^not well\n/);
+
+  const none = await (await noDaemon(t))('status', '--json');
+  t.is(none.status, 2);
+  t.is(JSON.parse(none.out).error.code, 'no-daemon');
+  t.regex(none.complaint, /^weft: no weftd answers at .*; start it .*\n$/);
+});
+
+test('peers: the table and the list', async (t) => {
+  const run = await commandLine(t);
+  t.is(
+    (await run('peers')).out,
+    `NAME    ADDRESS              STATE    VIA     ENDPOINT            RTT   JITTER  LOSS   MTU    SENT  RECEIVED    FOR  LAST ERROR
+cellar  fd5e:cd52:8401:8::1  direct   -       11.0.0.8:16696  12.3 ms  0.40 ms   0 %  1472  123 MB     999 B  1h 6m
+garden  fd5e:cd52:8401:9::1  relayed  cellar  -                     -        -     -     -       -         -      -  no answer to 5 handshakes
+`,
+  );
+  t.deepEqual(JSON.parse((await run('peers', '--json')).out), fakePeers);
+});
+
+test('a peer cannot send escape sequences to the terminal', async (t) => {
+  const nasty = { ...fakePeers[1]!, lastError: '\u001b[2Jgone\r\n' };
+  const { out } = await (await commandLine(t, fakeNode({ peers: () => [nasty] })))('peers');
+  t.false(out.includes('\u001b') || out.includes('\r'));
+  t.regex(out, /\?\[2Jgone\?\?\n$/);
+});
+
+test('routes: all of them, or those of one target', async (t) => {
+  const run = await commandLine(t);
+  t.is(
+    (await run('routes')).out,
+    `   PREFIX                 ORIGIN  EGRESS  NEXT HOP   METRIC  SEQNO  ROUTER ID         FEASIBLE    AGE
+*  fd5e:cd52:8401:7::/64  attic   -       this node       0      7  0100070000000001  yes       1d 2h
+   192.168.7.0/24         garden  garden  cellar        312  65535  0100090000000001  yes         12s
+`,
+  );
+  t.deepEqual(JSON.parse((await run('routes', 'garden', '--json')).out), [fakeRoutes[1]]);
+});
+
+test('why: the decision, the candidates, what would change it', async (t) => {
+  t.is(
+    (await (await commandLine(t))('why', 'garden')).out,
+    `garden (fd5e:cd52:8401:9::1): goes through cellar: the only feasible route
+
+   NEXT HOP  METRIC  SEQNO  FEASIBLE  HEARD  REASON
+*  cellar       312      3  yes         12s  lowest metric
+
+what would change it: a direct tunnel with a metric below 312
+`,
+  );
+});
+
+test('init says to keep a copy of the network key; --json has node and network', async (t) => {
+  const run = await commandLine(t);
+  t.regex(
+    (await run('init')).out,
+    /^attic is fd5e:cd52:8401:7::1 in network n4x2p6ra .*\n.*network-key export FILE\n.*weft invite\n$/,
+  );
+  const { schema, node, network } = JSON.parse((await run('init', '--json')).out);
+  t.is(schema, 1);
+  t.deepEqual([node, network], [wellStatus.node, wellStatus.network]);
+});
+
+test('invite hands its options over and prints the token', async (t) => {
+  let asked: unknown;
+  const api = fakeNode();
+  const run = await commandLine(t, {
+    ...api,
+    invite: (options) => {
+      asked = options;
+      return api.invite(options);
+    },
+  });
+  const args = [
+    '--name',
+    'cellar',
+    '--expires',
+    '90m',
+    '--endpoint',
+    'a:1',
+    '--endpoint',
+    'b:2',
+    '--lan',
+    '10.0.0.0/8',
+  ];
+  const { out } = await run('invite', ...args, '--json');
+  t.deepEqual(asked, { name: 'cellar', expiresSeconds: 5400, endpoints: ['a:1', 'b:2'], lan: ['10.0.0.0/8'] });
+  t.deepEqual(JSON.parse(out), {
+    schema: 1,
+    token: 'TOKEN',
+    name: 'cellar',
+    issuer: 'attic',
+    expires: '2026-11-23T12:00:00.000Z',
+  });
+  t.is((await run('invite')).out.split('\n')[0], 'TOKEN');
+});
+
+test('join takes the token as an argument or from standard input', async (t) => {
+  const run = await commandLine(t);
+  t.is((await run('join', 'TOKEN')).status, 0);
+  t.is((await run('join', '-')).status, 0);
+});
+
+test('an error is one line on stderr and exit 1; with --json it is told to programs too', async (t) => {
+  const run = await commandLine(t);
+  const plain = await run('join', 'nonsense');
+  t.deepEqual(plain, { status: 1, out: '', complaint: 'weft: this is no token; copy the whole token\n' });
+  const forPrograms = await run('join', 'nonsense', '--json');
+  t.deepEqual(JSON.parse(forPrograms.out), {
+    error: { code: 'token-malformed', message: 'this is no token', cure: 'copy the whole token' },
+  });
+  t.is(forPrograms.status, 1);
+});
+
+for (const args of [
+  ['frobnicate'],
+  ['why'],
+  ['status', '--loud'],
+  ['invite', '--expires', 'soon'],
+  ['ping', 'x', '-c', '0'],
+]) {
+  test(`a wrong use is one line that names the cure: weft ${args.join(' ')}`, async (t) => {
+    const { status, out, complaint } = await (await commandLine(t))(...args);
+    t.is(status, 1);
+    t.is(out, '');
+    t.regex(complaint, /^weft: [^\n]+; see weft --help, or weft COMMAND --help\n$/);
+  });
+}
+
+test('without a daemon everything but init, join and their like says so', async (t) => {
+  const run = await noDaemon(t);
+  for (const args of [['peers'], ['routes'], ['app', 'list'], ['top'], ['events']]) {
+    const { status, complaint } = await run(...args);
+    t.is(status, 1);
+    t.regex(complaint, /^weft: no weftd answers/);
+  }
+});
+
+test('a key is exported into a new file of its owner only, and never over another', async (t) => {
+  const folder = folderFor(t);
+  const run = await commandLine(t, fakeNode(), folder);
+  const passphrase = join(folder, 'passphrase');
+  writeFileSync(passphrase, 'correct horse\n');
+  const file = join(folder, 'key');
+  const exported = await run('network-key', 'export', file, '--passphrase-file', passphrase, '--json');
+  t.deepEqual(JSON.parse(exported.out), { schema: 1, file });
+  t.is(readFileSync(file, 'utf8'), 'sealed 13\n');
+  t.is(statSync(file).mode & 0o777, 0o600);
+  const again = await run('network-key', 'export', file, '--passphrase-file', passphrase);
+  t.is(again.status, 1);
+  t.regex(again.complaint, /EEXIST.*never overwritten/);
+  t.is((await run('network-key', 'import', file, '--passphrase-file', passphrase)).status, 0);
+  t.regex((await run('identity', 'export', join(folder, 'other'))).complaint, /no terminal .*--passphrase-file/);
+});
+
+test('apps, names, issuers and revocation', async (t) => {
+  const run = await commandLine(t);
+  t.is((await run('app', 'add', 'web')).out, 'fd5e:cd52:8401:7:9b0c:1:2:3\n');
+  t.deepEqual(JSON.parse((await run('app', 'add', 'web', '--json')).out), {
+    schema: 1,
+    name: 'web',
+    address: 'fd5e:cd52:8401:7:9b0c:1:2:3',
+  });
+  t.deepEqual(
+    JSON.parse((await run('app', 'list', '--json')).out).map((app: { name: string }) => app.name),
+    ['web', 'db'],
+  );
+  t.is((await run('resolve', 'web@garden')).out, 'fd5e:cd52:8401:9::1\n');
+  t.is(
+    (await run('issuer', 'list')).out,
+    'NAME   ID        PREFIX               STATE\nattic  k7qd2mfa  fd5e:cd52:8401::/48  this node\n',
+  );
+  t.is((await run('revoke', 'garden')).out, 'garden (d3d3d3d3) is out\n');
+});
+
+test('ping: each reply, then the sum; exit 1 when none came back', async (t) => {
+  const run = await commandLine(t);
+  t.is(
+    (await run('ping', 'garden', '-c', '3')).out,
+    `1: fd5e:cd52:8401:9::1 11.0 ms via cellar
+2: no answer
+3: fd5e:cd52:8401:9::1 13.0 ms via cellar
+2 of 3 answered (33.3 % lost); 11.0 ms / 12.0 ms / 13.0 ms
+`,
+  );
+  const deaf = fakeNode({
+    ping: async (_options, emit) => emit({ sequence: 1, address: 'fd5e::1', rttMs: null, via: null }),
+  });
+  const lost = await (await commandLine(t, deaf))('ping', 'garden', '--json');
+  t.is(lost.status, 1);
+  const { sent, received, rttMs } = JSON.parse(lost.out);
+  t.deepEqual([sent, received, rttMs], [1, 0, null]);
+});
+
+test('trace and doctor', async (t) => {
+  const run = await commandLine(t);
+  t.is(
+    (await run('trace', 'garden')).out,
+    `HOP  NAME    ADDRESS                  RTT  ENDPOINT
+  1  cellar  fd5e:cd52:8401:8::1  12.3 ms  11.0.0.8:16696
+  2  garden  fd5e:cd52:8401:9::1        -  -
+`,
+  );
+  t.is(
+    (await run('doctor')).out,
+    `STATE    CHECK       EVIDENCE                      REMEDY                    CODE
+ok       TUN device  weft0 is up                                             tun
+warning  clock       an hour ahead of the issuers  timedatectl set-ntp true  clock
+`,
+  );
+});
+
+test('a live view ends when the node ends it', async (t) => {
+  const api = fakeNode({
+    events: async (_options, emit) =>
+      emit({ at: '2026-11-22T12:00:00.000Z', kind: 'tunnel-up', message: 'tunnel to cellar is up', node: 'cellar' }),
+    log: async (_options, emit) => emit({ level: 'info', msg: 'tunnel up' }),
+  });
+  const run = await commandLine(t, api);
+  t.is((await run('events')).out, '2026-11-22T12:00:00.000Z tunnel-up: tunnel to cellar is up\n');
+  t.is((await run('log')).out, '{"level":"info","msg":"tunnel up"}\n');
+});
+
+test('a failing daemon is told in one line', async (t) => {
+  const api = fakeNode({
+    peers: () => {
+      throw new MeshError('no-network', 'this machine belongs to no network', 'weft init, or weft join TOKEN');
+    },
+  });
+  const { status, complaint } = await (await commandLine(t, api))('peers');
+  t.is(status, 1);
+  t.is(complaint, 'weft: this machine belongs to no network; weft init, or weft join TOKEN\n');
+});

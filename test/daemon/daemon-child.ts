@@ -1,0 +1,34 @@
+import { resolvePaths } from '../../daemon/paths.js';
+import { errorLine, runDaemon } from '../../daemon/run-daemon.js';
+import { serviceManager } from '../../daemon/sd-notify.js';
+import { MeshError } from '../../src/errors.js';
+import { fakeNode, noNetworkStatus } from './fake-node.js';
+
+/** A real daemon process around a node that only answers: node daemon-child.js STOP, where STOP says how the node stops. */
+const stopping = process.argv[2];
+const stopped = new Promise<string>((resolve) => process.on('SIGTERM', resolve));
+try {
+  const inOrder = await runDaemon({
+    paths: resolvePaths({}, process.env, false),
+    version: '0.1.0',
+    manager: serviceManager(process.env, process.pid),
+    pretty: false,
+    stopped,
+    startNode: async ({ state }) => {
+      if (stopping === 'unfit') throw new MeshError('no-tun', 'no /dev/net/tun', 'modprobe tun');
+      state.write('identity', new Uint8Array(4));
+      return {
+        api: fakeNode(stopping === 'outside' ? { status: () => noNetworkStatus } : {}),
+        stop: async () => {
+          process.stdout.write('node stopped\n');
+          if (stopping === 'hangs') await new Promise(() => {});
+        },
+        failed: stopping === 'fails' ? Promise.resolve(new Error('a worker died')) : new Promise(() => {}),
+      };
+    },
+  });
+  process.exit(inOrder ? 0 : 3);
+} catch (error) {
+  process.stderr.write(`weftd: ${errorLine(error)}\n`);
+  process.exit(1);
+}
