@@ -1,0 +1,105 @@
+import type { Millis } from '../time.js';
+
+/** How a router was asked (DESIGN section 9: port-mapping.protocols, and the source of the endpoint that comes of it). */
+export type MappingProtocol = 'upnp' | 'nat-pmp';
+
+/** A router as the machine and the reader know it. Plain data. */
+export interface GatewayDescription {
+  /** Unique among the gateways of one search, and the same again in the next. */
+  readonly id: string;
+  readonly protocol: MappingProtocol;
+  /** The router's address on our side. */
+  readonly address: string;
+  /** What the router calls itself, clipped to 64 printable characters; empty when it says nothing. */
+  readonly name: string;
+  /** Our own address on that side, to which it is to forward. */
+  readonly localAddress: string;
+}
+
+export interface MappingRequest {
+  readonly internalPort: number;
+  readonly externalPort: number;
+  /** 0 asks for a permanent mapping, for routers that know no other (UPnP error 725). */
+  readonly leaseSeconds: number;
+}
+
+/** What the router says it has done. None of it is believed by others before a dial-back has proven it. */
+export interface Grant {
+  readonly externalAddress: string;
+  readonly externalPort: number;
+  /** 0: permanent. */
+  readonly leaseSeconds: number;
+}
+
+export type RefusalCode =
+  /** The external port is taken (UPnP 718, or an entry of another machine was seen there before we asked). */
+  | 'conflict'
+  /** Only permanent leases (UPnP 725). */
+  | 'permanent-only'
+  /** The external port must equal the internal one (UPnP 724). */
+  | 'same-port-only'
+  /** Port mapping is switched off or not allowed for this machine (UPnP 606, NAT-PMP result 2). */
+  | 'not-authorised'
+  /** The table is full (UPnP 728, NAT-PMP result 4). */
+  | 'no-resources'
+  /** The router itself has no address on the Internet side (NAT-PMP result 3, external address 0.0.0.0). */
+  | 'not-connected'
+  /** No answer in time. */
+  | 'silent'
+  /** It answered, and what it said makes no sense: not XML, cut short, an impossible address or port, too long. */
+  | 'malformed'
+  /** It wanted to send us to another machine. */
+  | 'elsewhere'
+  /** It said yes, and its own table says otherwise. */
+  | 'not-kept'
+  /** Any other error of the router; `detail` has its number and words. */
+  | 'failed';
+
+export interface Refusal {
+  readonly code: RefusalCode;
+  /** Numbers and words of the router, printable and clipped: shown to the operator, never interpreted. */
+  readonly detail: string;
+}
+
+export type MapAnswer =
+  | { readonly kind: 'granted'; readonly grant: Grant }
+  | { readonly kind: 'refused'; readonly refusal: Refusal };
+
+/** What a router says when asked whether all is as it was. A missing field: it did not say. */
+export interface CheckAnswer {
+  /** False: nothing came back at all. */
+  readonly answered: boolean;
+  readonly externalAddress?: string;
+  /** Whether its table still holds our mapping. */
+  readonly held?: boolean;
+  /** Seconds since the router's tables were last reset, by its own clock (NAT-PMP epoch, RFC 6886 §3.6). */
+  readonly epochSeconds?: number;
+  /** A text that changes when the router restarts (BOOTID.UPNP.ORG, UPnP Device Architecture 1.1 §1.2.2). */
+  readonly life?: string;
+}
+
+/** One router that was asked and can be asked again. Every answer comes in bounded time, and none throws. */
+export interface Gateway {
+  readonly description: GatewayDescription;
+  map(request: MappingRequest): Promise<MapAnswer>;
+  unmap(internalPort: number, externalPort: number): Promise<void>;
+  /** `pulse`: one small datagram, fit for every few seconds. `table`: a full look, fit for once a minute. */
+  check(depth: CheckDepth, mapping: MappingRequest): Promise<CheckAnswer>;
+}
+
+export type CheckDepth = 'pulse' | 'table';
+
+/** Looks for routers. */
+export interface GatewayFinder {
+  /**
+   * Calls `found` for each router that can map ports, best known first as they answer, and resolves when the search is over:
+   * with what was seen and cannot be used, in words, or an empty text.
+   */
+  findGateways(found: (gateway: Gateway) => void): Promise<string>;
+  /** Calls back when a router announces itself on the network: it has started, or its addresses changed. */
+  onAnnouncement(listener: (address: string) => void): void;
+  close(): void;
+}
+
+/** The longest a gateway takes to answer anything: the contract's bounded time. */
+export const answerLimit: Millis = 12_000;

@@ -1,0 +1,136 @@
+import { createSocket } from 'node:dgram';
+import type { Millis } from '../time.js';
+import type {
+  CheckAnswer,
+  CheckDepth,
+  Gateway,
+  GatewayDescription,
+  MapAnswer,
+  MappingRequest,
+  RefusalCode,
+} from './contract.js';
+import type { DefaultGateway } from './gateways-routes.js';
+import {
+  decodeNatPmp,
+  encodeAddressRequest,
+  encodeMapRequest,
+  type NatPmpAnswer,
+  natPmpPort,
+  opcodeAddress,
+  opcodeMapUdp,
+} from './nat-pmp.js';
+
+/** When a request is sent again, after the one before: doubling from 250 ms (RFC 6886 §3.1), given up after about 2 s. */
+const waits: readonly Millis[] = [250, 500, 1000];
+
+/** NAT-PMP result codes (RFC 6886 §3.5). */
+const failures: Readonly<Record<number, { code: RefusalCode; detail: string }>> = {
+  1: { code: 'failed', detail: 'result 1, unsupported version' },
+  2: { code: 'not-authorised', detail: 'result 2, not authorised' },
+  3: { code: 'not-connected', detail: 'result 3, network failure' },
+  4: { code: 'no-resources', detail: 'result 4, out of resources' },
+};
+
+/** The router spoken to by NAT-PMP, or undefined when it does not answer. */
+export async function findNatPmpGateway(gateway: DefaultGateway): Promise<NatPmpGateway | undefined> {
+  const answer = await ask(gateway, encodeAddressRequest(), opcodeAddress);
+  return answer && new NatPmpGateway(gateway);
+}
+
+export class NatPmpGateway implements Gateway {
+  readonly description: GatewayDescription;
+  readonly #gateway: DefaultGateway;
+
+  constructor(gateway: DefaultGateway) {
+    this.#gateway = gateway;
+    this.description = {
+      id: `nat-pmp ${gateway.address} ${gateway.localAddress}`,
+      protocol: 'nat-pmp',
+      address: gateway.address,
+      name: '',
+      localAddress: gateway.localAddress,
+    };
+  }
+
+  async map({ internalPort, externalPort, leaseSeconds }: MappingRequest): Promise<MapAnswer> {
+    const [address, mapping] = await Promise.all([
+      ask(this.#gateway, encodeAddressRequest(), opcodeAddress),
+      ask(this.#gateway, encodeMapRequest(internalPort, externalPort, leaseSeconds), opcodeMapUdp, internalPort),
+    ]);
+    for (const answer of [mapping, address]) {
+      if (answer === undefined) return refused('silent', 'no answer over NAT-PMP');
+      if (answer.kind === 'failure') {
+        const failure = failures[answer.result];
+        return refused(failure?.code ?? 'failed', failure?.detail ?? `result ${answer.result}`);
+      }
+    }
+    if (mapping?.kind !== 'mapping' || address?.kind !== 'address' || mapping.leaseSeconds === 0) {
+      return refused('malformed', 'a lease of no time');
+    }
+    const grant = {
+      externalAddress: address.address,
+      externalPort: mapping.externalPort,
+      leaseSeconds: mapping.leaseSeconds,
+    };
+    return { kind: 'granted', grant };
+  }
+
+  async unmap(internalPort: number): Promise<void> {
+    await ask(this.#gateway, encodeMapRequest(internalPort, 0, 0), opcodeMapUdp, internalPort);
+  }
+
+  /** The epoch tells a reset table of most routers. Some count it from the boot of the machine: only asking again tells. */
+  async check(depth: CheckDepth, mapping: MappingRequest): Promise<CheckAnswer> {
+    const answer = await ask(this.#gateway, encodeAddressRequest(), opcodeAddress);
+    if (answer === undefined) return { answered: false };
+    if (answer.kind !== 'address') return { answered: true };
+    const seen: CheckAnswer = { answered: true, externalAddress: answer.address, epochSeconds: answer.epochSeconds };
+    if (depth === 'pulse') return seen;
+    const again = await this.map(mapping);
+    return again.kind === 'granted' ? { ...seen, held: again.grant.externalPort === mapping.externalPort } : seen;
+  }
+}
+
+function refused(code: RefusalCode, detail: string): MapAnswer {
+  return { kind: 'refused', refusal: { code, detail } };
+}
+
+/**
+ * One question and its answer. The socket is connected, so the kernel lets through only what comes from the router's own
+ * address and port: an answer of any other machine is never seen (RFC 6886 §3.1).
+ */
+function ask(
+  gateway: DefaultGateway,
+  request: Uint8Array,
+  opcode: number,
+  internalPort?: number,
+): Promise<NatPmpAnswer | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    let timer: NodeJS.Timeout | undefined;
+    const end = (answer: NatPmpAnswer | undefined) => {
+      clearTimeout(timer);
+      socket.removeAllListeners().on('error', () => {}); // whatever it still reports no longer matters
+      resolve(answer);
+      socket.close();
+    };
+    let sent = 0;
+    const send = () => {
+      if (sent > waits.length) return end(undefined);
+      socket.send(request);
+      timer = setTimeout(send, waits[sent++] ?? 250);
+    };
+    socket.on('message', (bytes) => {
+      const answer = decodeNatPmp(bytes);
+      if (!answer) return;
+      const about =
+        answer.kind === 'failure' ? answer.opcode : answer.kind === 'address' ? opcodeAddress : opcodeMapUdp;
+      if (about !== opcode || (answer.kind === 'mapping' && answer.internalPort !== internalPort)) return;
+      end(answer);
+    });
+    // Refused (ICMP port unreachable): the next attempt may find the router's service started.
+    socket.on('error', (error: NodeJS.ErrnoException) => error.code !== 'ECONNREFUSED' && end(undefined));
+    socket.on('connect', send);
+    socket.bind(0, gateway.localAddress, () => socket.connect(natPmpPort, gateway.address));
+  });
+}

@@ -1,0 +1,65 @@
+import type { Gateway, GatewayFinder } from './contract.js';
+import type { MappingEffect, MappingEvent } from './mapping.js';
+
+/** What the shell carries out; `statusChanged` is for the control plane. */
+export type MappingOrder = Exclude<MappingEffect, { kind: 'statusChanged' }>;
+
+/** Carries out what a Mapping orders, against real routers, and hands back what they answer. */
+export class MappingShell {
+  readonly #finder: GatewayFinder;
+  readonly #onEvent: (event: MappingEvent) => void;
+  readonly #gateways = new Map<string, Gateway>();
+  readonly #running = new Set<Promise<void>>();
+  #search = 0;
+
+  /** `onEvent` is called from the event loop, never from within `carryOut`. */
+  constructor(finder: GatewayFinder, onEvent: (event: MappingEvent) => void) {
+    this.#finder = finder;
+    this.#onEvent = onEvent;
+    finder.onAnnouncement((address) => onEvent({ kind: 'announced', address }));
+  }
+
+  carryOut(order: MappingOrder): void {
+    const task = this.#start(order).finally(() => this.#running.delete(task));
+    this.#running.add(task);
+  }
+
+  /** Resolves when every order has been carried out (each in bounded time) and all sockets are closed. */
+  async close(): Promise<void> {
+    await Promise.all(this.#running);
+    this.#finder.close();
+  }
+
+  async #start(order: MappingOrder): Promise<void> {
+    if (order.kind === 'search') return this.#find();
+    const gateway = this.#gateways.get(order.gateway);
+    if (!gateway) return; // forgotten by a newer search: the machine's own time limit says silent
+    switch (order.kind) {
+      case 'map': {
+        const answer = await gateway.map(order.request);
+        return this.#onEvent({ ...answer, gateway: order.gateway });
+      }
+      case 'check': {
+        const answer = await gateway.check(order.depth, order.request);
+        return this.#onEvent({ kind: 'checked', gateway: order.gateway, answer });
+      }
+      case 'unmap':
+        return gateway.unmap(order.internalPort, order.externalPort);
+    }
+  }
+
+  async #find(): Promise<void> {
+    const search = ++this.#search;
+    const before = new Set(this.#gateways.keys());
+    const seen = await this.#finder.findGateways((gateway) => {
+      if (search !== this.#search) return;
+      const { id } = gateway.description;
+      this.#gateways.set(id, gateway);
+      before.delete(id);
+      this.#onEvent({ kind: 'gatewayFound', gateway: gateway.description });
+    });
+    if (search !== this.#search) return;
+    for (const id of before) this.#gateways.delete(id);
+    this.#onEvent({ kind: 'searchEnded', seen });
+  }
+}

@@ -1,0 +1,210 @@
+import { createSocket } from 'node:dgram';
+import type { Millis } from '../time.js';
+import type {
+  CheckAnswer,
+  CheckDepth,
+  Gateway,
+  GatewayDescription,
+  MapAnswer,
+  MappingRequest,
+  Refusal,
+} from './contract.js';
+import { type ConnectionService, parseDeviceDescription } from './device-description.js';
+import { worthOfExternalAddress } from './external-address.js';
+import { exchange } from './gateways-http.js';
+import type { DefaultGateway } from './gateways-routes.js';
+import { encodeCall, errorNumberOf, noSuchEntry, refusalOfFault } from './soap.js';
+import { decodeSsdp, encodeSearch, ssdpPort } from './ssdp.js';
+import { textOf } from './xml.js';
+
+const pulseWait: Millis = 1500;
+
+/** An answer of a service: its XML, or why there is none. `number` is the UPnP error, where the fault had one. */
+type Reply =
+  | { readonly kind: 'reply'; readonly body: string }
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly number: number | undefined };
+
+/** An entry of the router's table, as GetSpecificPortMappingEntry shows it. */
+interface Entry {
+  readonly client: string;
+  readonly internalPort: number;
+  readonly leaseSeconds: number | undefined;
+}
+
+/** Reads the description at `location`, which must be on the gateway itself: the gateway, or words on why not. */
+export async function openUpnpGateway(location: URL, gateway: DefaultGateway): Promise<UpnpGateway | string> {
+  const said = `the router ${gateway.address} offers UPnP, but`;
+  if (location.hostname !== gateway.address) return `${said} points to another machine (${location.hostname})`;
+  const answer = await exchange({ url: location, localAddress: gateway.localAddress });
+  if (answer.kind === 'unusable') return `${said} its description cannot be read: ${answer.detail}`;
+  const description = answer.status === 200 ? parseDeviceDescription(answer.body, location) : undefined;
+  if (!description) return `${said} its description makes no sense (HTTP status ${answer.status})`;
+  if (description.services.length > 0) return new UpnpGateway(gateway, description.name, description.services);
+  return description.elsewhere ? `${said} its control address is on another machine` : `${said} it cannot map ports`;
+}
+
+/** A router spoken to by UPnP IGD, generation 1 or 2: AddPortMapping is the same in both. */
+export class UpnpGateway implements Gateway {
+  readonly description: GatewayDescription;
+  readonly #gateway: DefaultGateway;
+  #services: readonly ConnectionService[];
+  /** False for routers whose table does not show what they have just accepted: there its silence means nothing. */
+  #showsEntries = true;
+
+  constructor(gateway: DefaultGateway, name: string, services: readonly ConnectionService[]) {
+    this.#gateway = gateway;
+    this.#services = services;
+    this.description = {
+      id: `upnp ${gateway.address} ${gateway.localAddress}`,
+      protocol: 'upnp',
+      address: gateway.address,
+      name,
+      localAddress: gateway.localAddress,
+    };
+  }
+
+  async map({ internalPort, externalPort, leaseSeconds }: MappingRequest): Promise<MapAnswer> {
+    const external = await this.#findExternalAddress();
+    if (typeof external !== 'string') return { kind: 'refused', refusal: external };
+    // Some routers accept a port that is another machine's and then forward it to neither: look before asking.
+    const before = await this.#entry(externalPort);
+    if (before && before !== 'unknown' && before.client !== this.#gateway.localAddress) {
+      return { kind: 'refused', refusal: { code: 'conflict', detail: `held by ${before.client}` } };
+    }
+    const reply = await this.#call('AddPortMapping', [
+      ['NewRemoteHost', ''],
+      ['NewExternalPort', `${externalPort}`],
+      ['NewProtocol', 'UDP'],
+      ['NewInternalPort', `${internalPort}`],
+      ['NewInternalClient', this.#gateway.localAddress],
+      ['NewEnabled', '1'],
+      ['NewPortMappingDescription', 'weft'],
+      ['NewLeaseDuration', `${leaseSeconds}`],
+    ]);
+    if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
+    const after = await this.#entry(externalPort);
+    this.#showsEntries = after !== undefined;
+    if (after && after !== 'unknown' && !this.#isOurs(after, internalPort)) {
+      const detail = `its table forwards port ${externalPort} to ${after.client}:${after.internalPort}`;
+      return { kind: 'refused', refusal: { code: 'not-kept', detail } };
+    }
+    const kept = after && after !== 'unknown' ? after.leaseSeconds : undefined;
+    // A lease shown as 0 where a finite one was asked: routers that ignore the lease and keep the entry for good.
+    return { kind: 'granted', grant: { externalAddress: external, externalPort, leaseSeconds: kept ?? leaseSeconds } };
+  }
+
+  async unmap(_internalPort: number, externalPort: number): Promise<void> {
+    await this.#call('DeletePortMapping', entryKey(externalPort));
+  }
+
+  async check(depth: CheckDepth, { internalPort, externalPort }: MappingRequest): Promise<CheckAnswer> {
+    if (depth === 'pulse') return this.#pulse();
+    const address = await this.#externalAddress(this.#services[0]!);
+    if (typeof address !== 'string') return { answered: address.code !== 'silent' };
+    const entry = this.#showsEntries ? await this.#entry(externalPort) : 'unknown';
+    const held = entry === 'unknown' ? undefined : entry !== undefined && this.#isOurs(entry, internalPort);
+    return { answered: true, externalAddress: address, ...(held === undefined ? {} : { held }) };
+  }
+
+  /** The external address, from the first service that has one; that service is used from then on. */
+  async #findExternalAddress(): Promise<string | Refusal> {
+    let first: string | Refusal | undefined;
+    for (const service of this.#services) {
+      const address = await this.#externalAddress(service);
+      if (typeof address === 'string' && worthOfExternalAddress(address) !== 'unusable') {
+        this.#services = [service, ...this.#services.filter((other) => other !== service)];
+        return address;
+      }
+      first ??= address;
+    }
+    return first!;
+  }
+
+  async #externalAddress(service: ConnectionService): Promise<string | Refusal> {
+    const reply = await this.#callOn(service, 'GetExternalIPAddress', []);
+    if (reply.kind === 'refused') return reply.refusal;
+    return (
+      textOf(reply.body, 'NewExternalIPAddress')?.slice(0, 64) ?? { code: 'malformed', detail: 'no external address' }
+    );
+  }
+
+  /** What the table holds at this port; undefined: nothing; `unknown`: the router does not say. */
+  async #entry(externalPort: number): Promise<Entry | 'unknown' | undefined> {
+    const reply = await this.#call('GetSpecificPortMappingEntry', entryKey(externalPort));
+    if (reply.kind === 'refused') return reply.number === noSuchEntry ? undefined : 'unknown';
+    const client = textOf(reply.body, 'NewInternalClient');
+    const lease = textOf(reply.body, 'NewLeaseDuration') ?? '';
+    if (client === undefined) return 'unknown';
+    return {
+      client: client.slice(0, 64),
+      internalPort: Number(textOf(reply.body, 'NewInternalPort')),
+      leaseSeconds: /^\d{1,9}$/.test(lease) ? Number(lease) : undefined,
+    };
+  }
+
+  #isOurs(entry: Entry, internalPort: number): boolean {
+    return entry.client === this.#gateway.localAddress && entry.internalPort === internalPort;
+  }
+
+  #call(action: string, args: readonly (readonly [string, string])[]): Promise<Reply> {
+    return this.#callOn(this.#services[0]!, action, args);
+  }
+
+  async #callOn(
+    service: ConnectionService,
+    action: string,
+    args: readonly (readonly [string, string])[],
+  ): Promise<Reply> {
+    const answer = await exchange({
+      url: service.controlUrl,
+      localAddress: this.#gateway.localAddress,
+      soap: { action: `${service.type}#${action}`, body: encodeCall(service.type, action, args) },
+    });
+    if (answer.kind === 'unusable') {
+      return { kind: 'refused', refusal: { code: answer.code, detail: answer.detail }, number: undefined };
+    }
+    if (answer.status !== 200) {
+      const refusal = refusalOfFault(answer.body, answer.status);
+      return { kind: 'refused', refusal, number: errorNumberOf(answer.body) };
+    }
+    if (!answer.body.includes(`${action}Response`)) {
+      return {
+        kind: 'refused',
+        refusal: { code: 'malformed', detail: 'its answer makes no sense' },
+        number: undefined,
+      };
+    }
+    return { kind: 'reply', body: answer.body };
+  }
+
+  /** One datagram to the router's SSDP port; its answer carries the boot number (UPnP Device Architecture 1.1 §1.3.2). */
+  #pulse(): Promise<CheckAnswer> {
+    return new Promise((resolve) => {
+      const socket = createSocket('udp4');
+      const end = (answer: CheckAnswer) => {
+        clearTimeout(timer);
+        resolve(answer);
+        socket.close();
+      };
+      const timer = setTimeout(() => end({ answered: false }), pulseWait);
+      socket.on('message', (bytes, from) => {
+        const message = from.address === this.#gateway.address ? decodeSsdp(bytes) : undefined;
+        if (message?.kind !== 'answer') return;
+        socket.removeAllListeners('message');
+        end(message.life === undefined ? { answered: true } : { answered: true, life: message.life.slice(0, 64) });
+      });
+      socket.on('error', () => {}); // unreachable for now: the timer says so
+      socket.bind(0, this.#gateway.localAddress, () => {
+        socket.send(encodeSearch('upnp:rootdevice', this.#gateway.address), ssdpPort, this.#gateway.address);
+      });
+    });
+  }
+}
+
+function entryKey(externalPort: number): readonly (readonly [string, string])[] {
+  return [
+    ['NewRemoteHost', ''],
+    ['NewExternalPort', `${externalPort}`],
+    ['NewProtocol', 'UDP'],
+  ];
+}

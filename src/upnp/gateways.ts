@@ -1,0 +1,84 @@
+import type { Gateway, GatewayFinder, MappingProtocol } from './contract.js';
+import { findNatPmpGateway } from './gateways-nat-pmp.js';
+import { type DefaultGateway, readDefaultGateways } from './gateways-routes.js';
+import { AnnouncementListener, searchGateways } from './gateways-ssdp.js';
+import { openUpnpGateway } from './gateways-upnp.js';
+
+/** Sides of the machine that are searched: more uplinks than that are no home. */
+const mostUplinks = 4;
+
+/**
+ * Finds the routers our packets leave through, and only them: whatever else on the network offers to map ports is named in
+ * words and not used, as a mapping there would be of no use, and believing it would let any device choose our endpoint.
+ */
+export class RouterFinder implements GatewayFinder {
+  readonly #protocols: readonly MappingProtocol[];
+  readonly #defaultGateways: () => DefaultGateway[];
+  readonly #announcements: AnnouncementListener;
+  #listener: (address: string) => void = () => {};
+  #gateways: readonly DefaultGateway[] = [];
+
+  /** `defaultGateways` is asked at each search; the kernel's routes unless the caller knows better. */
+  constructor(protocols: readonly MappingProtocol[], defaultGateways = readDefaultGateways) {
+    this.#protocols = protocols;
+    this.#defaultGateways = defaultGateways;
+    this.#announcements = new AnnouncementListener((from) => {
+      if (this.#gateways.some((gateway) => gateway.address === from)) this.#listener(from);
+    });
+  }
+
+  async findGateways(found: (gateway: Gateway) => void): Promise<string> {
+    this.#gateways = this.#defaultGateways().slice(0, mostUplinks);
+    if (this.#gateways.length === 0) return 'this machine has no IPv4 default gateway';
+    const words = await Promise.all(this.#gateways.map((gateway) => this.#ask(gateway, found)));
+    return words.flat().join('; ');
+  }
+
+  onAnnouncement(listener: (address: string) => void): void {
+    this.#listener = listener;
+  }
+
+  close(): void {
+    this.#announcements.close();
+  }
+
+  async #ask(gateway: DefaultGateway, found: (gateway: Gateway) => void): Promise<string[]> {
+    this.#announcements.listenOn(gateway.localAddress);
+    const words: string[] = [];
+    const tasks: Promise<void>[] = [];
+    if (this.#protocols.includes('nat-pmp')) {
+      tasks.push(findNatPmpGateway(gateway).then((router) => router && found(router)));
+    }
+    if (this.#protocols.includes('upnp')) tasks.push(this.#askUpnp(gateway, found, words));
+    await Promise.all(tasks);
+    return words;
+  }
+
+  async #askUpnp(gateway: DefaultGateway, found: (gateway: Gateway) => void, words: string[]): Promise<void> {
+    const opened: Promise<void>[] = [];
+    const strangers = new Set<string>();
+    let have = false;
+    const search = searchGateways(gateway.localAddress, (from, location) => {
+      if (from !== gateway.address) {
+        strangers.add(from);
+        return;
+      }
+      opened.push(
+        openUpnpGateway(location, gateway).then((router) => {
+          if (typeof router === 'string') words.push(router);
+          else if (!have) {
+            have = true;
+            found(router);
+            search.stop();
+          }
+        }),
+      );
+    });
+    await search.done;
+    await Promise.all(opened);
+    if (have) words.length = 0;
+    else
+      for (const stranger of strangers)
+        words.push(`${stranger} offers to map ports, but it is not the router ${gateway.address}`);
+  }
+}

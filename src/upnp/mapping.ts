@@ -1,0 +1,447 @@
+import type { Machine } from '../machine.js';
+import type { Random } from '../random.js';
+import { type Millis, minute, never, second } from '../time.js';
+import {
+  answerLimit,
+  type CheckAnswer,
+  type CheckDepth,
+  type GatewayDescription,
+  type Grant,
+  type MappingProtocol,
+  type MappingRequest,
+  type Refusal,
+} from './contract.js';
+import { worthOfExternalAddress } from './external-address.js';
+import { epochWasReset } from './nat-pmp.js';
+import { reasonForAbsence, reasonForRefusal, reasonForSilence, reasonForWorth } from './reasons.js';
+
+/**
+ *            search ends empty                     all routers refused
+ *   ┌───────────────────────────► absent     ┌──────────────────────────► refused
+ *   │                               │ found  │                               │ back-off over, announced,
+ * (start) ──────────────────────────┴──► asked ◄─────────────────────────────┘ network changed: search
+ *                                          │ granted
+ *                     granted              ▼      half of the lease, table lost, network changed
+ *              ┌──────────────────────► mapped ─────────────────────────────► renewing ──► asked, refused, absent
+ *              └──────────────────────────────────────────────────────────────────┘
+ */
+export type MappingState = 'absent' | 'asked' | 'mapped' | 'renewing' | 'refused';
+
+export type MappingEvent =
+  /** A router that can map ports was found by the search that runs. */
+  | { readonly kind: 'gatewayFound'; readonly gateway: GatewayDescription }
+  /** The search is over; `seen` says in words what was seen and cannot be used. */
+  | { readonly kind: 'searchEnded'; readonly seen: string }
+  | { readonly kind: 'granted'; readonly gateway: string; readonly grant: Grant }
+  | { readonly kind: 'refused'; readonly gateway: string; readonly refusal: Refusal }
+  | { readonly kind: 'checked'; readonly gateway: string; readonly answer: CheckAnswer }
+  /** A router announced itself: it has started, or its addresses changed. */
+  | { readonly kind: 'announced'; readonly address: string }
+  /** An address, a link or the default route of this machine changed, or it woke up. */
+  | { readonly kind: 'networkChanged' }
+  /** The address from which peers see our frames come. */
+  | { readonly kind: 'observedExternally'; readonly address: string }
+  /** The daemon ends, or port mapping was switched off: the mapping is removed, and nothing more is done. */
+  | { readonly kind: 'stopping' };
+
+export type MappingEffect =
+  | { readonly kind: 'search' }
+  | { readonly kind: 'map'; readonly gateway: string; readonly request: MappingRequest }
+  | { readonly kind: 'check'; readonly gateway: string; readonly depth: CheckDepth; readonly request: MappingRequest }
+  | { readonly kind: 'unmap'; readonly gateway: string; readonly internalPort: number; readonly externalPort: number }
+  | { readonly kind: 'statusChanged'; readonly status: MappingStatus };
+
+/** What `status --json` shows as portMapping (DESIGN section 9). */
+export interface MappingStatus {
+  readonly state: MappingState;
+  readonly protocol: MappingProtocol | null;
+  /** The router's address. */
+  readonly gateway: string | null;
+  readonly externalAddress: string | null;
+  readonly externalPort: number | null;
+  /** As granted; 0: permanent. */
+  readonly leaseSeconds: number | null;
+  /** One or two sentences for the operator: why not, or what is odd, and what to do. */
+  readonly reason: string | null;
+}
+
+/** Our tuning. */
+/** In seconds. Long enough that renewals cost nothing, short enough that a crashed node's mapping is soon gone. */
+const usualLease = 3600;
+/** A router restart must be noticed within seconds: one datagram of some octets to the next hop costs nothing. */
+const pulseInterval: Millis = 4 * second;
+/** What a pulse cannot see: an entry deleted by hand, a router without boot number. */
+const tableInterval: Millis = minute;
+/** A router that is silent for longer is looked for anew: it may have another address. Restarts take about a minute. */
+const silenceLimit: Millis = 90 * second;
+/** External ports tried on one router in a row: each costs a slow router seconds (re6st counted a quarter of an hour). */
+const mostPorts = 8;
+/** Routers remembered from one search. */
+const mostGateways = 8;
+const firstRetry: Millis = 2 * second;
+/** One multicast and one unicast datagram; a router that boots slower than we do is found soon after. */
+const lastRetryAbsent: Millis = 30 * second;
+/** A router that refused is not pestered. */
+const lastRetryRefused: Millis = 10 * minute;
+const searchLimit: Millis = 20 * second;
+
+interface Held {
+  readonly gateway: GatewayDescription;
+  readonly grant: Grant;
+  readonly since: Millis;
+}
+
+export interface MappingConfig {
+  /** The UDP port we listen on; also the external port asked for first. */
+  readonly internalPort: number;
+  readonly random: Random;
+  /** In seconds; an hour unless the caller knows better. */
+  readonly lease?: number;
+}
+
+/** Keeps one UDP port of this machine mapped on one router. Starts searching at its first tick. */
+export class Mapping implements Machine<MappingEvent, MappingEffect> {
+  readonly #config: MappingConfig;
+  readonly #lease: number;
+  #state: MappingState = 'absent';
+  #held: Held | undefined;
+  #reason: string | undefined;
+  #observed: string | undefined;
+  #shown = '';
+
+  /** Found by the search that runs or ran last, best first; tried from the front. */
+  #candidates: GatewayDescription[] = [];
+  #asking: { gateway: GatewayDescription; request: MappingRequest; ports: number; since: Millis } | undefined;
+  #refusals: string[] = [];
+  /** What we hold was granted since the last search began: no reason to give it up when other routers refuse. */
+  #fresh = false;
+  #searching: Millis | undefined;
+  #retryAt: Millis = 0;
+  #retries = 0;
+  #stopped = false;
+
+  #pulseAt: Millis = never;
+  #tableAt: Millis = never;
+  #checking: Millis | undefined;
+  #lastAnswer: Millis = 0;
+  #life: string | undefined;
+  #epoch: { seconds: number; at: Millis } | undefined;
+
+  constructor(config: MappingConfig) {
+    this.#config = config;
+    this.#lease = config.lease ?? usualLease;
+  }
+
+  handle(event: MappingEvent, now: Millis): MappingEffect[] {
+    if (this.#stopped) return this.#afterStop(event);
+    switch (event.kind) {
+      case 'gatewayFound':
+        return this.#show(this.#onFound(event.gateway, now));
+      case 'searchEnded':
+        return this.#show(this.#onSearchEnded(event.seen, now));
+      case 'granted':
+        return this.#show(this.#onGranted(event.gateway, event.grant, now));
+      case 'refused':
+        return this.#show(this.#onRefused(event.gateway, event.refusal, now));
+      case 'checked':
+        return this.#show(this.#onChecked(event.gateway, event.answer, now));
+      case 'announced':
+        return this.#show(this.#onAnnounced(event.address, now));
+      case 'networkChanged':
+        return this.#show(this.#search(now));
+      case 'observedExternally':
+        this.#observed = event.address;
+        return this.#show([]);
+      case 'stopping':
+        return this.#show(this.#stop());
+    }
+  }
+
+  tick(now: Millis): MappingEffect[] {
+    if (this.#stopped) return [];
+    const effects: MappingEffect[] = [];
+    if (this.#searching !== undefined && now >= this.#searching + searchLimit) {
+      effects.push(...this.#onSearchEnded('', now));
+    }
+    if (this.#asking && now >= this.#asking.since + answerLimit) {
+      effects.push(...this.#onRefused(this.#asking.gateway.id, { code: 'silent', detail: 'no answer in time' }, now));
+    }
+    if (this.#checking !== undefined && now >= this.#checking + answerLimit) this.#checking = undefined;
+    if (now >= this.#retryAt) effects.push(...this.#search(now));
+    if (this.#held && this.#state === 'mapped') effects.push(...this.#tend(this.#held, now));
+    return this.#show(effects);
+  }
+
+  deadline(): Millis {
+    if (this.#stopped) return never;
+    return Math.min(
+      this.#retryAt,
+      this.#searching === undefined ? never : this.#searching + searchLimit,
+      this.#asking ? this.#asking.since + answerLimit : never,
+      this.#checking === undefined ? Math.min(this.#pulseAt, this.#tableAt) : this.#checking + answerLimit,
+      this.#state === 'mapped' ? this.#renewAt() : never,
+    );
+  }
+
+  /** As last reported by `statusChanged`. */
+  status(): MappingStatus {
+    const gateway = this.#held?.gateway ?? this.#asking?.gateway;
+    const usable = this.#state === 'mapped' || this.#state === 'renewing' ? this.#held : undefined;
+    return {
+      state: this.#state,
+      protocol: gateway?.protocol ?? null,
+      gateway: gateway?.address ?? null,
+      externalAddress: usable?.grant.externalAddress ?? null,
+      externalPort: usable?.grant.externalPort ?? null,
+      leaseSeconds: usable?.grant.leaseSeconds ?? null,
+      reason: this.#reason ?? (usable && reasonForWorth(usable.gateway, usable.grant, this.#observed)) ?? null,
+    };
+  }
+
+  #search(now: Millis): MappingEffect[] {
+    this.#retryAt = never;
+    this.#searching = now;
+    this.#candidates = [];
+    this.#refusals = [];
+    this.#asking = undefined;
+    this.#fresh = false;
+    this.#stopChecking();
+    if (this.#held) this.#state = 'renewing';
+    return [{ kind: 'search' }];
+  }
+
+  #onFound(gateway: GatewayDescription, now: Millis): MappingEffect[] {
+    if (this.#searching === undefined || this.#candidates.length >= mostGateways) return [];
+    this.#candidates.push(gateway);
+    return this.#asking || (this.#state === 'mapped' && !this.#wantsBetter()) ? [] : this.#askNext(now);
+  }
+
+  #onSearchEnded(seen: string, now: Millis): MappingEffect[] {
+    if (this.#searching === undefined) return [];
+    this.#searching = undefined;
+    if (this.#asking || this.#state === 'mapped' || this.#candidates.length > 0) return [];
+    return this.#giveUp(seen, now);
+  }
+
+  /** We hold a mapping that the Internet cannot reach, and there may be another router with a public address. */
+  #wantsBetter(): boolean {
+    return this.#held !== undefined && worthOfExternalAddress(this.#held.grant.externalAddress) !== 'public';
+  }
+
+  #askNext(now: Millis): MappingEffect[] {
+    const known = this.#fresh ? this.#held?.gateway.address : undefined;
+    let gateway = this.#candidates.shift();
+    while (gateway && gateway.address === known) gateway = this.#candidates.shift();
+    if (!gateway && this.#fresh) {
+      this.#state = 'mapped';
+      return [];
+    }
+    if (!gateway) return this.#searching === undefined ? this.#giveUp('', now) : [];
+    const before = this.#held?.gateway.id === gateway.id ? this.#held.grant.externalPort : undefined;
+    return this.#ask(gateway, before ?? this.#config.internalPort, this.#lease, 1, now);
+  }
+
+  #ask(
+    gateway: GatewayDescription,
+    externalPort: number,
+    leaseSeconds: number,
+    ports: number,
+    now: Millis,
+  ): MappingEffect[] {
+    const request = { internalPort: this.#config.internalPort, externalPort, leaseSeconds };
+    this.#asking = { gateway, request, ports, since: now };
+    this.#state = this.#held ? 'renewing' : 'asked';
+    return [{ kind: 'map', gateway: gateway.id, request }];
+  }
+
+  #onGranted(id: string, grant: Grant, now: Millis): MappingEffect[] {
+    const asking = this.#asking;
+    if (asking?.gateway.id !== id) return this.#unmapStray(id, grant);
+    const worth = worthOfExternalAddress(grant.externalAddress);
+    if (worth === 'unusable') {
+      const detail = `it says its Internet address is ${grant.externalAddress.slice(0, 64)}`;
+      return [...this.#unmapStray(id, grant), ...this.#onRefused(id, { code: 'not-connected', detail }, now)];
+    }
+    if (!(grant.externalPort >= 1 && grant.externalPort <= 65535)) {
+      return this.#onRefused(id, { code: 'malformed', detail: `it granted port ${grant.externalPort}` }, now);
+    }
+    this.#asking = undefined;
+    if (this.#fresh && this.#held?.gateway.id !== id && worth !== 'public') {
+      return [unmap(id, this.#config.internalPort, grant.externalPort), ...this.#askNext(now)];
+    }
+    const effects = this.#unmapOld(asking.gateway, grant);
+    this.#held = { gateway: asking.gateway, grant, since: now };
+    this.#state = 'mapped';
+    this.#fresh = true;
+    this.#reason = undefined;
+    this.#retries = 0;
+    this.#retryAt = never;
+    this.#life = this.#epoch = undefined;
+    this.#lastAnswer = now;
+    this.#pulseAt = now;
+    this.#tableAt = now + tableInterval;
+    return this.#wantsBetter() ? [...effects, ...this.#askNext(now)] : effects;
+  }
+
+  /** A mapping elsewhere, or at another port, is left behind: remove it. */
+  #unmapOld(gateway: GatewayDescription, grant: Grant): MappingEffect[] {
+    const old = this.#held;
+    if (!old || (old.gateway.id === gateway.id && old.grant.externalPort === grant.externalPort)) return [];
+    // A NAT-PMP router keeps one entry for our port: it has moved it already, and removing would remove the new one.
+    if (old.gateway.id === gateway.id && gateway.protocol === 'nat-pmp') return [];
+    return [unmap(old.gateway.id, this.#config.internalPort, old.grant.externalPort)];
+  }
+
+  /** An answer that came too late, or that we do not want: whatever was mapped is not ours to use. */
+  #unmapStray(id: string, grant: Grant): MappingEffect[] {
+    if (this.#held?.gateway.id === id) return [];
+    return [unmap(id, this.#config.internalPort, grant.externalPort)];
+  }
+
+  #onRefused(id: string, refusal: Refusal, now: Millis): MappingEffect[] {
+    const asking = this.#asking;
+    if (asking?.gateway.id !== id) return [];
+    const { gateway, request, ports } = asking;
+    this.#asking = undefined;
+    if (refusal.code === 'permanent-only' && request.leaseSeconds !== 0) {
+      return this.#ask(gateway, request.externalPort, 0, ports, now);
+    }
+    if (refusal.code === 'same-port-only' && request.externalPort !== request.internalPort) {
+      return this.#ask(gateway, request.internalPort, request.leaseSeconds, mostPorts, now);
+    }
+    if (refusal.code === 'conflict' && ports < mostPorts) {
+      return this.#ask(gateway, this.#anotherPort(), request.leaseSeconds, ports + 1, now);
+    }
+    this.#refusals.push(reasonForRefusal(gateway, refusal, this.#config.internalPort));
+    return this.#askNext(now);
+  }
+
+  /** Away from well-known ports, and from those that systems hand out by themselves (32768 and above). */
+  #anotherPort(): number {
+    return 20_000 + this.#config.random.below(12_000);
+  }
+
+  /** No router is left to ask: say why, and try again later. */
+  #giveUp(seen: string, now: Millis): MappingEffect[] {
+    const refused = this.#refusals.length > 0;
+    this.#held = undefined;
+    this.#fresh = false;
+    this.#stopChecking();
+    this.#state = refused ? 'refused' : 'absent';
+    this.#reason = refused ? this.#refusals.slice(0, 3).join('; ') : reasonForAbsence(seen);
+    this.#retryAt = now + this.#backOff(refused ? lastRetryRefused : lastRetryAbsent);
+    return [];
+  }
+
+  #backOff(most: Millis): Millis {
+    const wait = Math.min(most, firstRetry * 2 ** Math.min(this.#retries++, 16));
+    return wait * (0.75 + 0.5 * this.#config.random.unit());
+  }
+
+  #renewAt(): Millis {
+    const held = this.#held;
+    return held && held.grant.leaseSeconds > 0 ? held.since + (held.grant.leaseSeconds * second) / 2 : never;
+  }
+
+  #tend(held: Held, now: Millis): MappingEffect[] {
+    if (now >= this.#renewAt()) return this.#renew(held, now);
+    if (now >= this.#lastAnswer + silenceLimit) {
+      this.#reason = reasonForSilence(held.gateway);
+      return this.#search(now);
+    }
+    if (this.#checking !== undefined) return [];
+    if (now >= this.#tableAt) return this.#check(held, 'table', now);
+    return now >= this.#pulseAt ? this.#check(held, 'pulse', now) : [];
+  }
+
+  #renew(held: Held, now: Millis): MappingEffect[] {
+    this.#stopChecking();
+    this.#fresh = false;
+    const lease = held.grant.leaseSeconds === 0 ? 0 : this.#lease;
+    return this.#ask(held.gateway, held.grant.externalPort, lease, 1, now);
+  }
+
+  #check(held: Held, depth: CheckDepth, now: Millis): MappingEffect[] {
+    this.#checking = now;
+    this.#pulseAt = now + pulseInterval;
+    if (depth === 'table') this.#tableAt = now + tableInterval;
+    const request = {
+      internalPort: this.#config.internalPort,
+      externalPort: held.grant.externalPort,
+      leaseSeconds: held.grant.leaseSeconds,
+    };
+    return [{ kind: 'check', gateway: held.gateway.id, depth, request }];
+  }
+
+  #stopChecking(): void {
+    this.#checking = undefined;
+    this.#pulseAt = this.#tableAt = never;
+  }
+
+  #onChecked(id: string, answer: CheckAnswer, now: Millis): MappingEffect[] {
+    const held = this.#held;
+    if (this.#checking === undefined || held?.gateway.id !== id) return [];
+    this.#checking = undefined;
+    if (!answer.answered) return [];
+    this.#lastAnswer = now;
+    const restarted = this.#noteLife(answer, now);
+    const { externalAddress } = answer;
+    const moved = externalAddress !== undefined && externalAddress !== held.grant.externalAddress;
+    return restarted || moved || answer.held === false ? this.#renew(held, now) : [];
+  }
+
+  /** Remembers the router's signs of life; true when they say that it was restarted since the last. */
+  #noteLife(answer: CheckAnswer, now: Millis): boolean {
+    const { life, epochSeconds } = answer;
+    const before = this.#epoch;
+    const changed =
+      (life !== undefined && this.#life !== undefined && life !== this.#life) ||
+      (epochSeconds !== undefined &&
+        before !== undefined &&
+        epochWasReset(before.seconds, epochSeconds, (now - before.at) / second));
+    if (life !== undefined) this.#life = life;
+    if (epochSeconds !== undefined) this.#epoch = { seconds: epochSeconds, at: now };
+    return changed;
+  }
+
+  #onAnnounced(address: string, now: Millis): MappingEffect[] {
+    const held = this.#held;
+    if (this.#state === 'mapped' && held?.gateway.address === address) {
+      // Announced again and again in any case: look at once, but no oftener than a pulse would.
+      this.#tableAt = Math.min(this.#tableAt, Math.max(now, this.#pulseAt - pulseInterval + second));
+      return this.#tend(held, now);
+    }
+    const waiting = this.#state === 'absent' || this.#state === 'refused';
+    if (!waiting || this.#searching !== undefined || this.#retryAt === never) return [];
+    // A device that shouts all day must not make us search all day.
+    this.#retryAt = Math.min(this.#retryAt, now + second);
+    return [];
+  }
+
+  #stop(): MappingEffect[] {
+    this.#stopped = true;
+    const held = this.#held;
+    this.#held = this.#asking = undefined;
+    this.#state = 'absent';
+    this.#reason = 'port mapping has ended';
+    return held ? [unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : [];
+  }
+
+  /** A grant that arrives while we leave is taken back. */
+  #afterStop(event: MappingEvent): MappingEffect[] {
+    if (event.kind !== 'granted') return [];
+    return [unmap(event.gateway, this.#config.internalPort, event.grant.externalPort)];
+  }
+
+  #show(effects: MappingEffect[]): MappingEffect[] {
+    const status = this.status();
+    const text = JSON.stringify(status);
+    if (text === this.#shown) return effects;
+    this.#shown = text;
+    return [...effects, { kind: 'statusChanged', status }];
+  }
+}
+
+function unmap(gateway: string, internalPort: number, externalPort: number): MappingEffect {
+  return { kind: 'unmap', gateway, internalPort, externalPort };
+}

@@ -1,0 +1,72 @@
+import type { GatewayDescription, Grant, Refusal } from './contract.js';
+import { worthOfExternalAddress } from './external-address.js';
+
+/** What the operator reads: which router, what it said, what to click. One place, so that all of it sounds alike. */
+
+function nameOf(gateway: GatewayDescription): string {
+  return gateway.name === '' ? `the router ${gateway.address}` : `the router ${gateway.name} (${gateway.address})`;
+}
+
+function openPage(gateway: GatewayDescription): string {
+  return `open http://${gateway.address}/ in a browser`;
+}
+
+const protocolNames = { upnp: 'UPnP', 'nat-pmp': 'NAT-PMP' } as const;
+
+export function reasonForRefusal(gateway: GatewayDescription, refusal: Refusal, port: number): string {
+  const said = `${nameOf(gateway)} refused over ${protocolNames[gateway.protocol]} (${refusal.detail})`;
+  const byHand = `forward UDP port ${port} to ${gateway.localAddress} there by hand`;
+  switch (refusal.code) {
+    case 'conflict':
+      return `${said}: the port belongs to another machine; ${openPage(gateway)}, remove the old port forwarding, or ${byHand}`;
+    case 'same-port-only':
+      return `${said}: it forwards only equal ports, and UDP port ${port} is taken; ${openPage(gateway)} and remove the old port forwarding, or choose another port with listen`;
+    case 'permanent-only':
+      return `${said}: it takes neither a lease nor a permanent entry; ${openPage(gateway)} and ${byHand}`;
+    case 'not-authorised':
+      return `${said}: port mapping is switched off or not allowed for this machine; ${openPage(gateway)} and switch on UPnP or NAT-PMP, or ${byHand}`;
+    case 'no-resources':
+      return `${said}: its table is full; ${openPage(gateway)} and remove port forwardings no longer used`;
+    case 'not-connected':
+      return `${said}: it has no address on the Internet side; check its line or the device in front of it`;
+    case 'silent':
+      return `${nameOf(gateway)} was found over ${protocolNames[gateway.protocol]}, but does not answer (${refusal.detail}); restart it if this lasts, or ${byHand}`;
+    case 'malformed':
+      return `${nameOf(gateway)} answered over ${protocolNames[gateway.protocol]} what makes no sense (${refusal.detail}); update its software, or ${byHand}`;
+    case 'elsewhere':
+      return `${nameOf(gateway)} wanted to send us to another machine (${refusal.detail}), which is not followed; ${openPage(gateway)} and ${byHand}`;
+    case 'not-kept':
+      return `${nameOf(gateway)} said yes, but ${refusal.detail}; ${openPage(gateway)} and ${byHand}`;
+    case 'failed':
+      return `${said}; ${openPage(gateway)} and ${byHand}`;
+  }
+}
+
+export function reasonForAbsence(seen: string): string {
+  const cure = 'switch on UPnP or NAT-PMP in your router, or forward the UDP port by hand';
+  return seen === '' ? `no router here answers to UPnP or NAT-PMP; ${cure}` : `${seen}; ${cure}`;
+}
+
+export function reasonForSilence(gateway: GatewayDescription): string {
+  return `${nameOf(gateway)} no longer answers; looking for it again`;
+}
+
+/** Why a mapping that the router granted may be of no use; undefined when nothing is odd. */
+export function reasonForWorth(
+  gateway: GatewayDescription,
+  grant: Grant,
+  observed: string | undefined,
+): string | undefined {
+  const worth = worthOfExternalAddress(grant.externalAddress);
+  const says = `${nameOf(gateway)} has the address ${grant.externalAddress} on its Internet side`;
+  if (worth === 'shared') {
+    return `${says}, one that your provider shares among customers (CGNAT): no port mapping helps; ask the provider for a public IPv4 address. Tunnels are punched or relayed meanwhile`;
+  }
+  if (worth === 'private') {
+    return `${says}, a private one: a second router stands in front of it (double NAT); put one of the two in bridge mode, or forward the port on the outer one to ${grant.externalAddress}`;
+  }
+  if (observed !== undefined && observed !== grant.externalAddress) {
+    return `${says}, but peers see ${observed}: another NAT stands in front, or packets leave by another line`;
+  }
+  return undefined;
+}

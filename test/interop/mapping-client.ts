@@ -1,0 +1,40 @@
+import { createSocket } from 'node:dgram';
+import { systemRandom } from '../../src/random.js';
+import type { MappingProtocol } from '../../src/upnp/contract.js';
+import { RouterFinder } from '../../src/upnp/gateways.js';
+import { MappingShell } from '../../src/upnp/gateways-shell.js';
+import { Mapping, type MappingEffect, type MappingEvent } from '../../src/upnp/mapping.js';
+
+/**
+ * The Mapping and its shell as a program of their own, to be started inside a home's namespace. Prints one JSON a line: each
+ * status, and each datagram that reaches the port as `{received}`. SIGTERM ends it, after the mapping was removed.
+ * Arguments: the UDP port, the lease in seconds, and the protocols.
+ */
+const [port = '16696', lease = '3600', ...protocols] = process.argv.slice(2);
+const mapping = new Mapping({ internalPort: Number(port), lease: Number(lease), random: systemRandom() });
+const finder = new RouterFinder(protocols as MappingProtocol[]);
+const shell = new MappingShell(finder, handle);
+const listener = createSocket('udp4').bind(Number(port));
+listener.on('message', (bytes) => console.log(JSON.stringify({ received: bytes.toString() })));
+let timer: NodeJS.Timeout | undefined;
+
+function apply(effects: readonly MappingEffect[]): void {
+  for (const effect of effects) {
+    if (effect.kind === 'statusChanged') console.log(JSON.stringify(effect.status));
+    else shell.carryOut(effect);
+  }
+  clearTimeout(timer);
+  const wait = mapping.deadline() - performance.now();
+  if (wait < 2 ** 31) timer = setTimeout(() => apply(mapping.tick(performance.now())), Math.max(0, wait));
+}
+
+function handle(event: MappingEvent): void {
+  apply(mapping.handle(event, performance.now()));
+}
+
+process.on('SIGTERM', () => {
+  handle({ kind: 'stopping' });
+  listener.close();
+  shell.close();
+});
+apply(mapping.tick(performance.now()));

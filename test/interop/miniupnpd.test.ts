@@ -1,0 +1,102 @@
+import test, { type ExecutionContext } from 'ava';
+import type { MappingProtocol } from '../../src/upnp/contract.js';
+import { homeAddress, MiniupnpdHome, type RouterOptions } from './miniupnpd-home.js';
+
+/** Runs a scenario in a home of its own, which is removed whatever happens. */
+function scenario(
+  title: string,
+  run: (t: ExecutionContext, home: MiniupnpdHome) => Promise<void>,
+  router: RouterOptions = { externalAddress: '11.0.0.2' },
+): void {
+  test.serial(title, async (t) => {
+    const home = new MiniupnpdHome('map');
+    try {
+      home.startRouter(router);
+      await run(t, home);
+    } finally {
+      await home.remove();
+    }
+  });
+}
+
+const here = `16696 ${homeAddress}:16696`;
+
+function mapsForwardsAndRemoves(protocols: readonly MappingProtocol[]) {
+  return async (t: ExecutionContext, home: MiniupnpdHome) => {
+    const client = home.startClient(protocols);
+    const status = await client.status(({ state }) => state === 'mapped', 3000);
+    t.like(status, {
+      protocol: protocols[0],
+      gateway: '192.168.1.1',
+      externalAddress: '11.0.0.2',
+      externalPort: 16696,
+      leaseSeconds: 3600,
+      reason: null,
+    });
+    t.deepEqual(home.forwardings(), [here]);
+    home.sendFromOutside(16696, 'hello');
+    await client.received('hello', 1000);
+    await client.stop();
+    t.deepEqual(home.forwardings(), []);
+  };
+}
+
+scenario('IGDv2: mapped within 3 s of start, forwarded, removed on exit', mapsForwardsAndRemoves(['upnp']));
+
+scenario('IGDv1: mapped within 3 s of start, forwarded, removed on exit', mapsForwardsAndRemoves(['upnp']), {
+  externalAddress: '11.0.0.2',
+  generation1: true,
+});
+
+scenario('NAT-PMP: mapped within 3 s of start, forwarded, removed on exit', mapsForwardsAndRemoves(['nat-pmp']));
+
+for (const protocol of ['upnp', 'nat-pmp'] as const) {
+  scenario(
+    `${protocol}: a router that reboots with an empty table and another address has us again within 10 s`,
+    async (t, home) => {
+      const client = home.startClient([protocol]);
+      await client.status(({ state }) => state === 'mapped', 3000);
+      await home.stopRouter();
+      home.startRouter({ externalAddress: '11.0.0.9' });
+      t.deepEqual(home.forwardings(), []);
+      const status = await client.status(
+        ({ state, externalAddress }) => state === 'mapped' && externalAddress === '11.0.0.9',
+        10_000,
+      );
+      t.is(status.externalPort, 16696);
+      t.deepEqual(home.forwardings(), [here]);
+      home.sendFromOutside(16696, 'again');
+      await client.received('again', 1000);
+    },
+  );
+}
+
+scenario('a lease is renewed before it ends, and ends without us', async (t, home) => {
+  const client = home.startClient(['upnp'], 3);
+  await client.status(({ state }) => state === 'mapped', 3000);
+  for (let renewals = 0; renewals < 3; renewals++) {
+    await client.status(({ state }) => state === 'renewing', 3000);
+    const { leaseSeconds } = await client.status(({ state }) => state === 'mapped', 3000);
+    t.is(leaseSeconds, 3);
+  }
+  t.deepEqual(home.forwardings(), [here]);
+  await client.kill();
+  const deadline = performance.now() + 6000;
+  while (home.forwardings().length > 0 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  t.deepEqual(home.forwardings(), []);
+});
+
+scenario(
+  'a port that another machine of the house holds is left to it',
+  async (t, home) => {
+    home.occupy(16696);
+    const before = home.forwardings();
+    const client = home.startClient(['upnp']);
+    const status = await client.status(({ state }) => state === 'mapped', 3000);
+    t.not(status.externalPort, 16696);
+    t.deepEqual(home.forwardings(), [...before, `${status.externalPort} ${homeAddress}:16696`]);
+  },
+  { externalAddress: '11.0.0.2', anyClient: true },
+);
