@@ -1,24 +1,34 @@
 import { createSocket, type Socket } from 'node:dgram';
 import type { Millis } from '../time.js';
+import type { DefaultGateway } from './gateways-routes.js';
 import { decodeSsdp, encodeSearch, gatewayTypes, isGatewayType, ssdpGroup, ssdpPort } from './ssdp.js';
 
 /** Searches are sent again, as datagrams get lost, and answers are awaited this long after the last. */
 const searchTimes: readonly Millis[] = [0, 300, 900];
 const searchEnd: Millis = 2500;
-/** Locations followed in one search from one side of the network: a liar may name thousands. */
-const mostLocations = 8;
+/** Locations followed in one search, and strangers named: a liar may invent thousands. */
+const mostLocations = 4;
+const mostStrangers = 4;
+
+export interface SearchListener {
+  /** The router says that its description is here. */
+  answered(location: URL): void;
+  /** Another device says that it is a router. */
+  strangerAnswered(address: string): void;
+}
 
 /**
- * Searches for Internet gateways from one local address. Calls `found` with the address that answered and where it says its
- * description is. The answer may come from any port: some routers use a fresh one.
+ * Searches for Internet gateways on the side of a default gateway. Answers may come from any port of it: some routers use a
+ * fresh one.
  */
 export function searchGateways(
-  localAddress: string,
-  found: (from: string, location: URL) => void,
+  { address, localAddress }: DefaultGateway,
+  listener: SearchListener,
 ): { readonly done: Promise<void>; readonly stop: () => void } {
   const socket = createSocket('udp4');
   const timers: NodeJS.Timeout[] = [];
-  const seen = new Set<string>();
+  const locations = new Set<string>();
+  const strangers = new Set<string>();
   let stop = () => {};
   const done = new Promise<void>((resolve) => {
     stop = () => {
@@ -35,10 +45,14 @@ export function searchGateways(
   socket.on('message', (bytes, from) => {
     const message = decodeSsdp(bytes);
     if (message?.kind !== 'answer' || !isGatewayType(message.type) || !message.location) return;
-    const key = `${from.address} ${message.location.href}`;
-    if (seen.has(key) || seen.size >= mostLocations) return;
-    seen.add(key);
-    found(from.address, message.location);
+    if (from.address !== address) {
+      if (strangers.has(from.address) || strangers.size >= mostStrangers) return;
+      strangers.add(from.address);
+      listener.strangerAnswered(from.address);
+    } else if (!locations.has(message.location.href) && locations.size < mostLocations) {
+      locations.add(message.location.href);
+      listener.answered(message.location);
+    }
   });
   socket.on('error', () => {}); // no multicast route, or the interface is down: the search ends empty
   socket.bind(0, localAddress, () => {

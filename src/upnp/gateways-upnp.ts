@@ -9,7 +9,7 @@ import type {
   MappingRequest,
   Refusal,
 } from './contract.js';
-import { type ConnectionService, parseDeviceDescription } from './device-description.js';
+import { type ConnectionService, parseDeviceDescription, printable } from './device-description.js';
 import { worthOfExternalAddress } from './external-address.js';
 import { exchange } from './gateways-http.js';
 import type { DefaultGateway } from './gateways-routes.js';
@@ -108,16 +108,18 @@ export class UpnpGateway implements Gateway {
 
   /** The external address, from the first service that has one; that service is used from then on. */
   async #findExternalAddress(): Promise<string | Refusal> {
-    let first: string | Refusal | undefined;
+    let refusal: Refusal | undefined;
     for (const service of this.#services) {
       const address = await this.#externalAddress(service);
-      if (typeof address === 'string' && worthOfExternalAddress(address) !== 'unusable') {
+      if (typeof address !== 'string') refusal ??= address;
+      else if (worthOfExternalAddress(address) === 'unusable') {
+        refusal ??= { code: 'not-connected', detail: `it says its Internet address is "${printable(address)}"` };
+      } else {
         this.#services = [service, ...this.#services.filter((other) => other !== service)];
         return address;
       }
-      first ??= address;
     }
-    return first!;
+    return refusal!;
   }
 
   async #externalAddress(service: ConnectionService): Promise<string | Refusal> {

@@ -56,23 +56,20 @@ export class RouterFinder implements GatewayFinder {
 
   async #askUpnp(gateway: DefaultGateway, found: (gateway: Gateway) => void, words: string[]): Promise<void> {
     const opened: Promise<void>[] = [];
-    const strangers = new Set<string>();
+    const strangers: string[] = [];
     let have = false;
-    const search = searchGateways(gateway.localAddress, (from, location) => {
-      if (from !== gateway.address) {
-        strangers.add(from);
-        return;
+    const open = async (location: URL) => {
+      const router = await openUpnpGateway(location, gateway);
+      if (typeof router === 'string') words.push(router);
+      else if (!have) {
+        have = true;
+        found(router);
+        search.stop();
       }
-      opened.push(
-        openUpnpGateway(location, gateway).then((router) => {
-          if (typeof router === 'string') words.push(router);
-          else if (!have) {
-            have = true;
-            found(router);
-            search.stop();
-          }
-        }),
-      );
+    };
+    const search = searchGateways(gateway, {
+      answered: (location) => opened.push(open(location)),
+      strangerAnswered: (address) => strangers.push(address),
     });
     await search.done;
     await Promise.all(opened);

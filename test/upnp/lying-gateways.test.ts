@@ -1,0 +1,345 @@
+import { createSocket } from 'node:dgram';
+import { createServer } from 'node:http';
+import test, { type ExecutionContext } from 'ava';
+import { seededRandom } from '../../src/random.js';
+import type { MappingProtocol } from '../../src/upnp/contract.js';
+import { RouterFinder } from '../../src/upnp/gateways.js';
+import { MappingShell } from '../../src/upnp/gateways-shell.js';
+import { Mapping, type MappingEffect, type MappingEvent, type MappingStatus } from '../../src/upnp/mapping.js';
+import { LyingRouter, sendXml } from './lying-router.js';
+
+// overlays.md section 4, case 25: each way in which routers were seen to lie, against real sockets on loopback.
+
+const localAddress = '127.0.0.1';
+let lastHost = 0;
+
+/** An address of loopback that no other test, and no other run at the same time, uses. */
+function freshAddress(): string {
+  return `127.${64 + (process.pid % 128)}.${(process.pid >> 7) & 0xff}.${++lastHost}`;
+}
+
+/** Runs a Mapping against the router until a status fits. */
+async function mapOn(
+  t: ExecutionContext,
+  gatewayAddress: string,
+  fits: (status: MappingStatus) => boolean,
+  protocols: readonly MappingProtocol[] = ['upnp'],
+): Promise<{ status: MappingStatus; leave: () => Promise<void> }> {
+  const mapping = new Mapping({ internalPort: 16696, random: seededRandom(1) });
+  const finder = new RouterFinder(protocols, () => [{ address: gatewayAddress, localAddress }]);
+  let timer: NodeJS.Timeout | undefined;
+  let left = false;
+  const shell = new MappingShell(finder, (event) => handle(event));
+  let settle: (status: MappingStatus) => void = () => {};
+  const settled = new Promise<MappingStatus>((resolve) => {
+    settle = resolve;
+  });
+  const apply = (effects: readonly MappingEffect[]) => {
+    for (const effect of effects) {
+      if (effect.kind !== 'statusChanged') shell.carryOut(effect);
+      else if (fits(effect.status)) settle(effect.status);
+    }
+    clearTimeout(timer);
+    const wait = mapping.deadline() - performance.now();
+    if (wait < 60_000) timer = setTimeout(() => apply(mapping.tick(performance.now())), Math.max(0, wait));
+  };
+  const handle = (event: MappingEvent) => apply(mapping.handle(event, performance.now()));
+  const leave = async () => {
+    if (left) return;
+    left = true;
+    handle({ kind: 'stopping' });
+    await shell.close();
+  };
+  t.teardown(leave);
+  apply(mapping.tick(performance.now()));
+  return { status: await settled, leave };
+}
+
+async function routerThat(t: ExecutionContext, lies: (router: LyingRouter) => void): Promise<LyingRouter> {
+  const router = new LyingRouter(freshAddress());
+  lies(router);
+  await router.start();
+  t.teardown(() => router.stop());
+  return router;
+}
+
+const isMapped = ({ state }: MappingStatus) => state === 'mapped';
+const hasEnded = ({ state, reason }: MappingStatus) => (state === 'refused' || state === 'absent') && reason !== null;
+
+test('an honest router is mapped, and unmapped on leaving', async (t) => {
+  const router = await routerThat(t, () => {});
+  const { status, leave } = await mapOn(t, router.address, isMapped);
+  t.like(status, { gateway: router.address, externalAddress: '11.0.0.2', externalPort: 16696, leaseSeconds: 3600 });
+  t.deepEqual([...router.table], [['16696', { client: localAddress, internalPort: '16696', lease: '3600' }]]);
+  await leave();
+  t.is(router.table.size, 0);
+});
+
+test('its answer may come from any port', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.answerFrom = { address: it.address, port: 0 };
+  });
+  t.is((await mapOn(t, router.address, isMapped)).status.externalPort, 16696);
+});
+
+test('a relative control URL without a leading slash is of the place of the description', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.controlUrl = () => 'control?WANIPConn1';
+  });
+  t.is((await mapOn(t, router.address, isMapped)).status.externalPort, 16696);
+});
+
+test('718: other ports are tried', async (t) => {
+  let refusals = 0;
+  const router = await routerThat(t, (it) => {
+    it.refuse = (action) =>
+      action === 'AddPortMapping' && refusals++ < 3 ? { errorCode: 718, words: 'ConflictInMappingEntry' } : undefined;
+  });
+  const { status } = await mapOn(t, router.address, isMapped);
+  t.not(status.externalPort, 16696);
+  t.is(router.calls.filter((call) => call === 'AddPortMapping').length, 4);
+});
+
+test('718 without end: eight ports, then the reason says what to click', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.refuse = (action) =>
+      action === 'AddPortMapping' ? { errorCode: 718, words: 'ConflictInMappingEntry' } : undefined;
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.is(status.state, 'refused');
+  t.is(router.calls.filter((call) => call === 'AddPortMapping').length, 8);
+  t.regex(
+    status.reason!,
+    /Test & Box .* refused over UPnP \(error 718 ConflictInMappingEntry\).*another machine.*open http:\/\//,
+  );
+});
+
+test('a router that lets one steal ports: an entry of another machine is left alone', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.table.set('16696', { client: '192.168.1.9', internalPort: '16696', lease: '0' });
+  });
+  const { status } = await mapOn(t, router.address, isMapped);
+  t.not(status.externalPort, 16696);
+  t.is(router.table.get('16696')?.client, '192.168.1.9');
+});
+
+test('725 OnlyPermanentLeasesSupported: a permanent lease is asked for, and removed on leaving', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.refuse = (action, body) =>
+      action === 'AddPortMapping' && !body.includes('<NewLeaseDuration>0<')
+        ? { errorCode: 725, words: 'OnlyPermanentLeasesSupported' }
+        : undefined;
+  });
+  const { status, leave } = await mapOn(t, router.address, isMapped);
+  t.is(status.leaseSeconds, 0);
+  await leave();
+  t.is(router.table.size, 0);
+});
+
+test('724 SamePortValuesRequired: no other port is tried, and the reason says so', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.table.set('16696', { client: '192.168.1.9', internalPort: '16696', lease: '0' });
+    it.refuse = (action, body) =>
+      action === 'AddPortMapping' && !body.includes('<NewExternalPort>16696<')
+        ? { errorCode: 724, words: 'SamePortValuesRequired' }
+        : undefined;
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.is(status.state, 'refused');
+  t.is(router.calls.filter((call) => call === 'AddPortMapping').length, 1);
+  t.regex(status.reason!, /the port belongs to another machine/);
+});
+
+test('a lease other than asked is the one that counts', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.store = (entry) => ({ ...entry, lease: '120' });
+  });
+  t.is((await mapOn(t, router.address, isMapped)).status.leaseSeconds, 120);
+});
+
+test('a wrong port in its table is not believed', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.store = (entry) => ({ ...entry, internalPort: '9' });
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.regex(status.reason!, /said yes, but its table forwards port 16696 to 127\.0\.0\.1:9/);
+});
+
+for (const address of ['0.0.0.0', '127.0.0.1', '169.254.3.4', '239.1.1.1', 'a.host.name', '']) {
+  test(`an external address of "${address}" is not believed`, async (t) => {
+    const router = await routerThat(t, (it) => {
+      it.externalAddress = address;
+    });
+    const { status } = await mapOn(t, router.address, hasEnded);
+    t.is(status.state, 'refused');
+    t.is(status.externalAddress, null);
+    t.deepEqual([...router.table.keys()], []);
+  });
+}
+
+test('a private external address is double NAT, and said so', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.externalAddress = '192.168.178.20';
+  });
+  const { status } = await mapOn(t, router.address, isMapped);
+  t.regex(status.reason!, /second router stands in front of it \(double NAT\)/);
+});
+
+test('an external address of 100.64.0.0/10 is the provider’s NAT, and said so', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.externalAddress = '100.72.1.1';
+  });
+  const { status } = await mapOn(t, router.address, isMapped);
+  t.regex(status.reason!, /\(CGNAT\).*ask the provider/);
+});
+
+test('a redirect to another host is not followed', async (t) => {
+  let reached = 0;
+  const victim = createServer((_, response) => {
+    reached++;
+    response.end();
+  });
+  await new Promise<void>((resolve) => victim.listen(0, freshAddress(), resolve));
+  t.teardown(() => victim.close());
+  const { address, port } = victim.address() as { address: string; port: number };
+  const router = await routerThat(t, (it) => {
+    it.describe = (response) => response.writeHead(302, { location: `http://${address}:${port}/` }).end();
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.regex(status.reason!, /its description cannot be read: HTTP status 302, a redirect/);
+  t.is(reached, 0);
+});
+
+test('a location or a control URL on another host is not visited', async (t) => {
+  const other = await routerThat(t, () => {});
+  const byLocation = await routerThat(t, (it) => {
+    it.location = () => `http://${other.address}:${other.port}/description.xml`;
+  });
+  const byControl = await routerThat(t, (it) => {
+    it.controlUrl = () => `http://${other.address}:${other.port}/control`;
+  });
+  const [one, two] = await Promise.all([mapOn(t, byLocation.address, hasEnded), mapOn(t, byControl.address, hasEnded)]);
+  t.regex(one.status.reason!, /points to another machine/);
+  t.regex(two.status.reason!, /its control address is on another machine/);
+  t.deepEqual(other.paths, []);
+});
+
+test('an answer from a second device is not believed', async (t) => {
+  const second = await routerThat(t, () => {});
+  const { status } = await mapOn(t, freshAddress(), hasEnded);
+  t.is(status.state, 'absent');
+  t.regex(status.reason!, /127\.\d+\.\d+\.\d+ offers to map ports, but it is not the router/);
+  t.deepEqual(second.paths, []);
+});
+
+test('a second device that is faster than the router changes nothing', async (t) => {
+  const second = await routerThat(t, () => {});
+  const router = await routerThat(t, () => {});
+  t.is((await mapOn(t, router.address, isMapped)).status.gateway, router.address);
+  t.deepEqual(second.paths, []);
+});
+
+test('an endless description is given up at its bound', async (t) => {
+  let sent = 0;
+  const router = await routerThat(t, (it) => {
+    it.describe = (response) => {
+      response.writeHead(200, { 'content-type': 'text/xml' });
+      const more = () => {
+        while (!response.destroyed && response.write('<a>'.repeat(4096))) sent += 12_288;
+        response.once('drain', more);
+      };
+      more();
+    };
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.regex(status.reason!, /longer than 131072 octets/);
+  t.true(sent < 8 * 2 ** 20, `${sent} octets left the router`);
+});
+
+test('a description of an octet a second is given up', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.describe = (response) => {
+      response.writeHead(200, { 'content-type': 'text/xml' });
+      const timer = setInterval(() => response.write('<'), 100);
+      response.on('close', () => clearInterval(timer));
+    };
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.regex(status.reason!, /no answer in time/);
+});
+
+test('an XML bomb stays as small as it came', async (t) => {
+  const router = await routerThat(t, (it) => {
+    const entities = Array.from({ length: 30 }, (_, i) => `<!ENTITY a${i + 1} "&a${i};&a${i};&a${i};">`).join('');
+    const bomb = () =>
+      `<!DOCTYPE root [<!ENTITY a0 "ha">${entities}]>${it.description().replace('Test &amp; Box', '&a30;')}`;
+    it.describe = (response) => sendXml(response, 200, bomb());
+  });
+  const { status } = await mapOn(t, router.address, isMapped);
+  t.is(status.externalPort, 16696);
+});
+
+test('a control URL that is not there (404) is a refusal in words', async (t) => {
+  const router = await routerThat(t, (it) => {
+    const description = it.description().replace('/control', '/elsewhere');
+    it.describe = (response) => sendXml(response, 200, description);
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.regex(status.reason!, /refused over UPnP \(HTTP status 404\)/);
+});
+
+test('what is no description at all is no router', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.describe = (response) => response.end('<html>please log in</html>');
+  });
+  const { status } = await mapOn(t, router.address, hasEnded);
+  t.regex(status.reason!, /its description makes no sense/);
+});
+
+test('NAT-PMP: an answer from another host is never seen, and one for another port is not taken', async (t) => {
+  const address = freshAddress();
+  const router = createSocket('udp4');
+  const stranger = createSocket('udp4');
+  await new Promise<void>((resolve) => router.bind(5351, address, resolve));
+  await new Promise<void>((resolve) => stranger.bind(5351, freshAddress(), resolve));
+  t.teardown(() => router.close());
+  t.teardown(() => stranger.close());
+  const addressAnswer = (last: number) => Buffer.from([0, 128, 0, 0, 0, 0, 0, 9, 11, 0, 0, last]);
+  const mapAnswer = (internalPort: number, externalPort: number) => {
+    const bytes = Buffer.from([0, 129, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0x0e, 0x10]);
+    bytes.writeUInt16BE(internalPort, 8);
+    bytes.writeUInt16BE(externalPort, 10);
+    return bytes;
+  };
+  router.on('message', (bytes, { port, address: from }) => {
+    if (bytes.length === 2) {
+      stranger.send(addressAnswer(66), port, from, () => router.send(addressAnswer(7), port, from));
+    } else {
+      router.send(mapAnswer(9, 9), port, from);
+      router.send(mapAnswer(16696, 40_000), port, from);
+    }
+  });
+  const { status } = await mapOn(t, address, isMapped, ['nat-pmp']);
+  t.like(status, { protocol: 'nat-pmp', externalAddress: '11.0.0.7', externalPort: 40_000, leaseSeconds: 3600 });
+});
+
+test('NAT-PMP: refused with words, and an external port of 0 is none', async (t) => {
+  const answering = async (result: number) => {
+    const router = createSocket('udp4');
+    const address = freshAddress();
+    await new Promise<void>((resolve) => router.bind(5351, address, resolve));
+    t.teardown(() => router.close());
+    router.on('message', (bytes, { port, address: from }) => {
+      const opcode = 128 + bytes[1]!;
+      const answer =
+        opcode === 128
+          ? [0, 128, 0, 0, 0, 0, 0, 9, 11, 0, 0, 7]
+          : [0, opcode, 0, result, 0, 0, 0, 9, 0x41, 0x38, 0, 0, 0, 0, 1, 0];
+      router.send(Buffer.from(answer), port, from);
+    });
+    return (await mapOn(t, address, hasEnded, ['nat-pmp'])).status.reason!;
+  };
+  const [notAuthorised, zero] = await Promise.all([answering(2), answering(0)]);
+  t.regex(notAuthorised, /refused over NAT-PMP \(result 2, not authorised\).*switch on UPnP or NAT-PMP/);
+  t.regex(zero, /it granted port 0/);
+});
