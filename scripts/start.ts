@@ -1,0 +1,78 @@
+import { parseArgs } from 'node:util';
+import { adminClient } from '../daemon/admin-client.js';
+import { checkTun } from '../daemon/kernel/preflight.js';
+import { startNode } from '../daemon/node.js';
+import { resolvePaths } from '../daemon/paths.js';
+import { errorLine, runDaemon } from '../daemon/run-daemon.js';
+import { serviceManager } from '../daemon/sd-notify.js';
+import { packageVersion } from '../daemon/version.js';
+import { MeshError } from '../src/errors.js';
+import { welcome } from './welcome.js';
+
+/**
+ * npm start: on a machine without a network founds one and runs the daemon; `npm start -- join TOKEN` joins one and runs it;
+ * on a member both just run it.
+ */
+async function main(): Promise<boolean> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { config: { type: 'string' }, state: { type: 'string' }, socket: { type: 'string' } },
+  });
+  const [verb, token, ...more] = positionals;
+  if (verb !== undefined && (verb !== 'join' || token === undefined || more.length > 0)) {
+    throw new MeshError('usage', `"${verb}" is not understood`, 'use "npm start" or "npm start -- join TOKEN"');
+  }
+  const paths = resolvePaths(values, process.env, process.getuid?.() === 0);
+  const running = adminClient(paths.socket);
+  if (await answers(running)) {
+    process.stdout.write(`weft: a daemon already runs here\n${await welcome(running, token)}`);
+    return true;
+  }
+  checkRights();
+  const stopped = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, resolve);
+  });
+  return runDaemon({
+    paths,
+    version: packageVersion(),
+    startNode,
+    manager: serviceManager(process.env, process.pid),
+    pretty: process.stderr.isTTY === true,
+    stopped,
+    onReady: async (api) => void process.stdout.write(await welcome(api, token)),
+  });
+}
+
+async function answers(api: ReturnType<typeof adminClient>): Promise<boolean> {
+  try {
+    await api.status();
+    return true;
+  } catch (error) {
+    if (error instanceof MeshError && error.code === 'no-daemon') return false;
+    throw error;
+  }
+}
+
+function checkRights(): void {
+  try {
+    checkTun();
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== 'no-tun-permission' || process.getuid?.() === 0) throw error;
+    throw new MeshError('needs-root', 'weft makes a network device, and that needs root', 'type: sudo npm start');
+  }
+}
+
+/** Workers inside a blocking call would make an ordinary exit hang. */
+function die(error: unknown): void {
+  process.stderr.write(`weft: ${errorLine(error)}\n`);
+  process.kill(process.pid, 'SIGKILL');
+}
+
+process.on('uncaughtException', die);
+try {
+  if (!(await main())) process.kill(process.pid, 'SIGKILL');
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(`weft: ${errorLine(error)}\n`);
+  process.exit(1);
+}
