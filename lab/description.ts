@@ -35,6 +35,8 @@ export interface RouterSpec {
 export interface HostSpec {
   readonly type: 'host';
   readonly wire: WireConditions;
+  /** Whether it stands on the Internet, or only at the ends of its lines. */
+  readonly online: boolean;
   /** How many public addresses it has. */
   readonly addresses: number;
 }
@@ -58,12 +60,24 @@ export interface CarrierSpec extends RouterSpec {
   readonly wire: WireConditions;
 }
 
+/** A line of their own between two public hosts, beside the Internet. */
+export interface LineSpec {
+  readonly type: 'line';
+  readonly between: readonly [string, string];
+  readonly wire: WireConditions;
+}
+
 /** A virtual Internet: each name, and what stands there. Names are lower case, at most 14 letters, digits and dashes. */
-export type Internet = Readonly<Record<string, HostSpec | HomeSpec | CarrierSpec>>;
+export type Internet = Readonly<Record<string, HostSpec | HomeSpec | CarrierSpec | LineSpec>>;
 
 /** A public host; `host({ wire: { delay: 20 } })` is far away. */
-export function host(spec: { readonly wire?: WireConditions; readonly addresses?: number } = {}): HostSpec {
-  return { type: 'host', wire: spec.wire ?? {}, addresses: spec.addresses ?? 1 };
+export function host(spec: Partial<Omit<HostSpec, 'type'>> = {}): HostSpec {
+  return { type: 'host', wire: spec.wire ?? {}, online: spec.online ?? true, addresses: spec.addresses ?? 1 };
+}
+
+/** A line between two hosts; `line('a', 'b')` joins hosts that may be `host({ online: false })`. */
+export function line(a: string, b: string, wire: WireConditions = {}): LineSpec {
+  return { type: 'line', between: [a, b], wire };
 }
 
 /** A home behind a router; `home({ mapping: ['igd2'] })` has UPnP. */

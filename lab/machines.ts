@@ -11,8 +11,8 @@ export interface Host {
   /** IPv4, the first is the one it sends from. */
   readonly addresses: readonly string[];
   readonly address: string;
-  /** Its own line: to the Internet, or to its LAN. */
-  readonly wire: Wire;
+  /** Its own line: to the Internet, or to its LAN; undefined for a host that stands only at lines. */
+  readonly wire: Wire | undefined;
   /** The router it is behind. */
   readonly router: Router | undefined;
 }

@@ -1,4 +1,4 @@
-import type { CarrierSpec, HomeSpec, HostSpec, Internet, RouterSpec } from './description.js';
+import type { CarrierSpec, HomeSpec, HostSpec, Internet, LineSpec, RouterSpec } from './description.js';
 import { routerRules } from './nat.js';
 import type { WireConditions } from './wire.js';
 
@@ -47,6 +47,7 @@ const forwarding = ['net.ipv4.ip_forward=1'];
  * ```
  *   core 11.0.i.1 ── 11.0.i.2 host
  *   core 11.0.i.1 ── 11.0.i.2 router 192.168.1.1 ── 192.168.1.10… members
+ *   host 11.128.j.1 ── 11.128.j.2 host
  *   core 11.0.i.1 ── 11.0.i.2 carrier 100.64.0.1 ── 100.64.0.10… router 192.168.1.1 ── members
  * ```
  * The outer addresses look public because miniupnpd refuses documentation and private ranges.
@@ -57,7 +58,10 @@ export function plan(internet: Internet): Plan {
   const coreIp: string[] = [];
   const ports = new Map<string, string[]>();
   const customers = new Map<string, number>();
+  /** Of each host, what its lines give it. */
+  const lines = new Map<string, readonly { address: string; ip: readonly string[] }[]>();
   let uplinks = 0;
+  let linesMade = 0;
 
   const uplink = (name: string, near: WirePlan['near'], conditions: WireConditions): string => {
     const number = ++uplinks;
@@ -69,6 +73,10 @@ export function plan(internet: Internet): Plan {
   };
 
   const addHost = (name: string, spec: HostSpec) => {
+    if (!spec.online) {
+      machines.push({ label: name, name, role: 'host', addresses: [], sysctls: [], ip: [], nft: '' });
+      return;
+    }
     const net = uplink(name, { label: name, device: 'eth0' }, spec.wire);
     const addresses = Array.from({ length: spec.addresses }, (_, i) => `${net}.${2 + i}`);
     machines.push({
@@ -153,8 +161,22 @@ export function plan(internet: Internet): Plan {
     });
   };
 
+  const addLine = (name: string, { between, wire }: LineSpec) => {
+    const number = linesMade++;
+    const device = `line${number}`;
+    const [near, far] = between.map((label, i) => {
+      if (internet[label]?.type !== 'host') throw new Error(`${name} ends at ${label}, which is no public host`);
+      const address = `11.128.${number}.${1 + i}`;
+      const setUp = lines.get(label) ?? [];
+      lines.set(label, [...setUp, { address, ip: [`addr add ${address}/24 dev ${device}`, `link set ${device} up`] }]);
+      return { label, device };
+    });
+    wires.push({ name, kind: 'line', near: near!, far: far!, conditions: wire });
+  };
+
   for (const [name, spec] of Object.entries(internet)) {
     if (spec.type === 'host') addHost(name, spec);
+    else if (spec.type === 'line') addLine(name, spec);
     else if (spec.type === 'carrier') addRouter(name, spec, lanOf(spec));
     else addHome(name, spec);
   }
@@ -173,7 +195,12 @@ export function plan(internet: Internet): Plan {
     machines: machines.map((each) => {
       const own = each.role === 'router' ? (ports.get(each.name) ?? []) : [];
       const attach = own.flatMap((device) => [`link set ${device} master lan`, `link set ${device} up`]);
-      return { ...each, ip: ['link set lo up', ...each.ip, ...attach] };
+      const ends = lines.get(each.label) ?? [];
+      return {
+        ...each,
+        addresses: [...each.addresses, ...ends.map(({ address }) => address)],
+        ip: ['link set lo up', ...each.ip, ...attach, ...ends.flatMap(({ ip }) => ip)],
+      };
     }),
     wires,
   };
@@ -206,6 +233,7 @@ function machine(device: string, addresses: readonly string[], gateway: string):
   ];
 }
 
+/** The network inside a router, without its last octet. */
 function lanOf(spec: HomeSpec | CarrierSpec): string {
   const lan = spec.lan ?? (spec.type === 'home' ? '192.168.1.0' : '100.64.0.0');
   return lan.replace(/\.0$/, '');

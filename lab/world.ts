@@ -105,7 +105,7 @@ export class World {
     return [...this.#routers.values()];
   }
 
-  /** The line of a public host, of a home's router or of a carrier; for a LAN's lines see `host(name).wire`. */
+  /** The line of a public host, of a home's router or of a carrier, or one between two hosts; for a LAN's lines see `host(name).wire`. */
   wire(name: string): Wire {
     return found(this.#lines, name);
   }
@@ -170,7 +170,7 @@ export class World {
       }),
     );
     const wireOf = (kind: 'line' | 'lan', of: string) =>
-      built.find((each) => each.kind === kind && each.name === of)!.wire;
+      built.find((each) => each.kind === kind && each.name === of)?.wire;
     for (const each of built) if (each.kind === 'line') this.#lines.set(each.name, each.wire);
 
     for (const { role, name: of, label, router, addresses } of machines) {
@@ -178,7 +178,7 @@ export class World {
       const namespace = new Namespace(name(label));
       const protocols = router?.mapping ?? [];
       const gateway = protocols.length > 0 ? new Gateway(namespace, protocols, this.folder) : undefined;
-      this.#routers.set(of, new Router(of, namespace, router!, addresses[0]!, wireOf('line', of), gateway));
+      this.#routers.set(of, new Router(of, namespace, router!, addresses[0]!, wireOf('line', of)!, gateway));
     }
     for (const { role, name: of, label, home, addresses } of machines) {
       if (role !== 'host' && role !== 'member') continue;
@@ -186,7 +186,7 @@ export class World {
         name: of,
         namespace: new Namespace(name(label)),
         addresses,
-        address: addresses[0]!,
+        address: addresses[0] ?? '',
         wire: wireOf(role === 'host' ? 'line' : 'lan', of),
         router: home === undefined ? undefined : found(this.#routers, home),
       });

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import { carrier, home, host } from '../../lab/description.js';
+import { carrier, home, host, line } from '../../lab/description.js';
 import { udpOn } from '../../lab/machines.js';
 import { World } from '../../lab/world.js';
 
@@ -165,4 +165,26 @@ test.serial('what cannot be built is refused by name', async (t) => {
   await t.throwsAsync(World.build({ 'Home A': host() }), { message: /no name/ });
   await t.throwsAsync(World.build({ flat: home({ members: ['anna'] }), anna: host() }), { message: /two machines/ });
   await t.throwsAsync(World.build({ farm: home({ behind: 'nobody' }) }), { message: /no carrier/ });
+});
+
+test.serial('a line joins two hosts that are not on the Internet, and only them', async (t) => {
+  const world = await World.build({
+    a: host({ online: false }),
+    b: host({ online: false }),
+    c: host(),
+    'a-b': line('a', 'b'),
+    'b-c': line('b', 'c', { delay: 0 }),
+  });
+  t.teardown(() => world.remove());
+  const ping = (from: string, to: string) =>
+    world
+      .host(from)
+      .namespace.run(['ping', '-c1', '-W1', to])
+      .then(({ code }) => code === 0);
+  t.deepEqual(world.host('b').addresses, ['11.128.0.2', '11.128.1.1']);
+  t.true(await ping('a', '11.128.0.2'));
+  t.true(await ping('b', '11.128.1.2'));
+  t.false(await ping('a', world.host('c').address));
+  await world.wire('a-b').cut();
+  t.false(await ping('a', '11.128.0.2'));
 });
