@@ -179,7 +179,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       this.#searching === undefined ? never : this.#searching + searchLimit,
       this.#asking ? this.#asking.since + answerLimit : never,
       this.#checking === undefined ? Math.min(this.#pulseAt, this.#tableAt) : this.#checking + answerLimit,
-      this.#state === 'mapped' ? this.#renewAt() : never,
+      this.#state === 'mapped' ? Math.min(this.#renewAt(), this.#lastAnswer + silenceLimit) : never,
     );
   }
 

@@ -1,0 +1,313 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { seededRandom } from '../../src/random.js';
+import { hour, minute, second } from '../../src/time.js';
+import type { GatewayDescription, Grant } from '../../src/upnp/contract.js';
+import { Mapping, type MappingEffect, type MappingEvent, type MappingState } from '../../src/upnp/mapping.js';
+
+const gateway: GatewayDescription = {
+  id: 'one',
+  protocol: 'upnp',
+  address: '192.168.1.1',
+  name: 'Box',
+  localAddress: '192.168.1.20',
+};
+const other: GatewayDescription = { ...gateway, id: 'two', address: '192.168.2.1' };
+const grant: Grant = { externalAddress: '11.0.0.2', externalPort: 16696, leaseSeconds: 3600 };
+
+/** A Mapping on a virtual clock, and all it ordered. */
+class World {
+  readonly mapping = new Mapping({ internalPort: 16696, random: seededRandom(7) });
+  now = 1000;
+  orders: MappingEffect[] = [];
+
+  /** Takes events in turn; the orders of the last are in `orders`. */
+  hears(...events: MappingEvent[]): this {
+    for (const event of events) this.orders = this.mapping.handle(event, this.now);
+    return this;
+  }
+
+  /** Lets the time pass, ticking whenever the machine wants it; `orders` has all of it. */
+  passes(time: number): this {
+    const end = this.now + time;
+    this.orders = [];
+    for (let ticks = 0; this.mapping.deadline() <= end; ticks++) {
+      if (ticks > 10_000) throw new Error('ticks without end');
+      this.now = Math.max(this.now, this.mapping.deadline());
+      this.orders.push(...this.mapping.tick(this.now));
+    }
+    this.now = end;
+    return this;
+  }
+
+  get state(): MappingState {
+    return this.mapping.status().state;
+  }
+
+  kinds(): string[] {
+    return this.orders.map(({ kind }) => kind).filter((kind) => kind !== 'statusChanged');
+  }
+}
+
+const found: MappingEvent = { kind: 'gatewayFound', gateway };
+const searchEnded: MappingEvent = { kind: 'searchEnded', seen: '' };
+const granted: MappingEvent = { kind: 'granted', gateway: 'one', grant };
+const refusedWith = (code: 'conflict' | 'not-authorised' | 'silent' | 'permanent-only'): MappingEvent => ({
+  kind: 'refused',
+  gateway: 'one',
+  refusal: { code, detail: 'error' },
+});
+const gone: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: true, held: false } };
+const announced: MappingEvent = { kind: 'announced', address: '192.168.1.1' };
+const networkChanged: MappingEvent = { kind: 'networkChanged' };
+const stopping: MappingEvent = { kind: 'stopping' };
+
+const reach: Record<MappingState, () => World> = {
+  absent: () => new World().passes(0).hears(searchEnded),
+  asked: () => new World().passes(0).hears(found),
+  mapped: () => new World().passes(0).hears(found, granted, searchEnded).passes(0),
+  renewing: () => reach.mapped().hears(gone),
+  refused: () => new World().passes(0).hears(found, searchEnded, refusedWith('not-authorised')),
+};
+
+/** state, event → state, orders. */
+const table: readonly (readonly [MappingState, string, MappingEvent, MappingState, readonly string[]])[] = [
+  ['absent', 'found out of turn', found, 'absent', []],
+  ['absent', 'granted out of turn', granted, 'absent', ['unmap']],
+  ['absent', 'announced', announced, 'absent', []],
+  ['absent', 'network changed', networkChanged, 'absent', ['search']],
+  ['absent', 'stopping', stopping, 'absent', []],
+  ['asked', 'another found', { kind: 'gatewayFound', gateway: other }, 'asked', []],
+  ['asked', 'search ended', searchEnded, 'asked', []],
+  ['asked', 'granted', granted, 'mapped', []],
+  ['asked', 'refused: conflict', refusedWith('conflict'), 'asked', ['map']],
+  ['asked', 'refused: permanent only', refusedWith('permanent-only'), 'asked', ['map']],
+  ['asked', 'refused: not authorised', refusedWith('not-authorised'), 'asked', []],
+  ['asked', 'network changed', networkChanged, 'asked', ['search']],
+  ['asked', 'stopping', stopping, 'absent', []],
+  ['mapped', 'granted out of turn', granted, 'mapped', []],
+  ['mapped', 'refused out of turn', refusedWith('conflict'), 'mapped', []],
+  ['mapped', 'table lost', gone, 'renewing', ['map']],
+  ['mapped', 'announced', announced, 'mapped', []],
+  ['mapped', 'network changed', networkChanged, 'renewing', ['search']],
+  ['mapped', 'stopping', stopping, 'absent', ['unmap']],
+  ['renewing', 'granted', granted, 'mapped', []],
+  ['renewing', 'refused: silent', refusedWith('silent'), 'refused', []],
+  ['renewing', 'network changed', networkChanged, 'renewing', ['search']],
+  ['renewing', 'stopping', stopping, 'absent', ['unmap']],
+  ['refused', 'granted out of turn', granted, 'refused', ['unmap']],
+  ['refused', 'network changed', networkChanged, 'refused', ['search']],
+  ['refused', 'stopping', stopping, 'absent', []],
+];
+
+for (const [before, name, event, after, orders] of table) {
+  test(`${before}, ${name}: ${after}`, (t) => {
+    const world = reach[before]();
+    t.is(world.state, before);
+    world.hears(event);
+    t.is(world.state, after);
+    t.deepEqual(world.kinds(), orders);
+  });
+}
+
+test('a finite lease is renewed at half time, with the same port', (t) => {
+  const world = reach.mapped();
+  const answers: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: true, held: true } };
+  let renewal: MappingEffect | undefined;
+  const start = world.now;
+  while (!renewal && world.now < start + hour) {
+    world.passes(second);
+    renewal = world.orders.find(({ kind }) => kind === 'map');
+    if (world.kinds().includes('check')) world.hears(answers);
+  }
+  t.is(world.now - start, hour / 2);
+  t.deepEqual(renewal, {
+    kind: 'map',
+    gateway: 'one',
+    request: { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 },
+  });
+});
+
+test('a permanent mapping is never renewed, but looked at every minute', (t) => {
+  const world = new World()
+    .passes(0)
+    .hears(found, { ...granted, grant: { ...grant, leaseSeconds: 0 } } as MappingEvent);
+  const seen: string[] = [];
+  for (let seconds = 0; seconds < 7200; seconds++) {
+    world.passes(second);
+    for (const order of world.orders) seen.push(order.kind === 'check' ? order.depth : order.kind);
+    if (world.kinds().includes('check')) world.hears({ kind: 'checked', gateway: 'one', answer: { answered: true } });
+  }
+  t.false(seen.includes('map'));
+  const looks = seen.filter((kind) => kind === 'table').length;
+  t.true(looks >= 118 && looks <= 120, `${looks} looks`);
+});
+
+test('another external address, boot number or a smaller epoch: mapped again at once', (t) => {
+  const first = { answered: true, life: '1', epochSeconds: 500, externalAddress: '11.0.0.2' };
+  const later = [
+    { ...first, externalAddress: '11.0.0.9' },
+    { ...first, life: '2' },
+    { ...first, epochSeconds: 3 },
+  ];
+  for (const answer of later) {
+    const world = reach
+      .mapped()
+      .hears({ kind: 'checked', gateway: 'one', answer: first })
+      .passes(5 * second);
+    t.true(world.kinds().includes('check'));
+    world.hears({ kind: 'checked', gateway: 'one', answer });
+    t.is(world.state, 'renewing');
+    t.deepEqual(world.kinds(), ['map']);
+  }
+});
+
+test('a clock of the router that runs at 7/8 of ours is no restart', (t) => {
+  const world = reach.mapped();
+  for (let seconds = 0; seconds < 100; seconds += 4) {
+    world.hears({
+      kind: 'checked',
+      gateway: 'one',
+      answer: { answered: true, epochSeconds: 100 + Math.floor((seconds * 7) / 8) },
+    });
+    t.is(world.state, 'mapped');
+    world.passes(4 * second);
+  }
+});
+
+test('a router that falls silent is looked for anew after 90 s, and its mapping shown until then', (t) => {
+  const world = reach.mapped();
+  world.passes(80 * second);
+  t.is(world.state, 'mapped');
+  world.passes(11 * second);
+  t.true(world.kinds().includes('search'));
+  world.hears(searchEnded);
+  t.is(world.state, 'absent');
+  t.is(world.mapping.status().externalPort, null);
+});
+
+test('searches for an absent router come at 2 s, then rarer, never rarer than 40 s', (t) => {
+  const world = new World();
+  const times: number[] = [];
+  for (let seconds = 0; seconds < 600; seconds++) {
+    world.passes(second);
+    if (!world.kinds().includes('search')) continue;
+    times.push(seconds);
+    world.hears(searchEnded);
+  }
+  const gaps = times.slice(1).map((time, i) => time - times[i]!);
+  t.true(gaps[0]! <= 4);
+  t.true(Math.max(...gaps) <= 40 && Math.max(...gaps) > 20);
+});
+
+test('a device that announces itself all the time makes us search at most once a second', (t) => {
+  const world = reach.absent();
+  let searches = 0;
+  for (let i = 0; i < 10_000; i++) {
+    world.passes(1);
+    if (world.kinds().includes('search')) {
+      searches++;
+      world.hears(searchEnded);
+    }
+    world.hears(announced);
+  }
+  t.true(searches >= 5 && searches <= 11, `${searches} searches in 10 s`);
+});
+
+test('of two routers, the one with a public address is kept and the other freed', (t) => {
+  const inner = { ...grant, externalAddress: '192.168.0.7' };
+  const world = new World().passes(0).hears(found, { kind: 'gatewayFound', gateway: other });
+  world.hears({ kind: 'granted', gateway: 'one', grant: inner });
+  t.deepEqual(
+    world.orders.find(({ kind }) => kind === 'map'),
+    {
+      kind: 'map',
+      gateway: 'two',
+      request: { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 },
+    },
+  );
+  world.hears({ kind: 'granted', gateway: 'two', grant });
+  t.deepEqual(world.kinds(), ['unmap']);
+  t.is(world.mapping.status().gateway, '192.168.2.1');
+});
+
+test('of two routers behind other NATs, the first is kept', (t) => {
+  const inner = { ...grant, externalAddress: '192.168.0.7' };
+  const world = new World().passes(0).hears(found, { kind: 'gatewayFound', gateway: other }, searchEnded);
+  world.hears({ kind: 'granted', gateway: 'one', grant: inner }, { kind: 'granted', gateway: 'two', grant: inner });
+  t.is(world.mapping.status().gateway, '192.168.1.1');
+  t.is(world.state, 'mapped');
+  t.regex(world.mapping.status().reason!, /double NAT/);
+});
+
+test('what peers see and what the router says differ: said, and taken back when they agree', (t) => {
+  const world = reach.mapped().hears({ kind: 'observedExternally', address: '11.9.9.9' });
+  t.regex(world.mapping.status().reason!, /peers see 11\.9\.9\.9: another NAT stands in front/);
+  t.is(world.hears({ kind: 'observedExternally', address: '11.0.0.2' }).mapping.status().reason, null);
+});
+
+test('a grant that arrives while we leave is taken back', (t) => {
+  const world = reach.asked().hears(stopping, granted);
+  t.deepEqual(world.orders, [{ kind: 'unmap', gateway: 'one', internalPort: 16696, externalPort: 16696 }]);
+});
+
+test('whatever routers answer, in any order: bounded work, and a deadline that is not passed by', (t) => {
+  const address = fc.constantFrom('11.0.0.2', '11.0.0.3', '10.0.0.1', '100.64.0.1', '0.0.0.0', 'nonsense', '');
+  const id = fc.constantFrom('one', 'two', 'three');
+  const event: fc.Arbitrary<MappingEvent> = fc.oneof(
+    id.map(
+      (name): MappingEvent => ({
+        kind: 'gatewayFound',
+        gateway: { ...gateway, id: name, address: `192.168.${name.length}.1` },
+      }),
+    ),
+    fc.constant(searchEnded),
+    fc.record({
+      kind: fc.constant('granted' as const),
+      gateway: id,
+      grant: fc.record({
+        externalAddress: address,
+        externalPort: fc.integer({ min: -1, max: 70_000 }),
+        leaseSeconds: fc.constantFrom(0, 1, 120, 3600, 4_294_967_295),
+      }),
+    }),
+    fc.record({
+      kind: fc.constant('refused' as const),
+      gateway: id,
+      refusal: fc.record({
+        code: fc.constantFrom('conflict', 'permanent-only', 'same-port-only', 'silent', 'failed'),
+        detail: fc.string(),
+      }),
+    }),
+    fc.record({
+      kind: fc.constant('checked' as const),
+      gateway: id,
+      answer: fc.record({
+        answered: fc.boolean(),
+        held: fc.boolean(),
+        epochSeconds: fc.nat(),
+        life: fc.string(),
+        externalAddress: address,
+      }),
+    }),
+    fc.constantFrom(announced, networkChanged),
+    address.map((text): MappingEvent => ({ kind: 'observedExternally', address: text })),
+  );
+  const step = fc.tuple(event, fc.nat({ max: 20 * minute }));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const world = new World();
+      for (const [next, wait] of steps) {
+        world.hears(next);
+        if (world.kinds().length > 3) return false;
+        world.passes(wait);
+        if (world.mapping.deadline() <= world.now) return false;
+        const { state, externalPort } = world.mapping.status();
+        if ((state === 'mapped') !== (externalPort !== null) && state !== 'renewing') return false;
+      }
+      return true;
+    }),
+    { seed: 5, numRuns: 300 },
+  );
+  t.pass();
+});
