@@ -23,7 +23,6 @@ const importers: Readonly<Record<string, string>> = {
   pino: 'daemon/log.ts',
   'smol-toml': 'daemon/config.ts',
   commander: 'bin/weft.ts',
-  '@achingbrain/nat-port-mapper': 'src/upnp/gateways.ts',
 };
 
 /** Shells inside core rooms: threads and sockets, where clocks and chance may live. */
