@@ -1,4 +1,5 @@
 import { type Endpoint, parseEndpoint } from '../src/addr/endpoint.js';
+import { isName } from '../src/addr/name.js';
 import type { Millis } from '../src/time.js';
 import { parseDuration } from './duration.js';
 
@@ -56,9 +57,6 @@ function duration(preset: string, from: Millis, to: Millis, comment: string): Ke
   });
 }
 
-/** What a node, an app or a network device may be called; also safe in tables, file names and DNS labels. */
-export const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-
 /** The kernel's bound on device names (IFNAMSIZ - 1), and no character that means something to a shell or to `ip`. */
 const devicePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/;
 
@@ -73,7 +71,7 @@ export const configKeys = {
     '"my-machine"',
     'lower-case letters, digits and hyphens, at most 63',
     'How other nodes call this machine. Without it: the host name. Takes effect at init and join.',
-    (value) => (typeof value === 'string' && namePattern.test(value) ? value : undefined),
+    (value) => (typeof value === 'string' && isName(value) ? value : undefined),
   ),
   listen: key<Endpoint>(
     listen,
@@ -131,7 +129,7 @@ export const configKeys = {
     comment: 'A node that matters: `weft status` is not well while it is unreachable.',
     each: {
       node: key<string | undefined>(undefined, '"database"', 'the name of a node', 'The node; needed.', (value) =>
-        typeof value === 'string' && namePattern.test(value) ? value : undefined,
+        typeof value === 'string' && isName(value) ? value : undefined,
       ),
     },
   },
@@ -144,14 +142,13 @@ export const configKeys = {
     level: choice('info', ['debug', 'info', 'warn', 'error'], 'How much to write to the log.'),
   },
   force: {
-    cipher: choice('auto', ['auto', 'aes-256-gcm', 'chacha20-poly1305'], 'Fallbacks, for tests: the cipher we prefer.'),
-    workers: whole(0, 0, 16, 'Worker threads of the plane; 0: as many as fit.'),
+    workers: whole(0, 0, 16, 'For tests. Worker threads of the plane; 0: as many as fit.'),
+    noAes: flag(false, 'ChaCha20-Poly1305 is the faster cipher here.'),
     noEvp: flag(false, 'Ciphers through node:crypto.'),
     noTso: flag(false, 'No large TCP packets from the TUN.'),
     noUso: flag(false, 'No large UDP packets from the TUN.'),
-    noVnetHdr: flag(false, 'A TUN without virtio header: full checksums.'),
-    noUdpGso: flag(false, 'One datagram for each system call when sending.'),
-    noUdpGro: flag(false, 'One datagram for each system call when receiving.'),
+    noUdpGso: flag(false, 'One datagram for each system call.'),
+    noVnetHeader: flag(false, 'A TUN without virtio header: full checksums.'),
   },
 } as const;
 

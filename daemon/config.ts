@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parse, TomlError } from 'smol-toml';
+import { nameFrom } from '../src/addr/name.js';
 import { MeshError } from '../src/errors.js';
-import { configKeys, isKey, isTableList, kebab, namePattern, type Values } from './config-keys.js';
+import { configKeys, isKey, isTableList, kebab, type Values } from './config-keys.js';
 
 /** What the operator set, with every default filled in; durations in milliseconds. The only smol-toml import. */
 export type Config = Values<typeof configKeys> & { readonly name: string };
@@ -39,18 +40,7 @@ export function parseConfig(text: string, file: string): Config {
     });
   }
   const config = new Reader(text, file).read(configKeys, table, []) as Values<typeof configKeys>;
-  return { ...config, name: config.name ?? hostLabel(hostname()) };
-}
-
-/** A host name as a node name: its first label, what does not fit replaced. */
-export function hostLabel(host: string): string {
-  const label = host
-    .toLowerCase()
-    .split('.')[0]!
-    .replace(/[^a-z0-9-]+/g, '-')
-    .slice(0, 63)
-    .replace(/^-+|-+$/g, '');
-  return namePattern.test(label) ? label : 'node';
+  return { ...config, name: config.name ?? nameFrom(hostname()) };
 }
 
 type Path = readonly (string | number)[];

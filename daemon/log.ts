@@ -134,8 +134,8 @@ export function createLog(setting: LogSetting): Log {
   };
 }
 
-/** Longer unbroken runs of key-like characters than any address, name or fingerprint has. */
-const secretLooking = /[A-Za-z0-9+/_=-]{60,}/g;
+/** Tokens, and longer unbroken runs of key-like characters than any address, name or fingerprint has. */
+const secretLooking = /\bweft1[a-z2-7]{16,}|[A-Za-z0-9+/_=-]{60,}/gi;
 
 /** Text with anything that looks like a token or key cut out: for words that quote what an operator typed. */
 export function redactText(text: string): string {

@@ -1,6 +1,6 @@
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { ipJson } from './ip.js';
-import { type HostEntries, routeProtocol } from './plan.js';
+import { type HostEntries, hostProtocol, lanTable, rulePriorities } from './plan.js';
 
 interface LinkWithAddresses {
   readonly addr_info?: readonly {
@@ -14,12 +14,9 @@ interface Route {
   readonly type?: string;
   readonly dst: string;
   readonly dev?: string;
-  readonly gateway?: string;
-  readonly via?: { readonly family: string; readonly host: string };
   readonly table?: string;
   readonly prefsrc?: string;
   readonly metric?: number;
-  readonly flags?: readonly string[];
 }
 
 interface Rule {
@@ -27,6 +24,8 @@ interface Rule {
   readonly not?: null;
   readonly fwmark?: string;
   readonly table?: string;
+  readonly suppress_prefixlen?: number;
+  readonly protocol?: string;
 }
 
 /** What the kernel holds under this tag, in the form of plan.ts. */
@@ -46,9 +45,10 @@ export async function readHost(tag: number): Promise<HostEntries> {
 }
 
 async function readRoutes(family: '-4' | '-6', tag: number): Promise<string[]> {
-  const routes = await ipJson<Route>(family, 'route', 'show', 'table', 'all', 'proto', String(routeProtocol));
+  const routes = await ipJson<Route>(family, 'route', 'show', 'table', 'all', 'proto', String(hostProtocol));
+  const tables = [tag, lanTable(tag)].map(String);
   return routes
-    .filter((route) => route.table === String(tag) || (isMain(route) && route.metric === tag))
+    .filter((route) => tables.includes(route.table ?? '') || (isMain(route) && route.metric === tag))
     .map((route) => routeText(route, family));
 }
 
@@ -59,23 +59,20 @@ function isMain(route: Route): boolean {
 function routeText(route: Route, family: '-4' | '-6'): string {
   const any = family === '-6' ? '::/0' : '0.0.0.0/0';
   const prefix = parsePrefix(route.dst === 'default' ? any : route.dst)?.toString() ?? route.dst;
-  const rest = `table ${route.table ?? 'main'} proto ${routeProtocol} metric ${route.metric ?? 0}`;
+  const rest = `table ${route.table ?? 'main'} proto ${hostProtocol} metric ${route.metric ?? 0}`;
   if (route.type !== undefined && route.type !== 'unicast') return `${route.type} ${prefix} ${rest}`;
-  const gateway = route.via
-    ? ` via ${route.via.family} ${route.via.host}`
-    : route.gateway
-      ? ` via ${route.gateway}`
-      : '';
   const source = route.prefsrc ? ` src ${route.prefsrc}` : '';
-  return `${prefix}${gateway} dev ${route.dev}${source} ${rest}`;
+  return `${prefix} dev ${route.dev}${source} ${rest}`;
 }
 
 async function readRules(family: '-4' | '-6', tag: number): Promise<string[]> {
   const rules = await ipJson<Rule>(family, 'rule', 'show');
   return rules
-    .filter((rule) => rule.table === String(tag))
+    .filter((rule) => rule.protocol === String(hostProtocol) && rulePriorities(tag).includes(rule.priority))
     .map((rule) => {
       const not = rule.not === null ? 'not ' : '';
-      return `${not}fwmark ${rule.fwmark} lookup ${tag} pref ${rule.priority} protocol ${routeProtocol}`;
+      const suppress = rule.suppress_prefixlen === undefined ? '' : ` suppress_prefixlength ${rule.suppress_prefixlen}`;
+      const where = `lookup ${rule.table}${suppress} pref ${rule.priority} protocol ${hostProtocol}`;
+      return `${not}fwmark ${rule.fwmark} ${where}`;
     });
 }

@@ -1,18 +1,19 @@
-import { formatIp, parseIp } from '../../src/addr/ip.js';
 import type { Prefix } from '../../src/addr/prefix.js';
 
 /**
  * What the kernel is to hold for one network, as pure data (DESIGN section 3, On the host).
  *
  *     lo            node and app addresses, /128: apps keep them while weftd restarts
- *     rule          packets without our mark look in the network's own table first
- *     own table     network prefix -> weft0, src = node address; LAN prefixes -> weft0 or a LAN router;
+ *     own table     network prefix -> weft0, src = node address;
  *                   own /64 -> throw, so that the operator's routes inside it (containers, a LAN) are found in main
+ *     LAN table     prefixes behind other nodes -> weft0
  *     main table    network prefix, own /64 -> unreachable: nothing leaks to the default route, for marked packets and
  *                   while weft0 is away; nothing loops kernel-TUN-kernel
+ *     rules         packets without our mark look in the own table; then, where there are LAN prefixes, in main but for its
+ *                   default route, so that nobody's LAN takes the place of one this machine is on; then in the LAN table
  *
  * All of it carries the network's tag, so it can be told from everything else on the host without any record on disk:
- * addresses by their metric, routes by protocol and table or metric, the rule by its table.
+ * addresses by their metric, routes by protocol and table or metric, rules by protocol and priority.
  */
 export interface HostPlan {
   readonly device: string;
@@ -25,33 +26,37 @@ export interface HostPlan {
   /** Canonical text (RFC 5952), as all addresses here. */
   readonly node: string;
   readonly apps: readonly string[];
-  readonly routes: readonly HostRoute[];
+  /** LAN prefixes of either family behind other nodes. What routers on our own LANs announce is not in here. */
+  readonly lans: readonly Prefix[];
 }
 
-/** A LAN prefix: behind another node, or behind a Babel router on one of our LANs. Either family. */
-export interface HostRoute {
-  readonly prefix: Prefix;
-  readonly via: 'overlay' | { readonly gateway: string; readonly device: string };
-}
+/** `proto` of our routes and rules in the kernel; a number that /etc/iproute2/rt_protos leaves free. */
+export const hostProtocol = 120;
 
-/** `proto` of all our routes and rules in the kernel; a number that /etc/iproute2/rt_protos leaves free. */
-export const routeProtocol = 119;
-
-/** SO_MARK of the outer sockets of every weft network on a host: none of them travels through any of the overlays. */
-export const outerMark = 0x77656674;
-
-/** Our routes in the own table; any value, but always the same, since the kernel tells routes apart by it. */
+/** Our routes in our own tables; any value, but always the same, since the kernel tells routes apart by it. */
 const routeMetric = 1024;
 
-const firstTag = 16696;
+const firstTag = 17_000;
+/** From the tag to the priority of the rule that looks in main, and to the number and rule priority of the LAN table. */
+const mainOffset = 2000;
+const lanOffset = 4000;
 
-/** The number of a network on this host: table, rule priority, metric of its addresses. weft0 has 16696, weft1 16697. */
+/** The number of a network on this host: table, rule priority, metric of its addresses. weft0 has 17000, weft1 17001. */
 export function hostTag(device: string): number {
   const numbered = /^weft(\d{1,3})$/.exec(device);
   if (numbered) return firstTag + Number(numbered[1]);
   let hash = 0;
-  for (const character of device) hash = (hash * 31 + character.charCodeAt(0)) % 8000;
+  for (const character of device) hash = (hash * 31 + character.charCodeAt(0)) % 1000;
   return firstTag + 1000 + hash;
+}
+
+export function lanTable(tag: number): number {
+  return tag + lanOffset;
+}
+
+/** Priorities of all rules a network may have. */
+export function rulePriorities(tag: number): readonly number[] {
+  return [tag, tag + mainOffset, tag + lanOffset];
 }
 
 /** Lines of `ip` arguments behind a verb, in a canonical form that actual ones are brought into too. */
@@ -68,17 +73,17 @@ export const noEntries: HostEntries = { addresses: [], routes6: [], routes4: [],
 
 export function planEntries(plan: HostPlan): HostEntries {
   const tag = hostTag(plan.device);
-  const own = `table ${tag} proto ${routeProtocol} metric ${routeMetric}`;
-  const main = `table main proto ${routeProtocol} metric ${tag}`;
-  const lanRoutes = (ipv4: boolean) =>
-    plan.routes
-      .filter((route) => route.prefix.isIpv4 === ipv4)
-      .map(({ prefix, via }) => {
-        if (via === 'overlay') return `${prefix} dev ${plan.device}${ipv4 ? '' : ` src ${plan.node}`} ${own}`;
-        return `${prefix} via ${gatewayText(via.gateway, ipv4)} dev ${via.device} ${own}`;
-      });
-  const rule = `not fwmark 0x${plan.mark.toString(16)} lookup ${tag} pref ${tag} protocol ${routeProtocol}`;
-  const routes4 = lanRoutes(true);
+  const inTable = (table: number | 'main', metric: number) => `table ${table} proto ${hostProtocol} metric ${metric}`;
+  const own = inTable(tag, routeMetric);
+  const main = inTable('main', tag);
+  const lan = inTable(lanTable(tag), routeMetric);
+  const lans4 = plan.lans.filter((prefix) => prefix.isIpv4);
+  const lans6 = plan.lans.filter((prefix) => !prefix.isIpv4);
+  const unmarked = `not fwmark 0x${plan.mark.toString(16)} lookup`;
+  const lanRules = [
+    `${unmarked} main suppress_prefixlength 0 pref ${tag + mainOffset} protocol ${hostProtocol}`,
+    `${unmarked} ${lanTable(tag)} pref ${tag + lanOffset} protocol ${hostProtocol}`,
+  ];
   return {
     addresses: [plan.node, ...plan.apps].map((address) => `${address}/128 dev lo metric ${tag}`),
     routes6: [
@@ -86,18 +91,12 @@ export function planEntries(plan: HostPlan): HostEntries {
       `unreachable ${plan.own} ${main}`,
       `throw ${plan.own} ${own}`,
       `${plan.network} dev ${plan.device} src ${plan.node} ${own}`,
-      ...lanRoutes(false),
+      ...lans6.map((prefix) => `${prefix} dev ${plan.device} src ${plan.node} ${lan}`),
     ],
-    routes4,
-    rules6: [rule],
-    rules4: routes4.length > 0 ? [rule] : [],
+    routes4: lans4.map((prefix) => `${prefix} dev ${plan.device} ${lan}`),
+    rules6: [`${unmarked} ${tag} pref ${tag} protocol ${hostProtocol}`, ...(lans6.length > 0 ? lanRules : [])],
+    rules4: lans4.length > 0 ? lanRules : [],
   };
-}
-
-function gatewayText(gateway: string, ipv4: boolean): string {
-  const bytes = parseIp(gateway);
-  const text = bytes ? formatIp(bytes) : gateway;
-  return ipv4 && text.includes(':') ? `inet6 ${text}` : text;
 }
 
 /** What has to be done, in order: additions before removals, so that no moment is without a route. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { hostLabel, lineOf, parseConfig, readConfig } from '../../daemon/config.js';
+import { lineOf, parseConfig, readConfig } from '../../daemon/config.js';
 import { configSample } from '../../daemon/config-keys.js';
 import { resolvePaths } from '../../daemon/paths.js';
 import { MeshError } from '../../src/errors.js';
@@ -152,16 +152,6 @@ test('a config file that was named must be there, the default one need not', (t)
   const missing = t.throws(() => readConfig(file, false), { instanceOf: MeshError });
   t.is(missing.code, 'config-unreadable');
   t.is(t.throws(() => readConfig(folder, true), { instanceOf: MeshError }).code, 'config-unreadable');
-});
-
-test('a host name becomes a node name', (t) => {
-  t.deepEqual(['Attic.example.net', 'My_Box', '-', 'ÄÖ', 'a'.repeat(80)].map(hostLabel), [
-    'attic',
-    'my-box',
-    'node',
-    'node',
-    'a'.repeat(63),
-  ]);
 });
 
 test('paths: flags first, then the environment, then system or XDG folders', (t) => {

@@ -18,29 +18,26 @@ const plan: HostPlan = {
   own: parsePrefix('fd5e:cd52:8401:7::/64')!,
   node: 'fd5e:cd52:8401:7::1',
   apps: ['fd5e:cd52:8401:7:9b0c:1:2:3'],
-  routes: [
-    { prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' },
-    { prefix: parsePrefix('2001:db8:7::/48')!, via: { gateway: 'fe80::0:1', device: 'eth1' } },
-    { prefix: parsePrefix('10.0.0.0/8')!, via: { gateway: 'fe80::2', device: 'eth1' } },
-  ],
+  lans: ['192.168.7.0/24', '2001:db8:7::/48'].map((text) => parsePrefix(text)!),
 };
 
 test('a plan becomes addresses, routes and rules that carry the tag', (t) => {
+  const lanRules = [
+    'not fwmark 0x77656674 lookup main suppress_prefixlength 0 pref 19000 protocol 120',
+    'not fwmark 0x77656674 lookup 21000 pref 21000 protocol 120',
+  ];
   t.deepEqual(planEntries(plan), {
-    addresses: ['fd5e:cd52:8401:7::1/128 dev lo metric 16696', 'fd5e:cd52:8401:7:9b0c:1:2:3/128 dev lo metric 16696'],
+    addresses: ['fd5e:cd52:8401:7::1/128 dev lo metric 17000', 'fd5e:cd52:8401:7:9b0c:1:2:3/128 dev lo metric 17000'],
     routes6: [
-      'unreachable fd5e:cd52:8400::/40 table main proto 119 metric 16696',
-      'unreachable fd5e:cd52:8401:7::/64 table main proto 119 metric 16696',
-      'throw fd5e:cd52:8401:7::/64 table 16696 proto 119 metric 1024',
-      'fd5e:cd52:8400::/40 dev weft0 src fd5e:cd52:8401:7::1 table 16696 proto 119 metric 1024',
-      '2001:db8:7::/48 via fe80::1 dev eth1 table 16696 proto 119 metric 1024',
+      'unreachable fd5e:cd52:8400::/40 table main proto 120 metric 17000',
+      'unreachable fd5e:cd52:8401:7::/64 table main proto 120 metric 17000',
+      'throw fd5e:cd52:8401:7::/64 table 17000 proto 120 metric 1024',
+      'fd5e:cd52:8400::/40 dev weft0 src fd5e:cd52:8401:7::1 table 17000 proto 120 metric 1024',
+      '2001:db8:7::/48 dev weft0 src fd5e:cd52:8401:7::1 table 21000 proto 120 metric 1024',
     ],
-    routes4: [
-      '192.168.7.0/24 dev weft0 table 16696 proto 119 metric 1024',
-      '10.0.0.0/8 via inet6 fe80::2 dev eth1 table 16696 proto 119 metric 1024',
-    ],
-    rules6: ['not fwmark 0x77656674 lookup 16696 pref 16696 protocol 119'],
-    rules4: ['not fwmark 0x77656674 lookup 16696 pref 16696 protocol 119'],
+    routes4: ['192.168.7.0/24 dev weft0 table 21000 proto 120 metric 1024'],
+    rules6: ['not fwmark 0x77656674 lookup 17000 pref 17000 protocol 120', ...lanRules],
+    rules4: lanRules,
   });
 });
 
@@ -51,14 +48,15 @@ test('what is there already costs nothing', (t) => {
 
 test('a route whose way changes is replaced, never removed first', (t) => {
   const before = planEntries(plan);
-  const after = planEntries({
-    ...plan,
-    routes: [{ prefix: parsePrefix('192.168.7.0/24')!, via: { gateway: '192.168.1.7', device: 'eth0' } }],
-  });
-  const { commands4 } = hostChanges(before, after);
-  t.deepEqual(commands4, [
-    'route replace 192.168.7.0/24 via 192.168.1.7 dev eth0 table 16696 proto 119 metric 1024',
-    'route del 10.0.0.0/8 via inet6 fe80::2 dev eth1 table 16696 proto 119 metric 1024',
+  const after = planEntries({ ...plan, node: 'fd5e:cd52:8401:7::2', apps: [], lans: [] });
+  t.deepEqual(hostChanges(before, after).commands6, [
+    'addr replace fd5e:cd52:8401:7::2/128 dev lo metric 17000 preferred_lft 0 nodad',
+    'route replace fd5e:cd52:8400::/40 dev weft0 src fd5e:cd52:8401:7::2 table 17000 proto 120 metric 1024',
+    'rule del not fwmark 0x77656674 lookup main suppress_prefixlength 0 pref 19000 protocol 120',
+    'rule del not fwmark 0x77656674 lookup 21000 pref 21000 protocol 120',
+    'route del 2001:db8:7::/48 dev weft0 src fd5e:cd52:8401:7::1 table 21000 proto 120 metric 1024',
+    'addr del fd5e:cd52:8401:7::1/128 dev lo metric 17000',
+    'addr del fd5e:cd52:8401:7:9b0c:1:2:3/128 dev lo metric 17000',
   ]);
 });
 
@@ -70,13 +68,13 @@ test('an address is there before the route that names it, and goes after it', (t
 });
 
 test('from any state to any other: everything wanted is added or there, everything else removed or replaced', (t) => {
-  const address = fc.constantFrom('fd00::1', 'fd00::2', 'fd00::3').map((ip) => `${ip}/128 dev lo metric 16696`);
+  const address = fc.constantFrom('fd00::1', 'fd00::2', 'fd00::3').map((ip) => `${ip}/128 dev lo metric 17000`);
   const route = fc
     .tuple(
       fc.constantFrom('fd00::/40', 'fd00:1::/64'),
       fc.constantFrom('dev weft0', 'dev eth0', 'via fe80::1 dev eth0'),
     )
-    .map(([prefix, way]) => `${prefix} ${way} table 16696 proto 119 metric 1024`);
+    .map(([prefix, way]) => `${prefix} ${way} table 17000 proto 120 metric 1024`);
   const oneWayEach = (routes: readonly string[]) => [
     ...new Map(routes.map((line) => [line.split(' ')[0], line])).values(),
   ];

@@ -4,12 +4,13 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { readHost } from '../../daemon/kernel/actual.js';
 import { Host } from '../../daemon/kernel/host.js';
-import { type HostPlan, hostTag, noEntries, outerMark, planEntries } from '../../daemon/kernel/plan.js';
+import { type HostPlan, hostTag, noEntries, planEntries } from '../../daemon/kernel/plan.js';
 import { checkMachine, checkTun } from '../../daemon/kernel/preflight.js';
 import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { MeshError } from '../../src/errors.js';
 import { foreign } from '../../src/ffi.js';
+import { defaultMark as outerMark } from '../../src/tunnel/plane/linux.js';
 
 /*
  * This thread, and the `ip` processes it starts, live in a network namespace of their own, which goes when they end.
@@ -42,7 +43,7 @@ function planFor(device: string, network: string, own: string): HostPlan {
     own: prefix,
     node: `${own}::1`,
     apps: [`${own}:8000:1:2:3`],
-    routes: [],
+    lans: [],
   };
 }
 
@@ -120,7 +121,7 @@ serial('without weft0 packets for the network leave by no other way', async (t) 
 
 serial('what an earlier run left behind is reconciled: old address, app and routes go', async (t) => {
   makeTun(t, 'weft0');
-  const before = { ...first, routes: [{ prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' as const }] };
+  const before = { ...first, lans: [parsePrefix('192.168.7.0/24')!] };
   await new Host('weft0').apply(before);
   const host = new Host('weft0');
   t.teardown(() => host.remove());
@@ -130,28 +131,27 @@ serial('what an earlier run left behind is reconciled: old address, app and rout
   t.notRegex(ip('-6', 'addr', 'show', 'dev', 'lo'), /fd5e/);
 });
 
-serial('LAN prefixes of both families follow their way, atomically replaced', async (t) => {
+serial('LAN prefixes of both families go through the overlay, but never in the place of a LAN we are on', async (t) => {
   makeTun(t, 'weft0');
   makeWire(t, 'lan9');
   ip('link', 'set', 'lan9', 'up');
   ip('addr', 'add', '10.9.0.1/24', 'dev', 'lan9');
+  ip('-6', 'addr', 'add', '2001:db8:9::1/64', 'dev', 'lan9', 'nodad');
+  ip('route', 'add', 'default', 'via', '10.9.0.254');
   const host = new Host('weft0');
   t.teardown(() => host.remove());
-  const lan = parsePrefix('192.168.7.0/24')!;
-  const lan6 = parsePrefix('2001:db8:7::/48')!;
-  await host.apply({ ...first, routes: [lan, lan6].map((prefix) => ({ prefix, via: 'overlay' as const })) });
+  const lans = ['192.168.7.0/24', '10.9.0.0/25', '2001:db8:7::/48', '2001:db8:9::/80'].map(
+    (text) => parsePrefix(text)!,
+  );
+  await host.apply({ ...first, lans });
   t.regex(ip('route', 'get', '192.168.7.5'), /dev weft0/);
-  t.regex(wayTo('2001:db8:7::5'), /dev weft0/);
-  const viaLan = [
-    { prefix: lan, via: { gateway: '10.9.0.2', device: 'lan9' } },
-    { prefix: lan6, via: { gateway: 'fe80::7', device: 'lan9' } },
-    { prefix: parsePrefix('192.168.8.0/24')!, via: { gateway: 'fe80::7', device: 'lan9' } },
-  ];
-  await host.apply({ ...first, routes: viaLan });
-  t.regex(ip('route', 'get', '192.168.7.5'), /via 10\.9\.0\.2 dev lan9/);
-  t.regex(wayTo('2001:db8:7::5'), /via fe80::7 dev lan9/);
-  t.regex(ip('route', 'get', '192.168.8.5'), /via inet6 fe80::7 dev lan9/);
-  t.is((await host.apply({ ...first, routes: viaLan })).changes, 0);
+  t.regex(wayTo('2001:db8:7::5'), /dev weft0 .*src fd5e:cd52:8401:7::1/);
+  t.regex(ip('route', 'get', '10.9.0.5'), /dev lan9/);
+  t.regex(wayTo('2001:db8:9::5'), /dev lan9/);
+  t.regex(ip('route', 'get', '192.168.7.5', 'mark', String(outerMark)), /via 10\.9\.0\.254 dev lan9/);
+  t.is((await host.apply({ ...first, lans })).changes, 0);
+  await host.apply(first);
+  t.regex(ip('route', 'get', '192.168.7.5'), /dev lan9/);
 });
 
 serial('two networks on one host do not touch each other', async (t) => {
@@ -173,7 +173,7 @@ serial('removal takes all of it away, without any record of what it was', async 
     [ip('-6', 'addr'), ip('-6', 'route', 'show', 'table', 'all'), ip('-6', 'rule'), ip('rule')].join('');
   const before = everything();
   makeTun(t, 'weft0');
-  await new Host('weft0').apply({ ...first, routes: [{ prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' }] });
+  await new Host('weft0').apply({ ...first, lans: [parsePrefix('192.168.7.0/24')!] });
   t.not(everything(), before);
   await new Host('weft0').remove();
   t.is(everything(), before);
