@@ -61,8 +61,9 @@ ${y.ticks
 ${plot.series
   .map((series, index) => {
     const colour = strokes[index % strokes.length]!;
-    const path = series.points.map(([px, py]) => `${x.at(px)} ${y.at(py)}`).join('L');
-    const marks = series.points.length > 40 ? [] : series.points;
+    const points = series.points.filter((point) => point.every(Number.isFinite));
+    const path = points.map(([px, py]) => `${x.at(px)} ${y.at(py)}`).join('L');
+    const marks = points.length > 40 ? [] : points;
     return `<path d="M${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-dasharray="${dashes[index % dashes.length]}"/>
 ${marks.map(([px, py]) => `<circle cx="${x.at(px)}" cy="${y.at(py)}" r="3" fill="${colour}"/>`).join('')}`;
   })

@@ -11,7 +11,7 @@ export interface LanRoute {
 }
 
 export interface KernelRoutesOptions {
-  /** Route protocol number, by which our routes are told from all others; 119 is "w". */
+  /** Route protocol number, by which our routes are told from all others, also from the overlay's own (119). */
   readonly protocol?: number;
   readonly table?: number;
   /** Packets with this mark skip the table: the tunnels' own datagrams. */
@@ -19,9 +19,9 @@ export interface KernelRoutesOptions {
   readonly failed: (cause: Error) => void;
 }
 
-export const lanRouteProtocol = 119;
-export const lanRouteTable = 16697;
-/** Our two rules stand before the main table (32766). */
+export const lanRouteProtocol = 120;
+export const lanRouteTable = 16600;
+/** Our two rules stand before the main table (32766) and behind the overlay's (16696 and on). */
 const rulePriority = 32_697;
 
 /**
