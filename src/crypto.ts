@@ -260,6 +260,7 @@ export type SignatureLabel =
   | 'weft node revocation'
   | 'weft issuer revocation'
   | 'weft endpoint record'
+  | 'weft join request'
   | 'weft origin'
   | 'weft egress';
 
