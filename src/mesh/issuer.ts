@@ -207,6 +207,17 @@ export class Issuer {
     return { value: certificate, effects };
   }
 
+  /** What a node may announce as egress from now on, as a certificate anew. Throws a MeshError when it is none of ours. */
+  grant(old: NodeCertificate, lan: readonly Prefix[]): Outcome<NodeCertificate> {
+    this.#requireStanding();
+    if (!this.owns(old.number) || !this.#membership.verifyNode(old).ok) {
+      throw new MeshError('other-issuer', `${old.name} was admitted by another issuer`, 'run "weft grant" there');
+    }
+    const now = signingTime(this.#wallClock(), this.#membership.newestSigned);
+    const value = this.#reissue(old, Math.max(now, old.issued + 1), lan);
+    return { value, effects: [this.persist()] };
+  }
+
   /** A younger certificate for one of ours from half-life on, the same one before; undefined when it is none of ours. */
   renew(old: NodeCertificate): Outcome<NodeCertificate | undefined> {
     const refused = { value: undefined, effects: [] };
@@ -217,19 +228,7 @@ export class Issuer {
     const now = this.#timeToSign();
     if (now === undefined || !this.#membership.isIssuerInGoodStanding(this.certificate)) return refused;
     if (!isRenewalDue(old, now)) return { value: old, effects: [] };
-    const value = issueNodeCertificate(this.#membership.network.id, this.#membership.identity.signing, {
-      key: old.key,
-      dh: old.dh,
-      number: old.number,
-      name: assigned?.name ?? old.name,
-      roles: old.roles,
-      lan: assigned?.lan ?? old.lan,
-      issued: now,
-      expires: now + certificateLifetime,
-      issuer: this.certificate.index,
-    });
-    this.#assign(value);
-    return { value, effects: [this.persist()] };
+    return { value: this.#reissue(old, now, assigned?.lan ?? old.lan), effects: [this.persist()] };
   }
 
   /** A statement that a node is out; the caller learns and spreads it. Throws a MeshError when this node may not say so. */
@@ -255,6 +254,22 @@ export class Issuer {
       lanToCbor(given.lan),
     ]);
     return { kind: 'persist', name: blobs.issuer, bytes: encodeCbor({ v: 1, tokens, numbers }) };
+  }
+
+  #reissue(old: NodeCertificate, issued: UnixSeconds, lan: readonly Prefix[]): NodeCertificate {
+    const value = issueNodeCertificate(this.#membership.network.id, this.#membership.identity.signing, {
+      key: old.key,
+      dh: old.dh,
+      number: old.number,
+      name: old.name,
+      roles: old.roles,
+      lan,
+      issued,
+      expires: issued + certificateLifetime,
+      issuer: this.certificate.index,
+    });
+    this.#assign(value);
+    return value;
   }
 
   #requireStanding(): void {

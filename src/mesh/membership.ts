@@ -143,6 +143,14 @@ export class Membership {
     return [...this.#issuers.values()].map((issuer) => issuer.certificate);
   }
 
+  get issuerCount(): number {
+    return this.#issuers.size;
+  }
+
+  get revocationCount(): number {
+    return this.#revocations.size;
+  }
+
   revocations(): Revocation[] {
     return [...this.#revocations.values()];
   }

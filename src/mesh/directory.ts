@@ -1,0 +1,177 @@
+import type { CertificateChain } from '../addr/certificate-chain.js';
+import {
+  decodeEndpointRecord,
+  type EndpointRecord,
+  isSignedByItsNode,
+  type RecordedEndpoint,
+  signEndpointRecord,
+} from '../addr/endpoint-record.js';
+import type { NodeCertificate } from '../addr/node-certificate.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import { type NodeKey, nodeKey } from '../addr/public-key.js';
+import { equalBytes } from '../bytes.js';
+import { encodeCbor } from '../cbor.js';
+import type { PublicKey } from '../crypto.js';
+import { blobs, type MeshEffect } from './effects.js';
+import type { Membership, MembershipFault } from './membership.js';
+import { octetLists, readStored } from './stored.js';
+
+/** Nodes we hold records of. */
+export const maxRecords = 16_384;
+/** Certificates held without a record: shown in a handshake, or asked for because of a route. */
+const maxShown = 4096;
+
+const cure = 'move it away: it is only a memory of where others are, and fills again from any neighbour';
+
+/** What became of a record: `newer` was taken; all others were not, and are counted by these names. */
+export type RecordOutcome = 'newer' | 'known' | 'malformed' | 'forged' | 'replayed' | 'full' | MembershipFault;
+
+/**
+ * Who is in the network and where to reach them: each node's newest signed record, kept on disk so that a node restarts into
+ * its network with every issuer dead.
+ */
+export class Directory {
+  readonly #membership: Membership;
+  readonly #records = new Map<NodeKey, EndpointRecord>();
+  readonly #numbers = new Map<NodeNumber, NodeKey>();
+  /** Certificates we hold without a record, oldest first. */
+  readonly #shown = new Map<NodeNumber, NodeCertificate>();
+  #own: EndpointRecord | undefined;
+  #changed = false;
+
+  /** `stored`: what was last persisted. Throws a MeshError when it cannot be read; single records that do not hold are left out. */
+  constructor(membership: Membership, stored?: Uint8Array) {
+    this.#membership = membership;
+    if (!stored) return;
+    for (const record of octetLists(readStored(blobs.directory, stored, cure).records)) this.learn(record);
+    this.#changed = false;
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  /** Our own record, as last announced here or before a restart. */
+  get own(): EndpointRecord | undefined {
+    return this.#own;
+  }
+
+  records(): IterableIterator<EndpointRecord> {
+    return this.#records.values();
+  }
+
+  byNumber(number: NodeNumber): EndpointRecord | undefined {
+    const key = this.#numbers.get(number);
+    return key === undefined ? undefined : this.#records.get(key);
+  }
+
+  byKey(key: PublicKey): EndpointRecord | undefined {
+    return this.#records.get(nodeKey(key));
+  }
+
+  /** All nodes that go by this name: two issuers may have given it once each. Lowest number first. */
+  byName(name: string): NodeCertificate[] {
+    const found = [...this.#records.values()].map((record) => record.node).filter((node) => node.name === name);
+    return found.sort((a, b) => a.number - b.number);
+  }
+
+  /** The certificate of a node, from its record or as it was shown; undefined until one is held. */
+  certificateOf(number: NodeNumber): NodeCertificate | undefined {
+    if (number === this.#membership.number) return this.#membership.chain.node;
+    return this.byNumber(number)?.node ?? this.#shown.get(number);
+  }
+
+  chainOf(number: NodeNumber): CertificateChain | undefined {
+    const node = this.certificateOf(number);
+    return node && this.#membership.chainOf(node);
+  }
+
+  /** Checks and takes a record that came from a neighbour or the disk. */
+  learn(bytes: Uint8Array): RecordOutcome {
+    const record = decodeEndpointRecord(bytes);
+    if (!record) return 'malformed';
+    const key = nodeKey(record.node.key);
+    const known = this.#records.get(key);
+    if (known && known.sequence >= record.sequence) return equalBytes(known.bytes, record.bytes) ? 'known' : 'replayed';
+    const verdict = this.#membership.verifyNode(record.node);
+    if (!verdict.ok) return verdict.fault;
+    if (!isSignedByItsNode(this.#membership.network.id, record)) return 'forged';
+    const holder = this.byNumber(record.node.number);
+    if (holder && nodeKey(holder.node.key) !== key && holder.node.issued >= record.node.issued) return 'replayed';
+    if (!known && this.#records.size >= maxRecords) return 'full';
+    if (holder) this.remove(nodeKey(holder.node.key));
+    this.#put(record);
+    return 'newer';
+  }
+
+  /** Takes the certificate of a chain that verified: a handshake's, or one asked for. */
+  show(node: NodeCertificate): void {
+    if (this.byNumber(node.number) || node.number === this.#membership.number) return;
+    const before = this.#shown.get(node.number);
+    if (before && before.issued > node.issued) return;
+    this.#shown.delete(node.number);
+    if (this.#shown.size >= maxShown) this.#shown.delete(this.#shown.keys().next().value!);
+    this.#shown.set(node.number, node);
+  }
+
+  /**
+   * Signs our own record anew, above every sequence number of ours that was ever seen: a lost disk never makes our news look
+   * old.
+   */
+  announce(endpoints: readonly RecordedEndpoint[], incarnation: Uint8Array): EndpointRecord {
+    const { identity, chain, network } = this.#membership;
+    const sequence = (this.byKey(identity.signing.publicKey)?.sequence ?? 0) + 1;
+    const record = signEndpointRecord(network.id, identity.signing, {
+      node: chain.node,
+      sequence,
+      incarnation,
+      endpoints,
+    });
+    this.#put(record);
+    return record;
+  }
+
+  /** Forgets a node that is out; its number, where it was known. */
+  remove(key: NodeKey): NodeNumber | undefined {
+    const number = this.#records.get(key)?.node.number;
+    if (this.#records.delete(key)) this.#changed = true;
+    if (number !== undefined && this.#numbers.get(number) === key) this.#numbers.delete(number);
+    for (const [shownNumber, node] of this.#shown) {
+      if (nodeKey(node.key) !== key) continue;
+      this.#shown.delete(shownNumber);
+      return shownNumber;
+    }
+    return number;
+  }
+
+  /** Forgets all whose certificates hold no more, and says who: after an issuer was revoked. */
+  removeVoid(): { key: NodeKey; number: NodeNumber }[] {
+    const nodes = [...[...this.#records.values()].map((record) => record.node), ...this.#shown.values()];
+    const out = nodes.filter((node) => !this.#membership.verifyNode(node).ok);
+    return out.map((node) => {
+      this.remove(nodeKey(node.key));
+      return { key: nodeKey(node.key), number: node.number };
+    });
+  }
+
+  get isChanged(): boolean {
+    return this.#changed;
+  }
+
+  /** An order to persist what changed since the last call; nothing when nothing did. */
+  changes(): MeshEffect[] {
+    if (!this.#changed) return [];
+    this.#changed = false;
+    const records = [...this.#records.values()].map((record) => record.bytes);
+    return [{ kind: 'persist', name: blobs.directory, bytes: encodeCbor({ v: 1, records }) }];
+  }
+
+  #put(record: EndpointRecord): void {
+    const key = nodeKey(record.node.key);
+    this.#records.set(key, record);
+    this.#numbers.set(record.node.number, key);
+    this.#shown.delete(record.node.number);
+    if (key === this.#membership.identity.id) this.#own = record;
+    this.#changed = true;
+  }
+}

@@ -1,0 +1,332 @@
+import { decodeEndpointRecord } from '../addr/endpoint-record.js';
+import { type FieldMap, integerField, octetsField } from '../addr/fields.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import { type NodeKey, nodeKey } from '../addr/public-key.js';
+import { equalBytes } from '../bytes.js';
+import type { Random } from '../random.js';
+import { type Millis, minute, never, second } from '../time.js';
+import { bucketCount, Digest, type Item, itemHashLength, itemOf, sumLength } from './digest.js';
+import type { Directory } from './directory.js';
+import type { MeshEffect } from './effects.js';
+import type { Membership } from './membership.js';
+import { type MeshMessages, sendMesh } from './messages.js';
+
+/** The sets that all nodes come to hold alike, in the order they are mended: who may sign, who is out, who is where. */
+const kinds = ['issuers', 'revocations', 'records'] as const;
+type Kind = (typeof kinds)[number];
+
+/** Neighbours that agree compare again this often. */
+const calm: Millis = minute;
+/** Neighbours that differed compare again after this long, until they agree: messages may be lost. */
+const busy: Millis = second;
+/** Items a second we take from, and give to, one neighbour; each taken costs two signature checks. */
+const itemsPerSecond = 200;
+const itemBurst = 400;
+/** Newer records of one node: one in this time after the first few, or its news wait for the next comparison. */
+const recordPause: Millis = second;
+const recordBurst = 4;
+/** Buckets mended in one comparison, so that one message does not call for hundreds. */
+const bucketsAtOnce = 16;
+const maxHashes = 128;
+
+interface Neighbour {
+  next: Millis;
+  /** Token buckets, as items and the time they were counted. */
+  readonly taken: Budget;
+  readonly given: Budget;
+}
+
+class Budget {
+  #items = itemBurst;
+  #at: Millis;
+
+  constructor(now: Millis) {
+    this.#at = now;
+  }
+
+  spend(now: Millis): boolean {
+    this.#items = Math.min(itemBurst, this.#items + ((now - this.#at) * itemsPerSecond) / 1000);
+    this.#at = now;
+    if (this.#items < 1) return false;
+    this.#items--;
+    return true;
+  }
+}
+
+/**
+ * Spreads issuers, revocations and endpoint records by anti-entropy (PROTOCOL.md, Gossip). Right after a handshake and every
+ * minute neighbours compare totals (`sum`); where they differ, sums of buckets (`sums`), then the hashes in a bucket (`have`);
+ * missing items are sent (`item`) or asked for (`want`). What is news is passed on to all other neighbours at once.
+ *
+ * Only neighbours are listened to: who is not our neighbour has neighbours of its own.
+ */
+export class Gossip {
+  readonly #membership: Membership;
+  readonly #directory: Directory;
+  readonly #random: Random;
+  readonly #digests: Readonly<Record<Kind, Digest>> = {
+    issuers: new Digest(),
+    revocations: new Digest(),
+    records: new Digest(),
+  };
+  readonly #recordItems = new Map<NodeKey, Item>();
+  readonly #recordTimes = new Map<NodeKey, Millis>();
+  readonly #neighbours = new Map<NodeNumber, Neighbour>();
+  readonly #refused = new Map<string, number>();
+
+  constructor(membership: Membership, directory: Directory, messages: MeshMessages, random: Random) {
+    this.#membership = membership;
+    this.#directory = directory;
+    this.#random = random;
+    for (const record of directory.records()) this.#recordChanged(nodeKey(record.node.key), record.bytes);
+    const handlers = {
+      sum: this.#onSum,
+      sums: this.#onSums,
+      have: this.#onHave,
+      want: this.#onWant,
+      item: this.#onItem,
+    };
+    for (const [type, handler] of Object.entries(handlers)) {
+      messages.on(type, (message, sender, now) => {
+        const neighbour = sender.neighbour ? this.#neighbours.get(sender.node) : undefined;
+        if (!neighbour) return this.#refuse('not-a-neighbour');
+        return handler.call(this, message, sender.node, neighbour, now);
+      });
+    }
+  }
+
+  /** Items refused since the start, by reason. */
+  get refused(): ReadonlyMap<string, number> {
+    return this.#refused;
+  }
+
+  /** A tunnel came up: compare at once, before routes are exchanged. */
+  neighbourUp(node: NodeNumber, now: Millis): MeshEffect[] {
+    this.#neighbours.set(node, { next: now + busy, taken: new Budget(now), given: new Budget(now) });
+    return [this.#sum(node)];
+  }
+
+  neighbourDown(node: NodeNumber): void {
+    this.#neighbours.delete(node);
+  }
+
+  tick(now: Millis): MeshEffect[] {
+    const effects: MeshEffect[] = [];
+    for (const [node, neighbour] of this.#neighbours) {
+      if (neighbour.next > now) continue;
+      neighbour.next = now + calm * (0.75 + 0.5 * this.#random.unit());
+      effects.push(this.#sum(node));
+    }
+    return effects;
+  }
+
+  deadline(): Millis {
+    let soonest = never;
+    for (const neighbour of this.#neighbours.values()) soonest = Math.min(soonest, neighbour.next);
+    return soonest;
+  }
+
+  /** News of our own making: an issuer added, a node revoked, our record signed anew. To all neighbours but `except`. */
+  spread(kind: Kind, bytes: Uint8Array, now: Millis, except?: NodeNumber): MeshEffect[] {
+    if (kind === 'records') {
+      const record = decodeEndpointRecord(bytes)!;
+      this.#recordChanged(nodeKey(record.node.key), bytes);
+    }
+    const effects: MeshEffect[] = [];
+    for (const [node, neighbour] of this.#neighbours) {
+      if (node === except || !neighbour.given.spend(now)) continue;
+      effects.push(this.#item(node, kind, bytes));
+    }
+    return effects;
+  }
+
+  /** Drops the record of a node that is out from what we offer. */
+  forget(key: NodeKey): void {
+    const item = this.#recordItems.get(key);
+    if (item) this.#digests.records.remove(item);
+    this.#recordItems.delete(key);
+    this.#recordTimes.delete(key);
+  }
+
+  #recordChanged(key: NodeKey, bytes: Uint8Array): void {
+    this.forget(key);
+    const item = itemOf(bytes, new TextEncoder().encode(key));
+    this.#recordItems.set(key, item);
+    this.#digests.records.add(item);
+  }
+
+  /** The set as it is now: membership also learns from handshakes. */
+  #digest(kind: Kind): Digest {
+    const digest = this.#digests[kind];
+    const { issuerCount, revocationCount } = this.#membership;
+    if (kind === 'issuers' && digest.size !== issuerCount) {
+      for (const { bytes } of this.#membership.issuers()) digest.add(itemOf(bytes, bytes));
+    }
+    if (kind === 'revocations' && digest.size !== revocationCount) {
+      for (const { bytes } of this.#membership.revocations()) digest.add(itemOf(bytes, bytes));
+    }
+    return digest;
+  }
+
+  #sum(node: NodeNumber): MeshEffect {
+    const totals = kinds.map((kind) => this.#digest(kind).total());
+    return sendMesh(node, 'sum', { s: totals });
+  }
+
+  #onSum(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
+    const totals = message.s;
+    if (!Array.isArray(totals) || totals.length < kinds.length) return this.#refuse('malformed');
+    const effects: MeshEffect[] = [];
+    kinds.forEach((kind, i) => {
+      const total = totals[i];
+      const digest = this.#digest(kind);
+      if (!(total instanceof Uint8Array) || equalBytes(total, digest.total())) return;
+      effects.push(sendMesh(node, 'sums', { k: i, s: digest.sums() }));
+    });
+    if (effects.length > 0) neighbour.next = Math.min(neighbour.next, now + busy);
+    return effects;
+  }
+
+  #onSums(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
+    const kind = this.#kindOf(message);
+    const theirs = octetsField(message, 's', bucketCount * sumLength);
+    if (!kind || !theirs) return this.#refuse('malformed');
+    const ours = this.#digest(kind).sums();
+    const effects: MeshEffect[] = [];
+    // From a random bucket on, so that one that cannot be mended does not starve the others.
+    const start = this.#random.below(bucketCount);
+    for (let i = 0; i < bucketCount && effects.length < bucketsAtOnce; i++) {
+      const bucket = (start + i) % bucketCount;
+      const from = bucket * sumLength;
+      if (equalBytes(ours.subarray(from, from + sumLength), theirs.subarray(from, from + sumLength))) continue;
+      const hashes = this.#digest(kind)
+        .bucket(bucket)
+        .map((item) => item.hash);
+      effects.push(sendMesh(node, 'have', { k: kinds.indexOf(kind), b: bucket, h: joined(hashes) }));
+    }
+    if (effects.length > 0) neighbour.next = Math.min(neighbour.next, now + busy);
+    return effects;
+  }
+
+  #onHave(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
+    const kind = this.#kindOf(message);
+    const bucket = integerField(message, 'b', 0, bucketCount - 1);
+    const hashes = hashesOf(message);
+    if (!kind || bucket === undefined || !hashes) return this.#refuse('malformed');
+    const digest = this.#digest(kind);
+    const theirs = new Set(hashes.map(String));
+    const effects: MeshEffect[] = [];
+    for (const item of digest.bucket(bucket)) {
+      if (!theirs.has(String(item.hash)) && neighbour.given.spend(now))
+        effects.push(this.#item(node, kind, item.bytes));
+    }
+    const missing = hashes.filter((hash) => !digest.find(bucket, hash));
+    if (missing.length > 0) {
+      effects.push(sendMesh(node, 'want', { k: kinds.indexOf(kind), b: bucket, h: joined(missing) }));
+      neighbour.next = Math.min(neighbour.next, now + busy);
+    }
+    return effects;
+  }
+
+  #onWant(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
+    const kind = this.#kindOf(message);
+    const bucket = integerField(message, 'b', 0, bucketCount - 1);
+    const hashes = hashesOf(message);
+    if (!kind || bucket === undefined || !hashes) return this.#refuse('malformed');
+    const found = hashes.map((hash) => this.#digest(kind).find(bucket, hash)).filter((item) => item !== undefined);
+    return found.filter(() => neighbour.given.spend(now)).map((item) => this.#item(node, kind, item.bytes));
+  }
+
+  #onItem(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
+    const kind = this.#kindOf(message);
+    const bytes = octetsField(message, 'd', 1, 1024);
+    if (!kind || !bytes) return this.#refuse('malformed');
+    if (!neighbour.taken.spend(now)) return this.#refuse('too-many');
+    if (kind === 'records') return this.#takeRecord(bytes, node, neighbour, now);
+    return kind === 'issuers' ? this.#takeIssuer(bytes, node, now) : this.takeRevocation(bytes, now, node);
+  }
+
+  #takeIssuer(bytes: Uint8Array, node: NodeNumber, now: Millis): MeshEffect[] {
+    const learnt = this.#membership.learnIssuer(bytes);
+    if (learnt !== 'new') return learnt === 'known' ? [] : this.#refuse(learnt);
+    return [...this.#membership.changes(), ...this.spread('issuers', bytes, now, node)];
+  }
+
+  /** Takes a revocation from a neighbour or of our own making: who is out by it is closed before the news goes on. */
+  takeRevocation(bytes: Uint8Array, now: Millis, except?: NodeNumber): MeshEffect[] {
+    const learnt = this.#membership.learnRevocation(bytes);
+    if (learnt !== 'new') return learnt === 'known' ? [] : this.#refuse(learnt);
+    return this.revocationsChanged([bytes], now, except);
+  }
+
+  /** The same for revocations that membership has learnt already. */
+  revocationsChanged(revocations: readonly Uint8Array[], now: Millis, except?: NodeNumber): MeshEffect[] {
+    const effects: MeshEffect[] = this.#membership.changes();
+    const gone: { key: NodeKey; number: NodeNumber | undefined }[] = this.#directory.removeVoid();
+    for (const said of this.#membership.revocations()) {
+      const isNews = revocations.some((bytes) => equalBytes(bytes, said.bytes));
+      if (!isNews || said.kind !== 'node' || !this.#membership.isRevoked(said.key)) continue;
+      const key = nodeKey(said.key);
+      if (key === this.#membership.identity.id) effects.push({ kind: 'expelled' });
+      else if (!gone.some((node) => node.key === key)) gone.push({ key, number: undefined });
+    }
+    for (const { key, number } of gone) {
+      this.forget(key);
+      effects.push({ kind: 'revoked', key, number });
+    }
+    for (const bytes of revocations) effects.push(...this.spread('revocations', bytes, now, except));
+    return effects;
+  }
+
+  #takeRecord(bytes: Uint8Array, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
+    const record = decodeEndpointRecord(bytes);
+    if (!record) return this.#refuse('malformed');
+    const key = nodeKey(record.node.key);
+    const held = this.#directory.byKey(record.node.key);
+    if (held && equalBytes(held.bytes, bytes)) return [];
+    // The time that so many records would have taken at the pause; it may run ahead of now by the burst.
+    const due = Math.max(this.#recordTimes.get(key) ?? 0, now - recordPause) + recordPause;
+    if (held && due > now + recordBurst * recordPause) {
+      neighbour.next = Math.min(neighbour.next, now + recordPause);
+      return this.#refuse('too-often');
+    }
+    const own = key === this.#membership.identity.id ? this.#directory.own : undefined;
+    const replaced = this.#directory.byNumber(record.node.number);
+    const outcome = this.#directory.learn(bytes);
+    if (outcome === 'known') return [];
+    if (outcome !== 'newer') return this.#refuse(outcome);
+    this.#recordTimes.set(key, due);
+    if (replaced && nodeKey(replaced.node.key) !== key) this.forget(nodeKey(replaced.node.key));
+    // A record of ours from before a lost disk, or of our clone: ours goes above it.
+    const news = own ? this.#directory.announce(own.endpoints, own.incarnation).bytes : bytes;
+    return [
+      { kind: 'nodeChanged', number: record.node.number },
+      ...this.spread('records', news, now, own ? undefined : node),
+    ];
+  }
+
+  #item(node: NodeNumber, kind: Kind, bytes: Uint8Array): MeshEffect {
+    return sendMesh(node, 'item', { k: kinds.indexOf(kind), d: bytes });
+  }
+
+  #kindOf(message: FieldMap): Kind | undefined {
+    return kinds[integerField(message, 'k', 0, kinds.length - 1) ?? -1];
+  }
+
+  #refuse(reason: string): MeshEffect[] {
+    this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
+    return [];
+  }
+}
+
+function joined(hashes: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(hashes.slice(0, maxHashes)));
+}
+
+function hashesOf(message: FieldMap): Uint8Array[] | undefined {
+  const octets = octetsField(message, 'h', 0, maxHashes * itemHashLength);
+  if (!octets || octets.length % itemHashLength !== 0) return undefined;
+  return Array.from({ length: octets.length / itemHashLength }, (_, i) =>
+    octets.subarray(i * itemHashLength, (i + 1) * itemHashLength),
+  );
+}

@@ -1,0 +1,272 @@
+import { type CertificateChain, decodeChain, encodeChain } from '../addr/certificate-chain.js';
+import type { Endpoint } from '../addr/endpoint.js';
+import type { RecordedEndpoint } from '../addr/endpoint-record.js';
+import { integerField, octetsField } from '../addr/fields.js';
+import { NodeIdentity } from '../addr/identity.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import { equalBytes } from '../bytes.js';
+import type { PublicKey } from '../crypto.js';
+import { MeshError } from '../errors.js';
+import type { Machine } from '../machine.js';
+import type { Random } from '../random.js';
+import { type Millis, never, second, type UnixSeconds } from '../time.js';
+import { Directory } from './directory.js';
+import { blobs, type MeshEffect } from './effects.js';
+import { Gossip } from './gossip.js';
+import { Issuer } from './issuer.js';
+import { decodeJoinBody, decodeJoinDatagram, requestDatagramLength } from './join-datagram.js';
+import { JoinRelay } from './join-relay.js';
+import { JoinResponder, type Reply } from './join-responder.js';
+import { Membership, type Verdict } from './membership.js';
+import { MeshMessages, sendMesh } from './messages.js';
+import { NetworkKey } from './network-key.js';
+import { Renewal } from './renewal.js';
+import { unreadable } from './stored.js';
+
+/** Past facts the mesh is told. */
+export type MeshEvent =
+  /** A tunnel to this node came up, and its chain was verified by `verify`. */
+  | { readonly kind: 'neighbourUp'; readonly node: NodeNumber }
+  | { readonly kind: 'neighbourDown'; readonly node: NodeNumber }
+  | {
+      readonly kind: 'meshReceived';
+      readonly from: NodeNumber;
+      readonly neighbour: boolean;
+      readonly bytes: Uint8Array;
+    }
+  /** A joining datagram that passed the guard. */
+  | { readonly kind: 'joinDatagram'; readonly from: Endpoint; readonly bytes: Uint8Array }
+  /** Where we can be reached, best first; an empty list too. */
+  | { readonly kind: 'endpointsChanged'; readonly endpoints: readonly RecordedEndpoint[] }
+  /** A route to this node was announced by a neighbour, and its certificate is not held. */
+  | { readonly kind: 'certificateWanted'; readonly node: NodeNumber; readonly neighbour: NodeNumber };
+
+/** What a node starts from: the blobs it last persisted. */
+export interface StoredMesh {
+  readonly identity: Uint8Array | undefined;
+  readonly membership: Uint8Array | undefined;
+  readonly issuer: Uint8Array | undefined;
+  readonly networkKey: Uint8Array | undefined;
+  readonly directory: Uint8Array | undefined;
+}
+
+/** Our own record is signed anew at most this often, and the directory written to disk at most that often. */
+const announcePause: Millis = 500;
+const persistPause: Millis = 30 * second;
+
+const identityCure =
+  'put back a copy of it, or move it and membership.state away and join again with "weft invite --as NAME": the address stays';
+
+/** A member's membership, directory and gossip as one machine. Operator's commands are in src/mesh/commands.ts. */
+export class Mesh implements Machine<MeshEvent, MeshEffect> {
+  readonly membership: Membership;
+  readonly directory: Directory;
+  readonly gossip: Gossip;
+  /** Other mesh machines register their message types here. */
+  readonly messages: MeshMessages = new MeshMessages();
+  networkKey: NetworkKey | undefined;
+  readonly #random: Random;
+  readonly #wallClock: () => UnixSeconds;
+  readonly #incarnation: Uint8Array;
+  readonly #relay: JoinRelay;
+  readonly #renewal: Renewal;
+  #issuer: Issuer | undefined;
+  #responder: JoinResponder | undefined;
+  #endpoints: readonly RecordedEndpoint[] = [];
+  #announceAt: Millis = never;
+  #announcedAt: Millis = Number.NEGATIVE_INFINITY;
+  #persistAt: Millis = never;
+  #persistedAt: Millis = Number.NEGATIVE_INFINITY;
+  #started = false;
+
+  /**
+   * `incarnation`: 8 octets, fresh at every start. Throws a MeshError that names the file when a blob cannot be read; never for
+   * the directory of an older version, which is only a memory.
+   */
+  constructor(
+    membership: Membership,
+    stored: Partial<Pick<StoredMesh, 'issuer' | 'networkKey' | 'directory'>>,
+    incarnation: Uint8Array,
+    random: Random,
+    wallClock: () => UnixSeconds,
+  ) {
+    this.membership = membership;
+    this.#random = random;
+    this.#wallClock = wallClock;
+    this.#incarnation = incarnation;
+    this.directory = new Directory(membership, stored.directory);
+    this.networkKey = stored.networkKey && NetworkKey.restore(stored.networkKey);
+    this.#becomeIssuer(stored.issuer);
+    this.gossip = new Gossip(membership, this.directory, this.messages, random);
+    this.#relay = new JoinRelay(this.messages);
+    this.#renewal = new Renewal(membership, this.messages, () => this.issuer);
+    this.messages.on('join', (message, sender, now) => {
+      const join = decodeJoinBody(octetsField(message, 'b', 1, requestDatagramLength) ?? new Uint8Array(0));
+      if (!join) return [];
+      return this.#answerJoin(join, (d) => sendMesh(sender.node, 'joinback', { x: join.exchange, d }), now);
+    });
+    this.messages.on('askcert', (message, sender) => {
+      const number = integerField(message, 'n', 1, 0xff_ffff);
+      const chain = number === undefined ? undefined : this.directory.chainOf(number);
+      return chain ? [sendMesh(sender.node, 'cert', { c: encodeChain(chain) })] : [];
+    });
+    this.messages.on('cert', (message) => {
+      const chain = decodeChain(octetsField(message, 'c', 1, 1200) ?? new Uint8Array(0));
+      if (!chain || !this.verify(chain, chain.node.dh).ok) return [];
+      return [{ kind: 'nodeChanged', number: chain.node.number }];
+    });
+  }
+
+  /** A member from its blobs; undefined when there is no membership: found or join a network. Throws a MeshError. */
+  static restore(stored: StoredMesh, random: Random, wallClock: () => UnixSeconds): Mesh | undefined {
+    if (!stored.membership) return undefined;
+    const identity = stored.identity && NodeIdentity.decode(stored.identity);
+    if (!identity) throw unreadable(blobs.identity, identityCure);
+    const membership = Membership.restore(identity, stored.membership, wallClock);
+    return new Mesh(membership, stored, random.bytes(8), random, wallClock);
+  }
+
+  /** Our duties as an issuer, while we may admit; undefined otherwise. */
+  get issuer(): Issuer | undefined {
+    if (!this.#issuer) this.#becomeIssuer(undefined);
+    return this.#issuer && this.membership.isIssuerInGoodStanding(this.#issuer.certificate) ? this.#issuer : undefined;
+  }
+
+  get endpoints(): readonly RecordedEndpoint[] {
+    return this.#endpoints;
+  }
+
+  /** For handshakes: is who proved to hold `staticKey` a member by this chain? */
+  verify(chain: CertificateChain, staticKey: PublicKey): Verdict {
+    const verdict = this.membership.verify(chain, staticKey);
+    if (verdict.ok) {
+      this.directory.show(chain.node);
+      this.#issuer?.note(chain.node);
+    }
+    return verdict;
+  }
+
+  isRevoked(key: PublicKey): boolean {
+    return this.membership.isRevoked(key);
+  }
+
+  handle(event: MeshEvent, now: Millis): MeshEffect[] {
+    return [...this.#handle(event, now), ...this.#afterwards(now)];
+  }
+
+  tick(now: Millis): MeshEffect[] {
+    const effects: MeshEffect[] = [];
+    if (!this.#started) {
+      this.#started = true;
+      effects.push(...this.#start(now));
+    }
+    effects.push(...this.#renewal.tick(now), ...this.gossip.tick(now));
+    if (now >= this.#announceAt) effects.push(...this.#announce(now));
+    if (now >= this.#persistAt) effects.push(...this.flush(now));
+    return [...effects, ...this.#afterwards(now)];
+  }
+
+  deadline(): Millis {
+    if (!this.#started) return Number.NEGATIVE_INFINITY;
+    return Math.min(this.#renewal.deadline(), this.gossip.deadline(), this.#announceAt, this.#persistAt);
+  }
+
+  /** What is not on the disk yet; also to be called before the daemon ends. */
+  flush(now: Millis): MeshEffect[] {
+    this.#persistAt = never;
+    this.#persistedAt = now;
+    return [...this.membership.changes(), ...this.directory.changes()];
+  }
+
+  /** Messages and items refused since the start, by reason. */
+  drops(): ReadonlyMap<string, number> {
+    const gossip = [...this.gossip.refused].map(([reason, count]) => [`gossip-${reason}`, count] as const);
+    return new Map([...this.messages.drops(), ...gossip, ['join-not-passed', this.#relay.dropped]]);
+  }
+
+  #handle(event: MeshEvent, now: Millis): MeshEffect[] {
+    switch (event.kind) {
+      case 'neighbourUp':
+        return this.gossip.neighbourUp(event.node, now);
+      case 'neighbourDown':
+        this.gossip.neighbourDown(event.node);
+        return [];
+      case 'meshReceived':
+        return this.messages.handle(event.bytes, { node: event.from, neighbour: event.neighbour }, now);
+      case 'joinDatagram':
+        return this.#onJoinDatagram(event, now);
+      case 'endpointsChanged':
+        this.#endpoints = event.endpoints;
+        this.#announceAt = Math.max(now, this.#announcedAt + announcePause);
+        return now >= this.#announceAt ? this.#announce(now) : [];
+      case 'certificateWanted':
+        return [sendMesh(event.neighbour, 'askcert', { n: event.node })];
+    }
+  }
+
+  /** What an issuer did before a crash is made known again: takeovers revoke a key, and the news may not have left. */
+  #start(now: Millis): MeshEffect[] {
+    const effects: MeshEffect[] = [];
+    for (const revocation of this.#issuer?.revocations() ?? [])
+      effects.push(...this.gossip.takeRevocation(revocation, now));
+    for (const record of this.directory.records()) this.#issuer?.note(record.node);
+    return effects;
+  }
+
+  #onJoinDatagram(event: { readonly from: Endpoint; readonly bytes: Uint8Array }, now: Millis): MeshEffect[] {
+    const message = decodeJoinDatagram(event.bytes);
+    if (!message) return [];
+    if (message.issuer !== this.membership.number) {
+      return this.#relay.passOn(message, event.bytes.length, event.from, now);
+    }
+    return this.#answerJoin(message, (bytes) => ({ kind: 'sendDatagram', to: event.from, bytes }), now);
+  }
+
+  #answerJoin(message: Parameters<JoinResponder['handle']>[0], reply: Reply, now: Millis): MeshEffect[] {
+    if (!this.issuer || !this.#responder) return [];
+    const before = this.membership.revocationCount;
+    const effects = this.#responder.handle(message, reply, now);
+    if (this.membership.revocationCount === before) return effects;
+    // A takeover: what it persists comes first, then who is out is closed, then the newcomer hears.
+    const answer = effects.pop()!;
+    const news = this.membership.revocations().slice(before);
+    const spread = this.gossip.revocationsChanged(
+      news.map((revocation) => revocation.bytes),
+      now,
+    );
+    return [...effects, ...spread, answer];
+  }
+
+  #announce(now: Millis): MeshEffect[] {
+    this.#announceAt = never;
+    this.#announcedAt = now;
+    const record = this.directory.announce(this.#endpoints, this.#incarnation);
+    return this.gossip.spread('records', record.bytes, now);
+  }
+
+  #afterwards(now: Millis): MeshEffect[] {
+    if (this.directory.isChanged && this.#persistAt === never) {
+      this.#persistAt = Math.max(now + second, this.#persistedAt + persistPause);
+    }
+    const own = this.directory.own;
+    if (own && this.#announceAt === never && !equalBytes(own.node.bytes, this.membership.chain.node.bytes)) {
+      this.#announceAt = Math.max(now, this.#announcedAt + announcePause); // renewed: others should know the new one
+    }
+    return this.membership.changes();
+  }
+
+  #becomeIssuer(stored: Uint8Array | undefined): void {
+    const { identity } = this.membership;
+    const certificate = this.membership.issuers().find((issuer) => equalBytes(issuer.key, identity.signing.publicKey));
+    if (!certificate) return;
+    this.#issuer = new Issuer(this.membership, certificate, this.#random, this.#wallClock, stored);
+    this.#responder = new JoinResponder(this.membership, this.#issuer, this.#random);
+    for (const record of this.directory.records()) this.#issuer.note(record.node);
+  }
+}
+
+/** The issuer's duties, or a MeshError that says who may. */
+export function requireIssuer(mesh: Mesh): Issuer {
+  if (mesh.issuer) return mesh.issuer;
+  throw new MeshError('not-an-issuer', 'this node is no issuer', 'run it on an issuer: weft issuer list shows them');
+}

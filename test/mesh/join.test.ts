@@ -1,0 +1,304 @@
+import test from 'ava';
+import { requireInvitation } from '../../src/addr/invitation.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
+import { equalBytes, toHex } from '../../src/bytes.js';
+import { MeshError } from '../../src/errors.js';
+import { requireStranger } from '../../src/mesh/join-errors.js';
+import type { Host } from './world.js';
+import { World } from './world.js';
+
+const certificateOn = (world: World, host: Host) => {
+  world.start(host);
+  return toHex(host.mesh!.membership.chain.node.bytes);
+};
+
+test('a newcomer joins through the issuer and is a member', (t) => {
+  const world = new World(1);
+  const issuer = world.found();
+  const host = world.join(world.invite(issuer, { name: 'attic' }), 'ignored');
+  world.run(100);
+  t.is(host.joined, 1);
+  const mesh = world.start(host);
+  t.is(mesh.membership.chain.node.name, 'attic');
+  t.is(mesh.membership.number, 2);
+  t.true(mesh.membership.network.equals(issuer.mesh!.membership.network));
+});
+
+test('a network with a prefix of its own is learnt from the chain', (t) => {
+  const world = new World(2);
+  const issuer = world.found('first', parsePrefix('2001:db8:0:f100::/56')!);
+  const host = world.member(issuer, 'node');
+  t.is(String(host.mesh!.membership.network.prefix), '2001:db8:0:f100::/56');
+});
+
+test('a member that is no issuer passes the exchange on', (t) => {
+  const world = new World(3);
+  const issuer = world.found();
+  const member = world.member(issuer, 'door');
+  world.run(2000);
+  const token = world.invite(issuer);
+  const doors = requireInvitation(token).members;
+  t.true(doors.some((door) => door.number === member.mesh!.membership.number));
+  // The issuer cannot be reached from outside: its datagrams get lost.
+  const newcomer = world.join(token, 'newcomer');
+  world.lose = (from, effect) =>
+    effect.kind === 'sendDatagram' &&
+    (from === issuer || (from === newcomer && effect.to.address === issuer.endpoint.address));
+  world.run(5000);
+  t.is(newcomer.joined, 1);
+});
+
+test('each lost datagram is asked for again', (t) => {
+  const world = new World(4);
+  const issuer = world.found();
+  const token = world.invite(issuer);
+  const sent = new Set<string>();
+  world.lose = (from, effect) => {
+    if (effect.kind !== 'sendDatagram') return false;
+    const what = `${from.endpoint.address} type ${effect.bytes[0]}`;
+    const isFirst = !sent.has(what);
+    sent.add(what);
+    return isFirst;
+  };
+  const host = world.join(token);
+  world.run(20_000);
+  t.is(host.joined, 1);
+});
+
+test('no answer is longer than what it answers', (t) => {
+  const world = new World(5);
+  const issuer = world.found();
+  for (let i = 0; i < 3; i++) world.member(issuer, `n${i}`);
+  const host = world.join(world.invite(issuer), 'last');
+  const sizes: { from: string; length: number }[] = [];
+  world.lose = (from, effect) => {
+    if (effect.kind === 'sendDatagram') sizes.push({ from: from.endpoint.address, length: effect.bytes.length });
+    return false;
+  };
+  world.run(1000);
+  t.is(host.joined, 1);
+  t.is(sizes.length, 4);
+  t.true(sizes[1]!.length <= sizes[0]!.length);
+  t.true(sizes[3]!.length <= sizes[2]!.length);
+});
+
+test('of two simultaneous joins with one token exactly one succeeds, whatever the order, 100 seeds', (t) => {
+  for (let seed = 0; seed < 100; seed++) {
+    const world = new World(1000 + seed);
+    const issuer = world.found();
+    const token = world.invite(issuer);
+    const pair = [world.join(token, 'a'), world.join(token, 'b')];
+    world.lose = () => world.random.unit() < 0.3;
+    world.run(31_000);
+    t.is(pair.filter((host) => host.joined > 0).length, 1, `seed ${seed}`);
+    const loser = pair.find((host) => host.joined === 0)!;
+    t.true(['token-used', 'no-answer'].includes(loser.joinError!.code), `seed ${seed}: ${loser.joinError?.code}`);
+  }
+});
+
+test('an issuer killed before any effect admits once, and gives the same certificate again, 100 seeds', (t) => {
+  let crashed = 0;
+  for (let seed = 0; seed < 100; seed++) {
+    const world = new World(2000 + seed);
+    const issuer = world.found();
+    const token = world.invite(issuer);
+    const host = world.join(token, 'a');
+    issuer.crashIn = seed % 5;
+    world.run(500);
+    if (!issuer.mesh) {
+      crashed++;
+      world.start(issuer);
+    }
+    issuer.crashIn = undefined;
+    world.run(30_000);
+    t.is(host.joined, 1, `seed ${seed}`);
+    const certificate = certificateOn(world, host);
+    // The same machine asks again, as an operator does who saw no answer.
+    host.mesh = undefined;
+    host.disk.delete('membership');
+    world.join(token, 'a', host);
+    world.run(1000);
+    t.is(certificateOn(world, host), certificate, `seed ${seed}`);
+    const other = world.join(token, 'b');
+    world.run(1000);
+    t.is(other.joinError?.code, 'token-used');
+  }
+  t.true(crashed >= 40, `${crashed} crashes`);
+});
+
+test('the token is spent on disk before the answer leaves', (t) => {
+  const world = new World(6);
+  const issuer = world.found();
+  const token = world.invite(issuer);
+  issuer.done.length = 0;
+  world.join(token);
+  world.run(1000);
+  const kinds = issuer.done.filter((effect) => effect.kind === 'persist' || effect.kind === 'sendDatagram');
+  t.deepEqual(kinds.map((effect) => (effect.kind === 'persist' ? effect.name : effect.kind)).slice(0, 3), [
+    'sendDatagram',
+    'issuer',
+    'sendDatagram',
+  ]);
+});
+
+test('the newcomer’s identity is on disk before the first datagram', (t) => {
+  const world = new World(7);
+  const token = world.invite(world.found());
+  const host = world.join(token);
+  world.run(1000);
+  t.like(host.done[0], { kind: 'persist', name: 'identity' });
+  const at = host.done.findIndex((effect) => effect.kind === 'joined');
+  t.like(host.done[at - 1], { kind: 'persist', name: 'membership' });
+});
+
+test('a used token says so, also to a machine that comes late', (t) => {
+  const world = new World(8);
+  const issuer = world.found();
+  const token = world.invite(issuer);
+  world.join(token);
+  world.run(1000);
+  const late = world.join(token);
+  world.run(1000);
+  t.is(late.joinError?.code, 'token-used');
+  t.is(late.joined, 0);
+});
+
+test('an expired token says so; the clock of the newcomer does not matter', (t) => {
+  const world = new World(9);
+  const issuer = world.found();
+  const token = world.invite(issuer, { lifetime: 3600 });
+  world.clock += 3601;
+  const host = world.join(token);
+  world.run(1000);
+  t.is(host.joinError?.code, 'token-expired');
+  t.true(host.joinError instanceof MeshError && host.joinError.cure.includes('weft invite'));
+});
+
+test('a token the issuer forgot, or never knew, says so', (t) => {
+  const world = new World(10);
+  const issuer = world.found();
+  const disk = issuer.disk.get('issuer')!;
+  const token = world.invite(issuer);
+  world.crash(issuer);
+  issuer.disk.set('issuer', disk);
+  world.start(issuer);
+  const host = world.join(token);
+  world.run(1000);
+  t.is(host.joinError?.code, 'token-unknown');
+});
+
+test('nobody there: one line that says whom was asked', (t) => {
+  const world = new World(11);
+  const issuer = world.found();
+  const token = world.invite(issuer);
+  world.crash(issuer);
+  const host = world.join(token);
+  world.run(40_000);
+  t.is(host.joinError?.code, 'no-answer');
+  t.regex(host.joinError!.message, /11\.0\.0\.1 port 16696/);
+});
+
+test('octets of another token or of garbage are met with silence', (t) => {
+  const world = new World(12);
+  const issuer = world.found();
+  const sent = () => issuer.done.filter((effect) => effect.kind === 'sendDatagram').length;
+  for (let length = 0; length < 200; length++) {
+    const bytes = world.random.bytes(length);
+    if (length > 0) bytes[0] = 4 + (length % 3);
+    world.post(issuer, { kind: 'joinDatagram', from: { address: '11.9.9.9', port: 1 }, bytes });
+  }
+  world.settle();
+  t.is(sent(), 0);
+});
+
+test('who is a member is told so before anything is sent', (t) => {
+  const world = new World(13);
+  const issuer = world.found();
+  const member = world.member(issuer, 'a');
+  const own = requireInvitation(world.invite(issuer));
+  const other = requireInvitation(world.invite(world.found()));
+  const code = (act: () => void) => t.throws(act, { instanceOf: MeshError }).code;
+  t.is(
+    code(() => requireStranger(member.mesh!.membership, own)),
+    'already-member',
+  );
+  t.is(
+    code(() => requireStranger(member.mesh!.membership, other)),
+    'wrong-network',
+  );
+  t.notThrows(() => requireStranger(undefined, own));
+});
+
+test('a member passes on twenty a second and no more, and one answer a message', (t) => {
+  const world = new World(14);
+  const issuer = world.found();
+  const door = world.member(issuer, 'door');
+  world.unlink(door, issuer);
+  door.done.length = 0;
+  for (let i = 0; i < 100; i++) {
+    const bytes = new Uint8Array(200).fill(i);
+    bytes.set([4, 0, 0, 0, 0, 0, 0, 1]);
+    world.post(door, { kind: 'joinDatagram', from: { address: '11.9.9.9', port: 1 + i }, bytes });
+  }
+  world.settle();
+  t.is(door.done.filter((effect) => effect.kind === 'sendMesh').length, 40);
+  t.is(door.mesh!.drops().get('join-not-passed'), 60);
+});
+
+test('invite --as gives the old number and name to a new key, and puts the old key out', (t) => {
+  const world = new World(15);
+  const issuer = world.found();
+  const old = world.member(issuer, 'attic');
+  const other = world.member(issuer, 'cellar');
+  world.run(3000);
+  const oldKey = old.mesh!.membership.identity.signing.publicKey;
+  const number = old.mesh!.membership.number;
+  world.crash(old);
+  const fresh = world.join(world.invite(issuer, { as: 'attic' }), 'whatever');
+  world.run(1000);
+  world.start(fresh);
+  t.is(fresh.mesh!.membership.number, number);
+  t.is(fresh.mesh!.membership.chain.node.name, 'attic');
+  t.true(issuer.mesh!.isRevoked(oldKey));
+  t.true(other.mesh!.isRevoked(oldKey));
+  t.true(other.done.some((effect) => effect.kind === 'revoked' && effect.number === number));
+  world.link(fresh, issuer);
+  world.run(2000);
+  t.true(
+    equalBytes(other.mesh!.directory.byNumber(number)!.node.key, fresh.mesh!.membership.identity.signing.publicKey),
+  );
+});
+
+test('a takeover cut off by a crash before any effect ends revoked and admitted all the same', (t) => {
+  for (let step = 0; step < 12; step++) {
+    const world = new World(3000 + step);
+    const issuer = world.found();
+    const old = world.member(issuer, 'attic');
+    world.run(3000);
+    const oldKey = old.mesh!.membership.identity.signing.publicKey;
+    world.crash(old);
+    const fresh = world.join(world.invite(issuer, { as: 'attic' }));
+    issuer.crashIn = step;
+    world.run(200);
+    if (!issuer.mesh) world.start(issuer);
+    world.run(25_000);
+    t.is(fresh.joined, 1, `step ${step}`);
+    t.true(issuer.mesh!.isRevoked(oldKey), `step ${step}`);
+  }
+});
+
+test('the same key taking over its own number is not put out', (t) => {
+  const world = new World(16);
+  const issuer = world.found();
+  const host = world.member(issuer, 'attic');
+  world.run(3000);
+  const key = host.mesh!.membership.identity.signing.publicKey;
+  world.crash(host);
+  host.disk.delete('membership');
+  host.disk.delete('directory');
+  world.join(world.invite(issuer, { as: 'attic' }), 'attic', host);
+  world.run(1000);
+  world.start(host);
+  t.false(issuer.mesh!.isRevoked(key));
+  t.is(host.mesh!.membership.number, 2);
+});
