@@ -10,7 +10,8 @@ import { ControlChannel } from './frame.js';
  *     {t: "hello", a: address, p: port}   the initiator's first frame; a and p: where it sees the other side, if it can say
  *     {t: "probe", n: nonce}              are you there?
  *     {t: "echo", n: nonce}               I am
- *     {t: "bye", r: reason}               the link ends; no answer
+ *     {t: "part", r: reason}              the tunnel ends, the keys go on serving over the overlay; no answer
+ *     {t: "bye", r: reason}               all of the link ends; no answer
  *
  * address: 16 octets, IPv4 as ::ffff:a.b.c.d; nonce: 8 octets; reason: text of at most 64 octets.
  */
@@ -18,7 +19,7 @@ export type LinkMessage =
   | { readonly kind: 'hello'; readonly observed: Endpoint | undefined }
   | { readonly kind: 'probe'; readonly nonce: Uint8Array }
   | { readonly kind: 'echo'; readonly nonce: Uint8Array }
-  | { readonly kind: 'bye'; readonly reason: string };
+  | { readonly kind: 'part' | 'bye'; readonly reason: string };
 
 const maxReasonLength = 64;
 
@@ -36,8 +37,9 @@ function asCbor(message: LinkMessage): CborValue {
     case 'probe':
     case 'echo':
       return { t: message.kind, n: message.nonce };
+    case 'part':
     case 'bye':
-      return { t: 'bye', r: message.reason.slice(0, maxReasonLength) };
+      return { t: message.kind, r: message.reason.slice(0, maxReasonLength) };
   }
 }
 
@@ -60,8 +62,9 @@ export function decodeLinkMessage(frame: Uint8Array): LinkMessage | undefined {
     case 'probe':
     case 'echo':
       return map.n instanceof Uint8Array && map.n.length === 8 ? { kind: map.t, nonce: map.n } : undefined;
+    case 'part':
     case 'bye':
-      return typeof map.r === 'string' && map.r.length <= maxReasonLength ? { kind: 'bye', reason: map.r } : undefined;
+      return typeof map.r === 'string' && map.r.length <= maxReasonLength ? { kind: map.t, reason: map.r } : undefined;
     default:
       return undefined;
   }

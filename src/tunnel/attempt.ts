@@ -1,0 +1,81 @@
+import type { Random } from '../random.js';
+import { type Millis, second } from '../time.js';
+import type { OutgoingHandshake } from './handshake.js';
+import type { Path, PlaneCommand } from './plane/contract.js';
+
+/** Our tuning. A first answer lost costs a quarter of a second; a dead peer two dozen datagrams in all. */
+const firstWait: Millis = 250;
+const longestWait: Millis = 5 * second;
+/** Waits vary by this share either way, so that nodes which started together do not stay in step. */
+const jitter = 0.2;
+
+/** How long a dial, and the renewing of a session that still works, are kept up. */
+export const dialPatience: Millis = 15 * second;
+export const rekeyPatience: Millis = 60 * second;
+
+/** An endpoint list longer than this is cut: it comes from records others wrote. */
+const maxPaths = 8;
+
+/**
+ * One outgoing handshake on its way: the same datagram goes along all paths at once, again and again with growing waits.
+ * The responder knows a repetition by its octets and repeats its answer, so late answers and several ways do no harm.
+ */
+export class Attempt {
+  /** dial: wanted by somebody who is told how it ends. rekey: new keys for a session that works. */
+  readonly purpose: 'dial' | 'rekey';
+  readonly handshake: OutgoingHandshake;
+  readonly #paths: readonly Path[];
+  readonly #random: Random;
+  readonly #giveUpAt: Millis;
+  #dueAt: Millis;
+  #wait = firstWait;
+  /** One answer to a cookie is sent at once, later ones wait their turn: a flood of cookie replies buys nothing. */
+  #hurried = false;
+
+  constructor(
+    purpose: 'dial' | 'rekey',
+    handshake: OutgoingHandshake,
+    paths: readonly Path[],
+    random: Random,
+    now: Millis,
+  ) {
+    this.purpose = purpose;
+    this.handshake = handshake;
+    this.#paths = paths.slice(0, maxPaths);
+    this.#random = random;
+    this.#dueAt = now;
+    this.#giveUpAt = now + (purpose === 'dial' ? dialPatience : rekeyPatience);
+  }
+
+  get deadline(): Millis {
+    return Math.min(this.#dueAt, this.#giveUpAt);
+  }
+
+  hasFailed(now: Millis): boolean {
+    return now >= this.#giveUpAt;
+  }
+
+  goesOverlay(): boolean {
+    return this.#paths.some((path) => path.kind === 'overlay');
+  }
+
+  /** What to send now, if anything is due. */
+  send(now: Millis, cookie: Uint8Array | undefined): PlaneCommand[] {
+    if (now < this.#dueAt) return [];
+    this.#dueAt = now + this.#wait * (1 - jitter + 2 * jitter * this.#random.unit());
+    this.#wait = Math.min(2 * this.#wait, longestWait);
+    const bytes = this.handshake.datagram(cookie);
+    return bytes ? this.#paths.map((to) => ({ kind: 'sendDatagram', to, bytes })) : [];
+  }
+
+  /** A cookie came: repeat soon. */
+  hurry(now: Millis): void {
+    if (this.#hurried) return;
+    this.#hurried = true;
+    this.#dueAt = now;
+  }
+
+  wipe(): void {
+    this.handshake.wipe();
+  }
+}

@@ -1,0 +1,626 @@
+import type { Endpoint } from '../addr/endpoint.js';
+import { sameEndpoint } from '../addr/endpoint.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import { equalBytes, toHex } from '../bytes.js';
+import { mac1Of } from '../cookie-reply.js';
+import { AgreementKey } from '../crypto.js';
+import { appendMacs } from '../datagram-mac.js';
+import type { Random } from '../random.js';
+import { type Millis, minute, never, second } from '../time.js';
+import { Attempt } from './attempt.js';
+import { type HandshakeIdentity, type Hello, type IncomingHandshake, OutgoingHandshake } from './handshake.js';
+import { encodeLinkMessage, type LinkMessage } from './link-message.js';
+import type { Carriage, Cipher, LinkId, Path, PlaneCommand } from './plane/contract.js';
+import { type Session, SessionKeys } from './session-keys.js';
+import { SessionList } from './session-list.js';
+import type { TunnelEffect } from './tunnel-effect.js';
+
+/** What a peer needs of the node it is a peer of. */
+export interface PeerHost<Certificate> {
+  readonly node: NodeNumber;
+  readonly identity: HandshakeIdentity;
+  readonly random: Random;
+  /** Our side of the hello of a handshake. */
+  hello(kind: 'initiation' | 'response', observed: Endpoint | undefined): Hello;
+  readonly aesFaster: boolean;
+  readonly lanes: number;
+  emit(effect: TunnelEffect<Certificate>): void;
+  /** A receiver index, unguessable and unique in this node; what is heard for it goes to this peer. */
+  takeIndex(peer: Peer<Certificate>): number;
+  giveIndexBack(index: number): void;
+  takeLink(peer: Peer<Certificate>): LinkId;
+  /** A cookie reply to the datagram with this mac1 goes to this peer. */
+  expectCookie(peer: Peer<Certificate>, mac1: Uint8Array): void;
+  /** Initiations with this mac1 (in hex) are repetitions that this peer can answer; undefined: no more. */
+  remember(mac1: string, peer: Peer<Certificate> | undefined): void;
+  /** When a frame of this link last opened. */
+  lastHeard(link: LinkId): Millis;
+  /** Answers a newcomer on a link of its own, to learn whether it lives beside the peer we know. */
+  openTrial(peer: Peer<Certificate>, newcomer: IncomingHandshake, from: Endpoint, now: Millis): void;
+}
+
+/** Our tuning. */
+const probes = 3;
+const probeWait: Millis = 200; // or the measured round trip with room, if that is longer
+const longestProbeWait: Millis = 600;
+const trialPause: Millis = 10 * second; // a replay from an old incarnation buys one Diffie-Hellman in this time
+const cookieLifetime: Millis = 2 * minute;
+const idleAfter: Millis = 60 * second; // an overlay association unheard for this long gets no new keys
+
+/** An answer we gave: repeated when the same initiation comes again, acted upon when its session is confirmed. */
+interface Answer<Certificate> {
+  readonly session: Session;
+  /** The response without macs, and where it goes. */
+  readonly body: Uint8Array;
+  to: Path;
+  /** mac1 of the response. */
+  readonly mac1: Uint8Array;
+  readonly hello: Hello;
+  readonly certificate: Certificate;
+}
+
+/** A newcomer with our peer's key, while we ask the one we know whether it is still there. */
+interface Challenge {
+  /** What to do when it is not; when it is. */
+  readonly replace: () => void;
+  readonly keep: () => void;
+  readonly nonce: Uint8Array;
+  probesLeft: number;
+  dueAt: Millis;
+}
+
+/**
+ * One association with one node: its link in the plane, the sessions on it, and the handshakes under way. A direct tunnel
+ * and end-to-end keys over the overlay are the same association in other carriage.
+ *
+ *              dial, sessionWanted                 response
+ *     (none) ─────────────────────► asking ───────────────────┐
+ *        │ initiation                                          ▼          direct handshake
+ *        └────────────► answered ──first frame opens──► session (overlay) ◄──────────► tunnel
+ *                          └─ 30 s ─► (none)                  │             silent, part   │
+ *                                                              └─ expiry, bye, revoked ────┴─► (none)
+ *
+ * While a session lives, new ones begin by `rekey` and replace it without a gap.
+ */
+export class Peer<Certificate> {
+  readonly node: NodeNumber;
+  readonly publicKey: Uint8Array;
+  readonly #host: PeerHost<Certificate>;
+  readonly #sessions = new SessionList();
+  readonly #rekeyJitter: number;
+  /** From the newest handshake. */
+  #certificate: Certificate | undefined;
+  #link: LinkId | undefined;
+  #carriage: Carriage = { kind: 'overlay' };
+  /** What the rest of the daemon was told. */
+  #standing: 'none' | 'session' | 'tunnel' = 'none';
+  /** Nothing was heard lately, said the plane: a newcomer need not be asked about. */
+  #isSilent = false;
+  #attempt: Attempt | undefined;
+  #challenge: Challenge | undefined;
+  /** By mac1 of the initiation; as long as their sessions, so at most three. */
+  readonly #answers = new Map<string, Answer<Certificate>>();
+  #incarnation: bigint | undefined;
+  #highestCounter = 0;
+  #cookie: { readonly octets: Uint8Array; readonly until: Millis } | undefined;
+  #roundTrip: Millis = 0;
+  #noTrialBefore = Number.NEGATIVE_INFINITY;
+  #rekeyNotBefore = Number.NEGATIVE_INFINITY;
+
+  constructor(host: PeerHost<Certificate>, node: NodeNumber, publicKey: Uint8Array) {
+    this.#host = host;
+    this.node = node;
+    this.publicKey = publicKey;
+    this.#rekeyJitter = host.random.unit();
+  }
+
+  get link(): LinkId | undefined {
+    return this.#link;
+  }
+
+  get standing(): 'none' | 'session' | 'tunnel' {
+    return this.#standing;
+  }
+
+  /** The endpoint of the tunnel, if there is one. */
+  get endpoint(): Endpoint | undefined {
+    return this.#carriage.kind === 'direct' ? this.#carriage.endpoint : undefined;
+  }
+
+  get isLive(): boolean {
+    return this.#sessions.isLive && !this.#isSilent;
+  }
+
+  /** Nothing is left to remember. */
+  get isOver(): boolean {
+    return this.#link === undefined && this.#attempt === undefined && this.#challenge === undefined;
+  }
+
+  get lastUsed(): Millis {
+    return this.#link === undefined ? never : this.#host.lastHeard(this.#link);
+  }
+
+  // Asking
+
+  /** Tries these endpoints, or the overlay when there are none. A tunnel that stands at one of them is left as it is. */
+  dial(endpoints: readonly Endpoint[], now: Millis): void {
+    const here = this.endpoint;
+    if (this.#standing === 'tunnel' && here && endpoints.some((endpoint) => sameEndpoint(endpoint, here))) return;
+    if (endpoints.length === 0 && (this.isLive || this.#attempt)) return;
+    const paths: Path[] = endpoints.map((endpoint) => ({ kind: 'direct', endpoint }));
+    this.#ask('dial', paths.length > 0 ? paths : [{ kind: 'overlay', node: this.node }], undefined, now);
+  }
+
+  #ask(purpose: 'dial' | 'rekey', paths: readonly Path[], observed: Endpoint | undefined, now: Millis): void {
+    this.#endAttempt();
+    const ephemeral = new AgreementKey(this.#host.random.bytes(32));
+    const handshake = new OutgoingHandshake(
+      this.#host.identity,
+      ephemeral,
+      this.publicKey,
+      this.#host.takeIndex(this),
+      this.#host.hello('initiation', observed),
+    );
+    const datagram = handshake.datagram();
+    if (!datagram) {
+      this.#host.giveIndexBack(handshake.localIndex);
+      this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'its public key is not a valid one' });
+      return;
+    }
+    this.#host.expectCookie(this, mac1Of(datagram));
+    this.#attempt = new Attempt(purpose, handshake, paths, this.#host.random, now);
+    this.#sendAttempt(now);
+  }
+
+  #sendAttempt(now: Millis): void {
+    for (const command of this.#attempt?.send(now, this.#cookieAt(now)) ?? []) this.#command(command);
+  }
+
+  #endAttempt(): void {
+    if (!this.#attempt) return;
+    this.#host.giveIndexBack(this.#attempt.handshake.localIndex);
+    this.#attempt.wipe();
+    this.#attempt = undefined;
+  }
+
+  /** A response for the handshake under way; undefined when it is none. */
+  readResponse(datagram: Uint8Array): { readonly hello: Hello; readonly remoteIndex: number } | undefined {
+    return this.#attempt?.handshake.readResponse(datagram);
+  }
+
+  /** The answer is good, but its certificate is not. */
+  refuseResponse(reason: string): void {
+    if (this.#attempt?.purpose === 'dial') this.#host.emit({ kind: 'dialFailed', node: this.node, reason });
+    this.#endAttempt();
+  }
+
+  /** The answer is good: its sender is there now, and holds the peer's key. */
+  acceptResponse(hello: Hello, remoteIndex: number, certificate: Certificate, from: Path, now: Millis): void {
+    const attempt = this.#attempt!;
+    this.#attempt = undefined;
+    const session = this.#session('initiator', attempt.handshake, hello, remoteIndex, now);
+    const install = () => {
+      if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation, 0);
+      this.#certificate = certificate;
+      this.#isSilent = false;
+      this.#observedUs(hello, from);
+      // Before the session, so that its first frame already takes the new way.
+      if (attempt.purpose === 'dial' || this.#link === undefined) this.#carry(from);
+      this.#install(session);
+      this.#say({ kind: 'hello', observed: from.kind === 'direct' ? from.endpoint : undefined });
+      this.#stand();
+    };
+    const drop = () => {
+      session.keys.wipe();
+      this.#host.giveIndexBack(session.localIndex);
+    };
+    // It is there now; so a challenge begun by an initiation of its, which might have been a replay, is ours from here on.
+    if (this.#isNewcomer(hello)) this.#challengeFor(install, () => this.#cloned(from, drop), now);
+    else install();
+  }
+
+  // Answering
+
+  /** An initiation that `remember` was told of came again: the answer may have been lost, or this is another way. */
+  repeatAnswer(datagram: Uint8Array, from: Path, now: Millis): void {
+    const answer = this.#answers.get(toHex(mac1Of(datagram)));
+    if (!answer) return;
+    answer.to = from;
+    this.#sendAnswer(answer, now);
+  }
+
+  /** An initiation by a member: authentic, but perhaps a replay. The reason, when it is refused. */
+  acceptInitiation(
+    incoming: IncomingHandshake,
+    datagram: Uint8Array,
+    certificate: Certificate,
+    from: Path,
+    now: Millis,
+  ): string | undefined {
+    const { hello } = incoming;
+    if (this.#isNewcomer(hello)) {
+      if (this.#challenge) return 'another start of this node is being looked into';
+      if (now < this.#noTrialBefore) return 'another start of this node lives';
+      this.#challengeFor(
+        () => this.#answer(incoming, datagram, certificate, from, now),
+        () => this.#tryNewcomer(incoming, from, now),
+        now,
+      );
+      return undefined;
+    }
+    if (hello.incarnation === this.#incarnation && hello.counter <= this.#highestCounter) return 'replayed';
+    if (hello.incarnation === this.#incarnation) this.#highestCounter = hello.counter;
+    this.#answer(incoming, datagram, certificate, from, now);
+    return undefined;
+  }
+
+  #answer(incoming: IncomingHandshake, datagram: Uint8Array, certificate: Certificate, from: Path, now: Millis): void {
+    const index = this.#host.takeIndex(this);
+    const ephemeral = new AgreementKey(this.#host.random.bytes(32));
+    const observed = from.kind === 'direct' ? from.endpoint : undefined;
+    const body = incoming.respond(ephemeral, index, this.#host.hello('response', observed));
+    if (!body) {
+      this.#host.giveIndexBack(index);
+      return;
+    }
+    const keyed = { localIndex: index, split: incoming.split.bind(incoming) };
+    const session = this.#session('responder', keyed, incoming.hello, incoming.remoteIndex, now);
+    if (this.#link === undefined) this.#carry(from);
+    this.#install(session);
+    const mac1 = mac1Of(appendMacs(this.publicKey, body));
+    const answer = { session, body, to: from, mac1, hello: incoming.hello, certificate };
+    const key = toHex(mac1Of(datagram));
+    this.#answers.set(key, answer);
+    this.#host.remember(key, this);
+    this.#host.expectCookie(this, mac1);
+    this.#sendAnswer(answer, now);
+  }
+
+  #sendAnswer(answer: Answer<Certificate>, now: Millis): void {
+    const bytes = appendMacs(this.publicKey, answer.body, this.#cookieAt(now));
+    this.#command({ kind: 'sendDatagram', to: answer.to, bytes });
+  }
+
+  /** The first frame of a session we answered has opened: its initiator is there now. */
+  confirmed(localIndex: number): void {
+    if (!this.#sessions.confirm(localIndex)) return;
+    const answer = [...this.#answers.values()].find((other) => other.session.localIndex === localIndex)!;
+    const { hello, to: from } = answer;
+    this.#certificate = answer.certificate;
+    if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation, hello.counter);
+    // Both handshakes of a crossing are good; the one that stands makes the other needless.
+    if (this.#attempt && (this.#attempt.goesOverlay() || from.kind === 'direct')) this.#endAttempt();
+    // A tunnel that stands moves by the plane's sealed challenge alone: the source of an initiation is nobody's word.
+    if (this.#standing !== 'tunnel' && (from.kind === 'direct' || this.#standing === 'none')) this.#carry(from);
+    this.#observedUs(hello, from);
+    this.#isSilent = false;
+    this.#stand();
+  }
+
+  // Newcomers: another process start with the same key
+
+  #isNewcomer(hello: Hello): boolean {
+    return this.isLive && this.#incarnation !== undefined && this.#incarnation !== hello.incarnation;
+  }
+
+  #challengeFor(replace: () => void, keep: () => void, now: Millis): void {
+    const under = this.#challenge ?? { nonce: this.#host.random.bytes(8), probesLeft: probes, dueAt: now };
+    this.#challenge = { ...under, replace, keep };
+    this.#probe(now);
+  }
+
+  /** Somebody with another key claims the number: if the one we know is gone, it may come again. */
+  challengeNumber(now: Millis): void {
+    if (!this.#challenge) this.#challengeFor(() => this.close('another key has its number now'), ignore, now);
+  }
+
+  #probe(now: Millis): void {
+    const challenge = this.#challenge;
+    if (!challenge || now < challenge.dueAt) return;
+    if (challenge.probesLeft === 0) {
+      this.#challenge = undefined;
+      this.#isSilent = true;
+      challenge.replace();
+      return;
+    }
+    challenge.probesLeft--;
+    challenge.dueAt = now + Math.min(longestProbeWait, Math.max(probeWait, 2 * this.#roundTrip));
+    this.#say({ kind: 'probe', nonce: challenge.nonce });
+  }
+
+  #tryNewcomer(incoming: IncomingHandshake, from: Path, now: Millis): void {
+    this.#noTrialBefore = now + trialPause;
+    if (from.kind === 'direct') this.#host.openTrial(this, incoming, from.endpoint, now);
+    else incoming.wipe();
+  }
+
+  #cloned(from: Path, drop: () => void): void {
+    drop();
+    this.reportClone(from.kind === 'direct' ? from.endpoint : undefined);
+    this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'two machines run with its key' });
+  }
+
+  /** Two live machines hold this peer's key: the first stays. */
+  reportClone(other: Endpoint | undefined): void {
+    const endpoints = [this.endpoint, other].filter((endpoint) => endpoint !== undefined);
+    this.#noTrialBefore = Number.POSITIVE_INFINITY; // as long as the first lives
+    this.#host.emit({ kind: 'cloned', node: this.node, endpoints });
+  }
+
+  /** Another start of the node takes over: what was said about the old one no longer holds. */
+  #begin(incarnation: bigint, counter: number): void {
+    const restarted = this.#incarnation !== undefined;
+    this.#incarnation = incarnation;
+    this.#highestCounter = counter;
+    this.#noTrialBefore = Number.NEGATIVE_INFINITY;
+    if (!restarted) return;
+    this.#drop(this.#sessions.remove((session) => session.isConfirmed && session.incarnation !== incarnation));
+    this.#fall('the node was restarted');
+  }
+
+  #observedUs(hello: Hello, from: Path): void {
+    if (from.kind !== 'direct' || !hello.observed) return;
+    this.#host.emit({ kind: 'observed', by: this.node, endpoint: hello.observed });
+  }
+
+  // What the plane and the other side say
+
+  heard(message: LinkMessage): void {
+    this.#isSilent = false;
+    switch (message.kind) {
+      case 'hello':
+        if (message.observed) this.#host.emit({ kind: 'observed', by: this.node, endpoint: message.observed });
+        break;
+      case 'probe':
+        this.#say({ kind: 'echo', nonce: message.nonce });
+        break;
+      case 'echo': {
+        const challenge = this.#challenge;
+        if (!challenge || !equalBytes(challenge.nonce, message.nonce)) break;
+        this.#challenge = undefined;
+        challenge.keep();
+        break;
+      }
+      case 'part':
+        if (this.#standing === 'tunnel') this.#toOverlay(`the other side closed it: ${message.reason}`);
+        break;
+      case 'bye':
+        this.close(`the other side closed it: ${message.reason}`);
+        break;
+    }
+  }
+
+  silent(): void {
+    this.#isSilent = true;
+    if (this.#standing === 'tunnel') this.#toOverlay('nothing was heard for 2 s');
+    else if (this.#standing === 'session') this.#closeLink('nothing was heard for 2 s');
+  }
+
+  recovered(): void {
+    this.#isSilent = false;
+  }
+
+  moved(endpoint: Endpoint): void {
+    if (this.#carriage.kind !== 'direct') return;
+    this.#carriage = { kind: 'direct', endpoint };
+    this.#host.emit({ kind: 'tunnelMoved', link: this.#link!, node: this.node, endpoint });
+    this.#say({ kind: 'hello', observed: endpoint }); // it may not know that its address changed
+  }
+
+  measured(roundTrip: Millis): void {
+    this.#roundTrip = roundTrip;
+  }
+
+  worn(localIndex: number, now: Millis): void {
+    this.#sessions.wear(localIndex);
+    this.tick(now);
+  }
+
+  installed(localIndex: number): void {
+    this.#sessions.find(localIndex)?.keys.wipe();
+  }
+
+  /** A cookie for a datagram we sent. */
+  cookieCame(octets: Uint8Array, mac1: Uint8Array, now: Millis): void {
+    this.#cookie = { octets, until: now + cookieLifetime };
+    const datagram = this.#attempt?.handshake.datagram();
+    if (datagram && equalBytes(mac1Of(datagram), mac1)) {
+      this.#attempt!.hurry(now);
+      this.#sendAttempt(now);
+      return;
+    }
+    const answer = [...this.#answers.values()].find((other) => equalBytes(other.mac1, mac1));
+    if (answer && !answer.session.isConfirmed) this.#sendAnswer(answer, now);
+  }
+
+  #cookieAt(now: Millis): Uint8Array | undefined {
+    return this.#cookie && now < this.#cookie.until ? this.#cookie.octets : undefined;
+  }
+
+  // Ending
+
+  /** Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. */
+  hangUp(reason: string): void {
+    this.#endAttempt();
+    if (this.#standing === 'tunnel') {
+      this.#say({ kind: 'part', reason });
+      this.#toOverlay(reason);
+    } else {
+      this.dismiss(reason);
+    }
+  }
+
+  /** Says goodbye and ends all of it. */
+  dismiss(reason: string): void {
+    if (this.#sessions.isLive) this.#say({ kind: 'bye', reason });
+    this.close(reason);
+  }
+
+  /** Ends all of it without a word. */
+  close(reason: string): void {
+    if (this.#attempt?.purpose === 'dial') this.#host.emit({ kind: 'dialFailed', node: this.node, reason });
+    this.#endAttempt();
+    this.#challenge = undefined;
+    this.#closeLink(reason);
+  }
+
+  #closeLink(reason: string): void {
+    if (this.#link === undefined) return;
+    this.#drop(
+      this.#sessions.remove(() => true),
+      false,
+    );
+    this.#fall(reason);
+    this.#command({ kind: 'closeLink', link: this.#link });
+    this.#link = undefined;
+    this.#incarnation = undefined;
+  }
+
+  #toOverlay(reason: string): void {
+    this.#fall(reason);
+    this.#carry({ kind: 'overlay', node: this.node });
+    this.#stand();
+  }
+
+  // Time
+
+  get deadline(): Millis {
+    let soonest = this.#sessions.deadline;
+    if (this.#attempt) soonest = Math.min(soonest, this.#attempt.deadline);
+    else soonest = Math.min(soonest, Math.max(this.#rekeyNotBefore, this.#sessions.rekeyAt(this.#rekeyJitter)));
+    if (this.#challenge) soonest = Math.min(soonest, this.#challenge.dueAt);
+    return soonest;
+  }
+
+  tick(now: Millis): void {
+    this.#drop(this.#sessions.expire(now));
+    if (this.#link !== undefined && this.#sessions.all.length === 0) this.#closeLink('its keys are too old');
+    else if (!this.#sessions.isLive) this.#fall('its keys are too old');
+    this.#probe(now);
+    if (this.#attempt?.hasFailed(now)) {
+      const { purpose } = this.#attempt;
+      this.#endAttempt();
+      if (purpose === 'dial') this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'no answer' });
+    }
+    this.#sendAttempt(now);
+    if (!this.#attempt && now >= this.#rekeyNotBefore && now >= this.#sessions.rekeyAt(this.#rekeyJitter)) {
+      this.#rekey(now);
+    }
+  }
+
+  #rekey(now: Millis): void {
+    this.#rekeyNotBefore = now + 5 * second;
+    // End-to-end keys nobody uses are left to end: they come again when a packet wants them.
+    if (this.#standing === 'session' && now - this.#host.lastHeard(this.#link!) > idleAfter) return;
+    const here = this.endpoint;
+    const path: Path = here ? { kind: 'direct', endpoint: here } : { kind: 'overlay', node: this.node };
+    this.#ask('rekey', [path], here, now);
+  }
+
+  // Helpers
+
+  #session(
+    role: Session['role'],
+    keyed: { readonly localIndex: number; split(send: Uint8Array, receive: Uint8Array): void },
+    hello: Hello,
+    remoteIndex: number,
+    now: Millis,
+  ): Session {
+    const cipher: Cipher = hello.aesFaster && this.#host.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305';
+    return {
+      localIndex: keyed.localIndex,
+      keys: new SessionKeys((send, receive) => keyed.split(send, receive)),
+      role,
+      incarnation: hello.incarnation,
+      cipher,
+      remoteIndex,
+      remoteLanes: hello.lanes,
+      bornAt: now,
+      isConfirmed: role === 'initiator',
+      isByLower: (role === 'initiator') === this.#host.node < this.node,
+    };
+  }
+
+  #install(session: Session): void {
+    const dropped = this.#sessions.add(session);
+    this.#drop(dropped);
+    this.#command({
+      kind: 'installSession',
+      session: {
+        link: this.#link!,
+        cipher: session.cipher,
+        localIndex: session.localIndex,
+        localLanes: this.#host.lanes,
+        remoteIndex: session.remoteIndex,
+        remoteLanes: session.remoteLanes,
+        sendKey: session.keys.send,
+        receiveKey: session.keys.receive,
+        role: session.role,
+      },
+    });
+  }
+
+  #drop(sessions: readonly Session[], tellPlane = true): void {
+    for (const session of sessions) {
+      for (const [mac1, answer] of this.#answers) {
+        if (answer.session !== session) continue;
+        this.#answers.delete(mac1);
+        this.#host.remember(mac1, undefined);
+      }
+      session.keys.wipe();
+      this.#host.giveIndexBack(session.localIndex);
+      if (tellPlane) this.#command({ kind: 'dropSession', link: this.#link!, localIndex: session.localIndex });
+    }
+  }
+
+  /** Makes frames travel this way. */
+  #carry(path: Path): void {
+    const carriage: Carriage = path.kind === 'direct' ? path : { kind: 'overlay' };
+    const before = this.#carriage;
+    this.#carriage = carriage;
+    if (this.#link === undefined) {
+      this.#link = this.#host.takeLink(this);
+      this.#command({ kind: 'openLink', link: this.#link, node: this.node, carriage });
+    } else if (
+      carriage.kind !== before.kind ||
+      (before.kind === 'direct' && carriage.kind === 'direct' && !sameEndpoint(before.endpoint, carriage.endpoint))
+    ) {
+      this.#command({ kind: 'setCarriage', link: this.#link, carriage });
+      if (this.#standing === 'tunnel' && carriage.kind === 'direct') {
+        this.#host.emit({ kind: 'tunnelMoved', link: this.#link, node: this.node, endpoint: carriage.endpoint });
+      }
+    }
+  }
+
+  /** Tells of what stands now, if that is more than was told. */
+  #stand(): void {
+    if (!this.#sessions.isLive || this.#link === undefined) return;
+    const shared = { link: this.#link, node: this.node, certificate: this.#certificate! };
+    const endpoint = this.endpoint;
+    if (endpoint && this.#standing !== 'tunnel') this.#host.emit({ kind: 'tunnelUp', ...shared, endpoint });
+    else if (!endpoint && this.#standing === 'none') this.#host.emit({ kind: 'sessionUp', ...shared });
+    this.#standing = endpoint ? 'tunnel' : 'session';
+  }
+
+  /** Tells that what stood does so no more. */
+  #fall(reason: string): void {
+    if (this.#link === undefined || this.#standing === 'none') return;
+    const kind = this.#standing === 'tunnel' ? 'tunnelDown' : 'sessionDown';
+    this.#host.emit({ kind, link: this.#link, node: this.node, reason });
+    this.#standing = 'none';
+  }
+
+  #say(message: LinkMessage): void {
+    if (this.#link !== undefined) {
+      this.#command({ kind: 'sendControl', link: this.#link, bytes: encodeLinkMessage(message) });
+    }
+  }
+
+  #command(command: PlaneCommand): void {
+    this.#host.emit({ kind: 'plane', command });
+  }
+}
+
+function ignore(): void {
+  // Nothing is to be done when the one we know answers.
+}

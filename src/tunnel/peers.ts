@@ -1,0 +1,497 @@
+import type { Endpoint } from '../addr/endpoint.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import { equalBytes, toHex } from '../bytes.js';
+import { mac1Of, openCookieReply } from '../cookie-reply.js';
+import { AgreementKey } from '../crypto.js';
+import { appendMacs } from '../datagram-mac.js';
+import { MeshError } from '../errors.js';
+import type { Machine } from '../machine.js';
+import type { DhKey } from '../noise.js';
+import type { Random } from '../random.js';
+import { type Millis, never, second } from '../time.js';
+import { ControlChannel, FrameType } from './frame.js';
+import {
+  type HandshakeIdentity,
+  type Hello,
+  IncomingHandshake,
+  maxChainLength,
+  maxLanes,
+  prologueOf,
+  responseReceiver,
+} from './handshake.js';
+import { decodeLinkMessage, encodeLinkMessage } from './link-message.js';
+import { Peer, type PeerHost } from './peer.js';
+import type { LinkId, Path, PlaneEvent } from './plane/contract.js';
+import { SessionKeys } from './session-keys.js';
+import type { TunnelEffect } from './tunnel-effect.js';
+
+/** What the tunnels must know of who is a member. */
+export interface Membership<Certificate> {
+  /**
+   * Whose chain this is, given the static key that showed it; `now` is the machine's, not wall time. `refused`: a reason in
+   * plain words.
+   */
+  identify(
+    chain: Uint8Array,
+    publicKey: Uint8Array,
+    now: Millis,
+  ): { readonly node: NodeNumber; readonly certificate: Certificate } | { readonly refused: string };
+  /** The X25519 key of a node whose certificate we hold. */
+  publicKeyOf(node: NodeNumber): Uint8Array | undefined;
+}
+
+export interface PeersOptions<Certificate> {
+  readonly node: NodeNumber;
+  /** 32 octets. */
+  readonly networkId: Uint8Array;
+  readonly key: DhKey;
+  /** Our certificate chain, at most `maxChainLength` octets. */
+  readonly chain: Uint8Array;
+  /** 64 bits, chosen by chance at every process start. */
+  readonly incarnation: bigint;
+  /** How many lanes we want to hear: one a plane worker that opens frames, at most 8. */
+  readonly lanes: number;
+  /** AES-256-GCM is the faster cipher on this machine, as measured at start. */
+  readonly aesFaster: boolean;
+  /** Fit for keys. */
+  readonly random: Random;
+  readonly membership: Membership<Certificate>;
+  /** When a frame of this link last opened (`Plane.counters`), on the clock of `now`. */
+  readonly lastHeard: (link: LinkId) => Millis;
+}
+
+export type TunnelEvent =
+  | { readonly kind: 'plane'; readonly event: PlaneEvent }
+  /** Reach this node: at these endpoints, or over the overlay when there are none. */
+  | {
+      readonly kind: 'dial';
+      readonly node: NodeNumber;
+      readonly publicKey: Uint8Array;
+      readonly endpoints: readonly Endpoint[];
+    }
+  /** End the tunnel; its keys go on serving over the overlay while they are used. Without a tunnel: end the keys. */
+  | { readonly kind: 'hangUp'; readonly node: NodeNumber; readonly reason: string }
+  /** This X25519 key is no member's any more. */
+  | { readonly kind: 'revoked'; readonly publicKey: Uint8Array }
+  /** Our certificate was renewed; peers see it with their next keys. */
+  | { readonly kind: 'credentialsChanged'; readonly chain: Uint8Array }
+  /** Say goodbye to everybody: the daemon ends. */
+  | { readonly kind: 'stop'; readonly reason: string };
+
+/** Bounds of what others can make us hold. */
+const maxTunnels = 1024;
+const maxAssociations = 4096;
+const maxAwaited = 4096;
+const trialLifetime: Millis = 5 * second;
+
+/** A second machine with the key of a peer that lives: is it there, or is this a replay? */
+interface Trial<Certificate> {
+  readonly peer: Peer<Certificate>;
+  readonly endpoint: Endpoint;
+  readonly localIndex: number;
+  readonly keys: SessionKeys;
+  readonly until: Millis;
+}
+
+/**
+ * All associations of this node with others.
+ *
+ *     datagram ─► type ─► read (Diffie-Hellman) ─► membership ─► Peer of that node ─► effects
+ *     control, confirmed, silent … ─► Peer of that link ───────────┘
+ *
+ * What the guard let pass is still unproven here; each step that fails ends in one `refused`, and nothing is answered.
+ */
+export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Certificate>> {
+  readonly #options: PeersOptions<Certificate>;
+  readonly #identity: HandshakeIdentity;
+  readonly #host: PeerHost<Certificate>;
+  readonly #peers = new Map<NodeNumber, Peer<Certificate>>();
+  readonly #links = new Map<LinkId, Peer<Certificate>>();
+  readonly #closing = new Set<LinkId>();
+  readonly #trials = new Map<LinkId, Trial<Certificate>>();
+  readonly #indices = new Map<number, Peer<Certificate>>();
+  /** By mac1 in hex: who answered that initiation. As many as there are sessions we answered. */
+  readonly #answered = new Map<string, Peer<Certificate>>();
+  /** By the first 8 octets of mac1 in hex: who may get a cookie. The oldest goes when it is full. */
+  readonly #awaited = new Map<string, { readonly peer: Peer<Certificate>; readonly mac1: Uint8Array }>();
+  #chain: Uint8Array;
+  #counter = 0;
+  #lastLink = 0;
+  #due: Millis = never;
+  #effects: TunnelEffect<Certificate>[] = [];
+
+  /** Keeps what it is given and changes none of it. */
+  constructor(options: PeersOptions<Certificate>) {
+    this.#options = options;
+    this.#chain = checkedChain(options.chain);
+    if (options.lanes < 1 || options.lanes > maxLanes) throw new RangeError('1 to 8 lanes');
+    this.#identity = { prologue: prologueOf(options.networkId), key: options.key };
+    this.#host = this.#makeHost();
+  }
+
+  handle(event: TunnelEvent, now: Millis): TunnelEffect<Certificate>[] {
+    switch (event.kind) {
+      case 'plane':
+        this.#fromPlane(event.event, now);
+        break;
+      case 'dial':
+        this.#dial(event.node, event.publicKey, event.endpoints, now);
+        break;
+      case 'hangUp':
+        this.#with(this.#peers.get(event.node), (peer) => peer.hangUp(event.reason));
+        break;
+      case 'revoked':
+        for (const peer of [...this.#peers.values()]) {
+          if (equalBytes(peer.publicKey, event.publicKey)) this.#with(peer, () => peer.close('its key was revoked'));
+        }
+        break;
+      case 'credentialsChanged':
+        this.#chain = checkedChain(event.chain);
+        break;
+      case 'stop':
+        for (const link of [...this.#trials.keys()]) this.#endTrial(link);
+        for (const peer of [...this.#peers.values()]) this.#with(peer, () => peer.dismiss(event.reason));
+        break;
+    }
+    return this.#take();
+  }
+
+  tick(now: Millis): TunnelEffect<Certificate>[] {
+    if (now < this.#due) return [];
+    this.#due = never;
+    for (const peer of [...this.#peers.values()]) {
+      this.#with(peer, () => {
+        if (peer.deadline <= now) peer.tick(now);
+      });
+    }
+    for (const [link, trial] of [...this.#trials]) {
+      if (trial.until <= now) this.#endTrial(link);
+      else this.#due = Math.min(this.#due, trial.until);
+    }
+    return this.#take();
+  }
+
+  deadline(): Millis {
+    return this.#due;
+  }
+
+  /** How a node is reached now, for status; undefined when there is nothing between us. */
+  reach(
+    node: NodeNumber,
+  ):
+    | { readonly link: LinkId; readonly standing: 'session' | 'tunnel'; readonly endpoint: Endpoint | undefined }
+    | undefined {
+    const peer = this.#peers.get(node);
+    if (!peer || peer.standing === 'none' || peer.link === undefined) return undefined;
+    return { link: peer.link, standing: peer.standing, endpoint: peer.endpoint };
+  }
+
+  #take(): TunnelEffect<Certificate>[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  /** Does something with a peer, then forgets it if nothing is left of it, or notes when it is due. */
+  #with(peer: Peer<Certificate> | undefined, act: (peer: Peer<Certificate>) => void): void {
+    if (!peer) return;
+    act(peer);
+    if (peer.isOver) {
+      if (this.#peers.get(peer.node) === peer) this.#peers.delete(peer.node);
+    } else {
+      this.#due = Math.min(this.#due, peer.deadline);
+    }
+  }
+
+  #fromPlane(event: PlaneEvent, now: Millis): void {
+    switch (event.kind) {
+      case 'datagram':
+        this.#datagram(event.bytes, event.from, now);
+        return;
+      case 'sessionWanted': {
+        const publicKey = this.#options.membership.publicKeyOf(event.node);
+        if (publicKey) this.#dial(event.node, publicKey, [], now);
+        return;
+      }
+      case 'closed':
+        this.#closing.delete(event.link);
+        return;
+      case 'failed':
+        return;
+      case 'confirmed':
+        this.#trialConfirmed(event.link);
+        break;
+      case 'installed':
+        this.#trials.get(event.link)?.keys.wipe();
+        break;
+      default:
+        break;
+    }
+    this.#with(this.#links.get(event.link), (peer) => fromLink(peer, event, now));
+  }
+
+  #datagram(bytes: Uint8Array, from: Path, now: Millis): void {
+    const refused = this.#read(bytes, from, now);
+    if (refused) this.#effects.push({ kind: 'refused', reason: refused, from });
+  }
+
+  /** The reason when nothing came of it. Types that are not ours are somebody else's. */
+  #read(bytes: Uint8Array, from: Path, now: Millis): string | undefined {
+    switch (bytes[0]) {
+      case FrameType.initiation:
+        return this.#initiation(bytes, from, now);
+      case FrameType.response:
+        return this.#response(bytes, from, now);
+      case FrameType.cookieReply:
+        return this.#cookieReply(bytes, now);
+      default:
+        return undefined;
+    }
+  }
+
+  #initiation(bytes: Uint8Array, from: Path, now: Millis): string | undefined {
+    const known = this.#answered.get(toHex(mac1Of(bytes)));
+    if (known) {
+      known.repeatAnswer(bytes, from, now);
+      return undefined;
+    }
+    const incoming = IncomingHandshake.read(this.#identity, bytes);
+    if (!incoming) return 'not a handshake of this network';
+    const refused = this.#admit(incoming, bytes, from, now);
+    if (refused) incoming.wipe();
+    return refused;
+  }
+
+  #admit(incoming: IncomingHandshake, bytes: Uint8Array, from: Path, now: Millis): string | undefined {
+    const who = this.#options.membership.identify(incoming.hello.chain, incoming.remotePublicKey, now);
+    if ('refused' in who) return who.refused;
+    if (who.node === this.#options.node) return 'it comes from our own number';
+    if (from.kind === 'overlay' && from.node !== who.node) return 'its relay header names another node';
+    const peer = this.#peerFor(who.node, incoming.remotePublicKey, now);
+    if (typeof peer === 'string') return peer;
+    let refused: string | undefined;
+    this.#with(peer, () => {
+      refused = peer.acceptInitiation(incoming, bytes, who.certificate, from, now);
+    });
+    return refused;
+  }
+
+  #response(bytes: Uint8Array, from: Path, now: Millis): string | undefined {
+    const peer = this.#indices.get(responseReceiver(bytes) ?? 0);
+    const response = peer?.readResponse(bytes);
+    if (!peer || !response) return 'a response to nothing that was asked';
+    const who = this.#options.membership.identify(response.hello.chain, peer.publicKey, now);
+    const refused =
+      'refused' in who ? who.refused : who.node === peer.node ? undefined : 'its certificate is for another number';
+    this.#with(peer, () => {
+      if ('refused' in who || refused) peer.refuseResponse(refused!);
+      else peer.acceptResponse(response.hello, response.remoteIndex, who.certificate, from, now);
+    });
+    return refused;
+  }
+
+  #cookieReply(bytes: Uint8Array, now: Millis): string | undefined {
+    const awaited = this.#awaited.get(toHex(bytes.subarray(4, 12)));
+    const cookie = awaited && openCookieReply(awaited.peer.publicKey, awaited.mac1, bytes);
+    if (!cookie) return 'a cookie for nothing that was sent';
+    this.#with(awaited.peer, (peer) => peer.cookieCame(cookie, awaited.mac1, now));
+    return undefined;
+  }
+
+  #dial(node: NodeNumber, publicKey: Uint8Array, endpoints: readonly Endpoint[], now: Millis): void {
+    const peer = node === this.#options.node ? 'it is this node itself' : this.#peerFor(node, publicKey, now);
+    if (typeof peer === 'string') this.#effects.push({ kind: 'dialFailed', node, reason: peer });
+    else this.#with(peer, () => peer.dial(endpoints, now));
+  }
+
+  /** The association with this node under this key, made if there is room; or why not. */
+  #peerFor(node: NodeNumber, publicKey: Uint8Array, now: Millis): Peer<Certificate> | string {
+    const known = this.#peers.get(node);
+    if (known && equalBytes(known.publicKey, publicKey)) return known;
+    if (known?.isLive) {
+      this.#with(known, () => known.challengeNumber(now));
+      return 'a node with another key uses this number';
+    }
+    this.#with(known, (peer) => peer.close('another key has its number now'));
+    if (!this.#makeRoom()) return 'there are as many tunnels as this node can hold';
+    const peer = new Peer(this.#host, node, publicKey);
+    this.#peers.set(node, peer);
+    return peer;
+  }
+
+  /** Ends the association used longest ago when there are too many. */
+  #makeRoom(): boolean {
+    if (this.#peers.size < maxAssociations) return true;
+    const others = [...this.#peers.values()].filter((peer) => peer.standing !== 'tunnel');
+    if (others.length < maxAssociations) return this.#peers.size < maxAssociations + maxTunnels;
+    const oldest = others.reduce((a, b) => (b.lastUsed < a.lastUsed ? b : a));
+    this.#with(oldest, (peer) => peer.dismiss('not used for long'));
+    return true;
+  }
+
+  #makeHost(): PeerHost<Certificate> {
+    const { node, random, aesFaster, lanes, incarnation, lastHeard } = this.#options;
+    return {
+      node,
+      random,
+      aesFaster,
+      lanes,
+      lastHeard,
+      identity: this.#identity,
+      hello: (kind, observed) => this.#hello(kind, observed, incarnation),
+      emit: (effect) => this.#emit(effect),
+      takeIndex: (peer) => this.#takeIndex(peer),
+      giveIndexBack: (index) => this.#indices.delete(index),
+      takeLink: (peer) => {
+        const link = this.#takeLink();
+        this.#links.set(link, peer);
+        return link;
+      },
+      expectCookie: (peer, mac1) => {
+        const [oldest] = this.#awaited.keys();
+        if (this.#awaited.size >= maxAwaited && oldest !== undefined) this.#awaited.delete(oldest);
+        this.#awaited.set(toHex(mac1.subarray(0, 8)), { peer, mac1 });
+      },
+      remember: (mac1, peer) => {
+        if (peer) this.#answered.set(mac1, peer);
+        else this.#answered.delete(mac1);
+      },
+      openTrial: (peer, newcomer, from, now) => this.#openTrial(peer, newcomer, from, now),
+    };
+  }
+
+  #hello(kind: 'initiation' | 'response', observed: Endpoint | undefined, incarnation: bigint): Hello {
+    const { aesFaster, lanes } = this.#options;
+    const counter = kind === 'initiation' ? ++this.#counter : 0;
+    return { aesFaster, lanes, incarnation, counter, observed, chain: this.#chain };
+  }
+
+  #emit(effect: TunnelEffect<Certificate>): void {
+    this.#effects.push(effect);
+    if (effect.kind !== 'plane' || effect.command.kind !== 'closeLink') return;
+    this.#links.delete(effect.command.link);
+    this.#closing.add(effect.command.link);
+  }
+
+  /** Blocks of 8 indices, aligned: 29 bits of chance. */
+  #takeIndex(peer: Peer<Certificate>): number {
+    for (;;) {
+      const index = this.#options.random.below(2 ** 29) * maxLanes;
+      if (index === 0 || this.#indices.has(index)) continue;
+      this.#indices.set(index, peer);
+      return index;
+    }
+  }
+
+  #takeLink(): LinkId {
+    for (let tries = 0; tries < 65535; tries++) {
+      this.#lastLink = (this.#lastLink % 65535) + 1;
+      const link = this.#lastLink;
+      if (!this.#links.has(link) && !this.#closing.has(link) && !this.#trials.has(link)) return link;
+    }
+    throw new Error('the plane closes no links'); // the bounds above leave most of the numbers free
+  }
+
+  #openTrial(peer: Peer<Certificate>, newcomer: IncomingHandshake, from: Endpoint, now: Millis): void {
+    const localIndex = this.#takeIndex(peer);
+    const ephemeral = new AgreementKey(this.#options.random.bytes(32));
+    const body = newcomer.respond(ephemeral, localIndex, this.#host.hello('response', from));
+    if (!body) {
+      this.#indices.delete(localIndex);
+      return;
+    }
+    const keys = new SessionKeys((send, receive) => newcomer.split(send, receive));
+    const link = this.#takeLink();
+    this.#trials.set(link, { peer, endpoint: from, localIndex, keys, until: now + trialLifetime });
+    this.#due = Math.min(this.#due, now + trialLifetime);
+    // Number 0 is nobody's: no packet is ever sealed for it or taken from it.
+    this.#emit({
+      kind: 'plane',
+      command: { kind: 'openLink', link, node: 0, carriage: { kind: 'direct', endpoint: from } },
+    });
+    this.#emit({
+      kind: 'plane',
+      command: {
+        kind: 'installSession',
+        session: {
+          link,
+          cipher: newcomer.hello.aesFaster && this.#options.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',
+          localIndex,
+          localLanes: this.#options.lanes,
+          remoteIndex: newcomer.remoteIndex,
+          remoteLanes: newcomer.hello.lanes,
+          sendKey: keys.send,
+          receiveKey: keys.receive,
+          role: 'responder',
+        },
+      },
+    });
+    const bytes = appendMacs(newcomer.remotePublicKey, body);
+    this.#emit({
+      kind: 'plane',
+      command: { kind: 'sendDatagram', to: { kind: 'direct', endpoint: from }, bytes },
+    });
+  }
+
+  /** The newcomer sent a frame under keys just made, and the peer we know answered a probe: both are there. */
+  #trialConfirmed(link: LinkId): void {
+    const trial = this.#trials.get(link);
+    if (!trial) return; // a link of a peer we know
+    const bytes = encodeLinkMessage({ kind: 'bye', reason: 'another machine runs with this key' });
+    this.#emit({ kind: 'plane', command: { kind: 'sendControl', link, bytes } });
+    this.#endTrial(link);
+    this.#with(trial.peer, (peer) => peer.reportClone(trial.endpoint));
+  }
+
+  #endTrial(link: LinkId): void {
+    const trial = this.#trials.get(link)!;
+    this.#trials.delete(link);
+    this.#indices.delete(trial.localIndex);
+    trial.keys.wipe();
+    this.#emit({ kind: 'plane', command: { kind: 'closeLink', link } });
+  }
+}
+
+type LinkEvent = Extract<PlaneEvent, { readonly link: LinkId }>;
+
+function fromLink<Certificate>(peer: Peer<Certificate>, event: LinkEvent, now: Millis): void {
+  switch (event.kind) {
+    case 'control': {
+      const message = event.bytes[0] === ControlChannel.tunnel ? decodeLinkMessage(event.bytes) : undefined;
+      if (message) peer.heard(message);
+      break;
+    }
+    case 'installed':
+      peer.installed(event.localIndex);
+      break;
+    case 'confirmed':
+      peer.confirmed(event.localIndex);
+      break;
+    case 'worn':
+      peer.worn(event.localIndex, now);
+      break;
+    case 'moved':
+      peer.moved(event.endpoint);
+      break;
+    case 'recovered':
+      peer.recovered();
+      break;
+    case 'silent':
+      peer.silent();
+      break;
+    case 'measured':
+      peer.measured(event.rtt);
+      break;
+    default:
+      break;
+  }
+}
+
+function checkedChain(chain: Uint8Array): Uint8Array {
+  if (chain.length <= maxChainLength) return chain;
+  throw new MeshError(
+    'certificate-too-long',
+    `the certificate chain has ${chain.length} octets, a handshake carries ${maxChainLength}`,
+    'issue a certificate with a shorter name or fewer LAN prefixes',
+  );
+}
