@@ -53,7 +53,7 @@ export const maxHandshakeLength = 1200;
 /** What each type may measure, macs included. Initiations are padded to the full length, so a response never is larger. */
 const lengths: Readonly<Record<number, readonly [shortest: number, longest: number]>> = {
   [FrameType.initiation]: [maxHandshakeLength, maxHandshakeLength],
-  [FrameType.response]: [12 + 48 + datagramMacsLength, maxHandshakeLength],
+  [FrameType.response]: [8 + 48 + datagramMacsLength, maxHandshakeLength],
   [FrameType.cookieReply]: [cookieReplyLength, cookieReplyLength],
   [FrameType.joinInitiation]: [96 + datagramMacsLength, maxHandshakeLength],
   [FrameType.joinResponse]: [48 + datagramMacsLength, maxHandshakeLength],

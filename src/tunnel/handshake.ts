@@ -1,6 +1,7 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import { formatIp, parseIp } from '../addr/ip.js';
 import { concatBytes, utf8 } from '../bytes.js';
+import type { AgreementKey } from '../crypto.js';
 import { appendMacs, datagramMacsLength } from '../datagram-mac.js';
 import {
   type DhKey,
@@ -21,8 +22,6 @@ import { maxHandshakeLength } from './guard.js';
  * +---------------+-----------------------------------------------+
  * | type 01 or 02 |                     zero                      |
  * +---------------+-----------------------------------------------+
- * |                         sender index                          |
- * +---------------------------------------------------------------+
  * |             receiver index (in the response only)             |
  * +---------------------------------------------------------------+
  * |                Noise message, the hello inside                |
@@ -38,6 +37,8 @@ import { maxHandshakeLength } from './guard.js';
  * |                                                               |
  * +---------------------------------------------------------------+
  * |                            counter                            |
+ * +---------------------------------------------------------------+
+ * |                         sender index                          |
  * +-------------------------------+-------------------------------+
  * |         observed port         |                               |
  * +-------------------------------+     observed address 16       +
@@ -46,6 +47,7 @@ import { maxHandshakeLength } from './guard.js';
  * |          certificate chain ‖ zero octets (initiation)         |
  * +---------------------------------------------------------------+
  *
+ * Everything but the first octets is sealed, the sender's index too: a datagram changed on the way changes nothing.
  * Flags: 0x01 AES-256-GCM is the faster cipher here; others sent zero and ignored, as is what follows the chain.
  * Observed: where the sender of the hello sees the other side; all zero when it cannot say. IPv4 as ::ffff:a.b.c.d.
  */
@@ -64,9 +66,9 @@ export interface Hello {
 /** Receiver indices come in blocks of this many, aligned, so that lanes of two sessions never collide. */
 export const maxLanes = 8;
 
-const helloHead = 34;
-const initiationHead = 8;
-const responseHead = 12;
+const helloHead = 38;
+const initiationHead = 4;
+const responseHead = 8;
 const initiationHello = maxHandshakeLength - initiationHead - noiseInitiationOverhead - datagramMacsLength;
 
 /** The longest certificate chain that a handshake carries. */
@@ -77,7 +79,7 @@ export function prologueOf(networkId: Uint8Array): Uint8Array {
   return concatBytes(utf8('weft 1'), networkId);
 }
 
-function encodeHello(hello: Hello, length: number): Uint8Array {
+function encodeHello(hello: Hello, index: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
   bytes[0] = hello.aesFaster ? 1 : 0;
@@ -85,49 +87,38 @@ function encodeHello(hello: Hello, length: number): Uint8Array {
   view.setUint16(2, hello.chain.length);
   view.setBigUint64(4, hello.incarnation);
   view.setUint32(12, hello.counter);
+  view.setUint32(16, index);
   const address = hello.observed && parseIp(hello.observed.address);
   if (hello.observed && address) {
-    view.setUint16(16, hello.observed.port);
-    bytes.set(address, 18);
+    view.setUint16(20, hello.observed.port);
+    bytes.set(address, 22);
   }
   bytes.set(hello.chain, helloHead);
   return bytes;
 }
 
-function decodeHello(bytes: Uint8Array): Hello | undefined {
+function decodeHello(bytes: Uint8Array): { readonly hello: Hello; readonly index: number } | undefined {
   if (bytes.length < helloHead) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const chainEnd = helloHead + view.getUint16(2);
   const lanes = bytes[1]!;
   if (chainEnd > bytes.length || lanes < 1 || lanes > maxLanes) return undefined;
-  const port = view.getUint16(16);
-  return {
+  const port = view.getUint16(20);
+  const hello = {
     aesFaster: (bytes[0]! & 1) !== 0,
     lanes,
     incarnation: view.getBigUint64(4),
     counter: view.getUint32(12),
-    observed: port === 0 ? undefined : { address: formatIp(bytes.subarray(18, 34)), port },
+    observed: port === 0 ? undefined : { address: formatIp(bytes.subarray(22, 38)), port },
     chain: bytes.slice(helloHead, chainEnd),
   };
-}
-
-function head(type: number, ...indices: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(4 + 4 * indices.length);
-  const view = new DataView(bytes.buffer);
-  bytes[0] = type;
-  indices.forEach((index, i) => {
-    view.setUint32(4 + 4 * i, index);
-  });
-  return bytes;
-}
-
-function indexAt(datagram: Uint8Array, at: number): number {
-  return new DataView(datagram.buffer, datagram.byteOffset, datagram.length).getUint32(at);
+  return { hello, index: view.getUint32(16) };
 }
 
 /** The receiver index a response is for, or undefined when it is too short. */
 export function responseReceiver(datagram: Uint8Array): number | undefined {
-  return datagram.length < responseHead ? undefined : indexAt(datagram, 8);
+  if (datagram.length < responseHead) return undefined;
+  return new DataView(datagram.buffer, datagram.byteOffset, datagram.length).getUint32(4);
 }
 
 /** What one side needs to know of itself. */
@@ -142,19 +133,22 @@ export class OutgoingHandshake {
   readonly #noise: NoiseInitiator;
   readonly #remotePublicKey: Uint8Array;
   readonly #body: Uint8Array | undefined;
+  readonly #ephemeral: AgreementKey;
 
+  /** `ephemeral` is fresh; it is wiped with the rest. */
   constructor(
     self: HandshakeIdentity,
-    ephemeral: DhKey,
+    ephemeral: AgreementKey,
     remotePublicKey: Uint8Array,
     localIndex: number,
     hello: Hello,
   ) {
     this.localIndex = localIndex;
     this.#remotePublicKey = remotePublicKey;
+    this.#ephemeral = ephemeral;
     this.#noise = new NoiseInitiator('IK', self.prologue, self.key, ephemeral, remotePublicKey);
-    const message = this.#noise.writeInitiation(encodeHello(hello, initiationHello));
-    this.#body = message && concatBytes(head(FrameType.initiation, localIndex), message);
+    const message = this.#noise.writeInitiation(encodeHello(hello, localIndex, initiationHello));
+    this.#body = message && concatBytes(Uint8Array.of(FrameType.initiation, 0, 0, 0), message);
   }
 
   /** The datagram, the caller's; undefined when the remote key is of small order. `cookie`: 16 octets, if it gave one. */
@@ -166,18 +160,19 @@ export class OutgoingHandshake {
   readResponse(datagram: Uint8Array): { readonly hello: Hello; readonly remoteIndex: number } | undefined {
     if (datagram.length < responseHead + noiseResponseOverhead + datagramMacsLength) return undefined;
     const payload = this.#noise.readResponse(datagram.subarray(responseHead, datagram.length - datagramMacsLength));
-    const hello = payload && decodeHello(payload);
-    return hello && { hello, remoteIndex: indexAt(datagram, 4) };
+    const decoded = payload && decodeHello(payload);
+    return decoded && { hello: decoded.hello, remoteIndex: decoded.index };
   }
 
   /** After readResponse: writes the transport keys, 32 octets each, and forgets all secrets. */
   split(sendKey: Uint8Array, receiveKey: Uint8Array): void {
     this.#noise.split(sendKey, receiveKey);
-    this.#noise.wipe();
+    this.wipe();
   }
 
   wipe(): void {
     this.#noise.wipe();
+    this.#ephemeral.wipe();
   }
 }
 
@@ -200,18 +195,25 @@ export class IncomingHandshake {
     if (datagram.length !== maxHandshakeLength) return undefined;
     const noise = new NoiseResponder('IK', self.prologue, self.key);
     const read = noise.readInitiation(datagram.subarray(initiationHead, datagram.length - datagramMacsLength));
-    const hello = read && decodeHello(read.payload);
-    if (!hello) {
+    const decoded = read && decodeHello(read.payload);
+    if (!decoded) {
       noise.wipe();
       return undefined;
     }
-    return new IncomingHandshake(noise, read.remotePublicKey, hello, indexAt(datagram, 4));
+    return new IncomingHandshake(noise, read.remotePublicKey, decoded.hello, decoded.index);
   }
 
   /** The body of the response, without macs, the caller's; undefined when their ephemeral key is of small order. */
   respond(ephemeral: DhKey, localIndex: number, hello: Hello): Uint8Array | undefined {
-    const message = this.#noise.writeResponse(encodeHello(hello, helloHead + hello.chain.length), ephemeral);
-    return message && concatBytes(head(FrameType.response, localIndex, this.remoteIndex), message);
+    const message = this.#noise.writeResponse(
+      encodeHello(hello, localIndex, helloHead + hello.chain.length),
+      ephemeral,
+    );
+    if (!message) return undefined;
+    const head = new Uint8Array(responseHead);
+    head[0] = FrameType.response;
+    new DataView(head.buffer).setUint32(4, this.remoteIndex);
+    return concatBytes(head, message);
   }
 
   /** After respond: writes the transport keys, 32 octets each, and forgets all secrets. */

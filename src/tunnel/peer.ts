@@ -59,11 +59,16 @@ interface Answer<Certificate> {
   readonly certificate: Certificate;
 }
 
-/** A newcomer with our peer's key, while we ask the one we know whether it is still there. */
-interface Challenge {
-  /** What to do when it is not; when it is. */
+/** What becomes of a newcomer: the one we know is gone; it is there; nobody wants to know any more. */
+interface Outcomes {
   readonly replace: () => void;
   readonly keep: () => void;
+  readonly drop: () => void;
+}
+
+/** A newcomer with our peer's key, while we ask the one we know whether it is still there. */
+interface Challenge {
+  readonly outcomes: Outcomes;
   readonly nonce: Uint8Array;
   probesLeft: number;
   dueAt: Millis;
@@ -207,16 +212,22 @@ export class Peer<Certificate> {
       // Before the session, so that its first frame already takes the new way.
       if (attempt.purpose === 'dial' || this.#link === undefined) this.#carry(from);
       this.#install(session);
-      this.#say({ kind: 'hello', observed: from.kind === 'direct' ? from.endpoint : undefined });
-      this.#stand();
     };
+    if (!this.#isNewcomer(hello)) {
+      install();
+      return;
+    }
     const drop = () => {
       session.keys.wipe();
       this.#host.giveIndexBack(session.localIndex);
     };
-    // It is there now; so a challenge begun by an initiation of its, which might have been a replay, is ours from here on.
-    if (this.#isNewcomer(hello)) this.#challengeFor(install, () => this.#cloned(from, drop), now);
-    else install();
+    const report = () => {
+      drop();
+      this.reportClone(from.kind === 'direct' ? from.endpoint : undefined);
+      this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'two machines run with its key' });
+    };
+    // It is there now; a challenge begun by an initiation, perhaps its own and perhaps a replay, is settled by this one.
+    this.#challengeFor({ replace: install, keep: report, drop }, now);
   }
 
   // Answering
@@ -224,7 +235,7 @@ export class Peer<Certificate> {
   /** An initiation that `remember` was told of came again: the answer may have been lost, or this is another way. */
   repeatAnswer(datagram: Uint8Array, from: Path, now: Millis): void {
     const answer = this.#answers.get(toHex(mac1Of(datagram)));
-    if (!answer) return;
+    if (!answer || answer.session.isConfirmed) return;
     answer.to = from;
     this.#sendAnswer(answer, now);
   }
@@ -241,11 +252,9 @@ export class Peer<Certificate> {
     if (this.#isNewcomer(hello)) {
       if (this.#challenge) return 'another start of this node is being looked into';
       if (now < this.#noTrialBefore) return 'another start of this node lives';
-      this.#challengeFor(
-        () => this.#answer(incoming, datagram, certificate, from, now),
-        () => this.#tryNewcomer(incoming, from, now),
-        now,
-      );
+      const replace = () => this.#answer(incoming, datagram, certificate, from, now);
+      const keep = () => this.#tryNewcomer(incoming, from, now);
+      this.#challengeFor({ replace, keep, drop: () => incoming.wipe() }, now);
       return undefined;
     }
     if (hello.incarnation === this.#incarnation && hello.counter <= this.#highestCounter) return 'replayed';
@@ -259,6 +268,7 @@ export class Peer<Certificate> {
     const ephemeral = new AgreementKey(this.#host.random.bytes(32));
     const observed = from.kind === 'direct' ? from.endpoint : undefined;
     const body = incoming.respond(ephemeral, index, this.#host.hello('response', observed));
+    ephemeral.wipe();
     if (!body) {
       this.#host.giveIndexBack(index);
       return;
@@ -303,15 +313,25 @@ export class Peer<Certificate> {
     return this.isLive && this.#incarnation !== undefined && this.#incarnation !== hello.incarnation;
   }
 
-  #challengeFor(replace: () => void, keep: () => void, now: Millis): void {
-    const under = this.#challenge ?? { nonce: this.#host.random.bytes(8), probesLeft: probes, dueAt: now };
-    this.#challenge = { ...under, replace, keep };
+  #challengeFor(outcomes: Outcomes, now: Millis): void {
+    const before = this.#challenge;
+    before?.outcomes.drop();
+    const { nonce, probesLeft, dueAt } = before ?? {
+      nonce: this.#host.random.bytes(8),
+      probesLeft: probes,
+      dueAt: now,
+    };
+    this.#challenge = { outcomes, nonce, probesLeft, dueAt };
     this.#probe(now);
   }
 
   /** Somebody with another key claims the number: if the one we know is gone, it may come again. */
   challengeNumber(now: Millis): void {
-    if (!this.#challenge) this.#challengeFor(() => this.close('another key has its number now'), ignore, now);
+    if (this.#challenge) return;
+    this.#challengeFor(
+      { replace: () => this.close('another key has its number now'), keep: ignore, drop: ignore },
+      now,
+    );
   }
 
   #probe(now: Millis): void {
@@ -320,7 +340,7 @@ export class Peer<Certificate> {
     if (challenge.probesLeft === 0) {
       this.#challenge = undefined;
       this.#isSilent = true;
-      challenge.replace();
+      challenge.outcomes.replace();
       return;
     }
     challenge.probesLeft--;
@@ -332,12 +352,6 @@ export class Peer<Certificate> {
     this.#noTrialBefore = now + trialPause;
     if (from.kind === 'direct') this.#host.openTrial(this, incoming, from.endpoint, now);
     else incoming.wipe();
-  }
-
-  #cloned(from: Path, drop: () => void): void {
-    drop();
-    this.reportClone(from.kind === 'direct' ? from.endpoint : undefined);
-    this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'two machines run with its key' });
   }
 
   /** Two live machines hold this peer's key: the first stays. */
@@ -378,7 +392,7 @@ export class Peer<Certificate> {
         const challenge = this.#challenge;
         if (!challenge || !equalBytes(challenge.nonce, message.nonce)) break;
         this.#challenge = undefined;
-        challenge.keep();
+        challenge.outcomes.keep();
         break;
       }
       case 'part':
@@ -403,6 +417,7 @@ export class Peer<Certificate> {
   moved(endpoint: Endpoint): void {
     if (this.#carriage.kind !== 'direct') return;
     this.#carriage = { kind: 'direct', endpoint };
+    this.#askAgainElsewhere();
     this.#host.emit({ kind: 'tunnelMoved', link: this.#link!, node: this.node, endpoint });
     this.#say({ kind: 'hello', observed: endpoint }); // it may not know that its address changed
   }
@@ -416,8 +431,14 @@ export class Peer<Certificate> {
     this.tick(now);
   }
 
+  /** Every worker of the plane has the keys; an initiator sends from now on, and so the other side learns that it is there. */
   installed(localIndex: number): void {
-    this.#sessions.find(localIndex)?.keys.wipe();
+    const session = this.#sessions.find(localIndex);
+    if (!session) return;
+    session.keys.wipe();
+    if (session.role === 'responder') return;
+    this.#say({ kind: 'hello', observed: this.endpoint });
+    this.#stand();
   }
 
   /** A cookie for a datagram we sent. */
@@ -460,6 +481,7 @@ export class Peer<Certificate> {
   close(reason: string): void {
     if (this.#attempt?.purpose === 'dial') this.#host.emit({ kind: 'dialFailed', node: this.node, reason });
     this.#endAttempt();
+    this.#challenge?.outcomes.drop();
     this.#challenge = undefined;
     this.#closeLink(reason);
   }
@@ -473,6 +495,7 @@ export class Peer<Certificate> {
     this.#fall(reason);
     this.#command({ kind: 'closeLink', link: this.#link });
     this.#link = undefined;
+    this.#carriage = { kind: 'overlay' };
     this.#incarnation = undefined;
   }
 
@@ -515,6 +538,13 @@ export class Peer<Certificate> {
     const here = this.endpoint;
     const path: Path = here ? { kind: 'direct', endpoint: here } : { kind: 'overlay', node: this.node };
     this.#ask('rekey', [path], here, now);
+  }
+
+  /** New keys were asked for along a way that is no longer the way. */
+  #askAgainElsewhere(): void {
+    if (this.#attempt?.purpose !== 'rekey') return;
+    this.#endAttempt();
+    this.#rekeyNotBefore = Number.NEGATIVE_INFINITY;
   }
 
   // Helpers
@@ -586,6 +616,7 @@ export class Peer<Certificate> {
       (before.kind === 'direct' && carriage.kind === 'direct' && !sameEndpoint(before.endpoint, carriage.endpoint))
     ) {
       this.#command({ kind: 'setCarriage', link: this.#link, carriage });
+      this.#askAgainElsewhere();
       if (this.#standing === 'tunnel' && carriage.kind === 'direct') {
         this.#host.emit({ kind: 'tunnelMoved', link: this.#link, node: this.node, endpoint: carriage.endpoint });
       }

@@ -396,6 +396,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     const localIndex = this.#takeIndex(peer);
     const ephemeral = new AgreementKey(this.#options.random.bytes(32));
     const body = newcomer.respond(ephemeral, localIndex, this.#host.hello('response', from));
+    ephemeral.wipe();
     if (!body) {
       this.#indices.delete(localIndex);
       return;
