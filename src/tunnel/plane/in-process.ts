@@ -1,0 +1,163 @@
+import type { Endpoint } from '../../addr/endpoint.js';
+import type { Random } from '../../random.js';
+import type { Millis } from '../../time.js';
+import { FrameType } from '../frame.js';
+import type { Aead } from './aead.js';
+import { NodeAead } from './aead.js';
+import { Arena } from './arena.js';
+import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
+import { DataPlane } from './data-plane.js';
+import { Drops } from './drops.js';
+import type { DatagramGuard } from './guard.js';
+import { sessionSharedLength } from './link.js';
+import { LinkShared } from './link-shared.js';
+import { QueueTun, QueueUdp, withoutOffload } from './queue-ports.js';
+import { toEndpoint, toUnderlay } from './underlay-address.js';
+import { virtioHeaderLength } from './virtio.js';
+
+export interface InProcessPlaneOptions {
+  readonly random: Random;
+  /** A packet for the kernel, whole, its sums closed. The octets are the callee's. */
+  readonly toKernel: (packet: Uint8Array) => void;
+  /** A datagram for the underlay. `fresh`: from a new source port. The octets are the callee's. */
+  readonly toUnderlay: (bytes: Uint8Array, to: Endpoint, fresh: boolean) => void;
+  readonly guard?: (publicKey: Uint8Array) => DatagramGuard;
+  /** Default 1. More behave as threads would, one after the other. */
+  readonly workers?: number;
+  /** Many planes in one process may share these: nothing stays in an arena between two calls. */
+  readonly memory?: { readonly arena: Arena; readonly aead: Aead };
+}
+
+/**
+ * The product's own data plane without threads, sockets or a clock: for tests, and for whole networks in one process on a
+ * virtual clock. Nothing happens until `run`: call it after commands, packets and datagrams, and at `deadline()`. Events
+ * come out of `run` only.
+ */
+export class InProcessPlane implements Plane {
+  readonly #options: InProcessPlaneOptions;
+  readonly #workers: { readonly plane: DataPlane; readonly tun: QueueTun; readonly udp: QueueUdp }[] = [];
+  readonly #drops = new Drops();
+  readonly #links = new Map<LinkId, SharedArrayBuffer>();
+  readonly #events: PlaneEvent[] = [];
+  readonly #commands: PlaneCommand[] = [];
+  #listener: (event: PlaneEvent, now: Millis) => void = () => {};
+
+  constructor(options: InProcessPlaneOptions, now: Millis) {
+    this.#options = options;
+    const arena = options.memory?.arena ?? new Arena();
+    const aead = options.memory?.aead ?? new NodeAead(arena);
+    const workers = options.workers ?? 1;
+    for (let worker = 0; worker < workers; worker++) {
+      const tun = new QueueTun(arena, { offload: false, tcpSegmentation: false, udpSegmentation: false });
+      const udp = new QueueUdp(arena);
+      const parts = {
+        worker,
+        workers,
+        arena,
+        tun,
+        udp,
+        aead,
+        random: options.random,
+        drops: this.#drops,
+        emit: (event: PlaneEvent) => {
+          this.#events.push(event);
+        },
+        ...(options.guard ? { guard: options.guard } : {}),
+      };
+      this.#workers.push({ plane: new DataPlane(parts, now), tun, udp });
+    }
+  }
+
+  /** A whole packet that the kernel routes into the TUN. */
+  fromKernel(packet: Uint8Array): void {
+    // Flows are pinned to workers: the last address octets will do as the kernel's flow hash here.
+    const worker = (packet[39] ?? 0) % this.#workers.length;
+    this.#workers[worker]!.tun.push(withoutOffload(packet));
+  }
+
+  fromUnderlay(bytes: Uint8Array, source: Endpoint): void {
+    const address = toUnderlay(source);
+    if (!address) throw new Error(`no address: ${source.address}`);
+    const steered = bytes.length >= 8 && bytes[0]! >= FrameType.packet;
+    const worker = steered ? bytes[7]! % this.#workers.length : 0;
+    this.#workers[worker]!.udp.push(address, bytes);
+  }
+
+  command(command: PlaneCommand): void {
+    this.#commands.push(command);
+  }
+
+  onEvent(listener: (event: PlaneEvent, now: Millis) => void): void {
+    this.#listener = listener;
+  }
+
+  /** Does all there is to do at this moment, and what its events ask for. */
+  run(now: Millis): void {
+    do {
+      for (const command of this.#commands.splice(0)) this.#apply(command, now);
+      for (const { plane } of this.#workers) {
+        if (now >= plane.deadline()) plane.tick(now);
+        while (plane.work(now) > 0);
+      }
+      this.#handOut();
+      for (const event of this.#events.splice(0)) this.#tell(event, now);
+    } while (this.#commands.length > 0 || this.#events.length > 0);
+  }
+
+  deadline(): Millis {
+    const busy = this.#commands.length > 0 || this.#workers.some(({ tun, udp }) => !tun.isEmpty || !udp.isEmpty);
+    return busy ? Number.NEGATIVE_INFINITY : Math.min(...this.#workers.map(({ plane }) => plane.deadline()));
+  }
+
+  counters(link: LinkId): LinkCounters {
+    const shared = this.#links.get(link);
+    if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, lastHeard: 0 };
+    return new LinkShared(shared, 0).counters();
+  }
+
+  drops(): ReadonlyMap<string, number> {
+    const sum = new Map<string, number>();
+    this.#drops.addTo(sum);
+    return sum;
+  }
+
+  async stop(): Promise<void> {
+    for (const { plane } of this.#workers) plane.wipe();
+    this.#commands.length = 0;
+  }
+
+  #apply(command: PlaneCommand, now: Millis): void {
+    const forFirst = command.kind === 'sendControl' || command.kind === 'sendDatagram' || command.kind === 'setProbing';
+    const shared = this.#sharedFor(command);
+    const order = shared ? { command, shared } : { command };
+    for (const { plane } of forFirst ? this.#workers.slice(0, 1) : this.#workers) plane.apply(order, now);
+  }
+
+  #sharedFor(command: PlaneCommand): SharedArrayBuffer | undefined {
+    if (command.kind === 'openLink') {
+      const shared = new SharedArrayBuffer(LinkShared.byteLength(this.#workers.length));
+      this.#links.set(command.link, shared);
+      return shared;
+    }
+    if (command.kind === 'installSession') return new SharedArrayBuffer(sessionSharedLength(command.session));
+    return undefined;
+  }
+
+  #handOut(): void {
+    for (const { tun, udp } of this.#workers) {
+      for (const packet of tun.written.splice(0)) this.#options.toKernel(packet.subarray(virtioHeaderLength));
+      for (const { address, bytes, fresh } of udp.sent.splice(0)) {
+        this.#options.toUnderlay(bytes, toEndpoint(address), fresh);
+      }
+    }
+  }
+
+  #tell(event: PlaneEvent, now: Millis): void {
+    if (event.kind === 'moved' && this.#workers.length > 1) {
+      const carriage = { kind: 'direct', endpoint: event.endpoint } as const;
+      this.#commands.push({ kind: 'setCarriage', link: event.link, carriage });
+    }
+    if (event.kind === 'closed') this.#links.delete(event.link);
+    this.#listener(event, now);
+  }
+}
