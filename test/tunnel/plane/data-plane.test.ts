@@ -1,0 +1,377 @@
+import test, { type ExecutionContext } from 'ava';
+import { parseIp } from '../../../src/addr/ip.js';
+import { addressOf } from '../../../src/ffi.js';
+import { Arena } from '../../../src/tunnel/plane/arena.js';
+import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
+import { buildPacket, isSound } from './packets.js';
+import { type Flight, World, type WorldOptions } from './world.js';
+
+/** Each way to seal, and one, two or three workers: the same scenarios must hold for all of them. */
+const variants: readonly { readonly name: string; readonly options: () => WorldOptions }[] = [
+  { name: 'node:crypto, AES', options: () => ({}) },
+  { name: 'node:crypto, ChaCha', options: () => ({ cipher: 'chacha20-poly1305' }) },
+  { name: 'EVP, AES', options: () => ({ memory: evp() }) },
+  { name: 'EVP, ChaCha', options: () => ({ memory: evp(), cipher: 'chacha20-poly1305' }) },
+  { name: 'three workers', options: () => ({ workers: 3 }) },
+];
+
+function evp(): NonNullable<WorldOptions['memory']> {
+  const arena = new Arena(addressOf);
+  const aead = EvpAead.tryOpen(arena);
+  if (!aead) throw new Error('this node binary exports no EVP functions');
+  return { arena, aead };
+}
+
+function everyWay(title: string, scenario: (t: ExecutionContext, options: WorldOptions) => void): void {
+  for (const { name, options } of variants) test(`${title} (${name})`, (t) => scenario(t, options()));
+}
+
+everyWay('a packet between neighbours arrives as it was, and nothing of it is readable on the way', (t, options) => {
+  const world = new World(options);
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  const sent = a.send(b, 1000, 0x55);
+  world.settle();
+  t.deepEqual(b.received, [sent]);
+  const frame = world.captured.at(-1)!.bytes;
+  t.is(frame.length, sent.length + 32);
+  t.false(Buffer.from(frame).includes(Buffer.alloc(8, 0x55)));
+});
+
+everyWay('a packet through a relay arrives as it was; the relay hands nothing to its kernel', (t, options) => {
+  const world = new World(options);
+  const [a, relay, b] = [world.node(1), world.node(2, 'yes'), world.node(3)];
+  world.join(a, relay);
+  world.join(relay, b);
+  a.open(b, { kind: 'overlay' });
+  b.open(a, { kind: 'overlay' });
+  a.route(b, [relay]);
+  b.route(a, [relay]);
+  world.rekey(a, b, 1);
+  const there = a.send(b, 1200, 1);
+  const back = b.send(a, 10, 2);
+  world.settle();
+  const again = b.send(a, 10, 3);
+  world.settle();
+  t.deepEqual(b.received, [there]);
+  t.is(relay.received.length, 0);
+  t.deepEqual(a.received.at(-1), again);
+  // What the answering side said before it had heard a frame of the new session waited for that frame.
+  t.deepEqual(a.received, [back, again]);
+});
+
+everyWay('frames larger than the path are cut and joined, direct and through a relay', (t, options) => {
+  const world = new World({ ...options, pathSize: 1300 });
+  const [a, relay, b] = [world.node(1), world.node(2, 'yes'), world.node(3)];
+  world.join(a, relay);
+  world.join(relay, b);
+  a.open(b, { kind: 'overlay' });
+  b.open(a, { kind: 'overlay' });
+  a.route(b, [relay]);
+  b.route(a, [relay]);
+  world.rekey(a, b, 1);
+  world.run(1000);
+  const direct = a.send(relay, 1332, 4);
+  const relayed = a.send(b, 1332, 5);
+  world.settle();
+  t.deepEqual(relay.received, [direct]);
+  t.deepEqual(b.received, [relayed]);
+  t.true(world.captured.every(({ bytes }) => bytes.length <= 1472));
+});
+
+everyWay('a frame replayed at once, later, and across a rekey is dropped and counted', (t, options) => {
+  const world = new World(options);
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  a.send(b);
+  world.settle();
+  const replay = world.captured.filter(({ to, bytes }) => to === 2 && bytes[0] === 0x10);
+  t.true(replay.length > 0);
+  const again = () => {
+    for (const { bytes } of replay) b.plane.fromUnderlay(bytes, a.endpoint);
+    world.settle();
+  };
+  again();
+  world.run(5000);
+  again();
+  world.rekey(a, b, 2);
+  again();
+  t.is(b.received.length, 1);
+  t.is(b.dropped('replayed'), 3);
+  world.run(200_000);
+  again();
+  t.is(b.received.length, 1);
+});
+
+everyWay('every flipped bit, every truncation and every length is refused', (t, options) => {
+  const world = new World(options);
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  world.wire = ({ bytes }: Flight) => bytes[0] !== 0x10;
+  a.send(b, 20);
+  world.settle();
+  const frame = world.captured.at(-1)!.bytes;
+  const before = b.received.length;
+  for (let bit = 0; bit < frame.length * 8; bit++) {
+    const flipped = new Uint8Array(frame);
+    flipped[bit >> 3]! ^= 1 << (bit & 7);
+    b.plane.fromUnderlay(flipped, a.endpoint);
+    if (bit % 64 === 0) world.settle();
+  }
+  for (let length = 0; length < frame.length; length++) b.plane.fromUnderlay(frame.subarray(0, length), a.endpoint);
+  world.settle();
+  t.is(b.received.length, before);
+  b.plane.fromUnderlay(frame, a.endpoint);
+  world.settle();
+  t.is(b.received.length, before + 1, 'the frame itself was good all the time');
+});
+
+test('packets wait for a session, and are sent in order when it comes', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  a.open(b, { kind: 'direct', endpoint: b.endpoint });
+  b.open(a, { kind: 'direct', endpoint: a.endpoint });
+  a.route(b, [b]);
+  const sent = [1, 2, 3].map((fill) => a.send(b, 50, fill));
+  world.settle();
+  t.is(a.kinds().filter((kind) => kind === 'sessionWanted').length, 1);
+  world.run(100);
+  world.rekey(a, b, 1);
+  t.deepEqual(b.received, sent);
+  t.is(a.dropped('staging-expired'), 0);
+});
+
+test('at most 64 packets wait for a node, and none longer than 200 ms', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  a.open(b, { kind: 'direct', endpoint: b.endpoint });
+  a.route(b, [b]);
+  for (let i = 0; i < 70; i++) a.send(b);
+  world.settle();
+  t.is(a.dropped('staging-full'), 6);
+  world.run(300);
+  t.is(a.dropped('staging-expired'), 64);
+});
+
+test('a responder keeps the old keys until a frame of the new ones opens, and no packet is lost by a rekey', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  a.send(b);
+  world.settle();
+  b.install(a, 2, 'responder');
+  const first = b.send(a, 30, 1);
+  world.settle();
+  a.install(b, 2, 'initiator');
+  const second = b.send(a, 30, 2);
+  world.settle();
+  t.deepEqual(a.received, [first, second]);
+  t.false(b.events.some((event) => event.kind === 'confirmed' && event.localIndex === 0));
+  const confirmed = b.kinds().filter((kind) => kind === 'confirmed').length;
+  a.send(b);
+  world.settle();
+  t.is(b.received.length, 2);
+  t.true(confirmed <= 2);
+  const third = b.send(a, 30, 3);
+  world.settle();
+  t.deepEqual(a.received.at(-1), third);
+});
+
+test('inner packets that lie about where they come from or go to are dropped and counted', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  const payload = new Uint8Array(10);
+  const packet = (source: string | Uint8Array, destination: string | Uint8Array) =>
+    buildPacket({
+      version: 6,
+      protocol: 'udp',
+      source: typeof source === 'string' ? parseIp(source)! : source,
+      destination: typeof destination === 'string' ? parseIp(destination)! : destination,
+      payload,
+    });
+  // A member may send what it likes: its own plane does not check sources, ours does.
+  const spoofed = [packet('fd77:6566:7400:9::1', b.address), packet('2001:db8::1', b.address)];
+  for (const one of spoofed) a.plane.fromKernel(one);
+  world.settle();
+  t.is(b.received.length, 0);
+  t.is(b.dropped('wrong-source'), 2);
+  for (const to of ['::1', 'fe80::1', 'ff02::1', '::']) a.plane.fromKernel(packet(a.address, to));
+  world.settle();
+  t.is(a.dropped('forbidden-destination'), 4);
+  const short = packet(a.address, b.address);
+  short[5]! += 4;
+  a.plane.fromKernel(short);
+  world.settle();
+  t.is(a.dropped('malformed-packet'), 1);
+});
+
+test('a packet nobody has a route for is answered with ICMPv6 unreachable, with a sound sum', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  const sent = a.send(b);
+  world.settle();
+  t.is(a.dropped('unreachable'), 1);
+  const [answer] = a.received;
+  t.is(answer![6], 58);
+  t.deepEqual([...answer!.subarray(40, 42)], [1, 0]);
+  t.deepEqual(answer!.subarray(24, 40), a.address);
+  t.deepEqual(answer!.slice(48), sent);
+  t.true(isSound(answer!));
+});
+
+test('a node that relays for nobody refuses; one with a cap keeps it', (t) => {
+  for (const [mode, limit] of [
+    ['no', 0],
+    ['limited', 80_000],
+  ] as const) {
+    const world = new World();
+    const [a, relay, b] = [world.node(1), world.node(2, mode, limit), world.node(3)];
+    world.join(a, relay);
+    world.join(relay, b);
+    a.open(b, { kind: 'overlay' });
+    b.open(a, { kind: 'overlay' });
+    a.route(b, [relay]);
+    b.route(a, [relay]);
+    world.rekey(a, b, 1);
+    for (let i = 0; i < 200; i++) a.send(b, 1200);
+    world.settle();
+    if (mode === 'no') {
+      t.is(b.received.length, 0);
+      t.is(relay.dropped('relay-refused'), 200);
+    } else {
+      t.true(b.received.length > 30 && b.received.length < 80, `${b.received.length}`);
+      t.is(relay.dropped('relay-limit') + b.received.length, 200);
+    }
+  }
+});
+
+test('frames do not run in circles: the hop limit ends them', (t) => {
+  const world = new World();
+  const [a, b, c, d] = [world.node(1), world.node(2, 'yes'), world.node(3, 'yes'), world.node(4, 'yes')];
+  const lost = world.node(5);
+  world.join(a, b);
+  world.join(b, c);
+  world.join(c, d);
+  world.join(d, b);
+  a.open(lost, { kind: 'overlay' });
+  a.install(lost, 1, 'initiator');
+  a.route(lost, [b]);
+  b.route(lost, [c]);
+  c.route(lost, [d]);
+  d.route(lost, [b]);
+  a.send(lost);
+  world.settle();
+  t.is(b.dropped('hop-limit') + c.dropped('hop-limit') + d.dropped('hop-limit'), 1);
+});
+
+test('a control frame reaches the other control plane, and a handshake passes through relays both ways', (t) => {
+  const world = new World();
+  const [a, relay, b] = [world.node(1), world.node(2, 'yes'), world.node(3)];
+  world.join(a, relay);
+  world.join(relay, b);
+  a.command({ kind: 'sendControl', link: 2, bytes: Uint8Array.of(1, 42) });
+  a.route(b, [relay]);
+  b.route(a, [relay]);
+  a.command({ kind: 'sendDatagram', to: { kind: 'overlay', node: 3 }, bytes: Uint8Array.of(1, 9, 9) });
+  world.settle();
+  const control = relay.events.find((event) => event.kind === 'control');
+  t.deepEqual(control?.kind === 'control' && [...control.bytes], [1, 42]);
+  const datagram = b.events.find((event) => event.kind === 'datagram');
+  t.deepEqual(datagram?.kind === 'datagram' && datagram.from, { kind: 'overlay', node: 1 });
+  t.deepEqual(datagram?.kind === 'datagram' && [...datagram.bytes], [1, 9, 9]);
+});
+
+test('a peer that moves is challenged there, and followed', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  a.send(b);
+  world.run(100);
+  a.endpoint = { address: '198.51.100.7', port: 4000 };
+  a.send(b);
+  world.settle();
+  const moved = b.events.find((event) => event.kind === 'moved');
+  t.deepEqual(moved?.kind === 'moved' && moved.endpoint, a.endpoint);
+  const answer = b.send(a);
+  world.settle();
+  t.deepEqual(a.received.at(-1), answer);
+});
+
+test('a frame copied from another address moves nothing: the copier cannot answer the challenge', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  world.wire = ({ to }) => to !== 2;
+  a.send(b);
+  world.settle();
+  const frame = world.captured.at(-1)!.bytes;
+  world.wire = () => true;
+  b.plane.fromUnderlay(frame, { address: '203.0.113.9', port: 1 });
+  world.settle();
+  t.is(b.received.length, 1);
+  t.false(b.kinds().includes('moved'));
+});
+
+test('silence is suspected within half a second where routes are used, and traffic takes the next way at once', (t) => {
+  const world = new World();
+  const [a, relay, b] = [world.node(1), world.node(2, 'yes'), world.node(3)];
+  world.join(a, relay);
+  world.join(relay, b);
+  world.join(a, b);
+  a.route(b, [b, relay]);
+  b.route(a, [a, relay]);
+  for (const node of [a, b]) node.command({ kind: 'setProbing', link: node === a ? 3 : 1, pace: 'fast' });
+  world.run(1500);
+  world.wire = ({ from, to }) => from + to !== 4; // the direct line between 1 and 3 dies
+  const cut = world.now;
+  let resumed = 0;
+  while (resumed === 0 && world.now < cut + 2000) {
+    b.received.length = 0;
+    a.send(b);
+    world.run(20);
+    if (b.received.length > 0) resumed = world.now;
+  }
+  t.true(resumed - cut <= 600, `traffic stopped for ${resumed - cut} ms`);
+  t.true(a.kinds().includes('suspected'));
+  world.run(2500);
+  t.true(a.kinds().includes('silent'));
+  world.wire = () => true;
+  world.run(3000);
+  t.true(a.kinds().includes('recovered'));
+});
+
+test('closing a link ends its sessions', (t) => {
+  const world = new World({ workers: 3 });
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  b.command({ kind: 'closeLink', link: 1 });
+  world.settle();
+  t.is(b.kinds().filter((kind) => kind === 'closed').length, 1);
+  a.send(b);
+  world.settle();
+  t.is(b.received.length, 0);
+  t.is(b.dropped('unknown-index'), 1);
+});
+
+test('the path size is found, reported, and followed when it shrinks', (t) => {
+  const world = new World({ pathSize: 1420 });
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  world.run(3000);
+  const mtu = () => {
+    const last = a.events.filter((event) => event.kind === 'measured').at(-1);
+    return last?.kind === 'measured' ? last.mtu : 0;
+  };
+  t.is(mtu(), 1412);
+  world.pathSize = 1300;
+  for (let i = 0; i < 300; i++) {
+    a.send(b, 100);
+    world.run(20);
+  }
+  t.is(mtu(), 1292);
+  b.received.length = 0;
+  a.send(b, 1332);
+  world.settle();
+  t.is(b.received.length, 1);
+});
