@@ -15,7 +15,6 @@ interface Common {
   readonly socket?: string;
   readonly state?: string;
   readonly config?: string;
-  readonly json?: boolean;
 }
 
 /** What a command prints: the answer for programs, the same for people, and the exit status. */
@@ -34,7 +33,20 @@ const program = new Command('weft')
 
 /** Set by the command that ran. */
 let exitStatus = 0;
-let wantsJson = process.argv.includes('--json');
+let common: Common = {};
+
+// The options all have may stand before the command too.
+program
+  .option('--socket <path>', "the daemon's socket")
+  .option('--json', 'print JSON')
+  .hook('preAction', (_program, action) => {
+    common = action.optsWithGlobals();
+  });
+
+/** Also known when the command line is not understood. */
+function wantsJson(): boolean {
+  return process.argv.includes('--json');
+}
 
 /** A command with the options all have; `atRest`: it works without a daemon too. */
 function command(parent: Command, usage: string, description: string, atRest = false): Command {
@@ -42,21 +54,18 @@ function command(parent: Command, usage: string, description: string, atRest = f
     .command(usage)
     .description(description)
     .option('--socket <path>', "the daemon's socket")
-    .option('--json', 'print JSON')
-    .exitOverride()
-    .configureOutput({ outputError: () => {} });
+    .option('--json', 'print JSON');
   if (atRest) added.option('--state <dir>', 'the state folder').option('--config <file>', 'the configuration file');
   return added;
 }
 
-function reach<T>(options: Common, orAtRest: boolean, work: (api: NodeApi) => Promise<T>): Promise<T> {
-  return withNode(resolvePaths(options, process.env, process.getuid?.() === 0), orAtRest, work);
+function reach<T>(orAtRest: boolean, work: (api: NodeApi) => Promise<T>): Promise<T> {
+  return withNode(resolvePaths(common, process.env, process.getuid?.() === 0), orAtRest, work);
 }
 
-async function answer(options: Common, orAtRest: boolean, work: (api: NodeApi) => Promise<Output>): Promise<void> {
-  wantsJson = options.json === true;
-  const output = await reach(options, orAtRest, work);
-  process.stdout.write(wantsJson ? json(output.json) : output.text);
+async function answer(orAtRest: boolean, work: (api: NodeApi) => Promise<Output>): Promise<void> {
+  const output = await reach(orAtRest, work);
+  process.stdout.write(wantsJson() ? json(output.json) : output.text);
   exitStatus = output.status ?? 0;
 }
 
@@ -94,31 +103,31 @@ function interrupted(): AbortSignal {
   return stop.signal;
 }
 
-command(program, 'status', 'am I well? exit 0 well, 1 degraded or no network, 2 no daemon').action((options: Common) =>
-  answer(options, false, async (api) => {
+command(program, 'status', 'am I well? exit 0 well, 1 degraded or no network, 2 no daemon').action(() =>
+  answer(false, async (api) => {
     const status = await api.status();
     return { json: status, text: view.statusView(status), status: view.isWell(status) ? 0 : 1 };
   }),
 );
 
-command(program, 'peers', 'who is there, and how do I reach each').action((options: Common) =>
-  answer(options, false, async (api) => {
+command(program, 'peers', 'who is there, and how do I reach each').action(() =>
+  answer(false, async (api) => {
     const peers = await api.peers();
     return { json: peers, text: view.peersView(peers) };
   }),
 );
 
 command(program, 'routes [address-or-name]', 'which way, and what else was possible').action(
-  (target: string | undefined, options: Common) =>
-    answer(options, false, async (api) => {
+  (target: string | undefined) =>
+    answer(false, async (api) => {
       const routes = await api.routes(target === undefined ? {} : { target });
       return { json: routes, text: view.routesView(routes) };
     }),
 );
 
 command(program, 'why <name-or-address>', 'the decision in words: each candidate and why not').action(
-  (target: string, options: Common) =>
-    answer(options, false, async (api) => {
+  (target: string) =>
+    answer(false, async (api) => {
       const why = await api.why({ target });
       return { json: why, text: view.whyView(why) };
     }),
@@ -127,8 +136,8 @@ command(program, 'why <name-or-address>', 'the decision in words: each candidate
 command(program, 'init', 'found a network; this machine is its first issuer', true)
   .option('--name <name>', 'how other nodes call this machine')
   .option('--prefix <prefix>', 'an IPv6 prefix of your own, /40 to /56')
-  .action((options: Common & { readonly name?: string; readonly prefix?: string }) =>
-    answer(options, true, async (api) => {
+  .action((options: { readonly name?: string; readonly prefix?: string }) =>
+    answer(true, async (api) => {
       const { name, prefix } = options;
       const membership = await api.init({ ...(name && { name }), ...(prefix && { prefix }) });
       const advice =
@@ -137,7 +146,7 @@ command(program, 'init', 'found a network; this machine is its first issuer', tr
     }),
   );
 
-interface InviteFlags extends Common {
+interface InviteFlags {
   readonly name?: string;
   readonly expires?: number;
   readonly endpoint?: readonly string[];
@@ -152,7 +161,7 @@ command(program, 'invite', 'a one-time token for another machine', true)
   .option('--as <name>', 'the new machine takes the place and address of this node, whose key is revoked')
   .option('--lan <prefix>', 'a LAN prefix the new node may announce; may be given more than once', collect)
   .action((options: InviteFlags) =>
-    answer(options, true, async (api) => {
+    answer(true, async (api) => {
       const invitation = await api.invite({
         ...(options.name && { name: options.name }),
         ...(options.expires && { expiresSeconds: options.expires }),
@@ -166,8 +175,8 @@ command(program, 'invite', 'a one-time token for another machine', true)
 
 command(program, 'join <token>', 'become a member; "-" reads the token from standard input', true)
   .option('--name <name>', 'how other nodes call this machine')
-  .action((token: string, options: Common & { readonly name?: string }) =>
-    answer(options, true, async (api) => {
+  .action((token: string, options: { readonly name?: string }) =>
+    answer(true, async (api) => {
       const text = token === '-' ? readSealed('-') : token;
       const membership = await api.join({ token: text, ...(options.name && { name: options.name }) });
       return { json: membership, text: view.membershipView(membership) };
@@ -176,8 +185,8 @@ command(program, 'join <token>', 'become a member; "-" reads the token from stan
 
 command(program, 'leave', 'undo join: keys, addresses and routes go', true)
   .option('--force', 'also when this machine has the only copy of the network key')
-  .action((options: Common & { readonly force?: boolean }) =>
-    answer(options, true, async (api) => {
+  .action((options: { readonly force?: boolean }) =>
+    answer(true, async (api) => {
       const membership = await api.leave(options.force ? { force: true } : {});
       const text = `${membership.node.name} has left network ${membership.network.id}\n`;
       return { json: membership, text };
@@ -185,34 +194,33 @@ command(program, 'leave', 'undo join: keys, addresses and routes go', true)
   );
 
 const issuer = program.command('issuer').description('who may admit');
-command(issuer, 'add <name>', 'let a node admit others').action((name: string, options: Common) =>
-  answer(options, false, async (api) => {
+command(issuer, 'add <name>', 'let a node admit others').action((name: string) =>
+  answer(false, async (api) => {
     const row = await api.issuerAdd({ name });
     return { json: row, text: `${row.name} may admit others now, in ${row.prefix}\n` };
   }),
 );
-command(issuer, 'list', 'all issuers').action((options: Common) =>
-  answer(options, false, async (api) => {
+command(issuer, 'list', 'all issuers').action(() =>
+  answer(false, async (api) => {
     const rows = await api.issuerList();
     return { json: rows, text: view.issuersView(rows) };
   }),
 );
-command(issuer, 'revoke <name>', 'let it admit nobody any more').action((name: string, options: Common) =>
-  answer(options, false, async (api) => {
+command(issuer, 'revoke <name>', 'let it admit nobody any more').action((name: string) =>
+  answer(false, async (api) => {
     const row = await api.issuerRevoke({ name });
     return { json: row, text: `${row.name} admits nobody any more\n` };
   }),
 );
 
-command(program, 'revoke <name>', 'shut a node out: its key is void, everywhere, at once').action(
-  (name: string, options: Common) =>
-    answer(options, false, async (api) => {
-      const revoked = await api.revoke({ name });
-      return { json: revoked, text: `${revoked.name} (${revoked.id}) is out\n` };
-    }),
+command(program, 'revoke <name>', 'shut a node out: its key is void, everywhere, at once').action((name: string) =>
+  answer(false, async (api) => {
+    const revoked = await api.revoke({ name });
+    return { json: revoked, text: `${revoked.name} (${revoked.id}) is out\n` };
+  }),
 );
 
-interface KeyFlags extends Common {
+interface KeyFlags {
   readonly passphraseFile?: string;
 }
 
@@ -226,7 +234,7 @@ function keyCommand(parent: Command, usage: string, description: string): Comman
 const networkKey = program.command('network-key').description('the key that founds the network');
 keyCommand(networkKey, 'export <file>', 'a copy sealed under a passphrase; "-" prints it').action(
   (file: string, options: KeyFlags) =>
-    answer(options, true, async (api) => {
+    answer(true, async (api) => {
       const { sealed } = await api.networkKeyExport({ passphrase: await readPassphrase(options.passphraseFile, true) });
       writeSealed(file, sealed);
       return {
@@ -236,7 +244,7 @@ keyCommand(networkKey, 'export <file>', 'a copy sealed under a passphrase; "-" p
     }),
 );
 keyCommand(networkKey, 'import <file>', 'bring it back').action((file: string, options: KeyFlags) =>
-  answer(options, true, async (api) => {
+  answer(true, async (api) => {
     const sealed = readSealed(file);
     const network = await api.networkKeyImport({
       sealed,
@@ -249,7 +257,7 @@ keyCommand(networkKey, 'import <file>', 'bring it back').action((file: string, o
 const identity = program.command('identity').description("this machine's own keys and certificate");
 keyCommand(identity, 'export <file>', 'a copy sealed under a passphrase; "-" prints it').action(
   (file: string, options: KeyFlags) =>
-    answer(options, true, async (api) => {
+    answer(true, async (api) => {
       const { sealed } = await api.identityExport({ passphrase: await readPassphrase(options.passphraseFile, true) });
       writeSealed(file, sealed);
       return { json: { file }, text: file === '-' ? '' : `the identity of this node is in ${file}\n` };
@@ -257,7 +265,7 @@ keyCommand(identity, 'export <file>', 'a copy sealed under a passphrase; "-" pri
 );
 keyCommand(identity, 'import <file>', 'be that node, on a machine that is none yet').action(
   (file: string, options: KeyFlags) =>
-    answer(options, true, async (api) => {
+    answer(true, async (api) => {
       const sealed = readSealed(file);
       const membership = await api.identityImport({
         sealed,
@@ -269,48 +277,48 @@ keyCommand(identity, 'import <file>', 'be that node, on a machine that is none y
 
 const app = program.command('app').description('stable addresses for apps');
 command(app, 'add <name>', 'the address of an app on this machine; the same name, the same address').action(
-  (name: string, options: Common) =>
-    answer(options, false, async (api) => {
+  (name: string) =>
+    answer(false, async (api) => {
       const row = await api.appAdd({ name });
       return { json: row, text: `${row.address}\n` };
     }),
 );
-command(app, 'list', 'all apps of this machine').action((options: Common) =>
-  answer(options, false, async (api) => {
+command(app, 'list', 'all apps of this machine').action(() =>
+  answer(false, async (api) => {
     const rows = await api.appList();
     return { json: rows, text: view.appsView(rows) };
   }),
 );
-command(app, 'remove <name>', 'take its address away').action((name: string, options: Common) =>
-  answer(options, false, async (api) => {
+command(app, 'remove <name>', 'take its address away').action((name: string) =>
+  answer(false, async (api) => {
     const row = await api.appRemove({ name });
     return { json: row, text: `${row.name} has no address any more\n` };
   }),
 );
 
-command(program, 'resolve <name>', 'the address of NAME or APP@NAME').action((target: string, options: Common) =>
-  answer(options, false, async (api) => {
+command(program, 'resolve <name>', 'the address of NAME or APP@NAME').action((target: string) =>
+  answer(false, async (api) => {
     const resolved = await api.resolve({ target });
     return { json: resolved, text: `${resolved.address}\n` };
   }),
 );
 
-command(program, 'doctor', 'checks, evidence, remedy').action((options: Common) =>
-  answer(options, true, async (api) => {
+command(program, 'doctor', 'checks, evidence, remedy').action(() =>
+  answer(true, async (api) => {
     const checks = await api.doctor();
     const status = checks.some((check) => check.state === 'error') ? 1 : 0;
     return { json: checks, text: view.doctorView(checks), status };
   }),
 );
 
-command(program, 'trace <name-or-address>', 'each hop through the overlay').action((target: string, options: Common) =>
-  answer(options, false, async (api) => {
+command(program, 'trace <name-or-address>', 'each hop through the overlay').action((target: string) =>
+  answer(false, async (api) => {
     const hops = await api.trace({ target });
     return { json: hops, text: view.traceView(hops), status: hops.at(-1)?.rttMs == null ? 1 : 0 };
   }),
 );
 
-interface PingFlags extends Common {
+interface PingFlags {
   readonly count: number;
   readonly interval?: number;
   readonly size?: number;
@@ -321,7 +329,7 @@ command(program, 'ping <name-or-address>', 'round trips through the overlay; exi
   .option('-i, --interval <duration>', 'how long between two (1s)', milliseconds)
   .option('-s, --size <octets>', 'octets in each', count)
   .action((target: string, options: PingFlags) =>
-    answer(options, false, async (api) => {
+    answer(false, async (api) => {
       const replies: PingReply[] = [];
       const wanted = {
         target,
@@ -331,7 +339,7 @@ command(program, 'ping <name-or-address>', 'round trips through the overlay; exi
       };
       const onReply = (reply: PingReply) => {
         replies.push(reply);
-        if (!options.json) process.stdout.write(view.pingReplyView(reply));
+        if (!wantsJson()) process.stdout.write(view.pingReplyView(reply));
       };
       await api.ping(wanted, onReply, interrupted());
       const summary = view.pingSummary(replies);
@@ -345,12 +353,12 @@ command(program, 'ping <name-or-address>', 'round trips through the overlay; exi
 
 command(program, 'top', 'a live view of who sends what')
   .option('-i, --interval <duration>', 'how often (1s)', milliseconds)
-  .action((options: Common & { readonly interval?: number }) => {
+  .action((options: { readonly interval?: number }) => {
     const clear = process.stdout.isTTY ? '\u001b[H\u001b[2J' : '';
-    return reach(options, false, (api) =>
+    return reach(false, (api) =>
       api.top(
         options.interval ? { intervalMs: options.interval } : {},
-        (frame) => process.stdout.write(options.json ? json(frame) : clear + view.topView(frame)),
+        (frame) => process.stdout.write(wantsJson() ? json(frame) : clear + view.topView(frame)),
         interrupted(),
       ),
     );
@@ -358,15 +366,15 @@ command(program, 'top', 'a live view of who sends what')
 
 command(program, 'log', 'the log, as it is written')
   .option('--level <level>', 'debug, info, warn or error', 'info')
-  .action((options: Common & { readonly level: string }) =>
-    reach(options, false, (api) =>
+  .action((options: { readonly level: string }) =>
+    reach(false, (api) =>
       api.log({ level: options.level }, (line) => process.stdout.write(`${JSON.stringify(line)}\n`), interrupted()),
     ),
   );
 
-command(program, 'events', 'what happens in the network, as it happens').action((options: Common) =>
-  reach(options, false, (api) =>
-    api.events({}, (event) => process.stdout.write(options.json ? json(event) : view.eventView(event)), interrupted()),
+command(program, 'events', 'what happens in the network, as it happens').action(() =>
+  reach(false, (api) =>
+    api.events({}, (event) => process.stdout.write(wantsJson() ? json(event) : view.eventView(event)), interrupted()),
   ),
 );
 
@@ -390,7 +398,7 @@ function fail(error: unknown): number {
   if (!(mistake instanceof MeshError)) throw mistake;
   const { code, message, cure } = mistake;
   process.stderr.write(`weft: ${message}; ${cure}\n`);
-  if (wantsJson) process.stdout.write(`${JSON.stringify({ error: { code, message, cure } })}\n`);
+  if (wantsJson()) process.stdout.write(`${JSON.stringify({ error: { code, message, cure } })}\n`);
   return code === 'no-daemon' && program.args[0] === 'status' ? 2 : 1;
 }
 

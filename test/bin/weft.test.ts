@@ -150,6 +150,15 @@ test('routes: all of them, or those of one target', async (t) => {
   t.deepEqual(JSON.parse((await run('routes', 'garden', '--json')).out), [fakeRoutes[1]]);
 });
 
+test('the socket and --json may stand before the command', async (t) => {
+  const folder = folderFor(t);
+  await commandLine(t, fakeNode(), folder);
+  const elsewhere = await commandLine(t, fakeNode({ status: () => noNetworkStatus }));
+  const { out, status } = await elsewhere('--socket', join(folder, 'weft.sock'), '--json', 'status');
+  t.is(status, 0);
+  t.deepEqual(JSON.parse(out), wellStatus);
+});
+
 test('why: the decision, the candidates, what would change it', async (t) => {
   t.is(
     (await (await commandLine(t))('why', 'garden')).out,
@@ -227,6 +236,7 @@ test('an error is one line on stderr and exit 1; with --json it is told to progr
 
 for (const args of [
   ['frobnicate'],
+  ['issuer', 'frobnicate'],
   ['why'],
   ['status', '--loud'],
   ['invite', '--expires', 'soon'],

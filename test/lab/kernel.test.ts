@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { readHost } from '../../daemon/kernel/actual.js';
 import { Host } from '../../daemon/kernel/host.js';
@@ -178,6 +179,18 @@ serial('removal takes all of it away, without any record of what it was', async 
   await new Host('weft0').remove();
   t.is(everything(), before);
   t.deepEqual(await readHost(hostTag('weft0')), noEntries);
+});
+
+serial('weftd --clean does the same from the command line, and again when nothing is left', async (t) => {
+  makeTun(t, 'weft0');
+  await new Host('weft0').apply(first);
+  const weftd = fileURLToPath(new URL('../../bin/weftd.js', import.meta.url));
+  for (let i = 0; i < 2; i++) {
+    const { status, stderr } = spawnSync(process.execPath, [weftd, '--clean'], { env: { HOME: '/nonexistent' } });
+    t.deepEqual([status, stderr.toString()], [0, '']);
+    t.deepEqual(await readHost(hostTag('weft0')), noEntries);
+    t.notRegex(ip('link'), /weft0/);
+  }
 });
 
 serial('IPv6 switched off by sysctl is switched on for lo and weft0 only, and said', async (t) => {
