@@ -21,13 +21,17 @@ export interface UpdateFields {
   signature?: Uint8Array | undefined;
 }
 
+/** Octets of an Ack Request TLV. */
+export const ackRequestLength = 8;
+
 /**
  * Fills one packet with TLVs, compressing prefixes and router-ids (RFC 8966 §4.5). Every method answers false, and writes
  * nothing, when the TLV does not fit; `finish` then gives the packet and starts the next. One writer serves any number of
  * packets.
  */
 export class PacketWriter {
-  readonly #buffer: Uint8Array;
+  #buffer: Uint8Array = new Uint8Array(0);
+  #limit = 0;
   #at = headerLength;
   #routerIdHigh = 0;
   #routerIdLow = 0;
@@ -42,9 +46,17 @@ export class PacketWriter {
 
   /** `limit`: the largest packet, header included; at least 512 (RFC 8966 §4). */
   constructor(limit: number) {
-    this.#buffer = new Uint8Array(limit);
-    this.#buffer[0] = magic;
-    this.#buffer[1] = version;
+    this.begin(limit);
+  }
+
+  /** Another limit, for an empty writer; `reserve` octets are kept free for an Ack Request. */
+  begin(limit: number, reserve = 0): void {
+    if (limit > this.#buffer.length) {
+      this.#buffer = new Uint8Array(limit);
+      this.#buffer[0] = magic;
+      this.#buffer[1] = version;
+    }
+    this.#limit = limit - reserve;
   }
 
   get isEmpty(): boolean {
@@ -53,7 +65,7 @@ export class PacketWriter {
 
   /** Octets still free. */
   get room(): number {
-    return this.#buffer.length - this.#at;
+    return this.#limit - this.#at;
   }
 
   /** The packet, owned by the caller; the writer is empty again. */
@@ -101,7 +113,10 @@ export class PacketWriter {
     return true;
   }
 
+  /** May use what `begin` kept free. */
   ackRequest(opaque: number, interval: number): boolean {
+    if (this.#at + ackRequestLength <= this.#buffer.length)
+      this.#limit = Math.max(this.#limit, this.#at + ackRequestLength);
     if (!this.#begin(Tlv.ackRequest, 6)) return false;
     this.#u16(0);
     this.#u16(opaque);

@@ -1,0 +1,299 @@
+import { type NodeNumber, nodeNumberOf } from '../addr/node-number.js';
+import { Prefix } from '../addr/prefix.js';
+import { equalBytes } from '../bytes.js';
+import { type Millis, never, second } from '../time.js';
+import type { PacketReader } from './codec/packet-reader.js';
+import type { Interner } from './contract.js';
+import { type Destination, none, type Proof } from './destination.js';
+import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
+import { isMartian } from './martians.js';
+import type { Neighbour } from './neighbour.js';
+import { routerIdFrom } from './router-id.js';
+import { seqnoDistance } from './seqno.js';
+import type { Tables } from './tables.js';
+
+/** An update this far behind the newest proven seqno is a replay, not a slow neighbour. */
+const staleBy = 64;
+const certificateRetry: Millis = 2 * second;
+const certificateTries = 5;
+const maxWanted = 4096;
+
+/**
+ * What an origin or an egress signs (PROTOCOL.md, Babel): prefix length u8 ‖ prefix 16 ‖ router-id 8 ‖ seqno u16 ‖ egress
+ * node u24 (0: of an overlay prefix, whose router-id names its owner).
+ */
+export function signedOctets(prefix: Prefix, high: number, low: number, seqno: number, egress: NodeNumber): Uint8Array {
+  const out = new Uint8Array(30);
+  const view = new DataView(out.buffer);
+  out[0] = prefix.length;
+  out.set(prefix.bytes, 1);
+  view.setUint32(17, high);
+  view.setUint32(21, low);
+  view.setUint16(25, seqno);
+  out[27] = egress >> 16;
+  view.setUint16(28, egress & 0xffff);
+  return out;
+}
+
+/**
+ * Which finite updates are believed (DESIGN section 6): an overlay /64 only from the owner of its node number, a LAN prefix
+ * only through a gateway whose certificate grants it, both proven by signature; from a LAN only what the operator lists.
+ * After `judge` its fields hold the verdict until the next call.
+ */
+export class Admission {
+  destination: Destination | undefined;
+  router = none;
+  egress: NodeNumber = 0;
+  /** To be kept, but not used until its proof or its certificate comes. */
+  isUnproven = false;
+  /** The neighbour sent no signature though we need one: ask it. */
+  isAskedFor = false;
+
+  /** Prefixes outside the overlay: those a certificate's grants decide on. */
+  readonly foreign: Set<Destination> = new Set();
+
+  readonly #tables: Tables;
+  readonly #interner: Interner | undefined;
+  readonly #wanted = new Map<NodeNumber, { from: number; at: Millis; tries: number }>();
+
+  constructor(tables: Tables, interner: Interner | undefined) {
+    this.#tables = tables;
+    this.#interner = interner;
+  }
+
+  /** True when the update on which the reader stands may be taken into the table. */
+  judge(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+    this.destination = undefined;
+    this.egress = 0;
+    this.isUnproven = this.isAskedFor = false;
+    if (isMartian(reader.prefix, reader.prefixLength)) return false;
+    const lan = neighbour.interface.lan !== undefined;
+    if (!(lan ? this.#judgeLan(reader, neighbour, now) : this.#judgeOverlay(reader, neighbour, now))) return false;
+    return this.destination !== undefined;
+  }
+
+  #refuse(
+    code: Parameters<Tables['reports']['refused']>[0],
+    reader: PacketReader,
+    neighbour: Neighbour,
+    now: Millis,
+  ): false {
+    const prefix = () => new Prefix(reader.prefix, reader.prefixLength);
+    const detail = () =>
+      `${prefix()} by ${routerIdFrom(reader.routerIdHigh, reader.routerIdLow)} seqno ${reader.seqno}`;
+    this.#tables.reports.refused(code, neighbour, detail, now);
+    return false;
+  }
+
+  /** The destination, made if there is room for it; sets `destination` and `router`. */
+  #admit(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, now: Millis): boolean {
+    const { destinations, routers, tuning, matrix, columns } = this.#tables;
+    this.router = routers.intern(reader.routerIdHigh, reader.routerIdLow);
+    let destination = destinations.find(reader.prefix, reader.prefixLength);
+    const full = !destination && destinations.size >= tuning.maxDestinations;
+    if (this.router < 0 || full || (!destination && neighbour.routes >= tuning.maxDestinationsPerNeighbour)) {
+      return this.#refuse('quota', reader, neighbour, now);
+    }
+    if (!destination) {
+      destination = destinations.add(reader.prefix, reader.prefixLength, owner);
+      matrix.reserve(destinations.rows, columns.length);
+      matrix.clearRow(destination.row);
+      if (owner === 0) this.foreign.add(destination);
+    }
+    this.destination = destination;
+    return true;
+  }
+
+  #judgeLan(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+    const { network, destinations } = this.#tables;
+    const lan = neighbour.interface.lan!;
+    const known = destinations.find(reader.prefix, reader.prefixLength);
+    if (network.contains(reader.prefix) && reader.prefixLength >= network.length) {
+      // Another of our gateways on this LAN announces it with the router-id it came with: not worth a word.
+      const echoed = known !== undefined && known.owner === reader.routerIdHigh >>> 8;
+      return echoed ? false : this.#refuse('overlay-prefix-from-lan', reader, neighbour, now);
+    }
+    const prefix = known?.prefix ?? new Prefix(reader.prefix, reader.prefixLength);
+    if (isDefaultRoute(prefix) && !lan.policy.imports.some((entry) => entry.key === prefix.key)) {
+      return this.#refuse('default-route', reader, neighbour, now);
+    }
+    if (!listCovers(lan.policy.imports, prefix)) return this.#refuse('foreign-import', reader, neighbour, now);
+    if (!isDefaultRoute(prefix) && listOverlaps(lan.policy.connected, prefix)) {
+      return this.#refuse('import-meets-connected', reader, neighbour, now);
+    }
+    if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
+    lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
+    return this.#admit(reader, neighbour, 0, now);
+  }
+
+  #judgeOverlay(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+    const { network, node } = this.#tables;
+    if (network.contains(reader.prefix) && reader.prefixLength >= network.length) {
+      const owner = nodeNumberOf(network, reader.prefix)!;
+      if (reader.prefixLength !== 64 || owner === 0 || reader.routerIdHigh >>> 8 !== owner) {
+        return this.#refuse(owner === node ? 'own-prefix-by-another' : 'not-the-owner', reader, neighbour, now);
+      }
+      if (owner === node) return this.#judgeOwn(reader, neighbour, now);
+      return this.#admit(reader, neighbour, owner, now) && this.#prove(reader, neighbour, owner, now);
+    }
+    const isDefault = reader.prefixLength === 0 || (reader.prefixLength === 96 && reader.prefix[10] === 0xff);
+    if (isDefault && !this.#tables.acceptDefaultRoutes) return false; // others may use it: no offence
+    if (reader.egress === node) return false; // our own, come back
+    if (reader.egress <= 0) return this.#refuse('not-granted', reader, neighbour, now);
+    this.egress = reader.egress;
+    return this.#admit(reader, neighbour, 0, now) && this.#prove(reader, neighbour, reader.egress, now);
+  }
+
+  /** Our own prefix under another epoch or a seqno ahead: signed by us, it shows that our disk is behind. */
+  #judgeOwn(reader: PacketReader, neighbour: Neighbour, now: Millis): false {
+    const { authority, node, numbering } = this.#tables;
+    const epoch = (reader.routerIdHigh & 0xff) * 2 ** 32 + reader.routerIdLow;
+    const ahead =
+      epoch > numbering.epoch || (epoch === numbering.epoch && seqnoDistance(reader.seqno, numbering.seqno) > 0);
+    if (!ahead) return false;
+    if (reader.signatureLength === 0) {
+      this.isAskedFor = true;
+      return false;
+    }
+    const prefix = new Prefix(reader.prefix, reader.prefixLength);
+    const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, 0);
+    if (authority.verify(node, octets, reader.signature()) !== 'valid') {
+      return this.#refuse('own-prefix-by-another', reader, neighbour, now);
+    }
+    numbering.overtake(epoch, reader.seqno, now);
+    return false;
+  }
+
+  #prove(reader: PacketReader, neighbour: Neighbour, signer: NodeNumber, now: Millis): boolean {
+    const { authority, routers } = this.#tables;
+    const destination = this.destination!;
+    if (destination.owner !== 0 && destination.newestRouter !== none && destination.newestRouter !== this.router) {
+      const newest = routers.epoch(destination.newestRouter);
+      if (routers.epoch(this.router) < newest) return this.#refuse('old-epoch', reader, neighbour, now);
+    }
+    const known = destination.proof(this.router, reader.seqno, signer);
+    const signature = reader.signatureLength > 0 ? reader.signature() : undefined;
+    if (known && (!signature || known.signatures.some((other) => equalBytes(other, signature)))) {
+      this.isUnproven = !known.valid;
+      if (this.isUnproven) this.#want(signer, neighbour, now);
+      return known.valid ? this.#isCurrent(reader, neighbour, now) : true;
+    }
+    if (!signature) {
+      this.isUnproven = this.isAskedFor = true;
+      return true;
+    }
+    const { prefix } = destination;
+    const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, this.egress);
+    switch (authority.verify(signer, octets, signature)) {
+      case 'invalid':
+        return this.#refuse('invalid-signature', reader, neighbour, now);
+      case 'unknown':
+        this.isUnproven = true;
+        this.#keep(reader.seqno, signer, signature, false);
+        this.#want(signer, neighbour, now);
+        return true;
+      default:
+        if (!this.#isCurrent(reader, neighbour, now)) return false;
+        if (this.egress !== 0 && !authority.grants(this.egress, prefix)) {
+          return this.#refuse('not-granted', reader, neighbour, now);
+        }
+        this.#keep(reader.seqno, signer, signature, true);
+        this.noteNewest(destination, this.router);
+        return true;
+    }
+  }
+
+  /** False, reported, for a seqno long overtaken. */
+  #isCurrent(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+    for (const proof of this.destination!.proofs) {
+      const behind = seqnoDistance(proof.seqno, reader.seqno);
+      if (proof.valid && proof.router === this.router && behind > staleBy) {
+        return this.#refuse('replayed-seqno', reader, neighbour, now);
+      }
+    }
+    return true;
+  }
+
+  #keep(seqno: number, signer: NodeNumber, signature: Uint8Array, valid: boolean): void {
+    const destination = this.destination!;
+    const copy = this.#interner ? this.#interner.octets(signature) : signature.slice();
+    const proof = destination.proof(this.router, seqno, signer);
+    if (proof) {
+      if (valid) proof.signatures = [copy];
+      else if (!proof.valid && proof.signatures.length < this.#tables.tuning.maxProofs) proof.signatures.push(copy);
+      proof.valid ||= valid;
+      return;
+    }
+    if (destination.proofs.length >= this.#tables.tuning.maxProofs) this.#dropProof(destination);
+    destination.proofs.push({ router: this.router, seqno, signer, valid, signatures: [copy] });
+  }
+
+  /** The one least worth keeping: unproven before proven, never that of the selected route. */
+  #dropProof(destination: Destination): void {
+    const spare = (proof: Proof) => proof.router !== destination.router || proof.seqno !== destination.seqno;
+    let at = destination.proofs.findIndex((proof) => !proof.valid);
+    if (at < 0) at = destination.proofs.findIndex(spare);
+    destination.proofs.splice(Math.max(0, at), 1);
+  }
+
+  noteNewest(destination: Destination, router: number): void {
+    if (destination.owner === 0) return;
+    const { routers } = this.#tables;
+    const { newestRouter } = destination;
+    if (newestRouter === none || routers.epoch(router) > routers.epoch(newestRouter)) destination.newestRouter = router;
+  }
+
+  /** A certificate came: every signature of this node that waited is judged. True when anything is proven now. */
+  certificateHeld(destination: Destination, node: NodeNumber): boolean {
+    this.#wanted.delete(node);
+    const { authority, routers } = this.#tables;
+    let proven = false;
+    for (const proof of destination.proofs) {
+      if (proof.signer !== node) continue;
+      const { router, seqno } = proof;
+      const egress = destination.owner === 0 ? node : 0;
+      const octets = signedOctets(destination.prefix, routers.high(router), routers.low(router), seqno, egress);
+      const good = proof.signatures.find((signature) => authority.verify(node, octets, signature) === 'valid');
+      proof.valid = good !== undefined && (egress === 0 || authority.grants(node, destination.prefix));
+      if (good) proof.signatures = [good];
+      if (proof.valid) {
+        this.noteNewest(destination, router);
+        proven = true;
+      }
+    }
+    destination.proofs = destination.proofs.filter((proof) => proof.signer !== node || proof.valid);
+    return proven;
+  }
+
+  #want(node: NodeNumber, neighbour: Neighbour, now: Millis): void {
+    const wanted = this.#wanted.get(node);
+    if (wanted && now - wanted.at < certificateRetry) return;
+    if (!wanted && this.#wanted.size >= maxWanted) return;
+    this.#wanted.set(node, { from: neighbour.interface.id, at: now, tries: (wanted?.tries ?? 0) + 1 });
+    this.wantedDeadline = Math.min(this.wantedDeadline, now + certificateRetry);
+    this.#tables.effects.push({ kind: 'certificateWanted', node, from: neighbour.interface.id });
+  }
+
+  /** When `askAgain` has something to do. */
+  wantedDeadline: Millis = never;
+
+  /** Asks again for certificates that did not come; after a few times, only when the route is announced again. */
+  askAgain(now: Millis): void {
+    if (now < this.wantedDeadline) return;
+    this.wantedDeadline = never;
+    for (const [node, wanted] of this.#wanted) {
+      if (now - wanted.at < certificateRetry) {
+        this.wantedDeadline = Math.min(this.wantedDeadline, wanted.at + certificateRetry);
+        continue;
+      }
+      if (wanted.tries >= certificateTries || !this.#tables.interfaces.has(wanted.from)) {
+        this.#wanted.delete(node);
+        continue;
+      }
+      wanted.at = now;
+      wanted.tries++;
+      this.wantedDeadline = Math.min(this.wantedDeadline, now + certificateRetry);
+      this.#tables.effects.push({ kind: 'certificateWanted', node, from: wanted.from });
+    }
+  }
+}

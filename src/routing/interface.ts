@@ -1,0 +1,81 @@
+import type { IpBytes } from '../addr/ip.js';
+import type { Prefix } from '../addr/prefix.js';
+import type { Millis } from '../time.js';
+import type { InterfaceId, LanPolicy } from './contract.js';
+import type { Outlet } from './outlet.js';
+import type { RouterId } from './router-id.js';
+import type { Seqno } from './seqno.js';
+
+/** Of a LAN besides its policy. */
+export interface Lan {
+  policy: LanPolicy;
+  readonly ownIpv4: IpBytes | undefined;
+  /** Router-ids heard here and until when they are remembered. Bounded by `maxHomes`. */
+  readonly homes: Map<RouterId, Millis>;
+}
+
+export const maxHomes = 4096;
+
+/** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */
+export class Interface {
+  readonly id: InterfaceId;
+  /** overlay: one of our tunnels, where the plane measures; the others are kinds of LAN. */
+  readonly type: 'overlay' | 'wired' | 'wireless' | 'tunnel';
+  readonly ownAddress: IpBytes;
+  /** To everybody there. */
+  readonly outlet: Outlet;
+  readonly lan: Lan | undefined;
+  readonly helloInterval: Millis;
+  readonly updateInterval: Millis;
+  helloSeqno: Seqno;
+  helloAt: Millis;
+  updateAt: Millis;
+  /** Hellos sent, to know which of them bring IHUs. */
+  hellos = 0;
+  /** The next greeting brings IHUs whatever its number. */
+  ihuDue = true;
+  /** Greetings sent early because a tunnel's neighbour has not answered yet. */
+  earlyHellos = 0;
+
+  constructor(fields: {
+    readonly id: InterfaceId;
+    readonly type: 'overlay' | 'wired' | 'wireless' | 'tunnel';
+    readonly ownAddress: IpBytes;
+    readonly outlet: Outlet;
+    readonly lan: Lan | undefined;
+    readonly helloInterval: Millis;
+    readonly updateInterval: Millis;
+    readonly helloSeqno: Seqno;
+    readonly now: Millis;
+  }) {
+    this.id = fields.id;
+    this.type = fields.type;
+    this.ownAddress = fields.ownAddress;
+    this.outlet = fields.outlet;
+    this.lan = fields.lan;
+    this.helloInterval = fields.helloInterval;
+    this.updateInterval = fields.updateInterval;
+    this.helloSeqno = fields.helloSeqno;
+    this.helloAt = fields.now + fields.helloInterval;
+    this.updateAt = fields.now + fields.updateInterval;
+  }
+
+  /** Where what one hears all hear: then what came from here need not be said here (RFC 8966 §3.7.4). */
+  get splitsHorizon(): boolean {
+    return this.type === 'overlay' || this.type === 'wired';
+  }
+}
+
+/** True when a prefix of the list is this one or covers it, in one family. */
+export function listCovers(list: readonly Prefix[], prefix: Prefix): boolean {
+  return list.some((entry) => entry.isIpv4 === prefix.isIpv4 && entry.covers(prefix));
+}
+
+export function listOverlaps(list: readonly Prefix[], prefix: Prefix): boolean {
+  return list.some((entry) => entry.isIpv4 === prefix.isIpv4 && (entry.covers(prefix) || prefix.covers(entry)));
+}
+
+/** ::/0 or 0.0.0.0/0. */
+export function isDefaultRoute(prefix: Prefix): boolean {
+  return prefix.length === 0 || (prefix.isIpv4 && prefix.length === 96);
+}

@@ -1,0 +1,279 @@
+import type { IpBytes } from '../addr/ip.js';
+import { type Millis, never } from '../time.js';
+import { ackRequestLength, type PacketWriter, type UpdateFields } from './codec/packet-writer.js';
+import type { InterfaceId } from './contract.js';
+import { Flag, type RouteMatrix } from './route-matrix.js';
+import type { Tuning } from './tuning.js';
+
+/** A request waiting to be sent, or the answer to one. */
+export type QueuedRequest =
+  /** The answer to a request for what we do not know. */
+  | { readonly kind: 'retraction'; readonly prefix: IpBytes; readonly length: number }
+  | { readonly kind: 'route'; readonly prefix: IpBytes; readonly length: number }
+  | {
+      readonly kind: 'seqno';
+      readonly prefix: IpBytes;
+      readonly length: number;
+      readonly seqno: number;
+      readonly hops: number;
+      readonly high: number;
+      readonly low: number;
+    };
+
+/** A packet that awaits its acknowledgement; on a LAN, that is to be repeated once. */
+interface Sent {
+  /** Rows and their versions, in turn. */
+  readonly items: number[];
+  readonly requests: readonly QueuedRequest[];
+  readonly at: Millis;
+}
+
+/** What an outlet needs of the speaker. */
+export interface OutletHost {
+  readonly matrix: RouteMatrix;
+  readonly writer: PacketWriter;
+  readonly tuning: Tuning;
+  /** The Update an outlet is to be sent, to be filled by `describe`. */
+  readonly fields: UpdateFields;
+  /** Fills `fields` for this row; 'nothing' when there is nothing to say; 'surely' when loss of it would matter. */
+  describe(row: number, outlet: Outlet, periodic: boolean, now: Millis): 'nothing' | 'once' | 'surely';
+  /** What our updates say now; an acknowledgement for an older version acknowledges nothing. */
+  versionOf(row: number): number;
+  /** Hello and IHUs. */
+  writeGreeting(outlet: Outlet, writer: PacketWriter, now: Millis): void;
+  send(outlet: Outlet, bytes: Uint8Array): void;
+  acknowledged(outlet: Outlet, row: number, now: Millis): void;
+  rowLimit(): number;
+}
+
+/** How many packets may wait for acknowledgement before the oldest is forgotten. */
+const maxSent = 4096;
+
+/**
+ * What is yet to be sent one way: to a tunnel's neighbour, to all on a LAN, or to one of them. It gathers updates for a
+ * short while, fills packets, paces them, and repeats what is not acknowledged (RFC 8966 §3.1, §3.7.2, §3.3).
+ */
+export class Outlet {
+  readonly interface: InterfaceId;
+  readonly to: IpBytes | 'multicast';
+  /** The column of the matrix that keeps what was said here. */
+  readonly column: number;
+  /** Acknowledged here; otherwise changes are sent twice. */
+  readonly reliable: boolean;
+  readonly mtu: number;
+  flushAt: Millis = never;
+  greetingDue = false;
+  /** Everything we announced before is void: sent once, first. */
+  retractAll = false;
+  requestAll = false;
+  #acks: number[] = [];
+  #requests: QueuedRequest[] = [];
+  #queue: number[] = [];
+  #head = 0;
+  /** The next row of the full table, or none. */
+  #dumpRow = -1;
+  #dumpPeriodic = false;
+  #dumpAt: Millis = 0;
+  readonly #sent = new Map<number, Sent>();
+  #nextOpaque: number;
+  #timeouts = 0;
+  resendAt: Millis = never;
+
+  constructor(
+    id: InterfaceId,
+    to: IpBytes | 'multicast',
+    column: number,
+    reliable: boolean,
+    mtu: number,
+    firstOpaque: number,
+  ) {
+    this.interface = id;
+    this.to = to;
+    this.column = column;
+    this.reliable = reliable;
+    this.mtu = mtu;
+    this.#nextOpaque = firstOpaque;
+  }
+
+  by(at: Millis): void {
+    if (at < this.flushAt) this.flushAt = at;
+  }
+
+  update(matrix: RouteMatrix, row: number, at: Millis): void {
+    if (!matrix.has(row, this.column, Flag.pending)) {
+      matrix.raise(row, this.column, Flag.pending);
+      this.#queue.push(row);
+    }
+    this.by(at);
+  }
+
+  greet(at: Millis): void {
+    this.greetingDue = true;
+    this.by(at);
+  }
+
+  acknowledge(opaque: number, at: Millis): void {
+    this.#acks.push(opaque);
+    this.by(at);
+  }
+
+  request(request: QueuedRequest, at: Millis): void {
+    if (this.#requests.length >= maxSent) return;
+    this.#requests.push(request);
+    this.by(at);
+  }
+
+  /** The whole table. A periodic one goes unacknowledged; a first one is repeated until it is known. */
+  dump(periodic: boolean, at: Millis): void {
+    if (this.#dumpRow >= 0 && (periodic || !this.#dumpPeriodic)) return; // one as good is on its way
+    this.#dumpRow = 0;
+    this.#dumpPeriodic = periodic;
+    this.#dumpAt = at;
+    this.by(at);
+  }
+
+  /** The neighbour has lost what it knew, or is gone: nothing is awaited any more. */
+  reset(): void {
+    this.#sent.clear();
+    this.#timeouts = 0;
+    this.resendAt = never;
+    this.#dumpRow = -1;
+  }
+
+  ackReceived(host: OutletHost, opaque: number, now: Millis): void {
+    const sent = this.reliable ? this.#sent.get(opaque) : undefined;
+    if (!sent) return;
+    this.#sent.delete(opaque);
+    this.#timeouts = 0;
+    if (this.#sent.size === 0) this.resendAt = never;
+    for (let i = 0; i < sent.items.length; i += 2) {
+      const row = sent.items[i]!;
+      if (host.versionOf(row) !== sent.items[i + 1]) continue;
+      host.matrix.lower(row, this.column, Flag.awaiting);
+      host.matrix.raise(row, this.column, Flag.proofKnown);
+      host.acknowledged(this, row, now);
+    }
+  }
+
+  /** Queues again what was sent and not acknowledged in time. */
+  resend(host: OutletHost, now: Millis): void {
+    if (now < this.resendAt) return;
+    const wait = this.#wait(host.tuning);
+    let due = false;
+    let next = never;
+    for (const [opaque, sent] of this.#sent) {
+      if (sent.at + wait > now) {
+        next = Math.min(next, sent.at + wait);
+        continue;
+      }
+      due = true;
+      this.#sent.delete(opaque);
+      this.#queueAgain(host, sent, now);
+    }
+    this.resendAt = next;
+    if (!due || !this.reliable) return;
+    this.#timeouts++;
+    // Nobody there: Hellos will find out, and a full table follows when they come again.
+    if (this.#timeouts > host.tuning.ackTries) this.reset();
+  }
+
+  #queueAgain(host: OutletHost, sent: Sent, now: Millis): void {
+    for (let i = 0; i < sent.items.length; i += 2) {
+      const row = sent.items[i]!;
+      if (host.versionOf(row) === sent.items[i + 1]) this.update(host.matrix, row, now);
+    }
+    for (const request of sent.requests) this.request(request, now);
+  }
+
+  flush(host: OutletHost, now: Millis): void {
+    if (now < this.flushAt) return;
+    this.flushAt = never;
+    const writer = host.writer;
+    for (let packets = 0; packets < host.tuning.burst; packets++) {
+      writer.begin(this.mtu, ackRequestLength);
+      const items: number[] = [];
+      const requests: QueuedRequest[] = [];
+      if (this.retractAll && writer.wildcardRetraction()) this.retractAll = false;
+      if (this.greetingDue) {
+        this.greetingDue = false;
+        host.writeGreeting(this, writer, now);
+      }
+      if (this.requestAll && writer.wildcardRequest()) this.requestAll = false;
+      while (this.#acks.length > 0 && writer.ack(this.#acks[this.#acks.length - 1]!)) this.#acks.pop();
+      while (this.#requests.length > 0 && writeRequest(host, this.#requests[0]!)) {
+        const request = this.#requests.shift()!;
+        if (request.kind !== 'retraction') requests.push(request);
+      }
+      const full = this.#writeUpdates(host, items, now);
+      if (writer.isEmpty) return;
+      if (items.length > 0 || (requests.length > 0 && this.reliable)) {
+        const opaque = this.#nextOpaque++ & 0xffff;
+        if (this.reliable) writer.ackRequest(opaque, Math.max(1, Math.round(host.tuning.ackTimeout / 40)));
+        if (this.#sent.size >= maxSent) this.#sent.delete(this.#sent.keys().next().value!);
+        this.#sent.set(opaque, { items, requests, at: now });
+        this.resendAt = Math.min(this.resendAt, now + this.#wait(host.tuning));
+      }
+      host.send(this, writer.finish());
+      if (!full && this.#acks.length === 0 && this.#requests.length === 0) return;
+    }
+    this.by(now + host.tuning.pacing);
+  }
+
+  /** True when the packet is full and more is waiting. */
+  #writeUpdates(host: OutletHost, items: number[], now: Millis): boolean {
+    while (this.#head < this.#queue.length) {
+      const row = this.#queue[this.#head]!;
+      if (!this.#writeUpdate(host, row, false, items, now)) return true;
+      host.matrix.lower(row, this.column, Flag.pending | Flag.forced);
+      this.#head++;
+    }
+    this.#queue.length = 0;
+    this.#head = 0;
+    if (this.#dumpRow >= 0 && now < this.#dumpAt) this.by(this.#dumpAt);
+    while (this.#dumpRow >= 0 && now >= this.#dumpAt) {
+      if (this.#dumpRow >= host.rowLimit()) {
+        this.#dumpRow = -1;
+        break;
+      }
+      if (!this.#writeUpdate(host, this.#dumpRow, this.#dumpPeriodic, items, now)) return true;
+      this.#dumpRow++;
+    }
+    return false;
+  }
+
+  /** False when it did not fit. */
+  #writeUpdate(host: OutletHost, row: number, periodic: boolean, items: number[], now: Millis): boolean {
+    const what = host.describe(row, this, periodic, now);
+    if (what === 'nothing') return true;
+    if (!host.writer.update(host.fields)) return false;
+    const retraction = host.fields.metric === 0xffff;
+    if (retraction) host.matrix.lower(row, this.column, Flag.announced);
+    else host.matrix.raise(row, this.column, Flag.announced);
+    if (what === 'surely') {
+      // On a LAN `awaiting` marks what was said once and is to be said once more.
+      if (!this.reliable && host.matrix.has(row, this.column, Flag.awaiting)) {
+        host.matrix.lower(row, this.column, Flag.awaiting);
+      } else {
+        items.push(row, host.versionOf(row));
+        host.matrix.raise(row, this.column, Flag.awaiting);
+      }
+    }
+    return true;
+  }
+
+  #wait(tuning: Tuning): Millis {
+    return this.reliable ? tuning.ackTimeout * 2 ** Math.min(4, this.#timeouts) : 3 * tuning.triggeredDelay;
+  }
+}
+
+function writeRequest(host: OutletHost, request: QueuedRequest): boolean {
+  const { writer, fields } = host;
+  const { prefix, length } = request;
+  if (request.kind === 'route') return writer.routeRequest(prefix, length);
+  if (request.kind === 'seqno') {
+    return writer.seqnoRequest(prefix, length, request.seqno, request.hops, request.high, request.low);
+  }
+  Object.assign(fields, { prefix, prefixLength: length, seqno: 0, metric: 0xffff, interval: 0xffff });
+  fields.nextHop4 = fields.egress = fields.signature = undefined;
+  return writer.update(fields);
+}

@@ -1,0 +1,98 @@
+import type { NodeNumber } from '../addr/node-number.js';
+import { type Millis, minute } from '../time.js';
+import type { StoredSeqno } from './contract.js';
+import { type Epoch, maxEpoch, type RouterId, routerIdOf } from './router-id.js';
+import { type Seqno, seqnoDistance, seqnoPlus } from './seqno.js';
+import type { Tuning } from './tuning.js';
+
+const block = 16;
+
+/**
+ * Our router-id and seqno (DESIGN section 6). Seqnos are stored ahead in blocks of 16, so that after any crash we go on
+ * above everything we ever announced; the epoch changes only when that state could not be read, or when the network shows a
+ * later one of our own signing.
+ */
+export class OwnNumbering {
+  epoch: Epoch;
+  seqno: Seqno;
+  readonly #node: NodeNumber;
+  readonly #tuning: Tuning;
+  #stored: Seqno;
+  #unsaved = true;
+  /** Increments we may make now. */
+  #allowance: number;
+  #allowedAt: Millis;
+  #wanted = false;
+  #jumpedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(node: NodeNumber, state: StoredSeqno | undefined, freshEpoch: Epoch, tuning: Tuning, now: Millis) {
+    this.#node = node;
+    this.#tuning = tuning;
+    this.epoch = Math.min(maxEpoch, Math.max(1, state ? state.epoch : freshEpoch));
+    this.seqno = state ? state.seqno & 0xffff : 1;
+    this.#stored = seqnoPlus(this.seqno, block);
+    this.#allowance = tuning.seqnoBurst;
+    this.#allowedAt = now;
+  }
+
+  get routerId(): RouterId {
+    return routerIdOf(this.#node, this.epoch);
+  }
+
+  /** What must be on disk now, once for each change. */
+  takeUnsaved(): StoredSeqno | undefined {
+    if (!this.#unsaved) return undefined;
+    this.#unsaved = false;
+    return { epoch: this.epoch, seqno: this.#stored };
+  }
+
+  /** When a postponed increment is due. */
+  get deadline(): Millis {
+    return this.#wanted ? this.#allowedAt + this.#tuning.seqnoPause : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Somebody needs a newer seqno. One more, whatever was asked for (RFC 8966 §3.8.1.2); true when it was made now. Beyond
+   * the allowance it is made later, so requests cannot spin our numbers round the ring.
+   */
+  increment(now: Millis): boolean {
+    const earned = Math.floor((now - this.#allowedAt) / this.#tuning.seqnoPause);
+    if (earned > 0) {
+      this.#allowance = Math.min(this.#tuning.seqnoBurst, this.#allowance + earned);
+      this.#allowedAt += earned * this.#tuning.seqnoPause;
+    }
+    if (this.#allowance < 1) {
+      this.#wanted = true;
+      return false;
+    }
+    this.#allowance--;
+    this.#wanted = false;
+    this.#moveTo(seqnoPlus(this.seqno, 1));
+    return true;
+  }
+
+  /**
+   * We heard a route of our own, signed by us, that is ahead: the disk was older than we thought. True when we moved past
+   * it. A later epoch is passed at most once a minute: two machines with one key would chase each other.
+   */
+  overtake(epoch: Epoch, seqno: Seqno, now: Millis): boolean {
+    if (epoch > this.epoch) {
+      if (now - this.#jumpedAt < minute || epoch >= maxEpoch) return false;
+      this.#jumpedAt = now;
+      this.epoch = epoch + 1;
+      this.#moveTo(1);
+      return true;
+    }
+    if (epoch < this.epoch || seqnoDistance(seqno, this.seqno) <= 0) return false;
+    this.#moveTo(seqnoPlus(seqno, 1));
+    return true;
+  }
+
+  #moveTo(seqno: Seqno): void {
+    this.seqno = seqno;
+    const left = seqnoDistance(this.#stored, seqno);
+    if (left > block / 2 && left <= block) return;
+    this.#stored = seqnoPlus(seqno, block);
+    this.#unsaved = true;
+  }
+}

@@ -1,0 +1,129 @@
+import { type Millis, never } from '../time.js';
+import type { Destination } from './destination.js';
+import { isNewer, type Seqno } from './seqno.js';
+import { spec } from './tuning.js';
+
+/** A seqno somebody waits for (RFC 8966 §3.2.7). */
+export interface PendingRequest {
+  readonly row: number;
+  readonly router: number;
+  seqno: Seqno;
+  /** Columns of neighbours that asked us; at most 32. */
+  readonly askers: Set<number>;
+  /** We need it ourselves, and repeat it while we starve; what we forward, the asker repeats. */
+  own: boolean;
+  tries: number;
+  askedAt: Millis;
+  /** When it is repeated or forgotten. */
+  dueAt: Millis;
+}
+
+/** How long a forwarded request is remembered, and duplicates of it suppressed. */
+const forwardedFor: Millis = 10_000;
+const maxAskers = 32;
+
+/** The table of pending seqno requests, by (prefix, router-id). */
+export class PendingRequests {
+  readonly #entries = new Map<number, PendingRequest>();
+  readonly #limit: number;
+  #deadline: Millis = never;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get deadline(): Millis {
+    return this.#deadline;
+  }
+
+  get(row: number, router: number): PendingRequest | undefined {
+    return this.#entries.get(keyOf(row, router));
+  }
+
+  /**
+   * Notes a request; true when it is to be sent: nothing as new was asked for lately (RFC 8966 §3.8.1.2). `asker`: a
+   * neighbour's column, or undefined for ourselves.
+   */
+  note(row: number, router: number, seqno: Seqno, asker: number | undefined, now: Millis): boolean {
+    const own = asker === undefined;
+    const entry = this.get(row, router);
+    if (entry) {
+      if (!own && entry.askers.size < maxAskers) entry.askers.add(asker);
+      entry.own ||= own;
+      if (!isNewer(seqno, entry.seqno)) return false;
+      entry.seqno = seqno;
+      entry.askedAt = now;
+      this.#due(entry, now + (entry.own ? spec.requestTimeout : forwardedFor));
+      return true;
+    }
+    if (this.#entries.size >= this.#limit) return false;
+    const fresh: PendingRequest = {
+      row,
+      router,
+      seqno,
+      askers: new Set(own ? [] : [asker]),
+      own,
+      tries: 1,
+      askedAt: now,
+      dueAt: never,
+    };
+    this.#entries.set(keyOf(row, router), fresh);
+    this.#due(fresh, now + (own ? spec.requestTimeout : forwardedFor));
+    return true;
+  }
+
+  /** A route with this seqno or a newer one is there; the columns that waited for it. */
+  satisfied(destination: Destination): readonly number[] {
+    if (this.#entries.size === 0) return [];
+    const entry = this.get(destination.row, destination.router);
+    if (!entry || isNewer(entry.seqno, destination.seqno)) return [];
+    this.#entries.delete(keyOf(entry.row, entry.router));
+    return [...entry.askers];
+  }
+
+  /** Entries due at `now`; each is either repeated (`again`) or forgotten by the caller's word. */
+  due(now: Millis): PendingRequest[] {
+    if (now < this.#deadline) return [];
+    const due: PendingRequest[] = [];
+    this.#deadline = never;
+    for (const entry of this.#entries.values()) {
+      if (entry.dueAt <= now) due.push(entry);
+      else this.#deadline = Math.min(this.#deadline, entry.dueAt);
+    }
+    return due;
+  }
+
+  again(entry: PendingRequest, now: Millis): void {
+    entry.tries++;
+    this.#due(entry, now + spec.requestTimeout * 2 ** (entry.tries - 1));
+  }
+
+  forget(entry: PendingRequest): void {
+    this.#entries.delete(keyOf(entry.row, entry.router));
+  }
+
+  forgetRow(row: number): void {
+    for (const entry of this.#entries.values()) if (entry.row === row) this.forget(entry);
+  }
+
+  *[Symbol.iterator](): IterableIterator<PendingRequest> {
+    yield* this.#entries.values();
+  }
+
+  forgetColumn(column: number): void {
+    for (const entry of this.#entries.values()) entry.askers.delete(column);
+  }
+
+  #due(entry: PendingRequest, at: Millis): void {
+    entry.dueAt = at;
+    this.#deadline = Math.min(this.#deadline, at);
+  }
+}
+
+function keyOf(row: number, router: number): number {
+  return row * 65536 + router;
+}

@@ -1,0 +1,44 @@
+import { type Millis, minute } from '../time.js';
+import type { ReportCode, SpeakerEffect } from './contract.js';
+import type { Neighbour } from './neighbour.js';
+
+/** Keys remembered for the once-a-minute rule. */
+const maxRemembered = 1024;
+
+/** Counts refusals, and reports each kind once a minute for each neighbour. */
+export class Reports {
+  readonly counts: Map<ReportCode, number> = new Map();
+  readonly #effects: SpeakerEffect[];
+  readonly #last = new Map<string, Millis>();
+
+  constructor(effects: SpeakerEffect[]) {
+    this.#effects = effects;
+  }
+
+  refused(code: ReportCode, neighbour: Neighbour, detail: () => string, now: Millis): void {
+    this.counts.set(code, (this.counts.get(code) ?? 0) + 1);
+    const key = `${code} ${neighbour.column}`;
+    const last = this.#last.get(key);
+    if (last !== undefined && now - last < minute) return;
+    if (this.#last.size >= maxRemembered) this.#last.delete(this.#last.keys().next().value!);
+    this.#last.set(key, now);
+    this.#effects.push({
+      kind: 'reported',
+      code,
+      interface: neighbour.interface.id,
+      neighbour: neighbour.address,
+      detail: detail(),
+    });
+  }
+
+  /** The same, of an address that is no neighbour. */
+  refusedFrom(code: ReportCode, id: number, address: Uint8Array, detail: string, now: Millis): void {
+    this.counts.set(code, (this.counts.get(code) ?? 0) + 1);
+    const key = `${code} interface ${id}`;
+    const last = this.#last.get(key);
+    if (last !== undefined && now - last < minute) return;
+    if (this.#last.size >= maxRemembered) this.#last.delete(this.#last.keys().next().value!);
+    this.#last.set(key, now);
+    this.#effects.push({ kind: 'reported', code, interface: id, neighbour: address.slice(), detail });
+  }
+}

@@ -1,0 +1,925 @@
+import type { IpBytes } from '../addr/ip.js';
+import type { Prefix } from '../addr/prefix.js';
+import { equalBytes } from '../bytes.js';
+import { type Millis, never } from '../time.js';
+import { Admission, signedOctets } from './admission.js';
+import type { PacketReader } from './codec/packet-reader.js';
+import type { UpdateFields } from './codec/packet-writer.js';
+import type { Interner, RouteChange, RouteChoice, RouteRow } from './contract.js';
+import { type Destination, none, ourselves } from './destination.js';
+import { type Interface, listCovers } from './interface.js';
+import { addMetric, infinity, type Metric } from './metric.js';
+import type { Neighbour } from './neighbour.js';
+import type { Outlet } from './outlet.js';
+import { Flag } from './route-matrix.js';
+import { Selection } from './selection.js';
+import { seqnoPlus } from './seqno.js';
+import type { Tables } from './tables.js';
+import { spec } from './tuning.js';
+
+/** Said things that a newer version makes void. */
+const saidOfVersion = Flag.proofKnown | Flag.awaiting;
+
+/**
+ * Routes come in, are selected among, and go out: acquisition, selection, propagation, requests (RFC 8966 §3.5 to §3.8).
+ *
+ *        update, retraction, expiry, cost, certificate
+ *                          |
+ *                      reselect ──── betterSince ──► review after the dwell
+ *                          |
+ *      lost ──► held ──► gone (all have acknowledged)      found, changed
+ *        |                                                      |
+ *      retraction, seqno request                    triggered or lazy updates
+ */
+export class Routes {
+  readonly admission: Admission;
+  readonly #tables: Tables;
+  readonly #selection: Selection;
+  #version = 0;
+  /** Destinations whose entry in the forwarding table may have changed. */
+  readonly #touched = new Set<Destination>();
+  /** Rows to look at again, in order of time. */
+  #reviews: { readonly row: number; readonly at: Millis }[] = [];
+  #reviewHead = 0;
+  readonly #held = new Set<Destination>();
+  #heldDeadline: Millis = never;
+  readonly #lazy = new Set<Destination>();
+  #lazyAt: Millis = never;
+  #sweepAt: Millis;
+  #routersKept = 256;
+
+  constructor(tables: Tables, interner: Interner | undefined, now: Millis) {
+    this.#tables = tables;
+    this.admission = new Admission(tables, interner);
+    this.#selection = new Selection(tables.matrix, tables.columns, tables.tuning);
+    this.#sweepAt = now + tables.tuning.sweepInterval;
+  }
+
+  // ---- coming in
+
+  /** The Update on which the reader stands. */
+  updateReceived(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
+    const { matrix, destinations } = this.#tables;
+    if (reader.wildcard) {
+      this.retractAllOf(neighbour, now);
+      return;
+    }
+    const own = this.#tables.routers.internId(this.#tables.numbering.routerId);
+    if (reader.metric === infinity) {
+      const destination = destinations.find(reader.prefix, reader.prefixLength);
+      if (destination) this.#retract(destination, neighbour, now);
+      return;
+    }
+    const isOwn =
+      reader.routerIdHigh === this.#tables.routers.high(own) && reader.routerIdLow === this.#tables.routers.low(own);
+    // Ours, gone round; only one that is ahead of us is of interest, and `judge` looks for that.
+    if (isOwn && neighbour.interface.lan) return;
+    const { numbering } = this.#tables;
+    const { epoch, seqno } = numbering;
+    const believed = this.admission.judge(reader, neighbour, now);
+    if (numbering.epoch !== epoch || numbering.seqno !== seqno) this.renumbered(now);
+    if (this.admission.isAskedFor) this.#ask(reader.prefix, reader.prefixLength, neighbour, now);
+    if (isOwn || !believed) return;
+    const { destination, router, egress, isUnproven } = this.admission;
+    const nextHop = neighbour.interface.lan ? reader.nextHop : neighbour.address;
+    if (!destination || equalBytes(nextHop, neighbour.interface.ownAddress)) return;
+    const { row } = destination;
+    if (!isUnproven && this.#keepsSelected(destination, neighbour, router, reader, now)) return;
+    const known = matrix.has(row, neighbour.column, Flag.present);
+    if (!known) neighbour.routes++;
+    matrix.set(row, neighbour.column, reader.metric, reader.seqno, router, reader.interval, egress);
+    matrix.lower(row, neighbour.column, Flag.asked | Flag.unproven);
+    if (isUnproven) matrix.raise(row, neighbour.column, Flag.unproven);
+    this.#expireAfter(destination, neighbour, reader.interval, now);
+    this.#noteNextHop(destination, neighbour, nextHop);
+    this.reselect(destination, now);
+    if (!isUnproven) this.#askNewerIfBetter(destination, neighbour, router, reader, now);
+  }
+
+  /**
+   * An unfeasible update for the very route we use, while there is no other: it may be ignored (RFC 8966 §3.5.3), and is,
+   * since the route stays loop-free as long as the metric we know is the one we answer for; a newer seqno is asked for. It
+   * does not keep the route alive: the expiry is not moved.
+   */
+  #keepsSelected(
+    destination: Destination,
+    neighbour: Neighbour,
+    router: number,
+    reader: PacketReader,
+    now: Millis,
+  ): boolean {
+    if (destination.selected !== neighbour.column || destination.router !== router) return false;
+    if (destination.isFeasible(router, reader.seqno, reader.metric)) return false;
+    this.#requestSeqno(destination, router, neighbour, now);
+    this.#selection.rank(destination);
+    const [first, second] = this.#selection.best;
+    return (first === neighbour.column ? second : first) === none;
+  }
+
+  /** An unfeasible route that would be better: one request to that neighbour (RFC 8966 §3.8.2.2). */
+  #askNewerIfBetter(
+    destination: Destination,
+    neighbour: Neighbour,
+    router: number,
+    reader: PacketReader,
+    now: Millis,
+  ): void {
+    if (destination.selected === neighbour.column || destination.selected < 0) return;
+    if (destination.isFeasible(router, reader.seqno, reader.metric)) return;
+    if (destination.owner !== 0 && router !== destination.newestRouter) return;
+    const { switchMargin, switchShare } = this.#tables.tuning;
+    const metric = addMetric(reader.metric, neighbour.cost);
+    if (metric + switchMargin + switchShare * destination.metric < destination.metric) {
+      this.#requestSeqno(destination, router, neighbour, now);
+    }
+  }
+
+  #requestSeqno(destination: Destination, router: number, neighbour: Neighbour, now: Millis): void {
+    const source = destination.source(router);
+    if (!source) return;
+    const seqno = seqnoPlus(source.seqno, 1);
+    // Marked as forwarded: what is merely better is asked for once, not repeated.
+    if (!this.#tables.pending.note(destination.row, router, seqno, neighbour.column, now)) return;
+    this.#sendSeqnoRequest(destination, router, seqno, spec.requestHops, neighbour, now);
+  }
+
+  #retract(destination: Destination, neighbour: Neighbour, now: Millis): void {
+    const { matrix } = this.#tables;
+    const { row } = destination;
+    if (!matrix.has(row, neighbour.column, Flag.present)) return;
+    if (matrix.refmetric(row, neighbour.column) === infinity) return;
+    matrix.setRefmetric(row, neighbour.column, infinity);
+    const wasSelected = destination.selected === neighbour.column;
+    this.reselect(destination, now);
+    // Was it an old retraction overtaken on the way? One question to who sent it settles that.
+    if (wasSelected && destination.selected === none && neighbour.isReachable && !neighbour.interface.lan) {
+      this.#ask(destination.prefix.bytes, destination.prefix.length, neighbour, now);
+    }
+  }
+
+  retractAllOf(neighbour: Neighbour, now: Millis): void {
+    for (const destination of this.#tables.destinations) this.#retract(destination, neighbour, now);
+  }
+
+  /** The neighbour is gone or began anew: its routes with it. */
+  forgetRoutesOf(neighbour: Neighbour, now: Millis): void {
+    const { matrix, destinations } = this.#tables;
+    for (const destination of destinations) {
+      if (!matrix.has(destination.row, neighbour.column, Flag.present)) continue;
+      this.#flush(destination, neighbour);
+      destination.left = destination.left?.filter((left) => left.column !== neighbour.column);
+      if (destination.selected === neighbour.column || destination.told.includes(neighbour.column)) {
+        this.reselect(destination, now);
+      }
+    }
+    neighbour.routesDeadline = never;
+  }
+
+  /** The neighbour's cost changed: what uses it, or would. */
+  costChanged(neighbour: Neighbour, now: Millis): void {
+    const { matrix, destinations } = this.#tables;
+    for (const destination of destinations) {
+      const { row } = destination;
+      if (!matrix.has(row, neighbour.column, Flag.present)) continue;
+      const affected =
+        destination.selected === neighbour.column ||
+        destination.selected === none ||
+        destination.told.includes(neighbour.column) ||
+        addMetric(matrix.refmetric(row, neighbour.column), neighbour.cost) < destination.metric;
+      if (affected) this.reselect(destination, now);
+    }
+  }
+
+  #noteNextHop(destination: Destination, neighbour: Neighbour, nextHop: IpBytes): void {
+    const { row } = destination;
+    const before = neighbour.nextHops.get(row);
+    if (equalBytes(nextHop, neighbour.address)) {
+      if (before) neighbour.nextHops.delete(row);
+    } else if (!before || !equalBytes(before, nextHop)) neighbour.nextHops.set(row, nextHop.slice());
+    else return;
+    if (destination.told.includes(neighbour.column)) {
+      destination.told = [none, none, none]; // the columns are the same, the forwarding entry is not
+      this.#touched.add(destination);
+    }
+  }
+
+  // ---- expiry
+
+  #tenths(now: Millis): number {
+    return Math.max(0, Math.ceil((now - this.#tables.epochStart) / 100));
+  }
+
+  #expireAfter(destination: Destination, neighbour: Neighbour, interval: number, now: Millis): void {
+    const { matrix } = this.#tables;
+    const tenths = this.#tenths(now) + Math.ceil((spec.routeExpiryFactor * interval) / 10);
+    matrix.setExpiry(destination.row, neighbour.column, tenths);
+    neighbour.routesDeadline = Math.min(neighbour.routesDeadline, this.#askAt(destination, neighbour));
+  }
+
+  /** When a route is to be asked for again, or else expires. */
+  #askAt(destination: Destination, neighbour: Neighbour): Millis {
+    const { matrix, epochStart } = this.#tables;
+    const { row } = destination;
+    const expiry = epochStart + 100 * matrix.expiry(row, neighbour.column);
+    if (destination.selected !== neighbour.column || matrix.has(row, neighbour.column, Flag.asked)) return expiry;
+    return expiry - 10 * matrix.interval(row, neighbour.column);
+  }
+
+  /** Routes of this neighbour not heard again in time: first infinite, then forgotten (RFC 8966 §3.5.3). */
+  expireRoutesOf(neighbour: Neighbour, now: Millis): void {
+    const { matrix, destinations } = this.#tables;
+    const tenths = this.#tenths(now);
+    let deadline = never;
+    for (const destination of destinations) {
+      const { row } = destination;
+      if (!matrix.has(row, neighbour.column, Flag.present)) continue;
+      if (matrix.expiry(row, neighbour.column) <= tenths) {
+        if (matrix.refmetric(row, neighbour.column) === infinity) {
+          this.#flush(destination, neighbour);
+          continue;
+        }
+        matrix.setRefmetric(row, neighbour.column, infinity);
+        const again = Math.ceil((spec.routeExpiryFactor * matrix.interval(row, neighbour.column)) / 10);
+        matrix.setExpiry(row, neighbour.column, tenths + again);
+        this.reselect(destination, now);
+      } else if (now >= this.#askAt(destination, neighbour)) {
+        matrix.raise(row, neighbour.column, Flag.asked);
+        this.#ask(destination.prefix.bytes, destination.prefix.length, neighbour, now);
+      }
+      deadline = Math.min(deadline, this.#askAt(destination, neighbour));
+    }
+    neighbour.routesDeadline = deadline;
+  }
+
+  #flush(destination: Destination, neighbour: Neighbour): void {
+    this.#tables.matrix.lower(destination.row, neighbour.column, Flag.present | Flag.asked | Flag.unproven);
+    neighbour.nextHops.delete(destination.row);
+    neighbour.routes--;
+  }
+
+  // ---- selecting
+
+  reselect(destination: Destination, now: Millis): void {
+    if (destination.own !== undefined) {
+      this.#apply(destination, ourselves, now);
+      return;
+    }
+    this.#selection.rank(destination);
+    const before = destination.betterSince;
+    const column = this.#selection.choose(destination, now);
+    if (destination.betterSince !== 0 && before === 0) this.#review(destination, now);
+    this.#apply(destination, column, now);
+    if (column === none && this.#selection.hasUnfeasible) this.#starve(destination, now);
+  }
+
+  /** Looks again after the dwell; a quarter of it by chance, so that two nodes do not change their minds together. */
+  #review(destination: Destination, now: Millis): void {
+    const { dwell } = this.#tables.tuning;
+    this.#reviews.push({ row: destination.row, at: now + dwell * (1 + this.#tables.random.unit() / 4) });
+  }
+
+  #apply(destination: Destination, column: number, now: Millis): void {
+    const { matrix, numbering, routers, node } = this.#tables;
+    const wasSelected = destination.selected;
+    const { router: oldRouter, seqno: oldSeqno, egress: oldEgress } = destination;
+    destination.selected = column;
+    this.#touched.add(destination);
+    if (column === none) {
+      if (wasSelected !== none) this.#lost(destination, now);
+      return;
+    }
+    const { row } = destination;
+    if (column === ourselves) {
+      destination.router = routers.internId(numbering.routerId);
+      destination.seqno = numbering.seqno;
+      destination.metric = destination.own!;
+      destination.egress = node;
+    } else {
+      destination.router = matrix.router(row, column);
+      destination.seqno = matrix.seqno(row, column);
+      destination.metric = this.#selection.metricOf(destination, column);
+      const neighbour = this.#tables.columns[column]!;
+      destination.egress = destination.owner || (neighbour.interface.lan ? node : matrix.egress(row, column));
+    }
+    if (wasSelected !== column) destination.chosenMetric = destination.metric;
+    destination.heldUntil = 0;
+    const isNew = wasSelected === none;
+    const newRouter = destination.router !== oldRouter;
+    if (isNew || newRouter || destination.seqno !== oldSeqno || destination.egress !== oldEgress) {
+      this.#newVersion(destination, now);
+    }
+    if (isNew || newRouter) this.#announce(destination, this.#soon(now));
+    else this.#announceMetric(destination, now);
+    if (!isNew && wasSelected !== column) this.#retell(destination, wasSelected, column, now);
+    for (const asker of this.#tables.pending.satisfied(destination)) {
+      const neighbour = this.#tables.columns[asker];
+      if (neighbour) this.#tell(destination, neighbour.outlet, this.#soon(now));
+    }
+  }
+
+  #newVersion(destination: Destination, now: Millis): void {
+    destination.version = ++this.#version;
+    const { matrix, columns, interfaces } = this.#tables;
+    // What was on its way says the old thing; who has not acknowledged it is told the new one.
+    for (const { outlet } of interfaces.values()) {
+      if (matrix.has(destination.row, outlet.column, Flag.awaiting)) this.#tell(destination, outlet, this.#soon(now));
+    }
+    for (let column = 0; column < columns.length; column++) matrix.lower(destination.row, column, saidOfVersion);
+  }
+
+  #lost(destination: Destination, now: Millis): void {
+    const { matrix, tuning } = this.#tables;
+    destination.metric = destination.sentMetric = infinity;
+    destination.betterSince = 0;
+    this.#lazy.delete(destination);
+    this.#newVersion(destination, now);
+    let announced = false;
+    for (const at of this.#tables.interfaces.values()) {
+      if (!matrix.has(destination.row, at.outlet.column, Flag.announced)) continue;
+      announced = true;
+      this.#tell(destination, at.outlet, this.#soon(now));
+    }
+    if (!announced) return;
+    destination.heldUntil = now + tuning.holdTime;
+    this.#held.add(destination);
+    this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
+  }
+
+  /** Soon, but not quite at once: what comes together leaves together. */
+  #soon(now: Millis): Millis {
+    return now + this.#tables.tuning.urgentDelay * (1 + this.#tables.random.unit());
+  }
+
+  #announce(destination: Destination, at: Millis): void {
+    destination.sentMetric = destination.metric;
+    this.#lazy.delete(destination);
+    for (const { outlet } of this.#tables.interfaces.values()) this.#tell(destination, outlet, at);
+  }
+
+  /** Noticeable changes of the metric are told soon, small ones some time, none not at all (RFC 8966 §3.7.2). */
+  #announceMetric(destination: Destination, now: Millis): void {
+    const { sentMetric, metric } = destination;
+    const change = Math.abs(metric - sentMetric);
+    if (change === 0) {
+      this.#lazy.delete(destination);
+      return;
+    }
+    const { tuning, random } = this.#tables;
+    if (change >= Math.max(tuning.switchMargin, sentMetric >> 3)) {
+      this.#announce(destination, now + tuning.triggeredDelay * (1 + random.unit()));
+    } else if (!this.#lazy.has(destination)) {
+      this.#lazy.add(destination);
+      if (this.#lazyAt === never) this.#lazyAt = now + tuning.lazyDelay * (1 + random.unit());
+    }
+  }
+
+  /** Another next hop: who is it now need not hear of it from us any more, who was it may again. */
+  #retell(destination: Destination, before: number, after: number, now: Millis): void {
+    const at = now + this.#tables.tuning.triggeredDelay * (1 + this.#tables.random.unit());
+    for (const column of [before, after]) {
+      const neighbour = column >= 0 ? this.#tables.columns[column] : undefined;
+      if (neighbour?.interface.splitsHorizon) this.#tell(destination, neighbour.interface.outlet, at);
+    }
+  }
+
+  #tell(destination: Destination, outlet: Outlet, at: Millis): void {
+    outlet.update(this.#tables.matrix, destination.row, at);
+  }
+
+  // ---- requests
+
+  /** No feasible route is left, but unfeasible ones are: a newer seqno would do (RFC 8966 §3.8.2.1). */
+  #starve(destination: Destination, now: Millis): void {
+    const { matrix, columns, pending } = this.#tables;
+    let router = destination.owner !== 0 ? destination.newestRouter : destination.router;
+    let source = router === none ? undefined : destination.source(router);
+    if (!source) {
+      source = destination.sources[destination.sources.length - 1];
+      if (!source) return;
+      router = source.router;
+    }
+    const seqno = seqnoPlus(source.seqno, 1);
+    if (!pending.note(destination.row, router, seqno, undefined, now)) return;
+    for (const neighbour of columns) {
+      if (!neighbour?.isReachable || !matrix.has(destination.row, neighbour.column, Flag.present)) continue;
+      if (matrix.refmetric(destination.row, neighbour.column) === infinity) continue;
+      this.#sendSeqnoRequest(destination, router, seqno, spec.requestHops, neighbour, now);
+    }
+  }
+
+  #sendSeqnoRequest(
+    destination: Destination,
+    router: number,
+    seqno: number,
+    hops: number,
+    neighbour: Neighbour,
+    now: Millis,
+  ): void {
+    const { routers } = this.#tables;
+    const { bytes, length } = destination.prefix;
+    const [high, low] = [routers.high(router), routers.low(router)];
+    neighbour.outlet.request({ kind: 'seqno', prefix: bytes, length, seqno, hops, high, low }, this.#soon(now));
+  }
+
+  #ask(prefix: IpBytes, length: number, neighbour: Neighbour, now: Millis): void {
+    neighbour.outlet.request({ kind: 'route', prefix: prefix.slice(), length }, this.#soon(now));
+  }
+
+  /** RFC 8966 §3.8.1.1. */
+  routeRequested(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
+    if (!neighbour.requests.take(now)) return;
+    const { destinations, tuning } = this.#tables;
+    if (reader.wildcard) {
+      const at = Math.max(now, neighbour.dumpAfter);
+      neighbour.dumpAfter = at + tuning.dumpPause;
+      neighbour.outlet.dump(!neighbour.outlet.reliable, at + tuning.urgentDelay);
+      return;
+    }
+    const destination = destinations.find(reader.prefix, reader.prefixLength);
+    if (!destination) {
+      const prefix = reader.prefix.slice();
+      neighbour.outlet.request({ kind: 'retraction', prefix, length: reader.prefixLength }, this.#soon(now));
+      return;
+    }
+    this.#answer(destination, neighbour, now);
+  }
+
+  /** Tells one neighbour, with the proof, whatever split horizon says. */
+  #answer(destination: Destination, neighbour: Neighbour, now: Millis): void {
+    const { matrix } = this.#tables;
+    matrix.raise(destination.row, neighbour.outlet.column, Flag.forced);
+    matrix.lower(destination.row, neighbour.outlet.column, Flag.proofKnown);
+    this.#tell(destination, neighbour.outlet, this.#soon(now));
+  }
+
+  /** RFC 8966 §3.8.1.2. */
+  seqnoRequested(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
+    if (!neighbour.requests.take(now)) return;
+    const { destinations, routers, numbering, pending } = this.#tables;
+    const destination = destinations.find(reader.prefix, reader.prefixLength);
+    if (!destination || destination.selected === none) return;
+    const { router } = destination;
+    const same = routers.high(router) === reader.routerIdHigh && routers.low(router) === reader.routerIdLow;
+    const ahead = (reader.seqno - destination.seqno) & 0xffff;
+    if (!same || ahead === 0 || ahead >= 0x8000) {
+      this.#answer(destination, neighbour, now);
+      return;
+    }
+    if (destination.selected === ourselves) {
+      pending.note(destination.row, router, seqnoPlus(numbering.seqno, 1), neighbour.column, now);
+      if (numbering.increment(now)) this.renumbered(now);
+      return;
+    }
+    if (reader.hopCount < 2) return;
+    const via = this.#forwardTo(destination, neighbour);
+    if (!via || !pending.note(destination.row, router, reader.seqno, neighbour.column, now)) return;
+    this.#sendSeqnoRequest(destination, router, reader.seqno, reader.hopCount - 1, via, now);
+  }
+
+  /** One neighbour, not the asker: with a feasible route, or else with any. */
+  #forwardTo(destination: Destination, asker: Neighbour): Neighbour | undefined {
+    const { matrix, columns } = this.#tables;
+    this.#selection.rank(destination);
+    const candidates = [destination.selected, ...this.#selection.best];
+    const feasible = candidates.find((column) => column >= 0 && column !== asker.column);
+    if (feasible !== undefined) return columns[feasible];
+    return columns.find(
+      (other) =>
+        other !== undefined &&
+        other !== asker &&
+        other.isReachable &&
+        matrix.has(destination.row, other.column, Flag.present) &&
+        matrix.refmetric(destination.row, other.column) < infinity,
+    );
+  }
+
+  #requestsDue(now: Millis): void {
+    const { pending, destinations, columns, matrix } = this.#tables;
+    for (const entry of pending.due(now)) {
+      const destination = destinations.at(entry.row);
+      const starving = destination?.selected === none;
+      if (!destination || !entry.own || !starving || entry.tries >= spec.requestTries) {
+        pending.forget(entry);
+        continue;
+      }
+      pending.again(entry, now);
+      for (const neighbour of columns) {
+        if (!neighbour?.isReachable || !matrix.has(entry.row, neighbour.column, Flag.present)) continue;
+        if (matrix.refmetric(entry.row, neighbour.column) === infinity) continue;
+        this.#sendSeqnoRequest(destination, entry.router, entry.seqno, spec.requestHops, neighbour, now);
+      }
+    }
+  }
+
+  // ---- our own
+
+  originate(prefix: Prefix, owner: number, metric: Metric, now: Millis): void {
+    const { destinations, matrix, columns } = this.#tables;
+    let destination = destinations.find(prefix.bytes, prefix.length);
+    if (!destination) {
+      destination = destinations.add(prefix.bytes, prefix.length, owner);
+      matrix.reserve(destinations.rows, columns.length);
+      matrix.clearRow(destination.row);
+      if (owner === 0) this.admission.foreign.add(destination);
+    }
+    destination.own = metric;
+    this.reselect(destination, now);
+  }
+
+  withdraw(prefix: Prefix, now: Millis): void {
+    const destination = this.#tables.destinations.find(prefix.bytes, prefix.length);
+    if (destination?.own === undefined) return;
+    destination.own = undefined;
+    this.reselect(destination, now);
+  }
+
+  /** Our seqno or router-id is another. */
+  renumbered(now: Millis): void {
+    for (const destination of this.#tables.destinations) {
+      if (destination.own !== undefined) this.reselect(destination, now);
+    }
+  }
+
+  // ---- certificates
+
+  certificateHeld(destination: Destination | undefined, node: number, now: Millis): void {
+    for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
+      if (!candidate.proofs.some((proof) => proof.signer === node)) continue;
+      this.admission.certificateHeld(candidate, node);
+      this.#reprove(candidate, node);
+      this.reselect(candidate, now);
+    }
+  }
+
+  /** Which routes of the row its proofs speak for now. */
+  #reprove(destination: Destination, node: number): void {
+    const { matrix, columns } = this.#tables;
+    const { row } = destination;
+    for (const neighbour of columns) {
+      if (!neighbour || neighbour.interface.lan || !matrix.has(row, neighbour.column, Flag.present)) continue;
+      const signer = destination.owner || matrix.egress(row, neighbour.column);
+      if (signer !== node) continue;
+      const router = matrix.router(row, neighbour.column);
+      const proof = destination.proof(router, matrix.seqno(row, neighbour.column), signer);
+      if (proof?.valid) matrix.lower(row, neighbour.column, Flag.unproven);
+      else matrix.raise(row, neighbour.column, Flag.unproven);
+    }
+  }
+
+  certificateLost(destination: Destination | undefined, node: number, now: Millis): void {
+    for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
+      candidate.proofs = candidate.proofs.filter((proof) => proof.signer !== node);
+      this.#reprove(candidate, node);
+      this.reselect(candidate, now);
+    }
+  }
+
+  // ---- going out
+
+  /** Fills an Update for this outlet; see OutletHost. The feasibility distance is set before it leaves. */
+  describe(row: number, outlet: Outlet, periodic: boolean, fields: UpdateFields, now: Millis) {
+    const { matrix, routers, tuning, interfaces } = this.#tables;
+    const destination = this.#tables.destinations.at(row);
+    if (!destination) return 'nothing';
+    const at = interfaces.get(outlet.interface)!;
+    const flags = matrix.flags(row, outlet.column);
+    const speaks =
+      destination.selected !== none && destination.metric < infinity && this.#mayTell(destination, at, outlet, flags);
+    if (!speaks && (flags & (Flag.announced | Flag.forced)) === 0) return 'nothing';
+    fields.prefix = destination.prefix.bytes;
+    fields.prefixLength = destination.prefix.length;
+    fields.interval = Math.min(0xffff, Math.round(at.updateInterval / 10));
+    fields.seqno = destination.seqno;
+    fields.nextHop4 = at.lan?.ownIpv4;
+    fields.egress = fields.signature = undefined;
+    if (!speaks) {
+      fields.metric = infinity;
+      return 'surely';
+    }
+    fields.metric = destination.metric;
+    fields.routerIdHigh = routers.high(destination.router);
+    fields.routerIdLow = routers.low(destination.router);
+    if (destination.selected !== ourselves) {
+      destination.noteSent(destination.router, destination.seqno, destination.metric, now, tuning.maxSources);
+    }
+    if (at.lan) return periodic ? 'once' : 'surely';
+    if (destination.owner === 0) fields.egress = destination.egress;
+    if (!this.#knowsProof(destination, outlet, flags)) {
+      fields.signature = this.#proofOf(destination);
+      return 'surely';
+    }
+    return periodic ? 'once' : 'surely';
+  }
+
+  #mayTell(destination: Destination, at: Interface, outlet: Outlet, flags: number): boolean {
+    const via = destination.selected >= 0 ? this.#tables.columns[destination.selected] : undefined;
+    if (via && via.interface === at && at.splitsHorizon && (flags & Flag.forced) === 0) return false;
+    if (via && via.column === outlet.column && !at.lan && (flags & Flag.forced) === 0) return false;
+    const { lan } = at;
+    const { node, authority } = this.#tables;
+    if (lan) {
+      if (!listCovers(lan.policy.exports, destination.prefix)) return false;
+      if (via && !via.interface.lan && lan.homes.size > 0) {
+        return !lan.homes.has(this.#tables.routers.id(destination.router));
+      }
+      return true;
+    }
+    if (destination.owner !== 0 || destination.egress !== node) return true;
+    return authority.grants(node, destination.prefix);
+  }
+
+  /** True when this neighbour said it knows the proof, or told us of it itself. */
+  #knowsProof(destination: Destination, outlet: Outlet, flags: number): boolean {
+    if (flags & Flag.forced) return false;
+    if (flags & Flag.proofKnown) return true;
+    const { matrix } = this.#tables;
+    return (
+      (flags & (Flag.present | Flag.unproven)) === Flag.present &&
+      matrix.router(destination.row, outlet.column) === destination.router &&
+      matrix.seqno(destination.row, outlet.column) === destination.seqno &&
+      (destination.owner !== 0 || matrix.egress(destination.row, outlet.column) === destination.egress)
+    );
+  }
+
+  #proofOf(destination: Destination): Uint8Array | undefined {
+    const { authority, node, routers, tuning } = this.#tables;
+    const { router, seqno, prefix } = destination;
+    const signer = destination.owner || destination.egress;
+    const proof = destination.proof(router, seqno, signer);
+    if (proof) return proof.valid ? proof.signatures[0] : undefined;
+    if (signer !== node) return undefined;
+    const egress = destination.owner === 0 ? node : 0;
+    const signature = authority.sign(signedOctets(prefix, routers.high(router), routers.low(router), seqno, egress));
+    if (destination.proofs.length >= tuning.maxProofs) destination.proofs.shift();
+    destination.proofs.push({ router, seqno, signer, valid: true, signatures: [signature] });
+    return signature;
+  }
+
+  versionOf(row: number): number {
+    return this.#tables.destinations.at(row)?.version ?? -1;
+  }
+
+  /** A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). */
+  acknowledged(row: number): void {
+    const destination = this.#tables.destinations.at(row);
+    if (destination && destination.heldUntil !== 0 && this.#isKnownLost(destination)) this.#release(destination);
+  }
+
+  #isKnownLost(destination: Destination): boolean {
+    const { interfaces, matrix } = this.#tables;
+    for (const { outlet } of interfaces.values()) {
+      const waiting = Flag.announced | Flag.pending | Flag.awaiting;
+      if (matrix.has(destination.row, outlet.column, waiting)) return false;
+    }
+    return true;
+  }
+
+  #release(destination: Destination): void {
+    destination.heldUntil = 0;
+    this.#held.delete(destination);
+    this.#touched.add(destination);
+  }
+
+  // ---- time
+
+  get deadline(): Millis {
+    const review = this.#reviews[this.#reviewHead];
+    return Math.min(
+      review ? review.at : never,
+      this.#heldDeadline,
+      this.#lazyAt,
+      this.#sweepAt,
+      this.#tables.pending.deadline,
+      this.#tables.numbering.deadline,
+      this.admission.wantedDeadline,
+    );
+  }
+
+  tick(now: Millis): void {
+    this.#reviewsDue(now);
+    this.#requestsDue(now);
+    this.admission.askAgain(now);
+    if (now >= this.#tables.numbering.deadline && this.#tables.numbering.increment(now)) this.renumbered(now);
+    if (now >= this.#heldDeadline) {
+      this.#heldDeadline = never;
+      for (const destination of this.#held) {
+        if (destination.heldUntil <= now) this.#release(destination);
+        else this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
+      }
+    }
+    if (now >= this.#lazyAt) {
+      this.#lazyAt = never;
+      for (const destination of this.#lazy) this.#announce(destination, now);
+      this.#lazy.clear();
+    }
+    if (now >= this.#sweepAt) this.#sweep(now);
+  }
+
+  #reviewsDue(now: Millis): void {
+    for (;;) {
+      const review = this.#reviews[this.#reviewHead];
+      if (!review || review.at > now) break;
+      this.#reviewHead++;
+      const destination = this.#tables.destinations.at(review.row);
+      if (destination && destination.betterSince !== 0) {
+        this.reselect(destination, now);
+        if (destination.betterSince !== 0) this.#review(destination, now);
+      }
+    }
+    if (this.#reviewHead > 1024 || this.#reviewHead === this.#reviews.length) {
+      this.#reviews = this.#reviews.slice(this.#reviewHead);
+      this.#reviewHead = 0;
+    }
+  }
+
+  /** Forgets sources nobody can hold against us any more, proofs and destinations without a route. */
+  #sweep(now: Millis): void {
+    const { destinations, tuning, interfaces, routers } = this.#tables;
+    this.#sweepAt = now + tuning.sweepInterval;
+    for (const destination of destinations) this.#sweepDestination(destination, now);
+    for (const { lan } of interfaces.values()) {
+      if (lan) for (const [id, until] of lan.homes) if (until <= now) lan.homes.delete(id);
+    }
+    if (routers.size > 2 * this.#routersKept) this.#retainRouters();
+  }
+
+  #sweepDestination(destination: Destination, now: Millis): void {
+    const { matrix, columns, destinations, pending } = this.#tables;
+    const kept = destination.sources.length;
+    destination.sources = destination.sources.filter(
+      (source) =>
+        (source.router === destination.router && destination.selected >= 0) || now - source.at < spec.sourceTime,
+    );
+    if (destination.sources.length < kept && destination.selected === none) this.reselect(destination, now);
+    let routes = 0;
+    for (let column = 0; column < columns.length; column++) {
+      if (matrix.has(destination.row, column, Flag.present)) routes++;
+    }
+    destination.proofs = destination.proofs.filter((proof) =>
+      this.#isProofUsed(destination, proof.router, proof.seqno),
+    );
+    if (destination.left?.every((left) => left.until <= now)) destination.left = undefined;
+    if (routes > 0 || destination.own !== undefined || destination.heldUntil !== 0) return;
+    if (destination.selected !== none || destination.sources.length > 0 || !this.#isKnownLost(destination)) return;
+    pending.forgetRow(destination.row);
+    this.#lazy.delete(destination);
+    this.#touched.delete(destination);
+    this.admission.foreign.delete(destination);
+    destinations.remove(destination);
+    matrix.clearRow(destination.row);
+  }
+
+  #isProofUsed(destination: Destination, router: number, seqno: number): boolean {
+    if (destination.selected !== none && destination.router === router && destination.seqno === seqno) return true;
+    const { matrix, columns } = this.#tables;
+    for (let column = 0; column < columns.length; column++) {
+      if (!matrix.has(destination.row, column, Flag.present)) continue;
+      if (matrix.router(destination.row, column) === router && matrix.seqno(destination.row, column) === seqno)
+        return true;
+    }
+    return false;
+  }
+
+  #retainRouters(): void {
+    const { destinations, matrix, columns, routers, pending } = this.#tables;
+    const used = new Set<number>();
+    for (const destination of destinations) {
+      used.add(destination.router);
+      used.add(destination.newestRouter);
+      for (const source of destination.sources) used.add(source.router);
+      for (const proof of destination.proofs) used.add(proof.router);
+      for (let column = 0; column < columns.length; column++) {
+        if (matrix.has(destination.row, column, Flag.present)) used.add(matrix.router(destination.row, column));
+      }
+    }
+    for (const entry of pending) used.add(entry.router);
+    routers.retain(used);
+    this.#routersKept = Math.max(256, routers.size);
+  }
+
+  // ---- telling the rest of the node
+
+  /** What changed for the forwarding table since the last call. */
+  takeChanges(): RouteChange[] {
+    const changes: RouteChange[] = [];
+    for (const destination of this.#touched) {
+      const change = this.#changeOf(destination);
+      if (change) changes.push(change);
+    }
+    this.#touched.clear();
+    return changes;
+  }
+
+  #changeOf(destination: Destination): RouteChange | undefined {
+    const columns: [number, number, number] = [none, none, none];
+    if (destination.selected >= 0) {
+      columns[0] = destination.selected;
+      this.#selection.rank(destination);
+      let at = 1;
+      for (const column of this.#selection.best)
+        if (column !== columns[0] && column !== none && at < 3) columns[at++] = column;
+    }
+    const held = destination.heldUntil !== 0;
+    const router = destination.selected >= 0 ? destination.router : none;
+    const egress = destination.selected >= 0 ? destination.egress : 0;
+    const { told } = destination;
+    const same =
+      told[0] === columns[0] &&
+      told[1] === columns[1] &&
+      told[2] === columns[2] &&
+      destination.toldHeld === held &&
+      destination.toldRouter === router &&
+      destination.toldEgress === egress;
+    if (same) return undefined;
+    destination.told = columns;
+    destination.toldHeld = held;
+    destination.toldRouter = router;
+    destination.toldEgress = egress;
+    const choices = columns.filter((column) => column !== none).map((column) => this.#choiceOf(destination, column));
+    return { prefix: destination.prefix, choices, held };
+  }
+
+  #choiceOf(destination: Destination, column: number): RouteChoice {
+    const { matrix, columns, routers } = this.#tables;
+    const neighbour = columns[column]!;
+    const { row } = destination;
+    return {
+      interface: neighbour.interface.id,
+      neighbour: neighbour.address,
+      neighbourNode: neighbour.node,
+      nextHop: neighbour.nextHops.get(row) ?? neighbour.address,
+      metric: this.#selection.metricOf(destination, column),
+      seqno: matrix.seqno(row, column),
+      routerId: routers.id(matrix.router(row, column)),
+      egress: this.#egressOf(destination, neighbour),
+    };
+  }
+
+  #egressOf(destination: Destination, neighbour: Neighbour): number | undefined {
+    if (neighbour.interface.lan) return undefined;
+    return destination.owner || this.#tables.matrix.egress(destination.row, neighbour.column);
+  }
+
+  /** Every candidate, for `weft routes` and `weft why`. */
+  view(now: Millis): RouteRow[] {
+    const rows: RouteRow[] = [];
+    for (const destination of this.#tables.destinations) {
+      if (destination.own !== undefined) rows.push(this.#ownRow(destination));
+      for (const neighbour of this.#tables.columns) {
+        if (neighbour && this.#tables.matrix.has(destination.row, neighbour.column, Flag.present)) {
+          rows.push(this.#rowOf(destination, neighbour, now));
+        }
+      }
+    }
+    return rows;
+  }
+
+  #ownRow(destination: Destination): RouteRow {
+    const { node, numbering } = this.#tables;
+    return {
+      prefix: destination.prefix,
+      routerId: numbering.routerId,
+      origin: node,
+      egress: undefined,
+      interface: undefined,
+      neighbour: undefined,
+      nextHop: undefined,
+      metric: destination.metric,
+      announced: destination.metric,
+      cost: 0,
+      seqno: numbering.seqno,
+      ageSeconds: 0,
+      feasible: true,
+      selected: true,
+      standing: 'selected',
+    };
+  }
+
+  #rowOf(destination: Destination, neighbour: Neighbour, now: Millis): RouteRow {
+    const { matrix, routers } = this.#tables;
+    const { row } = destination;
+    const { column } = neighbour;
+    const router = matrix.router(row, column);
+    const announced = matrix.refmetric(row, column);
+    const seqno = matrix.seqno(row, column);
+    const lifetime = (spec.routeExpiryFactor * matrix.interval(row, column)) / 100;
+    const left = matrix.expiry(row, column) / 10 - (now - this.#tables.epochStart) / 1000;
+    return {
+      prefix: destination.prefix,
+      routerId: routers.id(router),
+      origin: destination.owner || undefined,
+      egress: this.#egressOf(destination, neighbour),
+      interface: neighbour.interface.id,
+      neighbour: neighbour.address,
+      nextHop: neighbour.nextHops.get(row) ?? neighbour.address,
+      metric: addMetric(announced, neighbour.cost),
+      announced,
+      cost: neighbour.cost,
+      seqno,
+      ageSeconds: Math.max(0, Math.round(lifetime - left)),
+      feasible: announced < infinity && destination.isFeasible(router, seqno, announced),
+      selected: destination.selected === column,
+      standing: this.#selection.standing(destination, column, now),
+    };
+  }
+}

@@ -1,0 +1,644 @@
+import type { IpBytes } from '../addr/ip.js';
+import { type NodeNumber, nodeNumberOf, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
+import type { Prefix } from '../addr/prefix.js';
+import { equalBytes } from '../bytes.js';
+import type { Machine } from '../machine.js';
+import type { Random } from '../random.js';
+import { type Millis, never } from '../time.js';
+import { PacketReader, type TlvKind } from './codec/packet-reader.js';
+import { PacketWriter, type UpdateFields } from './codec/packet-writer.js';
+import { type DropReason, dropReasons } from './codec/tlv.js';
+import type {
+  InterfaceId,
+  Interner,
+  LanOptions,
+  LanPolicy,
+  NeighbourRow,
+  OriginAuthority,
+  ReportCode,
+  RouteRow,
+  SpeakerEffect,
+  SpeakerEvent,
+  StoredSeqno,
+} from './contract.js';
+import { stampOf } from './delay.js';
+import { DestinationTable } from './destination.js';
+import { Interface } from './interface.js';
+import { infinity } from './metric.js';
+import { Neighbour } from './neighbour.js';
+import { Outlet, type OutletHost } from './outlet.js';
+import { OwnNumbering } from './own-numbering.js';
+import { PendingRequests } from './pending-requests.js';
+import { Reports } from './reports.js';
+import { Flag, RouteMatrix } from './route-matrix.js';
+import type { Epoch } from './router-id.js';
+import { RouterTable } from './router-table.js';
+import { Routes } from './routes.js';
+import type { Tables } from './tables.js';
+import { defaultTuning, spec, type Tuning } from './tuning.js';
+
+export interface SpeakerOptions {
+  readonly node: NodeNumber;
+  readonly network: Prefix;
+  readonly authority: OriginAuthority;
+  readonly random: Random;
+  readonly now: Millis;
+  /** What `persist` wrote last; undefined when it cannot be read. */
+  readonly stored: StoredSeqno | undefined;
+  /** Used when nothing is stored: higher than any before, as the seconds of the wall clock are likely to be. */
+  readonly freshEpoch: Epoch;
+  /** ::/0 and 0.0.0.0/0 from granted gateways; by the operator's word only. */
+  readonly acceptDefaultRoutes?: boolean;
+  readonly interner?: Interner;
+  readonly tuning?: Partial<Tuning>;
+}
+
+/** Greetings repeated early while a tunnel's neighbour does not answer: 250 ms, doubling. */
+const earlyHello: Millis = 250;
+const earlyHellos = 7;
+/** A neighbour that restarts more often than this is not believed. */
+const restartPause: Millis = 5000;
+/** Greetings sent early to a neighbour that has just been heard, at most so often. */
+const greetPause: Millis = 300;
+const costPause: Millis = 500;
+
+/**
+ * Babel (RFC 8966, with RFC 9229 and RFC 9616) as one machine: tunnels and LANs in, packets and forwarding changes out.
+ *
+ *     tunnelUp/lanUp ──► Interface ──► Neighbours ── Hello, IHU ──► cost
+ *                                          |                         |
+ *     packetReceived ── PacketReader ──► Routes ◄────────────────────┘
+ *                                          |
+ *                           Outlets ◄──────┴──► routesChanged, persist, reported, certificateWanted
+ */
+export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
+  readonly #tables: Tables;
+  readonly #routes: Routes;
+  readonly #reader = new PacketReader();
+  readonly #host: OutletHost;
+  readonly #freeColumns: number[] = [];
+  #columnCount = 0;
+  #effects: SpeakerEffect[] = [];
+
+  constructor(options: SpeakerOptions) {
+    const tuning = { ...defaultTuning, ...options.tuning };
+    const effects: SpeakerEffect[] = [];
+    this.#effects = effects;
+    this.#tables = {
+      node: options.node,
+      network: options.network,
+      acceptDefaultRoutes: options.acceptDefaultRoutes ?? false,
+      authority: options.authority,
+      random: options.random,
+      tuning,
+      matrix: new RouteMatrix(),
+      destinations: new DestinationTable(options.interner),
+      routers: new RouterTable(),
+      columns: [],
+      interfaces: new Map(),
+      pending: new PendingRequests(tuning.maxPendingRequests),
+      numbering: new OwnNumbering(options.node, options.stored, options.freshEpoch, tuning, options.now),
+      reports: new Reports(effects),
+      effects,
+      epochStart: options.now,
+    };
+    this.#routes = new Routes(this.#tables, options.interner, options.now);
+    this.#host = this.#makeHost(tuning);
+  }
+
+  handle(event: SpeakerEvent, now: Millis): SpeakerEffect[] {
+    switch (event.kind) {
+      case 'packetReceived':
+        this.#packetReceived(event.interface, event.from, event.bytes, event.receivedAt, now);
+        break;
+      case 'tunnelUp':
+        this.#tunnelUp(event.interface, event.neighbour, event.mtu, now);
+        break;
+      case 'lanUp':
+        this.#lanUp(event.interface, event.ownAddress, event.mtu, event.options, now);
+        break;
+      case 'lanPolicyChanged': {
+        const lan = this.#tables.interfaces.get(event.interface)?.lan;
+        if (lan) this.#policyChanged(event.interface, lan, event.policy, now);
+        break;
+      }
+      case 'interfaceDown':
+        this.#interfaceDown(event.interface, now);
+        break;
+      case 'measured':
+        for (const neighbour of this.#neighboursAt(event.interface)) {
+          const changed = neighbour.linkCost.measured(event.rtt, event.jitter, event.loss, now);
+          this.#costMoved(neighbour, changed, now);
+        }
+        break;
+      case 'suspected':
+        this.#suspect(event.interface, true, now);
+        break;
+      case 'recovered':
+        this.#suspect(event.interface, false, now);
+        this.#greetAnew(event.interface, now);
+        break;
+      case 'silent':
+        for (const neighbour of this.#neighboursAt(event.interface)) this.#lose(neighbour, now);
+        break;
+      case 'originate':
+        this.#routes.originate(event.prefix, this.#ownerOf(event.prefix), event.metric, now);
+        break;
+      case 'withdraw':
+        this.#routes.withdraw(event.prefix, now);
+        break;
+      case 'certificateHeld':
+        this.#routes.certificateHeld(this.#homeOf(event.node), event.node, now);
+        break;
+      case 'certificateLost':
+        this.#routes.certificateLost(this.#homeOf(event.node), event.node, now);
+        break;
+      case 'stopping':
+        this.#stop(now);
+        break;
+    }
+    return this.#finish(now);
+  }
+
+  tick(now: Millis): SpeakerEffect[] {
+    for (const at of this.#tables.interfaces.values()) this.#interfaceDue(at, now);
+    for (const neighbour of this.#tables.columns) if (neighbour) this.#neighbourDue(neighbour, now);
+    this.#routes.tick(now);
+    return this.#finish(now);
+  }
+
+  deadline(): Millis {
+    let at = this.#routes.deadline;
+    for (const { helloAt, updateAt, outlet } of this.#tables.interfaces.values()) {
+      at = Math.min(at, helloAt, updateAt, outlet.flushAt, outlet.resendAt);
+    }
+    for (const neighbour of this.#tables.columns) if (neighbour) at = Math.min(at, neighbour.deadline);
+    return at;
+  }
+
+  /** Every candidate route, ours included, for `weft routes` and `weft why`. */
+  view(now: Millis): RouteRow[] {
+    return this.#routes.view(now);
+  }
+
+  neighbours(): NeighbourRow[] {
+    return this.#tables.columns
+      .filter((neighbour) => neighbour !== undefined)
+      .map((neighbour) => ({
+        interface: neighbour.interface.id,
+        address: neighbour.address,
+        node: neighbour.node,
+        cost: neighbour.cost,
+        rxcost: neighbour.rxcost,
+        txcost: neighbour.txcost,
+        hellos: neighbour.multicast.bits,
+        rtt: neighbour.delay.rtt,
+        routes: neighbour.routes,
+      }));
+  }
+
+  /** Packets and TLVs dropped by the codec, and updates refused, since the start. */
+  counts(): ReadonlyMap<DropReason | ReportCode, number> {
+    const counts = new Map<DropReason | ReportCode, number>(this.#tables.reports.counts);
+    dropReasons.forEach((reason, i) => {
+      if (this.#reader.drops[i]! > 0) counts.set(reason, this.#reader.drops[i]!);
+    });
+    return counts;
+  }
+
+  /** Sizes, for health and for the simulator's reports. */
+  sizes(): {
+    readonly destinations: number;
+    readonly routerIds: number;
+    readonly pending: number;
+    readonly octets: number;
+  } {
+    const { destinations, routers, pending, matrix } = this.#tables;
+    return {
+      destinations: destinations.size,
+      routerIds: routers.size,
+      pending: pending.size,
+      octets: matrix.octets,
+    };
+  }
+
+  // ---- interfaces
+
+  #tunnelUp(id: InterfaceId, node: NodeNumber, mtu: number, now: Millis): void {
+    if (this.#tables.interfaces.has(id)) this.#interfaceDown(id, now);
+    const { tuning, random } = this.#tables;
+    const address = tunnelLinkLocal(node);
+    const column = this.#takeColumn();
+    const outlet = new Outlet(id, address, column, true, mtu, random.below(0x10000));
+    const at = new Interface({
+      id,
+      type: 'overlay',
+      ownAddress: tunnelLinkLocal(this.#tables.node),
+      outlet,
+      lan: undefined,
+      helloInterval: tuning.tunnelHello,
+      updateInterval: tuning.tunnelUpdate,
+      helloSeqno: random.below(0x10000),
+      now,
+    });
+    at.updateAt = now + tuning.tunnelUpdate * (0.5 + random.unit() / 2);
+    at.helloAt = now + earlyHello;
+    this.#tables.interfaces.set(id, at);
+    this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, tuning, now);
+    outlet.retractAll = true;
+    outlet.greet(now);
+  }
+
+  #lanUp(id: InterfaceId, ownAddress: IpBytes, mtu: number, options: LanOptions, now: Millis): void {
+    if (this.#tables.interfaces.has(id)) this.#interfaceDown(id, now);
+    const { tuning, random } = this.#tables;
+    const helloInterval = options.helloInterval ?? tuning.lanHello;
+    const outlet = new Outlet(id, 'multicast', this.#takeColumn(), false, mtu, random.below(0x10000));
+    const at = new Interface({
+      id,
+      type: options.type ?? 'wired',
+      ownAddress: ownAddress.slice(),
+      outlet,
+      lan: { policy: options, ownIpv4: options.ownIpv4, homes: new Map() },
+      helloInterval,
+      updateInterval: options.updateInterval ?? 4 * helloInterval,
+      helloSeqno: random.below(0x10000),
+      now,
+    });
+    // Two Hellos at the start: 2-out-of-3 sensing needs a pair.
+    at.helloAt = now + Math.min(greetPause, helloInterval / 2);
+    this.#tables.interfaces.set(id, at);
+    outlet.retractAll = outlet.requestAll = true;
+    outlet.greet(now);
+    outlet.dump(true, now);
+  }
+
+  #policyChanged(id: InterfaceId, lan: NonNullable<Interface['lan']>, policy: LanPolicy, now: Millis): void {
+    lan.policy = policy;
+    // What may no longer be imported goes; what may now comes with the next update, which is asked for.
+    for (const neighbour of this.#neighboursAt(id)) this.#routes.forgetRoutesOf(neighbour, now);
+    const { outlet } = this.#tables.interfaces.get(id)!;
+    outlet.requestAll = true;
+    outlet.dump(false, now + this.#tables.tuning.urgentDelay);
+  }
+
+  #interfaceDown(id: InterfaceId, now: Millis): void {
+    const at = this.#tables.interfaces.get(id);
+    if (!at) return;
+    for (const neighbour of this.#neighboursAt(id)) this.#removeNeighbour(neighbour, now);
+    this.#tables.interfaces.delete(id);
+    if (at.lan) this.#giveColumn(at.outlet.column);
+    for (const destination of this.#tables.destinations) this.#routes.acknowledged(destination.row);
+  }
+
+  #takeColumn(): number {
+    const { matrix, destinations, columns } = this.#tables;
+    const column = this.#freeColumns.pop() ?? this.#columnCount++;
+    while (columns.length <= column) columns.push(undefined);
+    matrix.reserve(destinations.rows, columns.length);
+    return column;
+  }
+
+  #giveColumn(column: number): void {
+    const { matrix, destinations } = this.#tables;
+    for (const { row } of destinations) matrix.clear(row, column);
+    this.#freeColumns.push(column);
+  }
+
+  #neighboursAt(id: InterfaceId): Neighbour[] {
+    return this.#tables.columns.filter((neighbour) => neighbour?.interface.id === id) as Neighbour[];
+  }
+
+  #removeNeighbour(neighbour: Neighbour, now: Millis): void {
+    neighbour.cost = infinity;
+    this.#routes.forgetRoutesOf(neighbour, now);
+    this.#tables.columns[neighbour.column] = undefined;
+    this.#tables.pending.forgetColumn(neighbour.column);
+    this.#giveColumn(neighbour.column);
+  }
+
+  #ownerOf(prefix: Prefix): NodeNumber {
+    const { network } = this.#tables;
+    if (!network.covers(prefix) || prefix.length !== 64) return 0;
+    return nodeNumberOf(network, prefix.bytes) ?? 0;
+  }
+
+  #homeOf(node: NodeNumber) {
+    const prefix = nodePrefix(this.#tables.network, node);
+    return this.#tables.destinations.find(prefix.bytes, prefix.length);
+  }
+
+  // ---- hearing
+
+  #packetReceived(id: InterfaceId, from: IpBytes, bytes: Uint8Array, receivedAt: Millis, now: Millis): void {
+    const at = this.#tables.interfaces.get(id);
+    if (!at) return;
+    const neighbour = at.lan ? this.#lanNeighbour(at, from, bytes, now) : this.#neighbourBehind(at);
+    if (!neighbour) return;
+    const reader = this.#reader;
+    if (!reader.open(bytes, neighbour.address)) return;
+    let helloStamped = false;
+    for (let kind = reader.next(); kind !== 'end'; kind = reader.next()) {
+      if (kind === 'hello' && reader.hasTimestamp) helloStamped = true;
+      this.#tlvReceived(kind, neighbour, helloStamped, receivedAt, now);
+    }
+  }
+
+  /** The one neighbour of a tunnel. */
+  #neighbourBehind(at: Interface): Neighbour | undefined {
+    return this.#tables.columns[at.outlet.column];
+  }
+
+  /**
+   * A LAN neighbour by its address; made when it says Hello or IHU for the first time (RFC 8966 §3.4). Not link-local, or
+   * our own: dropped before parsing.
+   */
+  #lanNeighbour(at: Interface, from: IpBytes, bytes: Uint8Array, now: Millis): Neighbour | undefined {
+    if (from[0] !== 0xfe || (from[1]! & 0xc0) !== 0x80) return undefined;
+    if (equalBytes(from, at.ownAddress)) {
+      // Our own multicast is not looped back, so somebody else on this machine speaks Babel here.
+      if (bytes[0] === 42)
+        this.#tables.reports.refusedFrom('other-daemon', at.id, from, 'speaks from our own address', now);
+      return undefined;
+    }
+    let count = 0;
+    for (const neighbour of this.#tables.columns) {
+      if (neighbour?.interface !== at) continue;
+      if (equalBytes(neighbour.address, from)) return neighbour;
+      count++;
+    }
+    if (!this.#saysHello(bytes, from)) return undefined;
+    const { tuning, random } = this.#tables;
+    if (count >= tuning.maxLanNeighbours) {
+      this.#tables.reports.refusedFrom('quota', at.id, from, 'too many neighbours', now);
+      return undefined;
+    }
+    const address = from.slice();
+    const column = this.#takeColumn();
+    const outlet = new Outlet(at.id, address, column, false, at.outlet.mtu, random.below(0x10000));
+    const neighbour = new Neighbour(at, address, undefined, column, outlet, tuning, now);
+    this.#tables.columns[column] = neighbour;
+    return neighbour;
+  }
+
+  #saysHello(bytes: Uint8Array, from: IpBytes): boolean {
+    const reader = this.#reader;
+    if (!reader.open(bytes, from)) return false;
+    const before = reader.drops.slice();
+    let found = false;
+    for (let kind = reader.next(); kind !== 'end' && !found; kind = reader.next())
+      found = kind === 'hello' || kind === 'ihu';
+    reader.drops.set(before); // it is read once more
+    return found;
+  }
+
+  #tlvReceived(kind: TlvKind, neighbour: Neighbour, helloStamped: boolean, receivedAt: Millis, now: Millis): void {
+    const reader = this.#reader;
+    switch (kind) {
+      case 'update':
+        this.#routes.updateReceived(reader, neighbour, now);
+        break;
+      case 'hello':
+        this.#helloReceived(neighbour, receivedAt, now);
+        break;
+      case 'ihu':
+        this.#ihuReceived(neighbour, helloStamped, receivedAt, now);
+        break;
+      case 'ackRequest':
+        if (neighbour.requests.take(now)) {
+          const patience = Math.min(this.#tables.tuning.urgentDelay, reader.interval * 5);
+          neighbour.outlet.acknowledge(reader.opaque, now + patience);
+        }
+        break;
+      case 'ack':
+        neighbour.outlet.ackReceived(this.#host, reader.opaque, now);
+        break;
+      case 'routeRequest':
+        this.#routes.routeRequested(reader, neighbour, now);
+        break;
+      case 'seqnoRequest':
+        this.#routes.seqnoRequested(reader, neighbour, now);
+        break;
+    }
+  }
+
+  #helloReceived(neighbour: Neighbour, receivedAt: Millis, now: Millis): void {
+    const reader = this.#reader;
+    const history = reader.unicastHello ? neighbour.unicast : neighbour.multicast;
+    if (history.jumped(reader.seqno)) {
+      if (now - neighbour.restartedAt < restartPause) {
+        this.#tables.reports.refused('restarts-too-often', neighbour, () => `hello seqno ${reader.seqno}`, now);
+        return;
+      }
+      neighbour.restartedAt = now;
+      this.#restarted(neighbour, now);
+    }
+    const heardBefore = neighbour.rxcost < infinity;
+    history.heard(reader.seqno, reader.interval * 10, now);
+    if (reader.hasTimestamp) neighbour.delay.helloStamped(reader.timestamp, receivedAt);
+    const { interface: at } = neighbour;
+    if (!heardBefore && now >= neighbour.greetAfter) {
+      neighbour.greetAfter = now + greetPause;
+      at.ihuDue = true;
+      at.outlet.greet(at.lan ? now + this.#tables.tuning.urgentDelay * this.#tables.random.unit() : now);
+    }
+    this.#refreshCost(neighbour, now);
+  }
+
+  /** RFC 8966 appendix A.1: its numbering jumped, so it knows nothing of us and what we know of it is old. */
+  #restarted(neighbour: Neighbour, now: Millis): void {
+    neighbour.multicast.reset();
+    neighbour.unicast.reset();
+    neighbour.txcost = infinity;
+    neighbour.ihuDeadline = never;
+    neighbour.outlet.reset();
+    this.#refreshCost(neighbour, now);
+    this.#routes.forgetRoutesOf(neighbour, now);
+  }
+
+  #ihuReceived(neighbour: Neighbour, helloStamped: boolean, receivedAt: Millis, now: Millis): void {
+    const reader = this.#reader;
+    if (reader.hasAddress && !equalBytes(reader.address, neighbour.interface.ownAddress)) return;
+    neighbour.txcost = reader.rxcost;
+    neighbour.ihuDeadline = now + spec.ihuHoldFactor * reader.interval * 10;
+    if (reader.hasTimestamp && helloStamped && neighbour.interface.lan) {
+      neighbour.delay.ihuStamped(reader.timestamp, reader.timestamp2, receivedAt);
+    }
+    this.#refreshCost(neighbour, now);
+  }
+
+  // ---- cost
+
+  #costMoved(neighbour: Neighbour, changed: boolean, now: Millis): void {
+    neighbour.costAt = neighbour.linkCost.isMoving ? now + costPause : never;
+    if (changed) this.#refreshCost(neighbour, now);
+  }
+
+  #refreshCost(neighbour: Neighbour, now: Millis): void {
+    const before = neighbour.cost;
+    if (!neighbour.refreshCost(now)) return;
+    if (before === infinity) this.#reached(neighbour, now);
+    this.#routes.costChanged(neighbour, now);
+  }
+
+  /** Both directions work, again or for the first time: it is told everything. */
+  #reached(neighbour: Neighbour, now: Millis): void {
+    const { matrix, destinations, tuning } = this.#tables;
+    neighbour.outlet.reset();
+    for (const { row } of destinations) matrix.lower(row, neighbour.outlet.column, Flag.proofKnown | Flag.awaiting);
+    neighbour.outlet.dump(!neighbour.outlet.reliable, now);
+    neighbour.dumpAfter = now + tuning.dumpPause;
+    if (neighbour.interface.lan) neighbour.outlet.requestAll = true;
+  }
+
+  /** The plane gave it up: as if every Hello had been missed. */
+  #lose(neighbour: Neighbour, now: Millis): void {
+    neighbour.multicast.reset();
+    neighbour.unicast.reset();
+    neighbour.txcost = infinity;
+    neighbour.ihuDeadline = never;
+    this.#refreshCost(neighbour, now);
+  }
+
+  #suspect(id: InterfaceId, isSuspected: boolean, now: Millis): void {
+    for (const neighbour of this.#neighboursAt(id)) {
+      if (neighbour.isSuspected === isSuspected) continue;
+      neighbour.isSuspected = isSuspected;
+      this.#routes.costChanged(neighbour, now);
+    }
+  }
+
+  #greetAnew(id: InterfaceId, now: Millis): void {
+    const at = this.#tables.interfaces.get(id);
+    if (!at) return;
+    at.earlyHellos = 0;
+    at.helloAt = now + earlyHello;
+    at.outlet.greet(now);
+  }
+
+  // ---- time
+
+  #interfaceDue(at: Interface, now: Millis): void {
+    const { random } = this.#tables;
+    if (now >= at.helloAt) {
+      // Written at the next flush, which is now.
+      at.outlet.greet(now);
+    }
+    if (now >= at.updateAt) {
+      at.updateAt = now + at.updateInterval * (0.9 + 0.1 * random.unit());
+      at.outlet.dump(true, now);
+    }
+  }
+
+  #neighbourDue(neighbour: Neighbour, now: Millis): void {
+    if (now >= neighbour.costAt) {
+      const changed = neighbour.linkCost.rest(now);
+      this.#costMoved(neighbour, changed, now);
+    }
+    let hellos = false;
+    for (const history of [neighbour.multicast, neighbour.unicast]) {
+      while (now >= history.deadline) {
+        hellos = true;
+        history.missed(now);
+      }
+    }
+    const ihu = now >= neighbour.ihuDeadline;
+    if (ihu) {
+      neighbour.ihuDeadline = never;
+      neighbour.txcost = infinity;
+    }
+    if (hellos || ihu) {
+      this.#refreshCost(neighbour, now);
+      if (neighbour.multicast.bits === 0 && neighbour.unicast.bits === 0) this.#forget(neighbour, now);
+    }
+    if (now >= neighbour.routesDeadline) this.#routes.expireRoutesOf(neighbour, now);
+  }
+
+  /** No Hello of the last sixteen came. A tunnel's neighbour is known beforehand and stays. */
+  #forget(neighbour: Neighbour, now: Millis): void {
+    if (neighbour.interface.lan) this.#removeNeighbour(neighbour, now);
+    else this.#routes.forgetRoutesOf(neighbour, now);
+  }
+
+  #writeGreeting(outlet: Outlet, writer: PacketWriter, now: Millis): void {
+    const at = this.#tables.interfaces.get(outlet.interface);
+    if (!at || outlet !== at.outlet) return;
+    const { random } = this.#tables;
+    const interval = Math.round(at.helloInterval / 10);
+    if (!writer.hello(at.helloSeqno, interval, at.lan ? stampOf(now) : undefined)) return;
+    at.helloSeqno = (at.helloSeqno + 1) & 0xffff;
+    at.hellos++;
+    at.helloAt = now + at.helloInterval * (0.9 + 0.1 * random.unit());
+    const neighbours = this.#neighboursAt(at.id);
+    if (!at.lan && !neighbours[0]?.isReachable && at.earlyHellos < earlyHellos) {
+      at.helloAt = Math.min(at.helloAt, now + earlyHello * 2 ** at.earlyHellos++);
+    }
+    // Every third Hello on LANs; all of them where Hellos are rare or get lost (RFC 8966 §3.4.2).
+    if (!at.ihuDue && at.type === 'wired' && at.hellos % 3 !== 0) return;
+    at.ihuDue = false;
+    for (const neighbour of neighbours) {
+      const to = at.lan ? neighbour.address : undefined;
+      if (neighbour.multicast.bits === 0 && neighbour.unicast.bits === 0 && at.lan) continue;
+      if (!writer.ihu(to, neighbour.rxcost, Math.min(0xffff, 3 * interval), at.lan ? neighbour.delay.echo : undefined))
+        break;
+    }
+  }
+
+  #stop(now: Millis): void {
+    for (const at of this.#tables.interfaces.values()) {
+      const { writer } = this.#host;
+      writer.begin(at.outlet.mtu);
+      writer.wildcardRetraction();
+      writer.hello(at.helloSeqno, 10, at.lan ? stampOf(now) : undefined);
+      at.helloSeqno = (at.helloSeqno + 1) & 0xffff;
+      this.#host.send(at.outlet, writer.finish());
+    }
+  }
+
+  #makeHost(tuning: Tuning): OutletHost {
+    const routes = this.#routes;
+    const { matrix, destinations } = this.#tables;
+    const fields: UpdateFields = {
+      prefix: new Uint8Array(16),
+      prefixLength: 0,
+      routerIdHigh: 0,
+      routerIdLow: 0,
+      seqno: 0,
+      metric: infinity,
+      interval: 1,
+      nextHop4: undefined,
+      egress: undefined,
+      signature: undefined,
+    };
+    return {
+      matrix,
+      tuning,
+      fields,
+      writer: new PacketWriter(1280),
+      describe: (row, outlet, periodic, now) => routes.describe(row, outlet, periodic, fields, now),
+      versionOf: (row) => routes.versionOf(row),
+      writeGreeting: (outlet, writer, now) => this.#writeGreeting(outlet, writer, now),
+      send: (outlet, bytes) =>
+        this.#effects.push({ kind: 'sendPacket', interface: outlet.interface, to: outlet.to, bytes }),
+      acknowledged: (_outlet, row) => routes.acknowledged(row),
+      rowLimit: () => destinations.rows,
+    };
+  }
+
+  #flushOutlet(outlet: Outlet, now: Millis): void {
+    if (now >= outlet.resendAt) outlet.resend(this.#host, now);
+    if (now >= outlet.flushAt) outlet.flush(this.#host, now);
+  }
+
+  #finish(now: Millis): SpeakerEffect[] {
+    const { interfaces, columns, numbering } = this.#tables;
+    const state = numbering.takeUnsaved();
+    if (state) this.#effects.push({ kind: 'persist', state });
+    for (const { outlet } of interfaces.values()) this.#flushOutlet(outlet, now);
+    for (const neighbour of columns) if (neighbour?.interface.lan) this.#flushOutlet(neighbour.outlet, now);
+    const changes = this.#routes.takeChanges();
+    if (changes.length > 0) this.#effects.push({ kind: 'routesChanged', changes });
+    if (this.#effects.length === 0) return [];
+    return this.#effects.splice(0);
+  }
+}

@@ -1,0 +1,36 @@
+import type { Prefix } from '../addr/prefix.js';
+import type { Random } from '../random.js';
+import type { Millis } from '../time.js';
+import type { InterfaceId, OriginAuthority, SpeakerEffect } from './contract.js';
+import type { DestinationTable } from './destination.js';
+import type { Interface } from './interface.js';
+import type { Neighbour } from './neighbour.js';
+import type { OwnNumbering } from './own-numbering.js';
+import type { PendingRequests } from './pending-requests.js';
+import type { Reports } from './reports.js';
+import type { RouteMatrix } from './route-matrix.js';
+import type { RouterTable } from './router-table.js';
+import type { Tuning } from './tuning.js';
+
+/** What a speaker knows: the tables its parts share. */
+export interface Tables {
+  readonly node: number;
+  readonly network: Prefix;
+  readonly acceptDefaultRoutes: boolean;
+  readonly authority: OriginAuthority;
+  readonly random: Random;
+  readonly tuning: Tuning;
+  readonly matrix: RouteMatrix;
+  readonly destinations: DestinationTable;
+  readonly routers: RouterTable;
+  /** Neighbours by column; undefined where a column is free or a LAN's multicast has it. */
+  readonly columns: (Neighbour | undefined)[];
+  readonly interfaces: Map<InterfaceId, Interface>;
+  readonly pending: PendingRequests;
+  readonly numbering: OwnNumbering;
+  readonly reports: Reports;
+  /** Orders given so far in this call. */
+  readonly effects: SpeakerEffect[];
+  /** Where the tenths of a second in the matrix begin. */
+  readonly epochStart: Millis;
+}

@@ -1,0 +1,102 @@
+import { hour, type Millis, minute, second } from '../time.js';
+
+/** RFC 8966 appendix B, and the bounds RFC 8966 §3 states. */
+export const spec = {
+  urgentTimeout: 200 as Millis,
+  routeExpiryFactor: 3.5,
+  ihuHoldFactor: 3.5,
+  requestTimeout: 2 * second,
+  requestTries: 3,
+  requestHops: 64,
+  sourceTime: 3 * minute,
+  wiredCost: 96,
+  etxCost: 256,
+} as const;
+
+/** RFC 9616 §4, for LAN interfaces of type tunnel. */
+export const delaySpec = {
+  least: 10 as Millis,
+  most: 120 as Millis,
+  penalty: 150,
+  alpha: 0.836,
+  validity: 3 * minute,
+} as const;
+
+/** Ours, each with its reason. Tests and simulations may override any of them. */
+export interface Tuning {
+  /** Tunnels: liveness is the plane's, so Hellos only prove that Babel itself is there. */
+  readonly tunnelHello: Millis;
+  /** Tunnels: changes are triggered and acknowledged, so the full table is only a safety net. */
+  readonly tunnelUpdate: Millis;
+  readonly lanHello: Millis;
+  /** Lost routes, new router-ids, new destinations: aggregated for so long, plus up to as much again by chance. */
+  readonly urgentDelay: Millis;
+  /** Metrics that changed noticeably. Longer, so that a wave of improvements is told once. */
+  readonly triggeredDelay: Millis;
+  /** Metrics that changed a little. */
+  readonly lazyDelay: Millis;
+  /** Packets sent in one go, and the pause after them. */
+  readonly burst: number;
+  readonly pacing: Millis;
+  /** First wait for an acknowledgement; doubles with every timeout in a row, `ackTries` times. */
+  readonly ackTimeout: Millis;
+  readonly ackTries: number;
+  /** A route must be better by this much, and by this share of the metric in use, ... */
+  readonly switchMargin: number;
+  readonly switchShare: number;
+  /** ... for so long, plus up to a quarter by chance so that two ends of a path do not move together. */
+  readonly dwell: Millis;
+  /** A neighbour left because it had become worse is not returned to for so long: congestion that follows us. */
+  readonly leftFor: Millis;
+  /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
+  readonly holdTime: Millis;
+  /** Own seqno: at most this many increments at once, then one each `seqnoPause`. */
+  readonly seqnoBurst: number;
+  readonly seqnoPause: Millis;
+  /** Bounds of every table the network feeds. */
+  readonly maxDestinations: number;
+  readonly maxDestinationsPerNeighbour: number;
+  readonly maxLanNeighbours: number;
+  readonly maxPendingRequests: number;
+  readonly maxProofs: number;
+  readonly maxSources: number;
+  /** Requests and acknowledgement requests answered for one neighbour: at once, then a second. */
+  readonly requestBurst: number;
+  readonly requestRate: number;
+  /** A full table is sent to one neighbour at most so often on request. */
+  readonly dumpPause: Millis;
+  /** Router-ids heard on a LAN are remembered so long: their prefixes never come back to it from the overlay. */
+  readonly homeMemory: Millis;
+  readonly sweepInterval: Millis;
+}
+
+export const defaultTuning: Tuning = {
+  tunnelHello: 20 * second,
+  tunnelUpdate: 300 * second,
+  lanHello: 4 * second,
+  urgentDelay: 15,
+  triggeredDelay: 200,
+  lazyDelay: 10 * second,
+  burst: 8,
+  pacing: 10,
+  ackTimeout: 500,
+  ackTries: 6,
+  switchMargin: 50,
+  switchShare: 1 / 16,
+  dwell: 2 * second,
+  leftFor: 5 * minute,
+  holdTime: 1 * minute,
+  seqnoBurst: 8,
+  seqnoPause: 1 * second,
+  maxDestinations: 60_000,
+  maxDestinationsPerNeighbour: 60_000,
+  maxLanNeighbours: 256,
+  maxPendingRequests: 4096,
+  maxProofs: 4,
+  maxSources: 16,
+  requestBurst: 1000,
+  requestRate: 200,
+  dumpPause: 5 * second,
+  homeMemory: 1 * hour,
+  sweepInterval: 30 * second,
+};
