@@ -17,8 +17,10 @@ type Kind = (typeof kinds)[number];
 
 /** Neighbours that agree compare again this often. */
 const calm: Millis = minute;
-/** Neighbours that differed compare again after this long, until they agree: messages may be lost. */
+/** Neighbours not known to agree compare again after this long, then after twice that, up to calm: messages may be lost. */
 const busy: Millis = second;
+/** So long after news they compare: what was sent at once may be lost. */
+const afterNews: Millis = 2 * second;
 /** Items a second we take from, and give to, one neighbour; each taken costs two signature checks. */
 const itemsPerSecond = 200;
 const itemBurst = 400;
@@ -30,7 +32,9 @@ const bucketsAtOnce = 16;
 const maxHashes = 128;
 
 interface Neighbour {
+  /** When to compare next, and the pause after that. */
   next: Millis;
+  pause: Millis;
   /** Token buckets, as items and the time they were counted. */
   readonly taken: Budget;
   readonly given: Budget;
@@ -102,7 +106,7 @@ export class Gossip {
 
   /** A tunnel came up: compare at once, before routes are exchanged. */
   neighbourUp(node: NodeNumber, now: Millis): MeshEffect[] {
-    this.#neighbours.set(node, { next: now + busy, taken: new Budget(now), given: new Budget(now) });
+    this.#neighbours.set(node, { next: now + busy, pause: 2 * busy, taken: new Budget(now), given: new Budget(now) });
     return [this.#sum(node)];
   }
 
@@ -114,7 +118,8 @@ export class Gossip {
     const effects: MeshEffect[] = [];
     for (const [node, neighbour] of this.#neighbours) {
       if (neighbour.next > now) continue;
-      neighbour.next = now + calm * (0.75 + 0.5 * this.#random.unit());
+      neighbour.next = now + neighbour.pause * (0.75 + 0.5 * this.#random.unit());
+      neighbour.pause = Math.min(calm, 2 * neighbour.pause);
       effects.push(this.#sum(node));
     }
     return effects;
@@ -134,22 +139,23 @@ export class Gossip {
     }
     const effects: MeshEffect[] = [];
     for (const [node, neighbour] of this.#neighbours) {
-      if (node === except || !neighbour.given.spend(now)) continue;
-      effects.push(this.#item(node, kind, bytes));
+      this.#compareSoon(neighbour, now + afterNews * (1 + this.#random.unit()));
+      if (node !== except && neighbour.given.spend(now)) effects.push(this.#item(node, kind, bytes));
     }
     return effects;
   }
 
   /** Drops the record of a node that is out from what we offer. */
   forget(key: NodeKey): void {
+    this.#recordTimes.delete(key);
     const item = this.#recordItems.get(key);
     if (item) this.#digests.records.remove(item);
     this.#recordItems.delete(key);
-    this.#recordTimes.delete(key);
   }
 
   #recordChanged(key: NodeKey, bytes: Uint8Array): void {
-    this.forget(key);
+    const old = this.#recordItems.get(key);
+    if (old) this.#digests.records.remove(old);
     const item = itemOf(bytes, new TextEncoder().encode(key));
     this.#recordItems.set(key, item);
     this.#digests.records.add(item);
@@ -168,9 +174,14 @@ export class Gossip {
     return digest;
   }
 
-  #sum(node: NodeNumber): MeshEffect {
+  #compareSoon(neighbour: Neighbour, at: Millis): void {
+    neighbour.next = Math.min(neighbour.next, at);
+    neighbour.pause = busy;
+  }
+
+  #sum(node: NodeNumber, isAnswer = false): MeshEffect {
     const totals = kinds.map((kind) => this.#digest(kind).total());
-    return sendMesh(node, 'sum', { s: totals });
+    return sendMesh(node, 'sum', isAnswer ? { s: totals, r: 1 } : { s: totals });
   }
 
   #onSum(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
@@ -183,8 +194,14 @@ export class Gossip {
       if (!(total instanceof Uint8Array) || equalBytes(total, digest.total())) return;
       effects.push(sendMesh(node, 'sums', { k: i, s: digest.sums() }));
     });
-    if (effects.length > 0) neighbour.next = Math.min(neighbour.next, now + busy);
-    return effects;
+    if (effects.length > 0) {
+      this.#compareSoon(neighbour, now + busy);
+      return effects;
+    }
+    // We agree; the other side is told so, unless this is how we were told.
+    neighbour.next = now + calm * (0.75 + 0.5 * this.#random.unit());
+    neighbour.pause = calm;
+    return message.r === 1 ? [] : [this.#sum(node, true)];
   }
 
   #onSums(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
@@ -204,7 +221,7 @@ export class Gossip {
         .map((item) => item.hash);
       effects.push(sendMesh(node, 'have', { k: kinds.indexOf(kind), b: bucket, h: joined(hashes) }));
     }
-    if (effects.length > 0) neighbour.next = Math.min(neighbour.next, now + busy);
+    if (effects.length > 0) this.#compareSoon(neighbour, now + busy);
     return effects;
   }
 
@@ -223,7 +240,7 @@ export class Gossip {
     const missing = hashes.filter((hash) => !digest.find(bucket, hash));
     if (missing.length > 0) {
       effects.push(sendMesh(node, 'want', { k: kinds.indexOf(kind), b: bucket, h: joined(missing) }));
-      neighbour.next = Math.min(neighbour.next, now + busy);
+      this.#compareSoon(neighbour, now + busy);
     }
     return effects;
   }
@@ -287,7 +304,7 @@ export class Gossip {
     // The time that so many records would have taken at the pause; it may run ahead of now by the burst.
     const due = Math.max(this.#recordTimes.get(key) ?? 0, now - recordPause) + recordPause;
     if (held && due > now + recordBurst * recordPause) {
-      neighbour.next = Math.min(neighbour.next, now + recordPause);
+      this.#compareSoon(neighbour, now + recordPause);
       return this.#refuse('too-often');
     }
     const own = key === this.#membership.identity.id ? this.#directory.own : undefined;
