@@ -1,10 +1,12 @@
-import { AgreementKey } from '../src/crypto.js';
+import { AgreementKey, SigningKey, VerifyingKey } from '../src/crypto.js';
 import { appendMacs, datagramMacsLength } from '../src/datagram-mac.js';
 import { systemRandom } from '../src/random.js';
 import { FrameType } from '../src/tunnel/frame.js';
 import { Guard, maxHandshakeLength } from '../src/tunnel/guard.js';
+import { IncomingHandshake, OutgoingHandshake, prologueOf } from '../src/tunnel/handshake.js';
+import { Peers } from '../src/tunnel/peers.js';
 
-/** What a flood of handshakes costs one core. `node dist/bench/handshake.js` prints a line a measurement. */
+/** What handshakes, and a flood of them, cost one core. `node dist/bench/handshake.js` prints a line a measurement. */
 const random = systemRandom();
 
 /** Runs for about a second and prints microseconds and heap octets each. */
@@ -65,4 +67,57 @@ function spoofed(i: number) {
   const guard = newGuard();
   const bogus = initiation(random.bytes(16));
   measure('guard: the same with made-up cookies', (i) => guard.admit(bogus, spoofed(i), i / 50));
+}
+
+// Handshakes answered: a new peer each time, its certificate (500 octets) under one signature of an issuer known before.
+{
+  const issuer = SigningKey.make(random);
+  const verifying = VerifyingKey.from(issuer.publicKey)!;
+  const certificate = random.bytes(436);
+  const signature = issuer.sign(certificate);
+  const chain = new Uint8Array([...certificate, ...signature]);
+  const networkId = random.bytes(32);
+  const hello = { aesFaster: true, lanes: 1, incarnation: 1n, counter: 1, observed: undefined, chain };
+  const prologue = prologueOf(networkId);
+  let node = 1;
+  const newPeers = () =>
+    new Peers({
+      node: 1,
+      networkId,
+      key: ours,
+      chain,
+      incarnation: 1n,
+      lanes: 1,
+      aesFaster: true,
+      random,
+      membership: {
+        identify: (shown) => {
+          const good = verifying.verify(shown.subarray(0, 436), shown.subarray(436));
+          return good ? { node: ++node, certificate: shown } : { refused: 'not signed by an issuer' };
+        },
+        publicKeyOf: () => undefined,
+      },
+      lastHeard: () => 0,
+    });
+  const initiations = Array.from({ length: 2000 }, () => {
+    const key = new AgreementKey(random.bytes(32));
+    const ephemeral = new AgreementKey(random.bytes(32));
+    return new OutgoingHandshake({ prologue, key }, ephemeral, ours.publicKey, 8, hello).datagram()!;
+  });
+  let peers = newPeers();
+  measure('peers: an initiation answered, session installed', (i) => {
+    if (i % initiations.length === 0) peers = newPeers();
+    const from = { kind: 'direct', endpoint: { address: '192.0.2.1', port: 1 } } as const;
+    const bytes = initiations[i % initiations.length]!;
+    peers.handle({ kind: 'plane', event: { kind: 'datagram', from, bytes } }, 0);
+  });
+  const self = { prologue, key: ours };
+  const broken = new Uint8Array(initiations[0]!);
+  broken[1000]! ^= 1;
+  measure('peers: an initiation that does not open, refused', () => IncomingHandshake.read(self, broken));
+  const key = new AgreementKey(random.bytes(32));
+  measure('peers: an initiation written', () => {
+    const ephemeral = new AgreementKey(random.bytes(32));
+    new OutgoingHandshake({ prologue, key }, ephemeral, ours.publicKey, 8, hello).datagram();
+  });
 }
