@@ -101,7 +101,7 @@ function spoofed(i: number) {
     });
   const initiations = Array.from({ length: 2000 }, () => {
     const key = new AgreementKey(random.bytes(32));
-    const ephemeral = new AgreementKey(random.bytes(32));
+    const ephemeral = AgreementKey.ephemeral(random);
     return new OutgoingHandshake({ prologue, key }, ephemeral, ours.publicKey, 8, hello).datagram()!;
   });
   let peers = newPeers();
@@ -117,7 +117,7 @@ function spoofed(i: number) {
   measure('peers: an initiation that does not open, refused', () => IncomingHandshake.read(self, broken));
   const key = new AgreementKey(random.bytes(32));
   measure('peers: an initiation written', () => {
-    const ephemeral = new AgreementKey(random.bytes(32));
+    const ephemeral = AgreementKey.ephemeral(random);
     new OutgoingHandshake({ prologue, key }, ephemeral, ours.publicKey, 8, hello).datagram();
   });
 }

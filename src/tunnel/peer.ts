@@ -158,7 +158,7 @@ export class Peer<Certificate> {
 
   #ask(purpose: 'dial' | 'rekey', paths: readonly Path[], observed: Endpoint | undefined, now: Millis): void {
     this.#endAttempt();
-    const ephemeral = new AgreementKey(this.#host.random.bytes(32));
+    const ephemeral = AgreementKey.ephemeral(this.#host.random);
     const handshake = new OutgoingHandshake(
       this.#host.identity,
       ephemeral,
@@ -265,7 +265,7 @@ export class Peer<Certificate> {
 
   #answer(incoming: IncomingHandshake, datagram: Uint8Array, certificate: Certificate, from: Path, now: Millis): void {
     const index = this.#host.takeIndex(this);
-    const ephemeral = new AgreementKey(this.#host.random.bytes(32));
+    const ephemeral = AgreementKey.ephemeral(this.#host.random);
     const observed = from.kind === 'direct' ? from.endpoint : undefined;
     const body = incoming.respond(ephemeral, index, this.#host.hello('response', observed));
     ephemeral.wipe();

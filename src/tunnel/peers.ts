@@ -394,7 +394,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
 
   #openTrial(peer: Peer<Certificate>, newcomer: IncomingHandshake, from: Endpoint, now: Millis): void {
     const localIndex = this.#takeIndex(peer);
-    const ephemeral = new AgreementKey(this.#options.random.bytes(32));
+    const ephemeral = AgreementKey.ephemeral(this.#options.random);
     const body = newcomer.respond(ephemeral, localIndex, this.#host.hello('response', from));
     ephemeral.wipe();
     if (!body) {
