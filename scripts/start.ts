@@ -14,10 +14,7 @@ import { welcome } from './welcome.js';
  * on a member both just run it.
  */
 async function main(): Promise<boolean> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { config: { type: 'string' }, state: { type: 'string' }, socket: { type: 'string' } },
-  });
+  const { values, positionals } = readArguments();
   const [verb, token, ...more] = positionals;
   if (verb !== undefined && (verb !== 'join' || token === undefined || more.length > 0)) {
     throw new MeshError('usage', `"${verb}" is not understood`, 'use "npm start" or "npm start -- join TOKEN"');
@@ -41,6 +38,18 @@ async function main(): Promise<boolean> {
     stopped,
     onReady: async (api) => void process.stdout.write(await welcome(api, token)),
   });
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { config: { type: 'string' }, state: { type: 'string' }, socket: { type: 'string' } },
+    });
+  } catch (error) {
+    const message = (error as Error).message.split('\n')[0]!.replace(/\.$/, '');
+    throw new MeshError('usage', message, 'use "npm start" or "npm start -- join TOKEN"');
+  }
 }
 
 async function answers(api: ReturnType<typeof adminClient>): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { Millis } from '../../src/time.js';
 import { ipJson } from './ip.js';
 
@@ -62,7 +62,7 @@ export function watchUnderlay(
   let last = '';
   let over = false;
   let pending: NodeJS.Timeout | undefined;
-  let monitor: ChildProcess | undefined;
+  let monitor: ReturnType<typeof startMonitor> | undefined;
   const look = async () => {
     pending = undefined;
     try {
@@ -77,12 +77,13 @@ export function watchUnderlay(
   };
   const listen = () => {
     if (over) return;
-    monitor = spawn('ip', ['-o', 'monitor', 'link', 'address', 'route'], { stdio: ['ignore', 'pipe', 'ignore'] });
-    monitor.stdout!.on('data', () => {
+    monitor = startMonitor();
+    monitor.stdout.on('data', () => {
       pending ??= setTimeout(look, settle);
     });
     monitor.on('error', onFailure);
-    monitor.on('close', () => {
+    monitor.stdout.on('close', () => {
+      monitor?.stdin.end();
       if (over) return;
       // What was missed meanwhile shows in the next snapshot.
       setTimeout(listen, restartDelay).unref();
@@ -94,6 +95,17 @@ export function watchUnderlay(
   return () => {
     over = true;
     clearTimeout(pending);
-    monitor?.kill();
+    monitor?.stdin.end();
   };
+}
+
+/**
+ * `ip monitor` that ends when its standard input does, so that not even kill -9 leaves one behind, waiting in a network
+ * namespace for an event that never comes. Its standard output closes when `ip` ends by itself.
+ */
+function startMonitor() {
+  const script = 'ip -o monitor link address route & exec >&-; read -r _; kill $!';
+  const child = spawn('sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore'] });
+  child.stdin.on('error', () => {}); // the shell is gone already
+  return child;
 }

@@ -1,6 +1,8 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { readHost } from '../../daemon/kernel/actual.js';
@@ -306,6 +308,42 @@ serial('every change of the underlay is told, and our own devices are none of it
   ip('addr', 'add', '11.0.0.2/24', 'dev', 'eth9');
   await until((underlay) => underlay.addresses.some((address) => address.address === '11.0.0.2'));
   t.true(seen.every((underlay) => underlay.addresses.every((address) => address.device === 'eth9')));
+});
+
+const watcher = fileURLToPath(new URL('./underlay-child.js', import.meta.url));
+
+/** Processes called `ip` in our namespace. */
+function ipProcesses(): string[] {
+  const ours = readlinkSync('/proc/thread-self/ns/net');
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readText(pid, 'comm') === 'ip\n' && readlinkSync(`/proc/${pid}/ns/net`) === ours;
+    } catch {
+      return false; // it ended while we looked
+    }
+  });
+}
+
+function readText(pid: string, file: string): string {
+  return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+}
+
+async function within2Seconds(isSo: () => boolean): Promise<boolean> {
+  const deadline = performance.now() + 2000;
+  while (!isSo() && performance.now() < deadline) await setImmediate();
+  return isSo();
+}
+
+serial('whether it stops in order or is killed, a watching daemon leaves no process behind', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const child = spawn(process.execPath, [watcher], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    t.true(await within2Seconds(() => ipProcesses().length === 1));
+    child.kill(signal);
+    await once(child, 'close');
+    t.true(await within2Seconds(() => ipProcesses().length === 0));
+  }
 });
 
 function sorted(entries: object): object {
