@@ -1,0 +1,129 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Narrator } from '../lab/narrator.js';
+import { requireLab } from '../lab/requirements.js';
+import { table } from '../lab/table.js';
+import type { Contender } from './contender.js';
+import { bare } from './contenders/bare.js';
+import { nebula } from './contenders/nebula.js';
+import { tinc } from './contenders/tinc.js';
+import { weft } from './contenders/weft.js';
+import { wireguardGo12, wireguardGo13 } from './contenders/wireguard.js';
+import { yggdrasil } from './contenders/yggdrasil.js';
+import { type Column, number, plot } from './plot.js';
+import { directRound, figures, Row, relayRound } from './round.js';
+import { summary } from './statistics.js';
+
+const all: readonly Contender[] = [bare, weft, wireguardGo13, wireguardGo12, yggdrasil, nebula, tinc];
+
+const usage = `npm run bench -- [options]
+  --rounds N          rounds, alternating between the contenders (default 5)
+  --seconds N         of each throughput run (default 4)
+  --only NAME,NAME    contenders: ${all.map(({ name }) => name.split(' ')[0]).join(', ')}
+  --figures KEY,KEY   figures: ${figures.map(({ key }) => key).join(', ')}
+  --no-relays         only two hosts
+  --out FOLDER        where results go (default bench/results)`;
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    only: { type: 'string' },
+    figures: { type: 'string' },
+    'no-relays': { type: 'boolean', default: false },
+    out: { type: 'string', default: join('bench', 'results') },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+requireLab(['iperf3', 'wireguard-go', 'wireguard-tools', 'nebula', 'yggdrasil', 'tinc']);
+
+const rounds = Number(values.rounds);
+const seconds = Number(values.seconds);
+const chosen = values.figures === undefined ? undefined : new Set(values.figures.split(','));
+const names = values.only?.split(',');
+const tell = new Narrator();
+const contenders = all
+  .filter(({ name }) => !names || names.some((word) => name.startsWith(word) || name.includes(word)))
+  .map((contender) => ({ contender, version: contender.version() }))
+  .filter(({ contender, version }) => {
+    if (version === undefined) tell.bad(`${contender.name} is not to be had here`);
+    return version !== undefined;
+  });
+
+/** Every value of every round, by contender and figure. */
+const seen = new Map(contenders.map(({ contender }) => [contender.name, new Map<string, number[]>()]));
+const note = (name: string, key: string, value: number) => {
+  const own = seen.get(name)!;
+  own.set(key, [...(own.get(key) ?? []), value]);
+};
+
+/** Each contender in turn, in another order each round; one that fails is told and goes on next round. */
+async function eachRound(what: string, run: (contender: Contender) => Promise<void>): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    const from = round % contenders.length;
+    for (const { contender } of [...contenders.slice(from), ...contenders.slice(0, from)]) {
+      try {
+        await run(contender);
+      } catch (error) {
+        tell.bad(`${contender.name}, ${what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    tell.step(`${what}: round ${round + 1} of ${rounds}`);
+  }
+}
+
+const pair = await Row.build(2);
+await eachRound('two hosts', async (contender) => {
+  const result = await directRound(pair, contender, seconds, chosen);
+  for (const [key, value] of Object.entries(result)) note(contender.name, key, value);
+});
+pair.remove();
+for (const relays of values['no-relays'] ? [] : [1, 2]) {
+  if (chosen && !chosen.has(`relay${relays}`)) continue;
+  const row = await Row.build(2 + relays);
+  await eachRound(`${relays} in the middle`, async (contender) => {
+    if (contender.relays) note(contender.name, `relay${relays}`, await relayRound(row, contender, seconds));
+  });
+  row.remove();
+}
+
+const columns: Column[] = contenders.map(({ contender: { name }, version }) => ({
+  name,
+  version: version!,
+  figures: Object.fromEntries([...seen.get(name)!].map(([key, list]) => [key, summary(list)])),
+}));
+const processor = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown processor';
+const machine = `${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node.js ${process.versions.node}`;
+const date = new Date().toISOString().slice(0, 10);
+
+console.log(`\n${machine}; ${date}; medians of ${rounds} rounds (least–most)\n`);
+console.log(
+  table(
+    ['', ...columns.map(({ name }) => name)],
+    [
+      ['version', ...columns.map(({ version }) => version)],
+      ...figures
+        .filter(({ key }) => columns.some((column) => column.figures[key]))
+        .map((figure) => [
+          `${figure.title}, ${figure.unit}`,
+          ...columns.map(({ figures: own }) => {
+            const value = own[figure.key];
+            if (!value) return '';
+            return `${number(figure, value.median)} (${number(figure, value.least)}–${number(figure, value.most)})`;
+          }),
+        ]),
+    ],
+  ),
+);
+mkdirSync(values.out, { recursive: true });
+const file = join(values.out, date);
+writeFileSync(`${file}.json`, `${JSON.stringify({ machine, date, rounds, seconds, figures, columns }, null, 2)}\n`);
+writeFileSync(`${file}.svg`, plot(columns, `${date}, medians of ${rounds} rounds; ${machine}`));
+tell.step(`written to ${file}.json and ${file}.svg`);
+process.exit(0);

@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Host } from '../lab/machines.js';
+
+/** What one iperf3 run said. */
+export interface Throughput {
+  /** What arrived, both directions together. */
+  readonly gbits: number;
+  readonly octets: number;
+  /** Of UDP, in percent; 0 for TCP. */
+  readonly lostPercent: number;
+}
+
+export interface Load {
+  readonly seconds: number;
+  readonly streams?: number;
+  readonly congestion?: 'cubic' | 'bbr';
+  readonly bothWays?: boolean;
+  /** UDP at so many Mbit/s, in datagrams of so many octets. */
+  readonly udp?: { readonly mbits: number; readonly octets: number };
+}
+
+/** One iperf3 run from a host to an address of another. */
+export async function iperf(from: Host, to: Host, address: string, load: Load): Promise<Throughput> {
+  const server = to.namespace.spawn(['iperf3', '--server', '--one-off', '--forceflush', '--bind', address]);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.stdout.on('data', (chunk: Buffer) => {
+        if (/listening/i.test(chunk.toString())) resolve();
+      });
+      server.once('exit', (code) => reject(new Error(`iperf3 server ended with ${code}`)));
+    });
+    const { seconds, streams = 1, congestion = 'cubic', bothWays = false, udp } = load;
+    const kind = udp
+      ? ['--udp', '--bitrate', `${udp.mbits}M`, '--length', String(udp.octets)]
+      : ['--congestion', congestion];
+    const { stdout, stderr } = await from.namespace.run(
+      [
+        ...['iperf3', '--client', address, '--json', '--time', String(seconds), '--parallel', String(streams)],
+        ...kind,
+        ...(bothWays ? ['--bidir'] : []),
+      ],
+      { timeout: (seconds + 20) * 1000 },
+    );
+    return readIperf(stdout, stderr);
+  } finally {
+    server.kill('SIGKILL');
+  }
+}
+
+interface IperfSum {
+  readonly bytes: number;
+  readonly bits_per_second: number;
+  readonly lost_percent?: number;
+}
+
+function readIperf(stdout: string, stderr: string): Throughput {
+  const report = JSON.parse(stdout || '{}') as { end?: Record<string, IperfSum | undefined>; error?: string };
+  const end = report.end;
+  if (report.error || !end) throw new Error(`iperf3: ${report.error ?? stderr}`);
+  const udp = end.sum_received === undefined || end.sum?.lost_percent !== undefined ? end.sum : undefined;
+  if (udp?.lost_percent !== undefined) {
+    const share = 1 - udp.lost_percent / 100;
+    return { gbits: (udp.bits_per_second * share) / 1e9, octets: udp.bytes * share, lostPercent: udp.lost_percent };
+  }
+  const sums = [end.sum_received, end.sum_received_bidir_reverse].filter((sum) => sum !== undefined);
+  return {
+    gbits: sums.reduce((total, sum) => total + sum.bits_per_second, 0) / 1e9,
+    octets: sums.reduce((total, sum) => total + sum.bytes, 0),
+    lostPercent: 0,
+  };
+}
+
+/**
+ * The highest rate of datagrams that arrive with less than 1 % lost, in Mbit/s of payload: doubled from `from` while it
+ * holds, then halved between the last good and the first bad rate until they are 8 % apart.
+ */
+export async function highestUdpRate(
+  from: Host,
+  to: Host,
+  address: string,
+  octets: number,
+  seconds: number,
+): Promise<number> {
+  let good = 0;
+  let bad = Number.POSITIVE_INFINITY;
+  let rate = 100;
+  while (bad / Math.max(good, 1) > 1.08 && rate > 1 && rate < 40_000) {
+    const { lostPercent, gbits } = await iperf(from, to, address, { seconds, udp: { mbits: rate, octets } });
+    // Where the sender itself cannot keep up, its own rate is the answer.
+    if (lostPercent < 1 && gbits * 1000 > rate * 0.97) good = rate;
+    else bad = rate;
+    if (lostPercent < 1 && good < rate) return Math.max(good, gbits * 1000);
+    rate = bad === Number.POSITIVE_INFINITY ? rate * 2 : (good + bad) / 2;
+  }
+  return good;
+}
+
+/** The median round trip of `count` pings, in milliseconds. */
+export async function roundTrip(from: Host, address: string, count = 100): Promise<number> {
+  const { stdout } = await from.namespace.run(['ping', '-n', '-c', String(count), '-i', '0.01', '-W', '1', address]);
+  const times = [...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1])).sort((a, b) => a - b);
+  if (times.length < count / 2) throw new Error(`only ${times.length} of ${count} pings to ${address} came back`);
+  return times[Math.floor(times.length / 2)]!;
+}
+
+/** Runs a load and, once it flows, something else beside it. */
+export async function beside<T>(load: Promise<unknown>, measure: () => Promise<T>): Promise<T> {
+  await sleep(500);
+  const result = await measure();
+  await load;
+  return result;
+}
+
+const ticksPerSecond = 100; // sysconf(_SC_CLK_TCK), the same on every Linux Node.js runs on
+
+/** Processor time of these processes so far, their threads and kernel work included, in seconds. */
+export function processorSeconds(pids: readonly number[]): number {
+  return pids.reduce((total, pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return total + (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  }, 0);
+}
+
+/** Resident memory of the largest of these processes, in MB. */
+export function residentMegabytes(pids: readonly number[]): number {
+  return Math.max(
+    0,
+    ...pids.map((pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1024),
+  );
+}
