@@ -213,6 +213,15 @@ command(issuer, 'revoke <name>', 'let it admit nobody any more').action((name: s
   }),
 );
 
+command(program, 'grant <name>', 'which LAN prefixes a node may announce: exactly those given here')
+  .option('--lan <prefix>', 'a LAN prefix; may be given more than once', collect)
+  .action((name: string, options: { readonly lan?: readonly string[] }) =>
+    answer(false, async (api) => {
+      const grant = await api.grant({ name, lan: options.lan ?? [] });
+      return { json: grant, text: `${grant.name} may announce ${grant.lan.join(', ') || 'no LAN prefix'}\n` };
+    }),
+  );
+
 command(program, 'revoke <name>', 'shut a node out: its key is void, everywhere, at once').action((name: string) =>
   answer(false, async (api) => {
     const revoked = await api.revoke({ name });

@@ -178,6 +178,11 @@ export interface IssuerRow {
   readonly revoked: boolean;
 }
 
+export interface Grant {
+  readonly name: string;
+  readonly lan: readonly string[];
+}
+
 export interface AppRow {
   readonly name: string;
   readonly address: string;
@@ -279,6 +284,8 @@ export interface NodeApi {
   issuerAdd(options: { readonly name: string }): Answer<IssuerRow>;
   issuerList(): Answer<readonly IssuerRow[]>;
   issuerRevoke(options: { readonly name: string }): Answer<IssuerRow>;
+  /** From now on the node may announce exactly these LAN prefixes; none takes them all away. */
+  grant(options: { readonly name: string; readonly lan: readonly string[] }): Answer<Grant>;
   revoke(options: { readonly name: string }): Answer<{ readonly name: string; readonly id: string }>;
   networkKeyExport(options: { readonly passphrase: string }): Answer<SealedExport>;
   networkKeyImport(options: SealedExport & { readonly passphrase: string }): Answer<NetworkInfo>;
@@ -313,6 +320,7 @@ export const callMethods = [
   'issuerAdd',
   'issuerList',
   'issuerRevoke',
+  'grant',
   'revoke',
   'networkKeyExport',
   'networkKeyImport',

@@ -66,7 +66,7 @@ function checkRights(): void {
   try {
     checkTun();
   } catch (error) {
-    if (!(error instanceof MeshError) || error.code !== 'no-tun-permission' || process.getuid?.() === 0) throw error;
+    if (!(error instanceof MeshError) || error.code !== 'tun-not-permitted' || process.getuid?.() === 0) throw error;
     throw new MeshError('needs-root', 'weft makes a network device, and that needs root', 'type: sudo npm start');
   }
 }

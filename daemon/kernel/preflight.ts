@@ -7,7 +7,7 @@ import { isTun, readLinks } from './ip.js';
 
 /**
  * Checks what a node needs of this machine before anything is touched. Each finding is one MeshError with its cure:
- * "no-tun", "no-tun-permission", "device-taken", "device-in-use", "no-ipv6", "no-ipv4", "listen-address-missing",
+ * "no-tun-device", "tun-not-permitted", "tun-mismatch", "tun-busy", "no-ipv6", "no-ipv4", "listen-address-missing",
  * "port-in-use".
  */
 export async function checkMachine(setting: { readonly device: string; readonly listen: Endpoint }): Promise<void> {
@@ -28,14 +28,14 @@ export async function checkMachine(setting: { readonly device: string; readonly 
 export function checkTun(file = '/dev/net/tun', capabilities = effectiveCapabilities()): void {
   if (!existsSync(file)) {
     throw new MeshError(
-      'no-tun',
+      'no-tun-device',
       `${file} does not exist`,
       'load the module (modprobe tun); for a container add --device /dev/net/tun',
     );
   }
   const permission = (cause?: unknown) =>
     new MeshError(
-      'no-tun-permission',
+      'tun-not-permitted',
       'making a network device is not permitted',
       'run as root (sudo), or give the process CAP_NET_ADMIN; for a container add --cap-add NET_ADMIN',
       { cause },
@@ -60,10 +60,10 @@ async function checkDevice(device: string): Promise<void> {
   const link = (await readLinks()).find(({ ifname }) => ifname === device);
   if (!link) return;
   const another = 'give this network a device of its own: tun.name = "weft1" in the configuration';
-  if (!isTun(link)) throw new MeshError('device-taken', `${device} exists and is no TUN device`, another);
+  if (!isTun(link)) throw new MeshError('tun-mismatch', `${device} exists and is no TUN device`, another);
   // A persistent TUN has a carrier exactly while a process holds it.
   if (link.flags.includes('LOWER_UP')) {
-    throw new MeshError('device-in-use', `another process holds ${device}`, `stop it (another weftd?), or ${another}`);
+    throw new MeshError('tun-busy', `another process holds ${device}`, `stop it (another weftd?), or ${another}`);
   }
 }
 

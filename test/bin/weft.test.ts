@@ -293,6 +293,9 @@ test('apps, names, issuers and revocation', async (t) => {
     (await run('issuer', 'list')).out,
     'NAME   ID        PREFIX               STATE\nattic  k7qd2mfa  fd5e:cd52:8401::/48  this node\n',
   );
+  const granted = await run('grant', 'garden', '--lan', '10.0.0.0/8', '--lan', '2001:db8::/48');
+  t.is(granted.out, 'garden may announce 10.0.0.0/8, 2001:db8::/48\n');
+  t.is((await run('grant', 'garden')).out, 'garden may announce no LAN prefix\n');
   t.is((await run('revoke', 'garden')).out, 'garden (d3d3d3d3) is out\n');
 });
 

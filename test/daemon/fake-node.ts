@@ -164,6 +164,7 @@ export function fakeNode(changes: Partial<NodeApi> = {}): NodeApi {
     issuerAdd: ({ name }) => ({ ...issuer, name, self: false }),
     issuerList: () => [issuer],
     issuerRevoke: ({ name }) => ({ ...issuer, name, self: false, revoked: true }),
+    grant: ({ name, lan }) => ({ name, lan }),
     revoke: ({ name }) => ({ name, id: 'd3d3d3d3' }),
     networkKeyExport: ({ passphrase }) => ({ sealed: `sealed ${passphrase.length}` }),
     networkKeyImport: () => network,

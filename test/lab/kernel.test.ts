@@ -251,7 +251,7 @@ serial('an address this machine lacks is named', async (t) => {
 serial('a device that is no TUN, or that another process holds, is not touched', async (t) => {
   const at = { address: '127.0.0.1', port: 16696 };
   makeWire(t, 'weft5');
-  t.is((await finding(t, 'weft5', at)).code, 'device-taken');
+  t.is((await finding(t, 'weft5', at)).code, 'tun-mismatch');
 
   makeTun(t, 'weft0');
   ip('link', 'set', 'weft0', 'up');
@@ -261,13 +261,13 @@ serial('a device that is no TUN, or that another process holds, is not touched',
   request.write('weft0');
   request.writeUInt16LE(0x1001, 16);
   t.is(foreign('int ioctl(int fd, unsigned long request, uint8_t *argument)')(tun, 0x4004_54ca, request), 0);
-  t.is((await finding(t, 'weft0', at)).code, 'device-in-use');
+  t.is((await finding(t, 'weft0', at)).code, 'tun-busy');
   closeSync(tun);
 });
 
 serial('no /dev/net/tun and no permission are told apart', (t) => {
-  t.is(t.throws(() => checkTun('/dev/net/none'), { instanceOf: MeshError }).code, 'no-tun');
-  t.is(t.throws(() => checkTun('/dev/net/tun', 0n), { instanceOf: MeshError }).code, 'no-tun-permission');
+  t.is(t.throws(() => checkTun('/dev/net/none'), { instanceOf: MeshError }).code, 'no-tun-device');
+  t.is(t.throws(() => checkTun('/dev/net/tun', 0n), { instanceOf: MeshError }).code, 'tun-not-permitted');
   t.notThrows(() => checkTun());
 });
 
