@@ -30,6 +30,9 @@ export interface EndpointRecord extends Statement {
 export const maxRecordedEndpoints = 8;
 export const incarnationLength = 8;
 
+/** Far beyond any life of a node, and far below where adding one is no longer exact. */
+const maxSequence = 2 ** 48;
+
 /** The order is the wire's: sources are sent by their place here. */
 const sources: readonly EndpointSource[] = ['configured', 'local', 'upnp', 'nat-pmp', 'observed'];
 
@@ -55,7 +58,7 @@ export function decodeEndpointRecord(bytes: Uint8Array): EndpointRecord | undefi
   if (!statement) return undefined;
   const { fields } = statement;
   const node = decodeNodeCertificate(octetsField(fields, 'node', 1, maxStatementLength) ?? new Uint8Array(0));
-  const sequence = integerField(fields, 'seq', 0, Number.MAX_SAFE_INTEGER);
+  const sequence = integerField(fields, 'seq', 0, maxSequence);
   const incarnation = octetsField(fields, 'inc', incarnationLength);
   const endpoints = listField(fields, 'endpoints', maxRecordedEndpoints, recordedEndpointFromCbor);
   if (!node || sequence === undefined || !incarnation || !endpoints) return undefined;

@@ -115,12 +115,12 @@ export class Directory {
   }
 
   /**
-   * Signs our own record anew, above every sequence number of ours that was ever seen: a lost disk never makes our news look
-   * old.
+   * Signs our own record anew, above every sequence number of ours that was ever seen (`above`: just now): a lost disk never
+   * makes our news look old.
    */
-  announce(endpoints: readonly RecordedEndpoint[], incarnation: Uint8Array): EndpointRecord {
+  announce(endpoints: readonly RecordedEndpoint[], incarnation: Uint8Array, above = 0): EndpointRecord {
     const { identity, chain, network } = this.#membership;
-    const sequence = (this.byKey(identity.signing.publicKey)?.sequence ?? 0) + 1;
+    const sequence = Math.max(above, this.byKey(identity.signing.publicKey)?.sequence ?? 0) + 1;
     const record = signEndpointRecord(network.id, identity.signing, {
       node: chain.node,
       sequence,

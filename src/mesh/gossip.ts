@@ -1,4 +1,4 @@
-import { decodeEndpointRecord } from '../addr/endpoint-record.js';
+import { decodeEndpointRecord, isSignedByItsNode } from '../addr/endpoint-record.js';
 import { type FieldMap, integerField, octetsField } from '../addr/fields.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { type NodeKey, nodeKey } from '../addr/public-key.js';
@@ -308,18 +308,18 @@ export class Gossip {
       return this.#refuse('too-often');
     }
     const own = key === this.#membership.identity.id ? this.#directory.own : undefined;
+    if (own && record.sequence >= own.sequence && isSignedByItsNode(this.#membership.network.id, record)) {
+      // Ours from before a lost disk, or our clone's: what we say now goes above it.
+      this.#recordTimes.set(key, due);
+      const above = this.#directory.announce(own.endpoints, own.incarnation, record.sequence);
+      return this.spread('records', above.bytes, now);
+    }
     const replaced = this.#directory.byNumber(record.node.number);
     const outcome = this.#directory.learn(bytes);
-    if (outcome === 'known') return [];
     if (outcome !== 'newer') return this.#refuse(outcome);
-    this.#recordTimes.set(key, due);
+    this.#recordTimes.set(key, due); // only now: a forger must not use up the budget of the node it names
     if (replaced && nodeKey(replaced.node.key) !== key) this.forget(nodeKey(replaced.node.key));
-    // A record of ours from before a lost disk, or of our clone: ours goes above it.
-    const news = own ? this.#directory.announce(own.endpoints, own.incarnation).bytes : bytes;
-    return [
-      { kind: 'nodeChanged', number: record.node.number },
-      ...this.spread('records', news, now, own ? undefined : node),
-    ];
+    return [{ kind: 'nodeChanged', number: record.node.number }, ...this.spread('records', bytes, now, node)];
   }
 
   #item(node: NodeNumber, kind: Kind, bytes: Uint8Array): MeshEffect {

@@ -166,6 +166,18 @@ test('a node that chatters is slowed down, and heard in the end', (t) => {
   t.is(hosts[0]!.mesh!.directory.byKey(key)!.sequence, last.mesh!.directory.own!.sequence);
 });
 
+test('forged records do not use up the budget of the node they name', (t) => {
+  const world = new World(22);
+  const hosts = chainOf(world, 3);
+  const [first, middle, last] = hosts as [Host, Host, Host];
+  for (let i = 0; i < 50; i++) {
+    give(world, first, middle, 2, record(world, last, 100 + i, SigningKey.make(seededRandom(i))));
+  }
+  give(world, last, middle, 2, record(world, last, 100));
+  t.is(refusedBy(middle, 'too-often'), 0);
+  t.is(middle.mesh!.directory.byKey(last.mesh!.membership.identity.signing.publicKey)!.sequence, 100);
+});
+
 test('a neighbour that floods is not listened to beyond its budget', (t) => {
   const world = new World(11);
   const hosts = chainOf(world, 2);

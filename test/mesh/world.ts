@@ -35,6 +35,8 @@ export class Host {
   readonly done: MeshEffect[] = [];
   /** Crashes before the effect that many steps from now; undefined: never. */
   crashIn: number | undefined;
+  /** How far the clock of this machine is off. */
+  skew: UnixSeconds = 0;
 
   constructor(index: number) {
     this.endpoint = { address: `11.0.${index >> 8}.${index & 255}`, port: 16696 };
@@ -59,6 +61,10 @@ export class World {
 
   readonly wallClock = (): UnixSeconds => this.clock + this.now / 1000;
 
+  clockOf(host: Host): () => UnixSeconds {
+    return () => this.wallClock() + host.skew;
+  }
+
   host(): Host {
     const host = new Host(this.hosts.length + 1);
     this.hosts.push(host);
@@ -75,7 +81,7 @@ export class World {
 
   /** Starts the member on this host from its disk. */
   start(host: Host): Mesh {
-    const mesh = Mesh.restore(storedOn(host.disk), this.random, this.wallClock);
+    const mesh = Mesh.restore(storedOn(host.disk), this.random, this.clockOf(host));
     if (!mesh) throw new Error('no membership on this disk');
     host.mesh = mesh;
     host.crashIn = undefined;
@@ -123,7 +129,7 @@ export class World {
     const stored = host.disk.get('identity');
     const identity = (stored && NodeIdentity.decode(stored)) ?? NodeIdentity.make(this.random);
     host.joinError = undefined;
-    host.joiner = new JoinInitiator(decodeInvitation(token)!, identity, name, this.random, this.wallClock);
+    host.joiner = new JoinInitiator(decodeInvitation(token)!, identity, name, this.random, this.clockOf(host));
     return host;
   }
 
@@ -227,7 +233,7 @@ export class World {
   numberOn(host: Host): NodeNumber {
     return (
       host.mesh?.membership.number ??
-      Mesh.restore(storedOn(host.disk), this.random, this.wallClock)?.membership.number ??
+      Mesh.restore(storedOn(host.disk), this.random, this.clockOf(host))?.membership.number ??
       0
     );
   }
