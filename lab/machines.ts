@@ -49,6 +49,13 @@ export class Router {
     return this.#address;
   }
 
+  /** How many UDP packets the members sent outwards since the start, forwarded or not, by "ADDRESS:PORT". */
+  async udpSent(): Promise<ReadonlyMap<string, number>> {
+    const text = await this.namespace.must(['nft', '-n', 'list', 'set', 'inet', 'router', 'sent']);
+    const elements = text.matchAll(/([\d.]+) \. (\d+) counter packets (\d+)/g);
+    return new Map([...elements].map(([, address, port, packets]) => [`${address}:${port}`, Number(packets)]));
+  }
+
   /** Power off: the line is silent, mappings and connections are forgotten. */
   async switchOff(): Promise<void> {
     await this.wire.cut();

@@ -1,17 +1,23 @@
 /** Tells a person at a terminal, or a log, what a scenario does. */
 export class Narrator {
   readonly #started = performance.now();
+  readonly #print: (line: string) => void;
   readonly #colour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
+
+  /** `print` takes what is told, line by line; a test hands in its log. */
+  constructor(print: (line: string) => void = console.log) {
+    this.#print = print;
+  }
 
   /** What happens now, with the seconds since the start. */
   step(text: string): void {
     const seconds = ((performance.now() - this.#started) / 1000).toFixed(1).padStart(6);
-    console.log(`${this.#paint('2', seconds)}  ${text}`);
+    this.#print(`${this.#paint('2', seconds)}  ${text}`);
   }
 
   /** A detail of the last step, of one or more lines. */
   show(text: string): void {
-    console.log(text.replace(/^/gm, '        '));
+    this.#print(text.replace(/^/gm, '        '));
   }
 
   /** Something that had to hold, and held. */

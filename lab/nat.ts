@@ -6,7 +6,8 @@ import type { RouterSpec } from './description.js';
  * Linux masquerading alone maps by connection. The endpoint-independent kinds therefore write down each mapping as it is
  * made (`outer`: inner endpoint, hashed into the packet's mark while it can still be seen, to outer endpoint; `inner`:
  * outer port to inner endpoint) and use it for every further destination. Address restriction also writes down who was spoken to. Packets from outside that match nothing are
- * dropped before conntrack keeps them, or a later packet outwards would find its own tuple taken.
+ * dropped before conntrack keeps them, or a later packet outwards would find its own tuple taken. `sent` counts what the
+ * members try to send, by destination.
  */
 export function routerRules(spec: RouterSpec, external: string): string {
   const nat = spec.nat ?? 'port-restricted';
@@ -30,6 +31,8 @@ table inet router {
   map inner { type inet_service : ipv4_addr . inet_service; flags dynamic,timeout; timeout ${timeout}s; }
   set taken { type inet_service; flags dynamic,timeout; timeout ${timeout}s; }
   set spoken { type inet_service . ipv4_addr; flags dynamic,timeout; timeout ${timeout}s; }
+
+  set sent { type ipv4_addr . inet_service; size 65535; flags dynamic; counter; }
 
   chain upnp_prerouting {}
   chain upnp_postrouting {}
@@ -76,6 +79,7 @@ table inet router {
   }
   chain forward {
     type filter hook forward priority filter; policy drop;
+    iifname lan oifname wan meta l4proto udp update @sent { ip daddr . udp dport }
     ${lines(
       nat === 'udp-blocked' && 'meta l4proto udp drop',
       'ct state established,related accept',

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { carrier, home, host, type RouterSpec } from '../../lab/description.js';
+import { udpOn } from '../../lab/machines.js';
 import { type Classification, classify } from '../../lab/prober.js';
 import { World } from '../../lab/world.js';
 
@@ -74,5 +75,25 @@ test.serial('two members with the same inner port get two outer ports, each its 
       mapping: independent,
       filtering: independent,
     });
+  }
+});
+
+test.serial('a router counts what its members send, by destination, even where it forwards no UDP', async (t) => {
+  const world = await World.build({ 'dc-1': host(), flat: home(), office: home({ nat: 'udp-blocked' }) });
+  t.teardown(() => world.remove());
+  const { address } = world.host('dc-1');
+  for (const name of ['flat', 'office']) {
+    const socket = udpOn(world.host(name));
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => socket.send('knock', 4000, address, resolve));
+    await new Promise((resolve) => socket.send('knock', 4001, address, resolve));
+    socket.close();
+    t.deepEqual(
+      [...(await world.router(name).udpSent())].sort(),
+      [
+        [`${address}:4000`, 5],
+        [`${address}:4001`, 1],
+      ],
+      name,
+    );
   }
 });
