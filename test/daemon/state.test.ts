@@ -93,7 +93,8 @@ const steps = 4 * 3;
 
 for (let step = 1; step <= steps; step++) {
   test(`killed at step ${step}, before it or midway: the last acknowledged blob or the one being written is there`, (t) => {
-    for (const midway of ['before', 'half']) {
+    // Of the three steps of a write (file, rename, folder) only the first can be half done.
+    for (const midway of step % 3 === 1 ? ['before', 'half'] : ['before']) {
       const folder = folderFor(t);
       const { stdout, signal } = spawnSync(process.execPath, [child, folder, String(step), midway]);
       t.is(signal, 'SIGKILL');
