@@ -6,19 +6,47 @@ import {
   type DecipherGCM,
   hkdfSync,
 } from 'node:crypto';
-import { tagLength } from '../frame.js';
+import { tagLength, transportHeaderLength } from '../frame.js';
 import type { Arena } from './arena.js';
 import type { Cipher } from './contract.js';
 
-/** One direction of one lane: a key schedule that seals or opens in the arena. Offsets are into the arena. */
+/**
+ * What is authenticated beside the ciphertext, 13 octets: the header's first word, the ends of an end-to-end frame (zero on
+ * a tunnel), and the plaintext's length. The receiver index is bound by the key, which belongs to one lane, and the counter
+ * by the nonce. It is the shape for which OpenSSL opens and seals AES-GCM in one call (RFC 5288's records).
+ *
+ *   type u8 │ flags u8 │ zero u16 │ destination u24 │ source u24 │ zero u8 │ length u16
+ */
+export const aadLength = 13;
+
+/** Writes those 13 octets at `at`; `word` is the header's first word. */
+export function writeAad(
+  view: DataView,
+  at: number,
+  word: number,
+  destination: number,
+  source: number,
+  length: number,
+): void {
+  view.setInt32(at, word);
+  view.setUint16(at + 4, destination >>> 8);
+  view.setUint32(at + 6, ((destination & 0xff) << 24) | source);
+  view.setUint8(at + 10, 0);
+  view.setUint16(at + 11, length);
+}
+
+/**
+ * One direction of one lane: a key schedule that works in the arena on whole frames. `at` is the transport header's offset;
+ * the nonce is 4 zero octets and the header's counter (PROTOCOL.md §2).
+ */
 export interface AeadKey {
   /**
-   * Seals `length` octets at `text` to `out`, and the tag right behind. Either `out` is `text`, or the two do not overlap.
-   * The nonce is 4 zero octets and the counter (PROTOCOL.md §2).
+   * Takes `length` octets at `text` (elsewhere in the arena) and puts them sealed behind the header, their tag behind them.
+   * `counter` is the one in the header. `destination` and `source` are zero but for end-to-end frames.
    */
-  seal(counter: number, aad: number, aadLength: number, text: number, length: number, out: number): void;
-  /** Opens in place `length` octets with their tag right behind. False: not authentic, and the octets are spoilt. */
-  open(counter: number, aad: number, aadLength: number, text: number, length: number): boolean;
+  seal(at: number, counter: number, text: number, length: number, destination: number, source: number): void;
+  /** Opens in place `length` octets behind the header, their tag behind them. False: not authentic, and spoilt. */
+  open(at: number, length: number, destination: number, source: number): boolean;
   /** Forgets the key; not usable any more. */
   wipe(): void;
 }
@@ -57,7 +85,8 @@ class NodeAeadKey implements AeadKey {
   readonly #cipher: CipherGCMTypes;
   readonly #key: Uint8Array;
   readonly #nonce = new Uint8Array(12);
-  readonly #nonceView = new DataView(this.#nonce.buffer);
+  readonly #aad = new Uint8Array(aadLength);
+  readonly #aadView = new DataView(this.#aad.buffer);
 
   constructor(arena: Arena, cipher: Cipher, key: Uint8Array) {
     this.#arena = arena;
@@ -66,21 +95,23 @@ class NodeAeadKey implements AeadKey {
     this.#key = new Uint8Array(key);
   }
 
-  seal(counter: number, aad: number, aadLength: number, text: number, length: number, out: number): void {
+  seal(at: number, _counter: number, text: number, length: number, destination: number, source: number): void {
     const bytes = this.#arena.bytes;
-    this.#nonceView.setUint32(8, counter);
+    this.#prepare(at, length, destination, source);
     const cipher: CipherGCM = createCipheriv(this.#cipher, this.#key, this.#nonce, { authTagLength: tagLength });
-    cipher.setAAD(bytes.subarray(aad, aad + aadLength));
+    cipher.setAAD(this.#aad);
+    const out = at + transportHeaderLength;
     bytes.set(cipher.update(bytes.subarray(text, text + length)), out);
     cipher.final();
     bytes.set(cipher.getAuthTag(), out + length);
   }
 
-  open(counter: number, aad: number, aadLength: number, text: number, length: number): boolean {
+  open(at: number, length: number, destination: number, source: number): boolean {
     const bytes = this.#arena.bytes;
-    this.#nonceView.setUint32(8, counter);
+    this.#prepare(at, length, destination, source);
     const cipher: DecipherGCM = createDecipheriv(this.#cipher, this.#key, this.#nonce, { authTagLength: tagLength });
-    cipher.setAAD(bytes.subarray(aad, aad + aadLength));
+    const text = at + transportHeaderLength;
+    cipher.setAAD(this.#aad);
     cipher.setAuthTag(bytes.subarray(text + length, text + length + tagLength));
     const plain = cipher.update(bytes.subarray(text, text + length));
     try {
@@ -94,5 +125,11 @@ class NodeAeadKey implements AeadKey {
 
   wipe(): void {
     this.#key.fill(0);
+  }
+
+  #prepare(at: number, length: number, destination: number, source: number): void {
+    const { bytes, view } = this.#arena;
+    this.#nonce.set(bytes.subarray(at + 8, at + 16), 4);
+    writeAad(this.#aadView, 0, view.getInt32(at), destination, source, length);
   }
 }

@@ -15,11 +15,9 @@ import type { Outbox } from './outbox.js';
 import { AddressWords, PacketShape } from './packet.js';
 import type { Prober } from './prober.js';
 import type { PlaneState } from './state.js';
-import { frameOverhead, relayOverhead, type Transmitter, writeEnds } from './transmitter.js';
+import { frameOverhead, relayOverhead, type Transmitter } from './transmitter.js';
 import { toEndpoint } from './underlay-address.js';
 
-/** Scratch offset for the AAD of an end-to-end frame; the transmitter uses others. */
-const aadAt = 32;
 const halves = FrameFlag.firstHalf | FrameFlag.secondHalf;
 
 /** Datagrams of the underlay: opened, delivered, passed on, or dropped and counted. Nothing here throws on what comes. */
@@ -130,15 +128,11 @@ export class Inbound {
     if (!lane.window.mayAccept(counter)) return this.#refuse('replayed');
     const session = lane.session;
     if (session.isExpired(now)) return this.#refuse('expired-session');
-    const text = at + transportHeaderLength;
     let authentic: boolean;
-    if (source === undefined) {
-      authentic = lane.key.open(counter, at, transportHeaderLength, text, sealed);
-    } else {
+    if (source === undefined) authentic = lane.key.open(at, sealed, 0, 0);
+    else {
       if (session.link.node !== source) return this.#refuse('wrong-source');
-      this.#arena.bytes.copyWithin(aadAt, at, text);
-      writeEnds(view, aadAt + transportHeaderLength, this.#state.node, source);
-      authentic = lane.key.open(counter, aadAt, transportHeaderLength + 6, text, sealed);
+      authentic = lane.key.open(at, sealed, this.#state.node, source);
     }
     if (!authentic) return this.#refuse('not-authentic');
     if (!lane.window.accept(counter)) return this.#refuse('replayed');

@@ -14,8 +14,7 @@ export const relayOverhead = transportHeaderLength + relayHeaderLength + tagLeng
 /** How many relays a frame may pass. */
 export const firstHopLimit = 32;
 
-/** Scratch offsets of the arena: AAD of an end-to-end frame, a relay header, an end-to-end frame that must be cut. */
-const aadAt = 0;
+/** Scratch offsets of the arena: a relay header, an end-to-end frame that must be cut. */
 const relayAt = 64;
 const endToEndAt = 512;
 
@@ -34,8 +33,8 @@ export function writeHeader(
   view.setInt32(at + 12, counter);
 }
 
-/** The octets that an end-to-end frame's AAD has behind its header: destination and source, u24 each. */
-export function writeEnds(view: DataView, at: number, destination: number, source: number): void {
+/** The ends of an end-to-end frame in its relay header: destination and source, u24 each. */
+function writeEnds(view: DataView, at: number, destination: number, source: number): void {
   view.setUint16(at, destination >>> 8);
   view.setUint32(at + 2, ((destination & 0xff) << 24) | source);
 }
@@ -124,7 +123,7 @@ export class Transmitter {
     const frame = length + frameOverhead;
     const at = this.#outbox.begin(to, frame);
     writeHeader(this.#view, at, type, flags, session.sendIndex, counter);
-    session.sendKey.seal(counter, at, transportHeaderLength, text, length, at + transportHeaderLength);
+    session.sendKey.seal(at, counter, text, length, 0, 0);
     this.#outbox.commit(frame);
     link.shared.sent(frame);
     return true;
@@ -196,11 +195,8 @@ export class Transmitter {
     length: number,
     at: number,
   ): void {
-    const view = this.#view;
-    writeHeader(view, at, type, flags, session.sendIndex, counter);
-    writeHeader(view, aadAt, type, flags, session.sendIndex, counter);
-    writeEnds(view, aadAt + transportHeaderLength, link.node, this.#state.node);
-    session.sendKey.seal(counter, aadAt, transportHeaderLength + 6, text, length, at + transportHeaderLength);
+    writeHeader(this.#view, at, type, flags, session.sendIndex, counter);
+    session.sendKey.seal(at, counter, text, length, link.node, this.#state.node);
   }
 
   /** Room for a relayed frame with its outer part sealed; the caller fills the rest and commits. -1: worn out. */
@@ -238,8 +234,7 @@ export class Transmitter {
     writeHeader(view, at, FrameType.relay, flags, session.sendIndex, counter);
     writeEnds(view, relayAt, destination, source);
     view.setUint16(relayAt + 6, hopLimit << 8);
-    const out = at + transportHeaderLength;
-    session.sendKey.seal(counter, at, transportHeaderLength, relayAt, relayHeaderLength, out);
+    session.sendKey.seal(at, counter, relayAt, relayHeaderLength, 0, 0);
   }
 
   /** The next counter for a frame that is forwarded where it lies; -1: worn out. */
