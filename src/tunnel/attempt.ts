@@ -1,3 +1,5 @@
+import { equalBytes } from '../bytes.js';
+import { mac1Of } from '../cookie-reply.js';
 import type { Random } from '../random.js';
 import { type Millis, second } from '../time.js';
 import type { OutgoingHandshake } from './handshake.js';
@@ -55,10 +57,6 @@ export class Attempt {
     return now >= this.#giveUpAt;
   }
 
-  goesOverlay(): boolean {
-    return this.#paths.some((path) => path.kind === 'overlay');
-  }
-
   /** What to send now, if anything is due. */
   send(now: Millis, cookie: Uint8Array | undefined): PlaneCommand[] {
     if (now < this.#dueAt) return [];
@@ -68,9 +66,10 @@ export class Attempt {
     return bytes ? this.#paths.map((to) => ({ kind: 'sendDatagram', to, bytes })) : [];
   }
 
-  /** A cookie came: repeat soon. */
-  hurry(now: Millis): void {
-    if (this.#hurried) return;
+  /** A cookie came for the datagram with this mac1: if it is ours, repeat now. */
+  hurry(mac1: Uint8Array, now: Millis): void {
+    const datagram = this.#hurried ? undefined : this.handshake.datagram();
+    if (!datagram || !equalBytes(mac1Of(datagram), mac1)) return;
     this.#hurried = true;
     this.#dueAt = now;
   }

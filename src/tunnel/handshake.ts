@@ -57,7 +57,7 @@ export interface Hello {
   readonly lanes: number;
   /** Chosen by chance at process start. */
   readonly incarnation: bigint;
-  /** Of an initiation: greater than in all before it of this incarnation. Of a response: zero. */
+  /** Of an initiation: greater than in all begun before it by this incarnation. Of a response: zero. */
   readonly counter: number;
   readonly observed: Endpoint | undefined;
   readonly chain: Uint8Array;

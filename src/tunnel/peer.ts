@@ -11,6 +11,7 @@ import { Attempt } from './attempt.js';
 import { type HandshakeIdentity, type Hello, type IncomingHandshake, OutgoingHandshake } from './handshake.js';
 import { encodeLinkMessage, type LinkMessage } from './link-message.js';
 import type { Carriage, Cipher, LinkId, Path, PlaneCommand } from './plane/contract.js';
+import { SeenCounters } from './seen-counters.js';
 import { type Session, SessionKeys } from './session-keys.js';
 import { SessionList } from './session-list.js';
 import type { TunnelEffect } from './tunnel-effect.js';
@@ -66,6 +67,14 @@ interface Outcomes {
   readonly drop: () => void;
 }
 
+/** What was read of an answer to a handshake of ours. */
+interface Response {
+  readonly hello: Hello;
+  readonly remoteIndex: number;
+  readonly way: Carriage['kind'];
+  readonly attempt: Attempt;
+}
+
 /** A newcomer with our peer's key, while we ask the one we know whether it is still there. */
 interface Challenge {
   readonly outcomes: Outcomes;
@@ -101,12 +110,13 @@ export class Peer<Certificate> {
   #standing: 'none' | 'session' | 'tunnel' = 'none';
   /** Nothing was heard lately, said the plane: a newcomer need not be asked about. */
   #isSilent = false;
-  #attempt: Attempt | undefined;
+  /** A way through relays is asked for while the direct one is still tried: one handshake of each kind. */
+  readonly #attempts = new Map<Carriage['kind'], Attempt>();
   #challenge: Challenge | undefined;
   /** By mac1 of the initiation; as long as their sessions, so at most three. */
   readonly #answers = new Map<string, Answer<Certificate>>();
   #incarnation: bigint | undefined;
-  #highestCounter = 0;
+  #seen = new SeenCounters();
   #cookie: { readonly octets: Uint8Array; readonly until: Millis } | undefined;
   #roundTrip: Millis = 0;
   #noTrialBefore = Number.NEGATIVE_INFINITY;
@@ -138,7 +148,7 @@ export class Peer<Certificate> {
 
   /** Nothing is left to remember. */
   get isOver(): boolean {
-    return this.#link === undefined && this.#attempt === undefined && this.#challenge === undefined;
+    return this.#link === undefined && this.#attempts.size === 0 && this.#challenge === undefined;
   }
 
   get lastUsed(): Millis {
@@ -151,13 +161,22 @@ export class Peer<Certificate> {
   dial(endpoints: readonly Endpoint[], now: Millis): void {
     const here = this.endpoint;
     if (this.#standing === 'tunnel' && here && endpoints.some((endpoint) => sameEndpoint(endpoint, here))) return;
-    if (endpoints.length === 0 && (this.isLive || this.#attempt)) return;
-    const paths: Path[] = endpoints.map((endpoint) => ({ kind: 'direct', endpoint }));
-    this.#ask('dial', paths.length > 0 ? paths : [{ kind: 'overlay', node: this.node }], undefined, now);
+    if (endpoints.length > 0) {
+      const paths = endpoints.map((endpoint): Path => ({ kind: 'direct', endpoint }));
+      this.#ask('dial', 'direct', paths, undefined, now);
+    } else if (!this.isLive && !this.#attempts.has('overlay')) {
+      this.#ask('dial', 'overlay', [{ kind: 'overlay', node: this.node }], undefined, now);
+    }
   }
 
-  #ask(purpose: 'dial' | 'rekey', paths: readonly Path[], observed: Endpoint | undefined, now: Millis): void {
-    this.#endAttempt();
+  #ask(
+    purpose: Attempt['purpose'],
+    way: Carriage['kind'],
+    paths: readonly Path[],
+    observed: Endpoint | undefined,
+    now: Millis,
+  ): void {
+    this.#endAttempt(way);
     const ephemeral = AgreementKey.ephemeral(this.#host.random);
     const handshake = new OutgoingHandshake(
       this.#host.identity,
@@ -169,48 +188,62 @@ export class Peer<Certificate> {
     const datagram = handshake.datagram();
     if (!datagram) {
       this.#host.giveIndexBack(handshake.localIndex);
-      this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'its public key is not a valid one' });
+      this.#dialFailed(way, 'its public key is not a valid one');
       return;
     }
     this.#host.expectCookie(this, mac1Of(datagram));
-    this.#attempt = new Attempt(purpose, handshake, paths, this.#host.random, now);
-    this.#sendAttempt(now);
+    this.#attempts.set(way, new Attempt(purpose, handshake, paths, this.#host.random, now));
+    this.#sendAttempts(now);
   }
 
-  #sendAttempt(now: Millis): void {
-    for (const command of this.#attempt?.send(now, this.#cookieAt(now)) ?? []) this.#command(command);
+  #sendAttempts(now: Millis): void {
+    for (const attempt of this.#attempts.values()) {
+      for (const command of attempt.send(now, this.#cookieAt(now))) this.#command(command);
+    }
   }
 
-  #endAttempt(): void {
-    if (!this.#attempt) return;
-    this.#host.giveIndexBack(this.#attempt.handshake.localIndex);
-    this.#attempt.wipe();
-    this.#attempt = undefined;
+  #endAttempt(way: Carriage['kind']): void {
+    const attempt = this.#attempts.get(way);
+    if (!attempt) return;
+    this.#attempts.delete(way);
+    this.#host.giveIndexBack(attempt.handshake.localIndex);
+    attempt.wipe();
   }
 
-  /** A response for the handshake under way; undefined when it is none. */
-  readResponse(datagram: Uint8Array): { readonly hello: Hello; readonly remoteIndex: number } | undefined {
-    return this.#attempt?.handshake.readResponse(datagram);
+  #dialFailed(via: Carriage['kind'], reason: string): void {
+    this.#host.emit({ kind: 'dialFailed', node: this.node, via, reason });
+  }
+
+  /** Reads a response to a handshake under way; undefined when it is none. */
+  readResponse(receiverIndex: number, datagram: Uint8Array): Response | undefined {
+    for (const [way, attempt] of this.#attempts) {
+      if (attempt.handshake.localIndex !== receiverIndex) continue;
+      const read = attempt.handshake.readResponse(datagram);
+      return read && { ...read, way, attempt };
+    }
+    return undefined;
   }
 
   /** The answer is good, but its certificate is not. */
-  refuseResponse(reason: string): void {
-    if (this.#attempt?.purpose === 'dial') this.#host.emit({ kind: 'dialFailed', node: this.node, reason });
-    this.#endAttempt();
+  refuseResponse({ way, attempt }: Response, reason: string): void {
+    this.#endAttempt(way);
+    if (attempt.purpose === 'dial') this.#dialFailed(way, reason);
   }
 
   /** The answer is good: its sender is there now, and holds the peer's key. */
-  acceptResponse(hello: Hello, remoteIndex: number, certificate: Certificate, from: Path, now: Millis): void {
-    const attempt = this.#attempt!;
-    this.#attempt = undefined;
+  acceptResponse(response: Response, certificate: Certificate, from: Path, now: Millis): void {
+    const { hello, remoteIndex, way, attempt } = response;
+    this.#attempts.delete(way);
+    if (way === 'direct') this.#endAttempt('overlay');
     const session = this.#session('initiator', attempt.handshake, hello, remoteIndex, now);
     const install = () => {
-      if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation, 0);
+      if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation);
       this.#certificate = certificate;
       this.#isSilent = false;
       this.#observedUs(hello, from);
       // Before the session, so that its first frame already takes the new way.
-      if (attempt.purpose === 'dial' || this.#link === undefined) this.#carry(from);
+      const isBetter = way === 'direct' ? attempt.purpose === 'dial' : this.#standing === 'none';
+      if (isBetter || this.#link === undefined) this.#carry(from);
       this.#install(session);
     };
     if (!this.#isNewcomer(hello)) {
@@ -224,7 +257,7 @@ export class Peer<Certificate> {
     const report = () => {
       drop();
       this.reportClone(from.kind === 'direct' ? from.endpoint : undefined);
-      this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'two machines run with its key' });
+      if (attempt.purpose === 'dial') this.#dialFailed(way, 'two machines run with its key');
     };
     // It is there now; a challenge begun by an initiation, perhaps its own and perhaps a replay, is settled by this one.
     this.#challengeFor({ replace: install, keep: report, drop }, now);
@@ -257,8 +290,7 @@ export class Peer<Certificate> {
       this.#challengeFor({ replace, keep, drop: () => incoming.wipe() }, now);
       return undefined;
     }
-    if (hello.incarnation === this.#incarnation && hello.counter <= this.#highestCounter) return 'replayed';
-    if (hello.incarnation === this.#incarnation) this.#highestCounter = hello.counter;
+    if (hello.incarnation === this.#incarnation && !this.#seen.add(hello.counter)) return 'replayed';
     this.#answer(incoming, datagram, certificate, from, now);
     return undefined;
   }
@@ -297,9 +329,11 @@ export class Peer<Certificate> {
     const answer = [...this.#answers.values()].find((other) => other.session.localIndex === localIndex)!;
     const { hello, to: from } = answer;
     this.#certificate = answer.certificate;
-    if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation, hello.counter);
+    if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation);
+    this.#seen.add(hello.counter);
     // Both handshakes of a crossing are good; the one that stands makes the other needless.
-    if (this.#attempt && (this.#attempt.goesOverlay() || from.kind === 'direct')) this.#endAttempt();
+    this.#endAttempt('overlay');
+    if (from.kind === 'direct') this.#endAttempt('direct');
     // A tunnel that stands moves by the plane's sealed challenge alone: the source of an initiation is nobody's word.
     if (this.#standing !== 'tunnel' && (from.kind === 'direct' || this.#standing === 'none')) this.#carry(from);
     this.#observedUs(hello, from);
@@ -362,10 +396,10 @@ export class Peer<Certificate> {
   }
 
   /** Another start of the node takes over: what was said about the old one no longer holds. */
-  #begin(incarnation: bigint, counter: number): void {
+  #begin(incarnation: bigint): void {
     const restarted = this.#incarnation !== undefined;
     this.#incarnation = incarnation;
-    this.#highestCounter = counter;
+    this.#seen = new SeenCounters();
     this.#noTrialBefore = Number.NEGATIVE_INFINITY;
     if (!restarted) return;
     this.#drop(this.#sessions.remove((session) => session.isConfirmed && session.incarnation !== incarnation));
@@ -444,12 +478,8 @@ export class Peer<Certificate> {
   /** A cookie for a datagram we sent. */
   cookieCame(octets: Uint8Array, mac1: Uint8Array, now: Millis): void {
     this.#cookie = { octets, until: now + cookieLifetime };
-    const datagram = this.#attempt?.handshake.datagram();
-    if (datagram && equalBytes(mac1Of(datagram), mac1)) {
-      this.#attempt!.hurry(now);
-      this.#sendAttempt(now);
-      return;
-    }
+    for (const attempt of this.#attempts.values()) attempt.hurry(mac1, now);
+    this.#sendAttempts(now);
     const answer = [...this.#answers.values()].find((other) => equalBytes(other.mac1, mac1));
     if (answer && !answer.session.isConfirmed) this.#sendAnswer(answer, now);
   }
@@ -462,7 +492,7 @@ export class Peer<Certificate> {
 
   /** Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. */
   hangUp(reason: string): void {
-    this.#endAttempt();
+    this.#endAttempt('direct');
     if (this.#standing === 'tunnel') {
       this.#say({ kind: 'part', reason });
       this.#toOverlay(reason);
@@ -479,8 +509,10 @@ export class Peer<Certificate> {
 
   /** Ends all of it without a word. */
   close(reason: string): void {
-    if (this.#attempt?.purpose === 'dial') this.#host.emit({ kind: 'dialFailed', node: this.node, reason });
-    this.#endAttempt();
+    for (const [way, attempt] of [...this.#attempts]) {
+      this.#endAttempt(way);
+      if (attempt.purpose === 'dial') this.#dialFailed(way, reason);
+    }
     this.#challenge?.outcomes.drop();
     this.#challenge = undefined;
     this.#closeLink(reason);
@@ -509,8 +541,8 @@ export class Peer<Certificate> {
 
   get deadline(): Millis {
     let soonest = this.#sessions.deadline;
-    if (this.#attempt) soonest = Math.min(soonest, this.#attempt.deadline);
-    else soonest = Math.min(soonest, Math.max(this.#rekeyNotBefore, this.#sessions.rekeyAt(this.#rekeyJitter)));
+    for (const attempt of this.#attempts.values()) soonest = Math.min(soonest, attempt.deadline);
+    soonest = Math.min(soonest, this.#rekeyAt);
     if (this.#challenge) soonest = Math.min(soonest, this.#challenge.dueAt);
     return soonest;
   }
@@ -520,15 +552,18 @@ export class Peer<Certificate> {
     if (this.#link !== undefined && this.#sessions.all.length === 0) this.#closeLink('its keys are too old');
     else if (!this.#sessions.isLive) this.#fall('its keys are too old');
     this.#probe(now);
-    if (this.#attempt?.hasFailed(now)) {
-      const { purpose } = this.#attempt;
-      this.#endAttempt();
-      if (purpose === 'dial') this.#host.emit({ kind: 'dialFailed', node: this.node, reason: 'no answer' });
+    for (const [way, attempt] of [...this.#attempts]) {
+      if (!attempt.hasFailed(now)) continue;
+      this.#endAttempt(way);
+      if (attempt.purpose === 'dial') this.#dialFailed(way, 'no answer');
     }
-    this.#sendAttempt(now);
-    if (!this.#attempt && now >= this.#rekeyNotBefore && now >= this.#sessions.rekeyAt(this.#rekeyJitter)) {
-      this.#rekey(now);
-    }
+    this.#sendAttempts(now);
+    if (now >= this.#rekeyAt) this.#rekey(now);
+  }
+
+  get #rekeyAt(): Millis {
+    if (this.#attempts.has(this.#carriage.kind)) return never;
+    return Math.max(this.#rekeyNotBefore, this.#sessions.rekeyAt(this.#rekeyJitter));
   }
 
   #rekey(now: Millis): void {
@@ -537,14 +572,16 @@ export class Peer<Certificate> {
     if (this.#standing === 'session' && now - this.#host.lastHeard(this.#link!) > idleAfter) return;
     const here = this.endpoint;
     const path: Path = here ? { kind: 'direct', endpoint: here } : { kind: 'overlay', node: this.node };
-    this.#ask('rekey', [path], here, now);
+    this.#ask('rekey', path.kind, [path], here, now);
   }
 
   /** New keys were asked for along a way that is no longer the way. */
   #askAgainElsewhere(): void {
-    if (this.#attempt?.purpose !== 'rekey') return;
-    this.#endAttempt();
-    this.#rekeyNotBefore = Number.NEGATIVE_INFINITY;
+    for (const [way, attempt] of [...this.#attempts]) {
+      if (attempt.purpose !== 'rekey') continue;
+      this.#endAttempt(way);
+      this.#rekeyNotBefore = Number.NEGATIVE_INFINITY;
+    }
   }
 
   // Helpers

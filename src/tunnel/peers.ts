@@ -277,15 +277,16 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   }
 
   #response(bytes: Uint8Array, from: Path, now: Millis): string | undefined {
-    const peer = this.#indices.get(responseReceiver(bytes) ?? 0);
-    const response = peer?.readResponse(bytes);
+    const receiverIndex = responseReceiver(bytes) ?? 0;
+    const peer = this.#indices.get(receiverIndex);
+    const response = peer?.readResponse(receiverIndex, bytes);
     if (!peer || !response) return 'a response to nothing that was asked';
     const who = this.#options.membership.identify(response.hello.chain, peer.publicKey, now);
     const refused =
       'refused' in who ? who.refused : who.node === peer.node ? undefined : 'its certificate is for another number';
     this.#with(peer, () => {
-      if ('refused' in who || refused) peer.refuseResponse(refused!);
-      else peer.acceptResponse(response.hello, response.remoteIndex, who.certificate, from, now);
+      if ('refused' in who || refused) peer.refuseResponse(response, refused!);
+      else peer.acceptResponse(response, who.certificate, from, now);
     });
     return refused;
   }
@@ -300,7 +301,8 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
 
   #dial(node: NodeNumber, publicKey: Uint8Array, endpoints: readonly Endpoint[], now: Millis): void {
     const peer = node === this.#options.node ? 'it is this node itself' : this.#peerFor(node, publicKey, now);
-    if (typeof peer === 'string') this.#effects.push({ kind: 'dialFailed', node, reason: peer });
+    const via = endpoints.length > 0 ? 'direct' : 'overlay';
+    if (typeof peer === 'string') this.#effects.push({ kind: 'dialFailed', node, via, reason: peer });
     else this.#with(peer, () => peer.dial(endpoints, now));
   }
 

@@ -1,6 +1,6 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
-import type { LinkId, Path, PlaneCommand } from './plane/contract.js';
+import type { Carriage, LinkId, Path, PlaneCommand } from './plane/contract.js';
 
 /** What Peers wants done, and what it tells. */
 export type TunnelEffect<Certificate> =
@@ -26,4 +26,9 @@ export type TunnelEffect<Certificate> =
   /** Two live machines hold one node's key. The first stays; both endpoints, as far as they are known. */
   | { readonly kind: 'cloned'; readonly node: NodeNumber; readonly endpoints: readonly Endpoint[] }
   /** `reason` in plain words, to follow "could not reach NAME: ". */
-  | { readonly kind: 'dialFailed'; readonly node: NodeNumber; readonly reason: string };
+  | {
+      readonly kind: 'dialFailed';
+      readonly node: NodeNumber;
+      readonly via: Carriage['kind'];
+      readonly reason: string;
+    };

@@ -71,7 +71,7 @@ test('a dial that nobody answers is given up, with the reason', (t) => {
   };
   alice.dial(bob);
   world.run(minute);
-  t.deepEqual(alice.told('dialFailed'), [{ kind: 'dialFailed', node: 2, reason: 'no answer' }]);
+  t.deepEqual(alice.told('dialFailed'), [{ kind: 'dialFailed', node: 2, via: 'direct', reason: 'no answer' }]);
   t.true(sent >= 5 && sent < 12, `${sent} sent`);
   t.is(alice.peers.deadline(), Number.POSITIVE_INFINITY);
 });
@@ -421,6 +421,25 @@ test('a packet for a node that is no neighbour: keys over the overlay, supersede
   t.deepEqual(bob.plane.packets, sent.get(alice));
   t.deepEqual(alice.plane.packets, sent.get(bob));
   t.is(alice.plane.links.size, 1);
+});
+
+test('a way through relays serves while the direct one is tried, whichever was asked for first', (t) => {
+  for (const overlayFirst of [true, false]) {
+    const { world, alice, bob } = pair();
+    const direct = { open: false };
+    world.tap = (_from, to, parcel) => (to.kind === 'direct' && !direct.open ? undefined : parcel);
+    const wanted = () => alice.do({ kind: 'plane', event: { kind: 'sessionWanted', node: 2 } });
+    if (overlayFirst) wanted();
+    alice.dial(bob);
+    if (!overlayFirst) wanted();
+    world.run(100);
+    t.is(alice.standing(bob), 'session');
+    direct.open = true;
+    world.run(2 * second);
+    t.is(alice.standing(bob), 'tunnel');
+    t.is(bob.standing(alice), 'tunnel');
+    t.is(alice.told('dialFailed').length, 0);
+  }
 });
 
 test('end-to-end keys nobody uses are left to end; used ones are renewed', (t) => {
