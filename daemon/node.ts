@@ -1,12 +1,492 @@
+import { hostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { appAddress } from '../src/addr/app-address.js';
+import { formatIp } from '../src/addr/ip.js';
+import { nameFrom, requireName } from '../src/addr/name.js';
+import { requireNetworkPrefix } from '../src/addr/network.js';
+import { type Prefix, parsePrefix } from '../src/addr/prefix.js';
+import { nodeKey } from '../src/addr/public-key.js';
+import { encodeSeeds } from '../src/control/seeds.js';
 import { MeshError } from '../src/errors.js';
+import * as commands from '../src/mesh/commands.js';
+import { blobs, type MeshEffect } from '../src/mesh/effects.js';
+import { foundNetwork } from '../src/mesh/found.js';
+import { exportIdentity, importIdentity } from '../src/mesh/identity-copy.js';
+import { Mesh } from '../src/mesh/mesh.js';
+import { systemRandom } from '../src/random.js';
+import { memberStatus, membershipInfo, peerRows, routeRows, why } from './answers.js';
+import {
+  type AppRow,
+  type DoctorCheck,
+  type Emit,
+  type Grant,
+  type InitOptions,
+  type Invitation,
+  type InviteOptions,
+  type IssuerRow,
+  type JoinOptions,
+  type LogLine,
+  type Membership,
+  type NetworkInfo,
+  type NodeApi,
+  type NodeEvent,
+  type Peer,
+  type PingOptions,
+  type PingReply,
+  type Resolved,
+  type RouteRow,
+  type SealedExport,
+  type Status,
+  schema,
+  type TopFrame,
+  type TraceHop,
+  type Why,
+} from './api.js';
+import { isAesFaster } from './cipher-speed.js';
+import { sendEcho } from './echo.js';
+import { joinNetwork } from './joining.js';
+import { Host } from './kernel/host.js';
+import { followLog } from './log.js';
+import { Member } from './member.js';
 import type { NodeSetting, RestingNode, RunningNode } from './node-contract.js';
+import { resolveEndpoints } from './resolve-endpoints.js';
+import { resolveName, resolveTarget } from './resolve-name.js';
+
+const unixSeconds = () => Date.now() / 1000;
+
+/** Blobs beside those of the mesh that belong to a membership and go with it. */
+const otherBlobs = ['routing', 'seeds', 'apps'];
+const maxHops = 32;
 
 /** Wires control plane, plane, kernel and state together and runs them. Without a membership in the state it only answers. */
-export async function startNode(_setting: NodeSetting): Promise<RunningNode> {
-  throw new MeshError('not-built', 'this build has no node', 'build a later commit');
+export async function startNode(setting: NodeSetting): Promise<RunningNode> {
+  const node = new Node(setting, true);
+  await node.start();
+  return { api: node, stop: () => node.stop(), failed: node.failed };
 }
 
 /** The node at rest: init, join, leave and what can be told from the state folder alone; others throw `no-daemon`. */
-export async function offline(_setting: NodeSetting): Promise<RestingNode> {
-  throw new MeshError('not-built', 'this build has no node', 'build a later commit');
+export async function offline(setting: NodeSetting): Promise<RestingNode> {
+  const node = new Node(setting, false);
+  await node.start();
+  return { api: node, stop: () => node.stop() };
+}
+
+/** All that can be asked of this machine's node, running or at rest; with a membership or without. */
+class Node implements NodeApi {
+  readonly failed: Promise<Error>;
+  readonly #setting: NodeSetting;
+  readonly #running: boolean;
+  readonly #startedAt = performance.now();
+  #mesh: Mesh | undefined;
+  #member: Member | undefined;
+  #fail: (error: Error) => void = () => {};
+  /** One change of membership at a time. */
+  #changing = false;
+
+  constructor(setting: NodeSetting, running: boolean) {
+    this.#setting = setting;
+    this.#running = running;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  /** Reads the state; a daemon then runs what it finds. Throws a MeshError when either cannot be. */
+  async start(): Promise<void> {
+    const { state } = this.#setting;
+    const stored = {
+      identity: state.read(blobs.identity),
+      membership: state.read(blobs.membership),
+      issuer: state.read(blobs.issuer),
+      networkKey: state.read(blobs.networkKey),
+      directory: state.read(blobs.directory),
+    };
+    this.#mesh = Mesh.restore(stored, systemRandom(), unixSeconds);
+    stored.identity?.fill(0);
+    stored.networkKey?.fill(0);
+    if (!this.#mesh || !this.#running) return;
+    this.#member = await Member.start(this.#setting, this.#mesh);
+    void this.#member.failed.then((error) => this.#fail(error));
+  }
+
+  async stop(): Promise<void> {
+    await this.#member?.stop();
+    this.#member = undefined;
+  }
+
+  status(): Status {
+    const { config, version } = this.#setting;
+    const critical = config.critical.map((one) => one.node!);
+    if (this.#member) return memberStatus(this.#member, version, config.tun, critical);
+    return {
+      schema,
+      version,
+      uptimeSeconds: Math.floor((performance.now() - this.#startedAt) / 1000),
+      node: this.#mesh ? membershipInfo(this.#mesh).node : null,
+      network: this.#mesh ? membershipInfo(this.#mesh).network : null,
+      tun: null,
+      cipher: isAesFaster() ? 'aes-256-gcm' : 'chacha20-poly1305',
+      endpoints: [],
+      portMapping: {
+        state: config.portMapping.enabled ? 'absent' : 'disabled',
+        protocol: null,
+        gateway: null,
+        externalAddress: null,
+        externalPort: null,
+        leaseSeconds: null,
+        reason: null,
+      },
+      tunnels: { up: 0, total: 0 },
+      routes: { selected: 0, total: 0 },
+      health: this.#mesh
+        ? []
+        : [
+            {
+              code: 'no-network',
+              severity: 'error',
+              message: 'this machine belongs to no network',
+              fix: 'found one with "weft init", or join one with "weft join TOKEN"',
+            },
+          ],
+      fallbacks: [],
+    };
+  }
+
+  peers(): Peer[] {
+    return peerRows(this.#requireMember());
+  }
+
+  routes({ target }: { readonly target?: string }): RouteRow[] {
+    return routeRows(this.#requireMember(), target);
+  }
+
+  why({ target }: { readonly target: string }): Why {
+    return why(this.#requireMember(), target);
+  }
+
+  init(options: InitOptions): Promise<Membership> {
+    return this.#change(async () => {
+      this.#requireNoNetwork();
+      const prefix = options.prefix === undefined ? {} : { prefix: requireNetworkPrefix(options.prefix) };
+      const { effects } = foundNetwork({ name: this.#ownName(options.name), ...prefix }, systemRandom(), unixSeconds);
+      this.#store(effects);
+      return this.#begin();
+    });
+  }
+
+  async invite(options: InviteOptions): Promise<Invitation> {
+    const member = this.#requireMember();
+    const endpoints = await resolveEndpoints(options.endpoints ?? [], member.plane.capabilities().port);
+    const lan = (options.lan ?? []).map(requirePrefix);
+    const { value, effects } = commands.invite(this.#requireMesh(), {
+      ...(options.name === undefined ? {} : { name: options.name }),
+      ...(options.expiresSeconds === undefined ? {} : { lifetime: options.expiresSeconds }),
+      ...(options.as === undefined ? {} : { as: options.as }),
+      endpoints,
+      lan,
+    });
+    member.order(effects);
+    return {
+      token: value.token,
+      name: value.name ?? null,
+      issuer: value.issuer,
+      expires: new Date(value.expires * 1000).toISOString(),
+    };
+  }
+
+  join(options: JoinOptions): Promise<Membership> {
+    return this.#change(async () => {
+      this.#requireNoNetwork();
+      const { state } = this.#setting;
+      const members = await joinNetwork(state, options.token, this.#ownName(options.name));
+      state.write('seeds', encodeSeeds(members));
+      return this.#begin();
+    });
+  }
+
+  leave(options: { readonly force?: boolean }): Promise<Membership> {
+    return this.#change(async () => {
+      const mesh = this.#requireMesh();
+      if (mesh.networkKey && !mesh.networkKey.isExported && !options.force) {
+        throw new MeshError(
+          'network-key-only-here',
+          'the only copy of the network key is on this machine',
+          'keep one elsewhere with "weft network-key export FILE", or give it up with "weft leave --force"',
+        );
+      }
+      const info = membershipInfo(mesh);
+      const { state, config } = this.#setting;
+      if (this.#member) await this.#member.stop(true);
+      else await new Host(config.tun.name).remove();
+      this.#member = undefined;
+      this.#mesh = undefined;
+      // The membership goes first: whatever a crash leaves behind it is no member any more.
+      for (const name of [blobs.membership, ...Object.values(blobs), ...otherBlobs]) state.remove(name);
+      return info;
+    });
+  }
+
+  issuerAdd({ name }: { readonly name: string }): IssuerRow {
+    const mesh = this.#requireMesh();
+    const member = this.#requireMember();
+    const { value, effects } = commands.addIssuer(mesh, name, unixSeconds(), member.now());
+    member.order(effects);
+    return this.issuerList().find((row) => row.id === nodeKey(value.key))!;
+  }
+
+  issuerList(): IssuerRow[] {
+    const mesh = this.#requireMesh();
+    const own = nodeKey(mesh.membership.identity.signing.publicKey);
+    const ownName = mesh.membership.chain.node.name;
+    return commands.listIssuers(mesh).map((issuer) => ({
+      name: issuer.name ?? (issuer.id === own ? ownName : issuer.id),
+      id: issuer.id,
+      prefix: issuer.prefix,
+      self: issuer.id === own,
+      revoked: issuer.state === 'revoked',
+    }));
+  }
+
+  issuerRevoke({ name }: { readonly name: string }): IssuerRow {
+    const member = this.#requireMember();
+    const options = { stolen: false, wallClock: unixSeconds() };
+    const { value, effects } = commands.endIssuer(this.#requireMesh(), name, options, member.now());
+    member.order(effects);
+    return this.issuerList().find((row) => row.id === value.id)!;
+  }
+
+  grant({ name, lan }: { readonly name: string; readonly lan: readonly string[] }): Grant {
+    const { value, effects } = commands.grant(this.#requireMesh(), name, lan.map(requirePrefix));
+    this.#requireMember().order(effects);
+    return { name: value.name, lan: value.lan.map(String) };
+  }
+
+  revoke({ name }: { readonly name: string }): { readonly name: string; readonly id: string } {
+    const member = this.#requireMember();
+    const { value, effects } = commands.revoke(this.#requireMesh(), name, member.now());
+    member.order(effects);
+    return { name: value.name, id: nodeKey(value.key) };
+  }
+
+  networkKeyExport({ passphrase }: { readonly passphrase: string }): SealedExport {
+    const { value, effects } = commands.exportNetworkKey(this.#requireMesh(), systemRandom(), passphrase);
+    this.#perform(effects);
+    return { sealed: toText(value) };
+  }
+
+  networkKeyImport({ sealed, passphrase }: SealedExport & { readonly passphrase: string }): NetworkInfo {
+    const mesh = this.#requireMesh();
+    this.#perform(commands.importNetworkKey(mesh, fromText(sealed), passphrase).effects);
+    return membershipInfo(mesh).network;
+  }
+
+  identityExport({ passphrase }: { readonly passphrase: string }): SealedExport {
+    const mesh = this.#requireMesh();
+    const stored = this.#setting.state.read(blobs.membership)!;
+    return { sealed: toText(exportIdentity(mesh.membership, stored, systemRandom(), passphrase)) };
+  }
+
+  identityImport({ sealed, passphrase }: SealedExport & { readonly passphrase: string }): Promise<Membership> {
+    return this.#change(async () => {
+      this.#requireNoNetwork();
+      this.#store(importIdentity(fromText(sealed), passphrase, unixSeconds).effects);
+      return this.#begin();
+    });
+  }
+
+  async appAdd({ name }: { readonly name: string }): Promise<AppRow> {
+    const member = this.#requireMember();
+    const app = requireName(name);
+    if (!member.apps.includes(app)) await member.setApps([...member.apps, app].sort());
+    return this.#appRow(app);
+  }
+
+  appList(): AppRow[] {
+    return this.#requireMember().apps.map((name) => this.#appRow(name));
+  }
+
+  async appRemove({ name }: { readonly name: string }): Promise<AppRow> {
+    const member = this.#requireMember();
+    const app = requireName(name);
+    if (!member.apps.includes(app)) {
+      throw new MeshError('unknown-app', `no app is called ${app} here`, 'see them with: weft app list');
+    }
+    await member.setApps(member.apps.filter((one) => one !== app));
+    return this.#appRow(app);
+  }
+
+  resolve({ target }: { readonly target: string }): Resolved {
+    return { name: target, address: formatIp(resolveName(this.#requireMesh(), target)) };
+  }
+
+  doctor(): DoctorCheck[] {
+    this.#requireMember();
+    return [];
+  }
+
+  async trace({ target }: { readonly target: string }): Promise<TraceHop[]> {
+    const member = this.#requireMember();
+    const address = formatIp(resolveTarget(this.#requireMesh(), target));
+    const rows = peerRows(member);
+    const hops: TraceHop[] = [];
+    for (let hop = 1; hop <= maxHops; hop++) {
+      const echo = await sendEcho(address, { hopLimit: hop });
+      const peer = rows.find((one) => one.address === echo.from);
+      hops.push({
+        hop,
+        name: peer?.name ?? (echo.from === address ? target : '*'),
+        address: echo.from ?? '*',
+        rttMs: echo.rttMs ?? null,
+        endpoint: peer?.tunnel?.endpoint ?? null,
+      });
+      const silent = hops.slice(-3).filter((one) => one.rttMs === null).length === 3;
+      if (echo.from === address || silent) break;
+    }
+    return hops;
+  }
+
+  async ping(options: PingOptions, emit: Emit<PingReply>, signal: AbortSignal): Promise<void> {
+    const member = this.#requireMember();
+    const address = formatIp(resolveTarget(this.#requireMesh(), options.target));
+    for (let sequence = 1; sequence <= (options.count ?? Number.POSITIVE_INFINITY) && !signal.aborted; sequence++) {
+      const started = performance.now();
+      const echo = await sendEcho(address, { ...(options.size === undefined ? {} : { size: options.size }), signal });
+      if (signal.aborted) return;
+      const via = peerRows(member).find((peer) => peer.address === address)?.via ?? null;
+      const rttMs = echo.from === address ? (echo.rttMs ?? null) : null;
+      emit({ sequence, address, rttMs, via });
+      if (sequence === options.count) return;
+      const wait = started + (options.intervalMs ?? 1000) - performance.now();
+      await pause(Math.max(0, wait), undefined, { signal }).catch(() => {}); // aborted: the loop sees it
+    }
+  }
+
+  async top(options: { readonly intervalMs?: number }, emit: Emit<TopFrame>, signal: AbortSignal): Promise<void> {
+    this.#requireMember();
+    let before = new Map<string, Peer>();
+    let beforeAt = performance.now();
+    while (!signal.aborted) {
+      const at = performance.now();
+      const seconds = Math.max(0.001, (at - beforeAt) / 1000);
+      const peers = this.peers();
+      const rate = (now: number | undefined, then: number | undefined) =>
+        now === undefined || then === undefined ? 0 : Math.max(0, Math.round((8 * (now - then)) / seconds));
+      emit({
+        schema,
+        at: new Date().toISOString(),
+        status: this.status(),
+        peers: peers.map((peer) => ({
+          ...peer,
+          txBitsPerSecond: rate(peer.tunnel?.txBytes, before.get(peer.id)?.tunnel?.txBytes),
+          rxBitsPerSecond: rate(peer.tunnel?.rxBytes, before.get(peer.id)?.tunnel?.rxBytes),
+        })),
+      });
+      before = new Map(peers.map((peer) => [peer.id, peer]));
+      beforeAt = at;
+      await pause(options.intervalMs ?? 1000, undefined, { signal }).catch(() => {}); // aborted: the loop sees it
+    }
+  }
+
+  log(options: { readonly level?: string }, emit: Emit<LogLine>, signal: AbortSignal): Promise<void> {
+    return followLog(this.#setting.log, options.level, emit, signal);
+  }
+
+  async events(_options: Record<never, never>, emit: Emit<NodeEvent>, signal: AbortSignal): Promise<void> {
+    const member = this.#requireMember();
+    for (const event of member.events()) emit(event);
+    const leave = member.follow(emit);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    leave();
+  }
+
+  /** Runs what was just stored, or only shows it where no daemon runs. */
+  async #begin(): Promise<Membership> {
+    try {
+      await this.start();
+    } catch (error) {
+      this.#mesh = undefined;
+      throw error;
+    }
+    return membershipInfo(this.#requireMesh());
+  }
+
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#changing) {
+      throw new MeshError('busy', 'this machine is just joining or leaving a network', 'wait for it, then try again');
+    }
+    this.#changing = true;
+    try {
+      return await work();
+    } finally {
+      this.#changing = false;
+    }
+  }
+
+  /** What a command of the operator wants done, with a daemon or without. */
+  #perform(effects: readonly MeshEffect[]): void {
+    if (this.#member) this.#member.order(effects);
+    else this.#store(effects);
+  }
+
+  #store(effects: readonly MeshEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'persist') this.#setting.state.write(effect.name, effect.bytes);
+    }
+  }
+
+  #appRow(name: string): AppRow {
+    const { membership } = this.#requireMesh();
+    return { name, address: formatIp(appAddress(membership.network.prefix, membership.number, name)) };
+  }
+
+  #ownName(given: string | undefined): string {
+    return given === undefined ? nameFrom(this.#setting.config.name || hostname()) : requireName(given);
+  }
+
+  #requireNoNetwork(): void {
+    if (!this.#mesh) return;
+    const { network } = membershipInfo(this.#mesh);
+    throw new MeshError(
+      'already-member',
+      `this machine is a member of network ${network.id} already`,
+      'leave it first with "weft leave", or run a second daemon with its own --config, --state and --socket',
+    );
+  }
+
+  #requireMesh(): Mesh {
+    if (this.#mesh) return this.#mesh;
+    throw new MeshError(
+      'no-network',
+      'this machine belongs to no network',
+      'found one with "weft init", or join one with "weft join TOKEN"',
+    );
+  }
+
+  #requireMember(): Member {
+    this.#requireMesh();
+    if (this.#member) return this.#member;
+    throw new MeshError('no-daemon', 'weftd does not run', 'start it: systemctl start weft, or weftd, or npm start');
+  }
+}
+
+function requirePrefix(text: string): Prefix {
+  const prefix = parsePrefix(text);
+  if (prefix) return prefix;
+  throw new MeshError('bad-prefix', `"${text}" is no prefix`, 'write it as 192.168.1.0/24 or 2001:db8:1::/64');
+}
+
+/** Sealed octets as lines of base64 that survive mail and paper. */
+function toText(sealed: Uint8Array): string {
+  return `${Buffer.from(sealed)
+    .toString('base64')
+    .replace(/(.{72})/g, '$1\n')
+    .trimEnd()}\n`;
+}
+
+function fromText(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, 'base64'));
 }

@@ -1,0 +1,333 @@
+import { formatIp, type IpBytes } from '../src/addr/ip.js';
+import { type NodeNumber, nodeAddress, nodeNumberOf, nodePrefix } from '../src/addr/node-number.js';
+import { nodeKey } from '../src/addr/public-key.js';
+import type { ControlPlane } from '../src/control/control-plane.js';
+import { meshHealth } from '../src/mesh/commands.js';
+import type { Mesh } from '../src/mesh/mesh.js';
+import type { RouteRow as SpokenRoute, Standing } from '../src/routing/contract.js';
+import {
+  type Candidate,
+  type HealthItem,
+  type Membership,
+  type NodeInfo,
+  type Peer,
+  type PortMappingInfo,
+  type RouteRow,
+  type Status,
+  schema,
+  type TunnelInfo,
+  type Why,
+} from './api.js';
+import type { Member } from './member.js';
+import { resolveTarget } from './resolve-name.js';
+
+/** What `status`, `peers`, `routes` and `why` say, read off the machines at the moment of the question. */
+
+export function membershipInfo(mesh: Mesh): Membership {
+  const { membership } = mesh;
+  const { node } = membership.chain;
+  return {
+    node: nodeInfo(mesh, node.number, node.name, node.key),
+    network: {
+      id: Buffer.from(membership.network.id.subarray(0, 16)).toString('hex'),
+      prefix: String(membership.network.prefix),
+    },
+  };
+}
+
+function nodeInfo(mesh: Mesh, number: NodeNumber, name: string, key: Uint8Array): NodeInfo {
+  const network = mesh.membership.network.prefix;
+  return {
+    name,
+    id: nodeKey(key),
+    address: formatIp(nodeAddress(network, number)),
+    prefix: String(nodePrefix(network, number)),
+    number,
+  };
+}
+
+export function memberStatus(
+  member: Member,
+  version: string,
+  tun: { name: string; mtu: number },
+  critical: readonly string[],
+): Status {
+  const { control } = member;
+  const rows = control.speaker.view(member.now());
+  const capabilities = member.plane.capabilities();
+  const offload = [capabilities.tcpSegmentation && 'tcp', capabilities.udpSegmentation && 'udp']
+    .filter(Boolean)
+    .join('+');
+  const fallbacks = [
+    !capabilities.virtioHeader && 'no-vnet-header',
+    !capabilities.tcpSegmentation && 'no-tso',
+    !capabilities.udpSegmentation && 'no-uso',
+    !capabilities.udpGso && 'no-udp-gso',
+    !capabilities.udpGro && 'no-udp-gro',
+    !capabilities.evp && 'no-evp',
+    !member.aesFaster && 'no-aes',
+  ].filter((text) => text !== false);
+  return {
+    schema,
+    version,
+    uptimeSeconds: Math.floor((performance.now() - member.startedAt) / 1000),
+    ...membershipInfo(control.mesh),
+    tun: { ...tun, offload: offload === '' ? 'none' : offload },
+    cipher: member.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',
+    endpoints: control.endpoints.list(),
+    portMapping: portMappingInfo(control),
+    tunnels: { up: control.tunnels.count, total: otherNodes(control.mesh).length },
+    routes: { selected: rows.filter((row) => row.selected).length, total: rows.length },
+    health: memberHealth(member, critical),
+    fallbacks,
+  };
+}
+
+function portMappingInfo(control: ControlPlane): PortMappingInfo {
+  const status = control.mapping?.status();
+  if (status) return status;
+  return {
+    state: 'disabled',
+    protocol: null,
+    gateway: null,
+    externalAddress: null,
+    externalPort: null,
+    leaseSeconds: null,
+    reason: null,
+  };
+}
+
+/** How long a report of the speaker or of the tunnels stays in `status`. */
+const reportAge = 10 * 60_000;
+
+const reportFixes: Readonly<Record<string, string>> = {
+  cloned: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
+  'other-daemon': 'stop the other Babel daemon, or remove the interface from [[babel.interface]]',
+  'import-meets-connected': 'the LAN router announces a network this machine is connected to: filter it there',
+  quota: 'the neighbour announces more than it may: look at it, and revoke it if it is not well meant',
+};
+
+function memberHealth(member: Member, critical: readonly string[]): HealthItem[] {
+  const { control } = member;
+  const health: HealthItem[] = [...meshHealth(control.mesh)];
+  const others = otherNodes(control.mesh);
+  const reachable = new Set(control.forwarding.reachable());
+  if (others.length > 0 && control.tunnels.count === 0) {
+    health.push({
+      code: 'isolated',
+      severity: 'error',
+      message: 'no tunnel is up, though the network has other nodes',
+      fix: 'check that UDP leaves this machine: weft doctor',
+    });
+  }
+  for (const name of critical) {
+    const node = others.find((one) => one.name === name);
+    if (node && reachable.has(node.number)) continue;
+    health.push({
+      code: 'critical-unreachable',
+      severity: 'error',
+      message: node ? `${name} cannot be reached` : `no node is called ${name}`,
+      fix: node ? `weft why ${name}` : 'correct the name in [[critical]]',
+    });
+  }
+  const mapping = control.mapping?.status();
+  if (mapping?.state === 'refused') {
+    health.push({
+      code: 'port-mapping-refused',
+      severity: 'warning',
+      message: mapping.reason ?? 'the router refused to open the port',
+      fix: 'allow port mapping on the router, or forward the UDP port by hand and set endpoints in the config',
+    });
+  }
+  const said = new Set<string>();
+  for (const event of [...member.events()].reverse()) {
+    if (Date.parse(event.at) < Date.now() - reportAge) break;
+    const known = reportCodes.has(event.kind);
+    if (!known || said.has(event.kind + event.node)) continue;
+    said.add(event.kind + event.node);
+    health.push({
+      code: event.kind,
+      severity: 'warning',
+      message: `${event.node === null ? '' : `${event.node}: `}${event.message}`,
+      fix: reportFixes[event.kind] ?? 'look at that node; revoke it if it is not well meant: weft revoke NAME',
+    });
+  }
+  return health;
+}
+
+const reportCodes = new Set([
+  'cloned',
+  'invalid-signature',
+  'not-the-owner',
+  'old-epoch',
+  'replayed-seqno',
+  'not-granted',
+  'overlay-prefix-from-lan',
+  'foreign-import',
+  'import-meets-connected',
+  'default-route',
+  'own-prefix-by-another',
+  'quota',
+  'other-daemon',
+  'restarts-too-often',
+]);
+
+function otherNodes(mesh: Mesh) {
+  const own = mesh.membership.number;
+  return [...mesh.directory.records()].map((record) => record.node).filter((node) => node.number !== own);
+}
+
+export function peerRows(member: Member): Peer[] {
+  const { control } = member;
+  const nodes = new Map(otherNodes(control.mesh).map((node) => [node.number, node]));
+  for (const node of control.tunnels.certificates()) nodes.set(node.number, node);
+  return [...nodes.values()]
+    .map((node): Peer => {
+      const info = nodeInfo(control.mesh, node.number, node.name, node.key);
+      const tunnel = tunnelInfo(member, node.number);
+      const next = control.forwarding.choices(node.number)[0]?.neighbourNode;
+      const lastError = control.tunnels.errorOf(node.number) ?? null;
+      const base = { name: node.name, id: info.id, address: info.address, tunnel, lastError };
+      // A tunnel counts as direct even where a relay is the faster way: `via` then names the relay in use.
+      if (tunnel)
+        return {
+          ...base,
+          state: 'direct',
+          via: next === undefined || next === node.number ? null : member.nameOf(next),
+        };
+      if (next !== undefined) return { ...base, state: 'relayed', via: member.nameOf(next) ?? `number ${next}` };
+      return { ...base, state: control.isDialling(node.number) ? 'connecting' : 'unreachable', via: null };
+    })
+    .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+function tunnelInfo(member: Member, node: NodeNumber): TunnelInfo | null {
+  const { tunnels } = member.control;
+  const tunnel = tunnels.tunnelTo(node);
+  if (!tunnel) return null;
+  const counters = member.plane.counters(tunnel.link);
+  return {
+    endpoint: `${tunnel.endpoint.address}:${tunnel.endpoint.port}`,
+    rttMs: round(tunnel.rtt),
+    jitterMs: round(tunnel.jitter),
+    lossPercent: round(100 * tunnel.loss),
+    mtu: tunnel.mtu,
+    cipher: tunnels.cipherOf(tunnel.link) ?? 'unknown',
+    txBytes: counters.txBytes,
+    rxBytes: counters.rxBytes,
+    sinceSeconds: Math.floor((member.now() - tunnel.since) / 1000),
+  };
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(3));
+}
+
+export function routeRows(member: Member, target: string | undefined): RouteRow[] {
+  const spoken = member.control.speaker.view(member.now());
+  const wanted = target === undefined ? spoken : coveringRows(spoken, resolveTarget(member.control.mesh, target));
+  return wanted.map((row) => routeRow(member, row));
+}
+
+function routeRow(member: Member, row: SpokenRoute): RouteRow {
+  return {
+    prefix: String(row.prefix),
+    origin: (row.origin === undefined ? undefined : member.nameOf(row.origin)) ?? row.routerId,
+    egress: egressName(member, row),
+    selected: row.selected,
+    feasible: row.feasible,
+    nextHop: nextHopName(member, row),
+    metric: row.metric,
+    seqno: row.seqno,
+    routerId: row.routerId,
+    ageSeconds: Math.floor(row.ageSeconds),
+  };
+}
+
+function egressName(member: Member, row: SpokenRoute): string | null {
+  const overlay = nodeNumberOf(member.control.mesh.membership.network.prefix, row.prefix.bytes) !== undefined;
+  if (overlay || row.egress === undefined) return null;
+  return member.nameOf(row.egress) ?? `number ${row.egress}`;
+}
+
+function nextHopName(member: Member, row: SpokenRoute): string | null {
+  if (row.interface === undefined) return null;
+  const node = member.control.tunnels.nodeOf(row.interface);
+  if (node !== undefined) return member.nameOf(node) ?? `number ${node}`;
+  return row.neighbour ? formatIp(row.neighbour) : null;
+}
+
+function coveringRows(rows: readonly SpokenRoute[], address: IpBytes): SpokenRoute[] {
+  const covering = rows.filter((row) => row.prefix.contains(address));
+  const longest = Math.max(0, ...covering.map((row) => row.prefix.length));
+  return covering.filter((row) => row.prefix.length === longest);
+}
+
+const reasons: Readonly<Record<Standing, string>> = {
+  selected: 'used: the best feasible route',
+  worse: 'a longer way than the one in use',
+  'not-better-enough': 'a little better than the one in use, but not by enough to change',
+  'better-not-long-enough': 'better than the one in use, but not for long enough yet',
+  'left-lately': 'it was left a short while ago because it got worse; it must prove itself first',
+  suspected: 'nothing is heard from that neighbour at the moment',
+  unfeasible: 'taking it could make a loop: a newer sequence number was asked for',
+  retracted: 'the neighbour has taken it back',
+  'neighbour-unreachable': 'the neighbour does not hear us, or we do not hear it',
+  unproven: 'the certificate of its owner is not here yet',
+  'old-epoch': 'announced under numbers its owner has given up',
+};
+
+export function why(member: Member, target: string): Why {
+  const { control } = member;
+  const address = resolveTarget(member.control.mesh, target);
+  const rows = coveringRows(control.speaker.view(member.now()), address);
+  const chosen = rows.find((row) => row.selected);
+  const candidates = rows
+    .map((row): Candidate => {
+      const more =
+        chosen && !row.selected && row.metric < 0xffff
+          ? ` (metric ${row.metric - chosen.metric > 0 ? '+' : ''}${row.metric - chosen.metric})`
+          : '';
+      return {
+        nextHop: nextHopName(member, row),
+        metric: row.metric,
+        seqno: row.seqno,
+        selected: row.selected,
+        feasible: row.feasible,
+        ageSeconds: Math.floor(row.ageSeconds),
+        reason: reasons[row.standing] + more,
+      };
+    })
+    .sort((a, b) => Number(b.selected) - Number(a.selected) || a.metric - b.metric);
+  const node = nodeNumberOf(control.mesh.membership.network.prefix, address);
+  return {
+    target,
+    address: formatIp(address),
+    decision: decision(member, chosen, node),
+    candidates,
+    change: change(member, chosen, node),
+  };
+}
+
+function decision(member: Member, chosen: SpokenRoute | undefined, node: NodeNumber | undefined): string {
+  if (!chosen) return 'there is no route to it';
+  if (chosen.interface === undefined) return 'it is on this node';
+  const hop = nextHopName(member, chosen);
+  const tunnel = node === undefined ? undefined : member.control.tunnels.tunnelTo(node);
+  if (node !== undefined && member.control.tunnels.nodeOf(chosen.interface) === node) {
+    return `direct, by the tunnel to ${hop} (metric ${chosen.metric})`;
+  }
+  const direct = tunnel ? `; the direct tunnel would cost more` : '';
+  return `relayed by ${hop}, which cannot read it (metric ${chosen.metric})${direct}`;
+}
+
+function change(member: Member, chosen: SpokenRoute | undefined, node: NodeNumber | undefined): string {
+  if (node === undefined || node === member.control.mesh.membership.number) return '';
+  if (member.control.tunnels.tunnelTo(node))
+    return chosen ? 'another way would have to be faster for some seconds' : '';
+  const error = member.control.tunnels.errorOf(node);
+  const record = member.control.mesh.directory.byNumber(node);
+  if (!record) return 'a tunnel to it: its endpoints are not known here yet';
+  if (record.endpoints.length === 0) return 'a tunnel to it: it knows no endpoint of its own at which others reach it';
+  return `a direct tunnel to it${error ? `: ${error}` : ', which is being tried'}`;
+}

@@ -1,0 +1,67 @@
+import { createSocket } from 'node:dgram';
+import { NodeIdentity } from '../src/addr/identity.js';
+import { type InvitingMember, requireInvitation } from '../src/addr/invitation.js';
+import { MeshError } from '../src/errors.js';
+import { blobs, type MeshEffect } from '../src/mesh/effects.js';
+import { type JoinEvent, JoinInitiator } from '../src/mesh/join-initiator.js';
+import { systemRandom } from '../src/random.js';
+import { Driver, systemClock } from './driver.js';
+import type { State } from './state.js';
+
+/**
+ * Redeems a token over a UDP socket of its own. Resolves with the members to dial first, when the membership is on the disk.
+ * An identity that is on the disk already, from a try whose answer was lost, asks again and gets the same certificate.
+ */
+export async function joinNetwork(state: State, token: string, name: string): Promise<readonly InvitingMember[]> {
+  const invitation = requireInvitation(token);
+  const random = systemRandom();
+  const stored = state.read(blobs.identity);
+  const identity = (stored && NodeIdentity.decode(stored)) ?? NodeIdentity.make(random);
+  const socket = createSocket('udp4');
+  const machine = new JoinInitiator(invitation, identity, name, random, () => Date.now() / 1000);
+  const clock = systemClock();
+  try {
+    return await new Promise((resolve, reject) => {
+      const perform = (effect: MeshEffect) => {
+        switch (effect.kind) {
+          case 'persist':
+            state.write(effect.name, effect.bytes);
+            break;
+          case 'sendDatagram':
+            socket.send(effect.bytes, effect.to.port, effect.to.address);
+            break;
+          case 'joined':
+            resolve(effect.members);
+            break;
+          case 'joinFailed':
+            reject(effect.error);
+            break;
+          default:
+            break;
+        }
+      };
+      const driver = new Driver<JoinEvent, MeshEffect>(
+        machine,
+        (effect) => {
+          try {
+            perform(effect);
+          } catch (error) {
+            reject(error);
+          }
+        },
+        clock,
+      );
+      socket.on('message', (bytes, from) => {
+        const endpoint = { address: from.address, port: from.port };
+        driver.post({ kind: 'datagram', from: endpoint, bytes: new Uint8Array(bytes) });
+      });
+      socket.on('error', (cause) => {
+        reject(new MeshError('no-network', `nothing can be sent: ${cause.message}`, 'check the network', { cause }));
+      });
+      socket.bind(0, () => driver.wake());
+    });
+  } finally {
+    clock.cancel();
+    socket.close();
+  }
+}

@@ -1,0 +1,279 @@
+import { appAddress } from '../src/addr/app-address.js';
+import type { Endpoint } from '../src/addr/endpoint.js';
+import { formatIp } from '../src/addr/ip.js';
+import { nodeAddress, nodePrefix } from '../src/addr/node-number.js';
+import { type CborValue, decodeCbor, encodeCbor } from '../src/cbor.js';
+import type { ControlEffect, ControlEvent } from '../src/control/contract.js';
+import { ControlPlane } from '../src/control/control-plane.js';
+import { firstLanInterface } from '../src/control/forwarding.js';
+import { decodeSeeds } from '../src/control/seeds.js';
+import { decodeStoredSeqno } from '../src/control/stored-seqno.js';
+import { MeshError } from '../src/errors.js';
+import type { MeshEffect } from '../src/mesh/effects.js';
+import type { Mesh } from '../src/mesh/mesh.js';
+import { systemRandom } from '../src/random.js';
+import { defaultMark, type LinuxPlane, openLinuxPlane } from '../src/tunnel/plane/linux.js';
+import { RouterFinder } from '../src/upnp/gateways.js';
+import { MappingShell } from '../src/upnp/gateways-shell.js';
+import type { NodeEvent } from './api.js';
+import { isAesFaster } from './cipher-speed.js';
+import { Driver, systemClock } from './driver.js';
+import { Host } from './kernel/host.js';
+import type { HostPlan } from './kernel/plan.js';
+import { checkMachine } from './kernel/preflight.js';
+import { watchUnderlay } from './kernel/underlay.js';
+import { LanBabel } from './lan-babel.js';
+import type { NodeSetting } from './node-contract.js';
+import { resolveEndpoints } from './resolve-endpoints.js';
+
+const appsBlob = 'apps';
+
+/** Events kept for who asks later. */
+const maxEvents = 512;
+
+/**
+ * A running member of a network: the control plane with its driver, the plane, the kernel, the router and the LANs, opened in
+ * order and closed in the opposite one.
+ */
+export class Member {
+  readonly control: ControlPlane;
+  readonly plane: LinuxPlane;
+  readonly aesFaster: boolean;
+  readonly failed: Promise<Error>;
+  readonly startedAt = performance.now();
+  readonly #setting: NodeSetting;
+  readonly #driver: Driver<ControlEvent, ControlEffect>;
+  readonly #host: Host;
+  readonly #mapping: MappingShell;
+  readonly #lans: LanBabel;
+  readonly #stopWatching: () => void;
+  readonly #events: NodeEvent[] = [];
+  readonly #listeners = new Set<(event: NodeEvent) => void>();
+  #apps: readonly string[];
+  #fail: (error: Error) => void = () => {};
+  #applying = false;
+  #applyAgain = false;
+
+  static async start(setting: NodeSetting, mesh: Mesh): Promise<Member> {
+    const { config } = setting;
+    await checkMachine({ device: config.tun.name, listen: config.listen });
+    const aesFaster = !config.force.noAes && isAesFaster();
+    const plane = await openLinuxPlane({
+      tunName: config.tun.name,
+      port: config.listen.port,
+      ipv6: config.underlay.ipv6,
+      mark: defaultMark,
+      persistent: true,
+      ...(config.force.workers > 0 ? { workers: config.force.workers } : {}),
+      force: { ...config.force, ...(config.tun.offload ? {} : { noVnetHeader: true }) },
+    });
+    try {
+      const member = new Member(
+        setting,
+        mesh,
+        plane,
+        aesFaster,
+        await resolveEndpoints(config.endpoints, config.listen.port),
+      );
+      await member.#applyHost();
+      member.#driver.wake();
+      return member;
+    } catch (error) {
+      await plane.stop();
+      throw error;
+    }
+  }
+
+  private constructor(
+    setting: NodeSetting,
+    mesh: Mesh,
+    plane: LinuxPlane,
+    aesFaster: boolean,
+    endpoints: readonly Endpoint[],
+  ) {
+    const { config, state, log } = setting;
+    this.#setting = setting;
+    this.plane = plane;
+    this.aesFaster = aesFaster;
+    this.#apps = decodeApps(state.read(appsBlob));
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    const { workers, port } = plane.capabilities();
+    this.control = new ControlPlane({
+      mesh,
+      seeds: decodeSeeds(state.read('seeds')),
+      storedSeqno: decodeStoredSeqno(state.read('routing')),
+      random: systemRandom(),
+      now: performance.now(),
+      unixSeconds: () => Date.now() / 1000,
+      port,
+      endpoints,
+      mapPort: config.portMapping.enabled,
+      relay: { mode: config.relay.mode, limitBitsPerSecond: config.relay.limitMbit * 1e6 },
+      lanes: workers,
+      aesFaster,
+      lastHeard: (link) => plane.counters(link).lastHeard,
+    });
+    this.#driver = new Driver(this.control, (effect) => this.#perform(effect), systemClock());
+    this.#host = new Host(config.tun.name);
+    this.#mapping = new MappingShell(new RouterFinder(config.portMapping.protocols), (event) =>
+      this.#driver.post({ kind: 'mapping', event }),
+    );
+    this.#lans = new LanBabel(config.babel.interface, firstLanInterface, log, (event) =>
+      this.#driver.post({ kind: 'routing', event }),
+    );
+    plane.onEvent((event) => {
+      if (event.kind === 'failed') this.#fail(new Error(event.reason));
+      else this.#driver.post({ kind: 'plane', event });
+    });
+    this.#stopWatching = watchUnderlay(
+      (device) => device === config.tun.name || /^weft\d+$/.test(device),
+      (underlay) =>
+        this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses.map(({ address }) => address) }),
+      (error) => log.warn('the network cannot be watched', { reason: String(error) }),
+    );
+  }
+
+  get apps(): readonly string[] {
+    return this.#apps;
+  }
+
+  now(): number {
+    return this.#driver.now();
+  }
+
+  /** Performs what a command of the operator wants done. */
+  order(effects: readonly MeshEffect[]): void {
+    this.#driver.post({ kind: 'ordered', effects });
+  }
+
+  /** The app's address is on the host when this resolves. */
+  async setApps(names: readonly string[]): Promise<void> {
+    this.#setting.state.write(appsBlob, encodeCbor([...names]));
+    this.#apps = names;
+    await this.#applyHost();
+  }
+
+  events(): readonly NodeEvent[] {
+    return this.#events;
+  }
+
+  /** Calls the listener with every event from now on; returns the end of it. */
+  follow(listener: (event: NodeEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  nameOf(node: number): string | null {
+    const { membership, directory } = this.control.mesh;
+    const own = membership.chain.node;
+    return (node === own.number ? own : directory.certificateOf(node))?.name ?? null;
+  }
+
+  /** `leave`: device, addresses and routes go too. */
+  async stop(leave = false): Promise<void> {
+    this.#stopWatching();
+    this.#driver.post({ kind: 'stopping' });
+    this.#driver.stop();
+    await Promise.all([this.plane.stop(), this.#lans.stop(), withLimit(this.#mapping.close(), 1000)]);
+    if (leave) await this.#host.remove();
+  }
+
+  #perform(effect: ControlEffect): void {
+    switch (effect.kind) {
+      case 'plane':
+        this.plane.command(effect.command);
+        break;
+      case 'persist':
+        this.#setting.state.write(effect.name, effect.bytes);
+        break;
+      case 'sendLan':
+        this.#lans.send(effect.interface, effect.bytes, effect.to);
+        break;
+      case 'kernelRoutes':
+        this.#lans.setRoutes(effect.routes);
+        void this.#applyHost().catch((error) => this.#complain(error));
+        break;
+      case 'mapping':
+        this.#mapping.carryOut(effect.order);
+        break;
+      case 'told':
+        this.#tell(effect);
+        break;
+      case 'routeChanged':
+        break;
+      case 'expelled':
+        this.#tell({ kind: 'told', code: 'expelled', node: undefined, detail: 'this node was put out of the network' });
+        break;
+    }
+  }
+
+  #tell({ code, node, detail }: Extract<ControlEffect, { kind: 'told' }>): void {
+    const name = node === undefined ? null : (this.nameOf(node) ?? `number ${node}`);
+    const event: NodeEvent = { at: new Date().toISOString(), kind: code, message: detail, node: name };
+    this.#setting.log.info('event', { kind: code, reason: detail, ...(name === null ? {} : { node: name }) });
+    this.#events.push(event);
+    if (this.#events.length > maxEvents) this.#events.shift();
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  #complain(error: unknown): void {
+    const { log } = this.#setting;
+    if (error instanceof MeshError) log.warn(error.message, { code: error.code, cure: error.cure });
+    else log.warn('the kernel refused', { reason: String(error) });
+  }
+
+  /** Brings the kernel to what is wanted now; changes that come meanwhile are one more round. */
+  async #applyHost(): Promise<void> {
+    if (this.#applying) {
+      this.#applyAgain = true;
+      return;
+    }
+    this.#applying = true;
+    try {
+      do {
+        this.#applyAgain = false;
+        const report = await this.#host.apply(this.#plan());
+        for (const device of report.ipv6Enabled) {
+          this.#setting.log.warn('ipv6 was off and is on now', { device });
+        }
+      } while (this.#applyAgain);
+    } finally {
+      this.#applying = false;
+    }
+  }
+
+  #plan(): HostPlan {
+    const { membership } = this.control.mesh;
+    const network = membership.network.prefix;
+    const { tun } = this.#setting.config;
+    return {
+      device: tun.name,
+      mtu: tun.mtu,
+      mark: defaultMark,
+      network,
+      own: nodePrefix(network, membership.number),
+      node: formatIp(nodeAddress(network, membership.number)),
+      apps: this.#apps.map((name) => formatIp(appAddress(network, membership.number, name))),
+      lans: this.control.forwarding
+        .kernelRoutes()
+        .filter((route) => route.via === 'overlay')
+        .map((route) => route.prefix),
+    };
+  }
+}
+
+function decodeApps(bytes: Uint8Array | undefined): string[] {
+  const list: CborValue | undefined = bytes && decodeCbor(bytes, 1 << 20);
+  return Array.isArray(list) ? list.filter((name) => typeof name === 'string') : [];
+}
+
+async function withLimit(work: Promise<unknown>, limit: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limit);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}

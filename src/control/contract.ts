@@ -1,0 +1,68 @@
+import type { Endpoint } from '../addr/endpoint.js';
+import type { InvitingMember } from '../addr/invitation.js';
+import type { IpBytes } from '../addr/ip.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import type { Prefix } from '../addr/prefix.js';
+import type { MeshEffect } from '../mesh/effects.js';
+import type { Mesh } from '../mesh/mesh.js';
+import type { Random } from '../random.js';
+import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
+import type { Millis, UnixSeconds } from '../time.js';
+import type { LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
+import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
+import type { KernelRoute } from './forwarding.js';
+
+/** What the control plane is told. */
+export type ControlEvent =
+  | { readonly kind: 'plane'; readonly event: PlaneEvent }
+  /** Of LANs: interfaces `firstLanInterface` and above. */
+  | { readonly kind: 'routing'; readonly event: SpeakerEvent }
+  | { readonly kind: 'mapping'; readonly event: MappingEvent }
+  /** The machine's own addresses outside the overlay, now; told at start and at every change. */
+  | { readonly kind: 'localAddresses'; readonly addresses: readonly string[] }
+  /** What an operator's command wants done (src/mesh/commands.ts). */
+  | { readonly kind: 'ordered'; readonly effects: readonly MeshEffect[] }
+  | { readonly kind: 'stopping' };
+
+/** What it wants done, strictly in order; `persist` is durable before the next effect runs. */
+export type ControlEffect =
+  | { readonly kind: 'plane'; readonly command: PlaneCommand }
+  | { readonly kind: 'persist'; readonly name: string; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'sendLan';
+      readonly interface: number;
+      readonly to: IpBytes | 'multicast';
+      readonly bytes: Uint8Array;
+    }
+  /** All LAN prefixes the kernel is to hold from now on. */
+  | { readonly kind: 'kernelRoutes'; readonly routes: readonly KernelRoute[] }
+  | { readonly kind: 'mapping'; readonly order: Exclude<MappingEffect, { kind: 'statusChanged' }> }
+  /** Something worth a line in the log and in `weft events`; `code` in kebab-case. */
+  | {
+      readonly kind: 'told';
+      readonly code: string;
+      readonly node: NodeNumber | undefined;
+      readonly detail: string;
+    }
+  | { readonly kind: 'routeChanged'; readonly prefix: Prefix }
+  /** Our own key was revoked: we are no member any more. */
+  | { readonly kind: 'expelled' };
+
+export interface ControlSetting {
+  readonly mesh: Mesh;
+  /** The members our invitation named. */
+  readonly seeds: readonly InvitingMember[];
+  readonly storedSeqno: StoredSeqno | undefined;
+  readonly random: Random;
+  readonly now: Millis;
+  readonly unixSeconds: () => UnixSeconds;
+  /** The UDP port we listen on. */
+  readonly port: number;
+  /** Where we can be reached, as the operator says. */
+  readonly endpoints: readonly Endpoint[];
+  readonly mapPort: boolean;
+  readonly relay: { readonly mode: 'yes' | 'limited' | 'no'; readonly limitBitsPerSecond: number };
+  readonly lanes: number;
+  readonly aesFaster: boolean;
+  readonly lastHeard: (link: LinkId) => Millis;
+}

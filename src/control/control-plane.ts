@@ -1,0 +1,447 @@
+import { type CertificateChain, decodeChain, encodeChain } from '../addr/certificate-chain.js';
+import type { NodeCertificate } from '../addr/node-certificate.js';
+import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
+import type { Machine } from '../machine.js';
+import type { MeshEffect } from '../mesh/effects.js';
+import type { Mesh, MeshEvent } from '../mesh/mesh.js';
+import type { Random } from '../random.js';
+import type { SpeakerEffect, SpeakerEvent } from '../routing/contract.js';
+import { Speaker } from '../routing/speaker.js';
+import type { Millis } from '../time.js';
+import { ControlChannel, FrameType } from '../tunnel/frame.js';
+import { Peers, type TunnelEvent, type Membership as TunnelMembership } from '../tunnel/peers.js';
+import type { LinkId, Path, PlaneEvent } from '../tunnel/plane/contract.js';
+import type { TunnelEffect } from '../tunnel/tunnel-effect.js';
+import { Mapping, type MappingEvent } from '../upnp/mapping.js';
+import { certificateAuthority } from './authority.js';
+import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js';
+import { Dialler } from './dialler.js';
+import { Forwarding } from './forwarding.js';
+import { Letterbox } from './letterbox.js';
+import { OwnEndpoints } from './own-endpoints.js';
+import { encodeStoredSeqno } from './stored-seqno.js';
+import { Tunnels } from './tunnels.js';
+
+/** The largest Babel packet in a tunnel: one control frame that no path cuts (RFC 8966 §4 asks for 512 at least). */
+const babelMtu = 1200;
+
+/**
+ * The whole control plane of one member, itself a machine: tunnels, routing, mesh and port mapping, each a machine of its own
+ * that knows none of the others. What one of them tells is carried to the others here, and only here.
+ *
+ *        plane events ──► Peers ──tunnelUp/Down──► Speaker ──routesChanged──► Forwarding ──► plane commands
+ *                           ▲          │                                          │
+ *                         dial     neighbourUp                                  kernel routes
+ *                           │          ▼
+ *        operator ───────► Mesh ◄── meshReceived          Mapping ──► OwnEndpoints ──► Mesh (our record)
+ */
+export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
+  readonly mesh: Mesh;
+  readonly peers: Peers<NodeCertificate>;
+  readonly speaker: Speaker;
+  readonly mapping: Mapping | undefined;
+  readonly forwarding: Forwarding;
+  readonly tunnels = new Tunnels();
+  readonly endpoints: OwnEndpoints;
+  readonly #setting: ControlSetting;
+  readonly #dialler: Dialler;
+  readonly #letters = new Letterbox();
+  #started = false;
+  #out: ControlEffect[] = [];
+
+  constructor(setting: ControlSetting) {
+    const { mesh, random } = setting;
+    const { membership } = mesh;
+    this.#setting = setting;
+    this.mesh = mesh;
+    this.endpoints = new OwnEndpoints(setting.port, setting.endpoints, membership.network.prefix);
+    this.forwarding = new Forwarding(membership.network.prefix);
+    this.#dialler = new Dialler(membership.number, mesh.directory, random, setting.seeds);
+    this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
+    this.peers = new Peers<NodeCertificate>({
+      node: membership.number,
+      networkId: membership.network.id,
+      key: membership.identity.agreement,
+      chain: encodeChain(membership.chain),
+      incarnation: incarnationFrom(random),
+      lanes: setting.lanes,
+      aesFaster: setting.aesFaster,
+      random,
+      lastHeard: setting.lastHeard,
+      membership: {
+        identify: (chain, publicKey) => this.#identify(chain, publicKey),
+        publicKeyOf: (node) => mesh.directory.certificateOf(node)?.dh,
+      },
+    });
+    this.speaker = new Speaker({
+      network: membership.network.prefix,
+      node: membership.number,
+      stored: setting.storedSeqno,
+      freshEpoch: Math.max(1, Math.floor(setting.unixSeconds())),
+      authority: certificateAuthority(mesh),
+      random,
+      now: setting.now,
+    });
+  }
+
+  handle(event: ControlEvent, now: Millis): ControlEffect[] {
+    this.#start(now);
+    switch (event.kind) {
+      case 'plane':
+        this.#onPlane(event.event, now);
+        break;
+      case 'routing':
+        this.#route(event.event, now);
+        break;
+      case 'mapping':
+        this.#map(event.event, now);
+        break;
+      case 'localAddresses':
+        this.endpoints.setLocal(event.addresses);
+        this.#map({ kind: 'networkChanged' }, now);
+        this.#dialler.retryAll(now);
+        this.#announceEndpoints(now);
+        break;
+      case 'ordered':
+        this.#performMesh(event.effects, now);
+        break;
+      case 'stopping':
+        this.#route({ kind: 'stopping' }, now);
+        this.#map({ kind: 'stopping' }, now);
+        this.#performMesh(this.mesh.flush(now), now);
+        this.#tunnel({ kind: 'stop', reason: 'it is stopping' }, now);
+        break;
+    }
+    return this.#take();
+  }
+
+  tick(now: Millis): ControlEffect[] {
+    this.#start(now);
+    this.#performTunnel(this.peers.tick(now), now);
+    this.#performRouting(this.speaker.tick(now), now);
+    this.#performMesh(this.mesh.tick(now), now);
+    if (this.mapping) this.#performMapping(this.mapping.tick(now), now);
+    this.#letters.expire(now);
+    this.#dial(now);
+    return this.#take();
+  }
+
+  deadline(): Millis {
+    if (!this.#started) return Number.NEGATIVE_INFINITY;
+    const machines = [this.peers, this.speaker, this.mesh, this.#dialler, this.#letters];
+    return Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
+  }
+
+  /** True while a tunnel to this node is being tried. */
+  isDialling(node: NodeNumber): boolean {
+    return this.#dialler.isTrying(node);
+  }
+
+  #take(): ControlEffect[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  #start(now: Millis): void {
+    if (this.#started) return;
+    this.#started = true;
+    const { membership } = this.mesh;
+    const { prefix } = membership.network;
+    this.#out.push({
+      kind: 'plane',
+      command: {
+        kind: 'configure',
+        node: membership.number,
+        networkPrefix: prefix.bytes,
+        networkPrefixLength: prefix.length,
+        relay: this.#setting.relay.mode,
+        relayLimitBitsPerSecond: this.#setting.relay.limitBitsPerSecond,
+        publicKey: membership.identity.agreement.publicKey,
+      },
+    });
+    this.#route({ kind: 'originate', prefix: nodePrefix(prefix, membership.number), metric: 0 }, now);
+    this.#announceEndpoints(now);
+  }
+
+  #onPlane(event: PlaneEvent, now: Millis): void {
+    switch (event.kind) {
+      case 'datagram':
+        if (event.from.kind === 'direct' && isJoining(event.bytes[0]!)) {
+          this.#meshEvent({ kind: 'joinDatagram', from: event.from.endpoint, bytes: event.bytes }, now);
+          return;
+        }
+        break;
+      case 'control':
+        if (this.#onControl(event.link, event.bytes, event.receivedAt, now)) return;
+        break;
+      case 'measured': {
+        this.tunnels.measured(event);
+        const { rtt, jitter, loss } = event;
+        if (this.tunnels.has(event.link)) {
+          this.#route({ kind: 'measured', interface: event.link, rtt, jitter, loss }, now);
+        }
+        break;
+      }
+      case 'suspected':
+      case 'recovered':
+      case 'silent':
+        if (this.tunnels.has(event.link)) this.#route({ kind: event.kind, interface: event.link }, now);
+        break;
+      default:
+        break;
+    }
+    this.#tunnel({ kind: 'plane', event }, now);
+  }
+
+  /** False when it is for the tunnels themselves. */
+  #onControl(link: LinkId, bytes: Uint8Array, receivedAt: Millis, now: Millis): boolean {
+    const from = this.tunnels.nodeOf(link);
+    if (from === undefined) return false;
+    const body = bytes.subarray(1);
+    if (bytes[0] === ControlChannel.babel && this.tunnels.has(link)) {
+      const address = tunnelLinkLocal(from);
+      this.#route({ kind: 'packetReceived', interface: link, from: address, bytes: body, receivedAt }, now);
+      return true;
+    }
+    if (bytes[0] === ControlChannel.mesh) {
+      this.#meshEvent({ kind: 'meshReceived', from, neighbour: this.tunnels.has(link), bytes: body }, now);
+      return true;
+    }
+    return false;
+  }
+
+  #tunnel(event: TunnelEvent, now: Millis): void {
+    this.#performTunnel(this.peers.handle(event, now), now);
+  }
+
+  #route(event: SpeakerEvent, now: Millis): void {
+    this.#performRouting(this.speaker.handle(event, now), now);
+  }
+
+  #meshEvent(event: MeshEvent, now: Millis): void {
+    this.#performMesh(this.mesh.handle(event, now), now);
+  }
+
+  #map(event: MappingEvent, now: Millis): void {
+    if (this.mapping) this.#performMapping(this.mapping.handle(event, now), now);
+  }
+
+  #performTunnel(effects: readonly TunnelEffect<NodeCertificate>[], now: Millis): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'plane':
+          this.tunnels.commanded(effect.command);
+          this.#out.push(effect);
+          break;
+        case 'tunnelUp':
+          this.tunnels.up(effect.link, effect.certificate, effect.endpoint, now);
+          this.#dialler.connected(effect.node);
+          this.#tell('tunnel-up', effect.node, 'tunnel up');
+          this.#route({ kind: 'certificateHeld', node: effect.node }, now);
+          this.#meshEvent({ kind: 'neighbourUp', node: effect.node }, now);
+          this.#route({ kind: 'tunnelUp', interface: effect.link, neighbour: effect.node, mtu: babelMtu }, now);
+          this.#sendLetters(effect.link, effect.node);
+          break;
+        case 'tunnelDown':
+          this.tunnels.down(effect.link, effect.reason);
+          this.#tell('tunnel-down', effect.node, effect.reason);
+          this.#route({ kind: 'interfaceDown', interface: effect.link }, now);
+          this.#meshEvent({ kind: 'neighbourDown', node: effect.node }, now);
+          this.#dialler.lost(effect.node, now);
+          break;
+        case 'tunnelMoved':
+          this.tunnels.moved(effect.link, effect.endpoint);
+          break;
+        case 'sessionUp':
+          this.tunnels.sessionUp(effect.link, effect.certificate);
+          this.#sendLetters(effect.link, effect.node);
+          break;
+        case 'sessionDown':
+          this.tunnels.sessionDown(effect.link);
+          break;
+        case 'observed':
+          if (this.endpoints.observe(effect.by, effect.endpoint)) {
+            this.#map({ kind: 'observedExternally', address: effect.endpoint.address }, now);
+            this.#announceEndpoints(now);
+          }
+          break;
+        case 'refused':
+          this.tunnels.refused(effect.reason);
+          break;
+        case 'cloned':
+          this.#tell('cloned', effect.node, effect.endpoints.map((e) => `${e.address}:${e.port}`).join(' and '));
+          break;
+        case 'dialFailed':
+          this.tunnels.failed(effect.node, effect.reason);
+          this.#dialler.failed(effect.node, now);
+          break;
+      }
+    }
+    this.#dial(now);
+  }
+
+  #performRouting(effects: readonly SpeakerEffect[], now: Millis): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'sendPacket':
+          this.#sendBabel(effect);
+          break;
+        case 'routesChanged': {
+          const { command, kernelChanged } = this.forwarding.apply(effect.changes);
+          if (command) this.#out.push({ kind: 'plane', command });
+          if (kernelChanged) this.#out.push({ kind: 'kernelRoutes', routes: this.forwarding.kernelRoutes() });
+          this.#paceProbes();
+          for (const { prefix } of effect.changes) this.#out.push({ kind: 'routeChanged', prefix });
+          break;
+        }
+        case 'certificateWanted': {
+          const neighbour = this.tunnels.nodeOf(effect.from);
+          if (neighbour !== undefined) {
+            this.#meshEvent({ kind: 'certificateWanted', node: effect.node, neighbour }, now);
+          }
+          break;
+        }
+        case 'persist':
+          this.#out.push({ kind: 'persist', name: 'routing', bytes: encodeStoredSeqno(effect.state) });
+          break;
+        case 'reported':
+          this.#tell(effect.code, this.tunnels.nodeOf(effect.interface), effect.detail);
+          break;
+      }
+    }
+  }
+
+  #performMesh(effects: readonly MeshEffect[], now: Millis): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'sendMesh':
+          this.#sendMesh(effect.to, effect.bytes, now);
+          break;
+        case 'sendDatagram':
+          this.#sendDatagram({ kind: 'direct', endpoint: effect.to }, effect.bytes);
+          break;
+        case 'persist':
+          this.#out.push(effect);
+          break;
+        case 'revoked':
+          this.#tell('key-revoked', effect.number, 'its key was revoked');
+          this.#closeVoid(now);
+          if (effect.number !== undefined && !this.mesh.directory.certificateOf(effect.number)) {
+            this.#dialler.forget(effect.number);
+            this.#route({ kind: 'certificateLost', node: effect.number }, now);
+          }
+          break;
+        case 'expelled':
+          this.#out.push({ kind: 'expelled' });
+          break;
+        case 'renewed':
+          this.#tunnel({ kind: 'credentialsChanged', chain: encodeChain(effect.chain) }, now);
+          this.#tell('certificate-renewed', this.mesh.membership.number, 'certificate renewed');
+          break;
+        case 'nodeChanged':
+          this.#dialler.retry(effect.number, now);
+          this.#route({ kind: 'certificateHeld', node: effect.number }, now);
+          break;
+        case 'joined':
+        case 'joinFailed':
+          break; // of a joining node, which has no control plane yet
+      }
+    }
+    this.#dial(now);
+  }
+
+  #performMapping(effects: ReturnType<Mapping['tick']>, now: Millis): void {
+    for (const effect of effects) {
+      if (effect.kind !== 'statusChanged') {
+        this.#out.push({ kind: 'mapping', order: effect });
+        continue;
+      }
+      this.endpoints.setMapping(effect.status);
+      this.#tell('port-mapping', undefined, effect.status.reason ?? effect.status.state);
+      this.#announceEndpoints(now);
+    }
+  }
+
+  #identify(octets: Uint8Array, publicKey: Uint8Array): ReturnType<TunnelMembership<NodeCertificate>['identify']> {
+    const chain: CertificateChain | undefined = decodeChain(octets);
+    if (!chain) return { refused: 'its certificate is malformed' };
+    const verdict = this.mesh.verify(chain, publicKey);
+    if (!verdict.ok) return { refused: `its certificate does not count: ${verdict.fault}` };
+    return { node: verdict.node.number, certificate: verdict.node };
+  }
+
+  /** Ends every tunnel and session whose certificate holds no more: all are asked, so that none is missed. */
+  #closeVoid(now: Millis): void {
+    for (const certificate of this.tunnels.certificates()) {
+      if (!this.mesh.membership.verifyNode(certificate).ok) {
+        this.#tunnel({ kind: 'revoked', publicKey: certificate.dh }, now);
+      }
+    }
+  }
+
+  #dial(now: Millis): void {
+    for (const { node, publicKey, endpoints } of this.#dialler.due(now, this.tunnels)) {
+      this.#performTunnel(this.peers.handle({ kind: 'dial', node, publicKey, endpoints }, now), now);
+    }
+  }
+
+  #announceEndpoints(now: Millis): void {
+    if (this.endpoints.takeChange()) {
+      this.#meshEvent({ kind: 'endpointsChanged', endpoints: this.endpoints.list() }, now);
+    }
+  }
+
+  #sendBabel(effect: Extract<SpeakerEffect, { kind: 'sendPacket' }>): void {
+    if (this.tunnels.has(effect.interface)) this.#sendControl(effect.interface, ControlChannel.babel, effect.bytes);
+    else this.#out.push({ kind: 'sendLan', interface: effect.interface, to: effect.to, bytes: effect.bytes });
+  }
+
+  #sendMesh(to: NodeNumber, bytes: Uint8Array, now: Millis): void {
+    const link = this.tunnels.linkTo(to);
+    if (link !== undefined) {
+      this.#sendControl(link, ControlChannel.mesh, bytes);
+      return;
+    }
+    const publicKey = this.mesh.directory.certificateOf(to)?.dh;
+    if (!publicKey || this.forwarding.choices(to).length === 0) return;
+    this.#letters.put(to, bytes, now);
+    this.#tunnel({ kind: 'dial', node: to, publicKey, endpoints: [] }, now);
+  }
+
+  #sendLetters(link: LinkId, node: NodeNumber): void {
+    for (const bytes of this.#letters.take(node)) this.#sendControl(link, ControlChannel.mesh, bytes);
+  }
+
+  #sendControl(link: LinkId, channel: number, body: Uint8Array): void {
+    const bytes = new Uint8Array(1 + body.length);
+    bytes[0] = channel;
+    bytes.set(body, 1);
+    this.#out.push({ kind: 'plane', command: { kind: 'sendControl', link, bytes } });
+  }
+
+  #sendDatagram(to: Path, bytes: Uint8Array): void {
+    this.#out.push({ kind: 'plane', command: { kind: 'sendDatagram', to, bytes } });
+  }
+
+  /** Tunnels that selected routes leave by are watched closely, the others at leisure. */
+  #paceProbes(): void {
+    for (const link of this.tunnels.links()) {
+      const pace = this.forwarding.isUsed(link) ? 'fast' : 'slow';
+      if (this.tunnels.setPace(link, pace))
+        this.#out.push({ kind: 'plane', command: { kind: 'setProbing', link, pace } });
+    }
+  }
+
+  #tell(code: string, node: NodeNumber | undefined, detail: string): void {
+    this.#out.push({ kind: 'told', code, node, detail });
+  }
+}
+
+function isJoining(type: number): boolean {
+  return type === FrameType.joinInitiation || type === FrameType.joinResponse || type === FrameType.joinTransport;
+}
+
+function incarnationFrom(random: Random): bigint {
+  return new DataView(random.bytes(8).slice().buffer).getBigUint64(0);
+}
