@@ -129,7 +129,7 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
 
   #begin(): void {
     this.#forget();
-    this.#ephemeral = new AgreementKey(this.#random.bytes(32));
+    this.#ephemeral = AgreementKey.ephemeral(this.#random);
     this.#exchange = new Uint8Array(this.#random.bytes(exchangeIdLength));
     const { agreement } = this.#identity;
     const prologue = joinPrologue(this.#network);

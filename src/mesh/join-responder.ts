@@ -80,7 +80,7 @@ export class JoinResponder {
     const found = this.#issuer.lookUp(token, dh);
     const refusal: Refusal | undefined = found ? found.refusal : 'token-unknown';
     if (!refusal && this.#exchanges.size >= maxExchanges) return [];
-    const ephemeral = new AgreementKey(this.#random.bytes(32));
+    const ephemeral = AgreementKey.ephemeral(this.#random);
     const secret = found ? joinPreSharedKey(token, found.secret) : unknownTokenKey;
     const part = noise.writeResponse(encodeCbor(refusal ? { error: refusal } : {}), ephemeral, secret);
     ephemeral.wipe();
