@@ -211,7 +211,9 @@ export class Inbound {
     const sealed = innerLength - frameOverhead;
     const end = this.#open(inner, innerLength, sealed, source, now);
     if (!end) return;
-    end.session.link.shared.heard(innerLength, now);
+    // What came through relays says nothing about the direct path, which must still be found silent.
+    const { address, shared } = end.session.link;
+    shared.heard(innerLength, address ? shared.lastHeard : now);
     this.#takeOpened(end, inner, sealed, now);
   }
 
