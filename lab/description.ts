@@ -27,6 +27,8 @@ export interface RouterSpec {
   readonly hairpin?: boolean;
   /** After how many seconds of silence a UDP mapping is forgotten. Default: 120. */
   readonly timeout?: number;
+  /** Whether the LAN has public IPv6 behind a firewall that lets only answers in. Not behind a carrier. Default: no. */
+  readonly ipv6?: boolean;
   /** The network inside, a /24. Default: 192.168.1.0 for every home, so that private addresses clash as in the world. */
   readonly lan?: string;
 }
@@ -39,6 +41,8 @@ export interface HostSpec {
   readonly online: boolean;
   /** How many public addresses it has. */
   readonly addresses: number;
+  /** Whether it has a public IPv6 address too. */
+  readonly ipv6: boolean;
 }
 
 /** A home: a router, and machines on its LAN. */
@@ -72,7 +76,13 @@ export type Internet = Readonly<Record<string, HostSpec | HomeSpec | CarrierSpec
 
 /** A public host; `host({ wire: { delay: 20 } })` is far away. */
 export function host(spec: Partial<Omit<HostSpec, 'type'>> = {}): HostSpec {
-  return { type: 'host', wire: spec.wire ?? {}, online: spec.online ?? true, addresses: spec.addresses ?? 1 };
+  return {
+    type: 'host',
+    wire: spec.wire ?? {},
+    online: spec.online ?? true,
+    addresses: spec.addresses ?? 1,
+    ipv6: spec.ipv6 ?? false,
+  };
 }
 
 /** A line between two hosts; `line('a', 'b')` joins hosts that may be `host({ online: false })`. */

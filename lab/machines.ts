@@ -11,6 +11,8 @@ export interface Host {
   /** IPv4, the first is the one it sends from. */
   readonly addresses: readonly string[];
   readonly address: string;
+  /** Its public IPv6 address, where it has one. */
+  readonly ipv6: string | undefined;
   /** Its own line: to the Internet, or to its LAN; undefined for a host that stands only at lines. */
   readonly wire: Wire | undefined;
   /** The router it is behind. */

@@ -58,7 +58,7 @@ table inet router {
       independent && 'oifname wan udp sport @taken masquerade to :1024-65535 fully-random',
       independent && random && 'oifname wan meta l4proto udp masquerade to :1024-65535 fully-random',
       nat === 'symmetric' && 'oifname wan meta l4proto udp masquerade to :1024-65535 fully-random',
-      'oifname wan masquerade',
+      'oifname wan meta nfproto ipv4 masquerade',
       hairpin && 'iifname lan oifname lan ct status dnat meta l4proto udp snat ip to meta mark map @outer',
       hairpin && `iifname lan oifname lan ct status dnat snat ip to ${external}`,
     )}
@@ -91,7 +91,7 @@ table inet router {
   chain input {
     type filter hook input priority filter; policy accept;
     iifname wan ct state established,related accept
-    iifname wan meta l4proto icmp accept
+    iifname wan meta l4proto { icmp, icmpv6 } accept
     iifname wan drop
   }
 }

@@ -18,8 +18,9 @@ export interface MachinePlan {
   readonly router?: RouterSpec;
   /** The home (or carrier) a member belongs to. */
   readonly home?: string;
-  /** The addresses of a host or member; of a router, the outer one. */
+  /** The IPv4 addresses of a host or member; of a router, the outer one. */
   readonly addresses: readonly string[];
+  readonly ipv6?: string;
   readonly sysctls: readonly string[];
   /** Lines for `ip -batch`, inside. */
   readonly ip: readonly string[];
@@ -39,7 +40,7 @@ export interface WirePlan {
 const core = 'core';
 /** Where the kernel has br_netfilter, bridged frames would pass the router's rules: a switch has none. */
 const plainBridge = ['iptables', 'ip6tables', 'arptables'].map((table) => `net.bridge.bridge-nf-call-${table}=0`);
-const forwarding = ['net.ipv4.ip_forward=1'];
+const forwarding = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'];
 
 /**
  * Gives every machine its devices and addresses.
@@ -63,13 +64,14 @@ export function plan(internet: Internet): Plan {
   let uplinks = 0;
   let linesMade = 0;
 
-  const uplink = (name: string, near: WirePlan['near'], conditions: WireConditions): string => {
+  const uplink = (name: string, near: WirePlan['near'], conditions: WireConditions) => {
     const number = ++uplinks;
     if (number > 250) throw new Error('a world has room for 250 lines to the Internet');
     const device = `u${number}`;
-    coreIp.push(`addr add 11.0.${number}.1/24 dev ${device}`, `link set ${device} up`);
+    coreIp.push(`addr add 11.0.${number}.1/24 dev ${device}`, `addr add ${outer6(number)}1/64 dev ${device}`);
+    coreIp.push(`link set ${device} up`, `route add ${inner6(number)}/64 via ${outer6(number)}2`);
     wires.push({ name, kind: 'line', near, far: { label: core, device }, conditions });
-    return `11.0.${number}`;
+    return { net: `11.0.${number}`, number };
   };
 
   const addHost = (name: string, spec: HostSpec) => {
@@ -77,26 +79,32 @@ export function plan(internet: Internet): Plan {
       machines.push({ label: name, name, role: 'host', addresses: [], sysctls: [], ip: [], nft: '' });
       return;
     }
-    const net = uplink(name, { label: name, device: 'eth0' }, spec.wire);
+    const { net, number } = uplink(name, { label: name, device: 'eth0' }, spec.wire);
     const addresses = Array.from({ length: spec.addresses }, (_, i) => `${net}.${2 + i}`);
     machines.push({
       label: name,
       name,
       role: 'host',
       addresses,
+      ...(spec.ipv6 && { ipv6: `${outer6(number)}2` }),
       sysctls: [],
-      ip: machine('eth0', addresses, `${net}.1`),
+      ip: [
+        ...machine('eth0', addresses, `${net}.1`),
+        ...(spec.ipv6 ? machine6('eth0', `${outer6(number)}2`, `${outer6(number)}1`) : []),
+      ],
       nft: '',
     });
   };
 
-  const addRouter = (name: string, spec: HomeSpec | CarrierSpec, inside: string) => {
+  /** Gives the number of its line to the Internet; undefined behind a carrier. */
+  const addRouter = (name: string, spec: HomeSpec | CarrierSpec, inside: string): number | undefined => {
     const label = routerLabel(name);
     const above = spec.type === 'home' ? spec.behind : undefined;
     let net: string;
     let external: string;
+    let line: number | undefined;
     if (above === undefined) {
-      net = uplink(name, { label, device: 'wan' }, spec.wire);
+      ({ net, number: line } = uplink(name, { label, device: 'wan' }, spec.wire));
       external = `${net}.2`;
     } else {
       const outer = internet[above];
@@ -131,24 +139,33 @@ export function plan(internet: Internet): Plan {
         `addr add ${inside}.1/24 dev lan`,
         'link set lan up',
         ...machine('wan', [external], `${net}.1`),
+        ...(spec.ipv6 && line !== undefined
+          ? [`addr add ${inner6(line)}1/64 dev lan`, ...machine6('wan', `${outer6(line)}2`, `${outer6(line)}1`)]
+          : []),
       ],
       nft: routerRules(spec, external),
     });
+    return line;
   };
 
   const addHome = (name: string, spec: HomeSpec) => {
     const inside = lanOf(spec);
-    addRouter(name, spec, inside);
+    const line = addRouter(name, spec, inside);
     (spec.members ?? [name]).forEach((member, i) => {
       const address = `${inside}.${10 + i}`;
+      const ipv6 = spec.ipv6 && line !== undefined ? `${inner6(line)}${10 + i}` : undefined;
       machines.push({
         label: member,
         name: member,
         role: 'member',
         home: name,
         addresses: [address],
+        ...(ipv6 && { ipv6 }),
         sysctls: [],
-        ip: machine('eth0', [address], `${inside}.1`),
+        ip: [
+          ...machine('eth0', [address], `${inside}.1`),
+          ...(ipv6 ? machine6('eth0', ipv6, `${inner6(line!)}1`) : []),
+        ],
         nft: '',
       });
       wires.push({
@@ -231,6 +248,14 @@ function machine(device: string, addresses: readonly string[], gateway: string):
     `link set ${device} up`,
     `route add default via ${gateway}`,
   ];
+}
+
+/** The IPv6 network of a line to the Internet, and the one routed to the LAN behind it; an interface part follows. */
+const outer6 = (line: number) => `2a0b:0:${line.toString(16)}::`;
+const inner6 = (line: number) => `2a0b:1:${line.toString(16)}::`;
+
+function machine6(device: string, address: string, gateway: string): string[] {
+  return [`addr add ${address}/64 dev ${device}`, `route add default via ${gateway}`];
 }
 
 /** The network inside a router, without its last octet. */

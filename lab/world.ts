@@ -155,6 +155,9 @@ export class World {
       });
     }
     await Promise.all(machines.map((machine) => configure(new Namespace(name(machine.label)), machine)));
+    if (machines.some(({ ipv6 }) => ipv6)) {
+      await Promise.all(machines.map(({ label }) => linksUp(new Namespace(name(label)))));
+    }
 
     const built = await Promise.all(
       wires.map(async (each) => {
@@ -180,13 +183,14 @@ export class World {
       const gateway = protocols.length > 0 ? new Gateway(namespace, protocols, this.folder) : undefined;
       this.#routers.set(of, new Router(of, namespace, router!, addresses[0]!, wireOf('line', of)!, gateway));
     }
-    for (const { role, name: of, label, home, addresses } of machines) {
+    for (const { role, name: of, label, home, addresses, ipv6 } of machines) {
       if (role !== 'host' && role !== 'member') continue;
       this.#hosts.set(of, {
         name: of,
         namespace: new Namespace(name(label)),
         addresses,
         address: addresses[0] ?? '',
+        ipv6,
         wire: wireOf(role === 'host' ? 'line' : 'lan', of),
         router: home === undefined ? undefined : found(this.#routers, home),
       });
@@ -210,6 +214,12 @@ async function configure(namespace: Namespace, { sysctls, ip, nft }: MachinePlan
     .filter((line) => line !== false)
     .join('\n');
   await namespace.must(['sh'], { input: script });
+}
+
+/** Waits until the kernel has noticed every carrier, which takes it up to a second; IPv6 routes are dead before. */
+async function linksUp(namespace: Namespace): Promise<void> {
+  const script = 'while grep -qs down /sys/class/net/*/operstate; do sleep 0.05; done';
+  await namespace.must(['sh', '-c', script], { timeout: 5000 });
 }
 
 async function must(command: readonly string[], input: string): Promise<void> {

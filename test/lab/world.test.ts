@@ -188,3 +188,23 @@ test.serial('a line joins two hosts that are not on the Internet, and only them'
   await world.wire('a-b').cut();
   t.false(await ping('a', '11.128.0.2'));
 });
+
+test.serial('public IPv6 is end to end, but homes let only answers in', async (t) => {
+  const world = await World.build({ 'dc-1': host({ ipv6: true }), flat: home({ ipv6: true }), old: home() });
+  t.teardown(() => world.remove());
+  t.is(world.host('old').ipv6, undefined);
+  const ping = (from: string, to: string) =>
+    world
+      .host(from)
+      .namespace.run(['ping', '-c1', '-W1', to])
+      .then(({ code }) => code === 0);
+  const [dc, flat] = [world.host('dc-1'), world.host('flat')];
+  t.true(await ping('flat', dc.ipv6!));
+  t.false(await ping('dc-1', flat.ipv6!));
+  const [here, there] = [udpOn(flat, 0, '::'), udpOn(dc, 4000, '::')];
+  const seen = new Promise<string>((resolve) => there.once('message', (_, { address }) => resolve(address)));
+  here.send('hello', 4000, dc.ipv6);
+  t.is(await seen, flat.ipv6!);
+  here.close();
+  there.close();
+});
