@@ -1,4 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
 import type { RouterSpec } from './description.js';
 import type { Gateway } from './gateway.js';
 import type { Namespace } from './namespace.js';
@@ -79,15 +80,25 @@ export class Router {
   }
 }
 
-/** A UDP socket of this process on another machine; port 0 is any. Ready when this returns. */
+/** A UDP socket of this process on another machine; port 0 is any, "::" speaks IPv6. Ready when this returns. */
 export function udpOn(machine: { readonly namespace: Namespace }, port = 0, address = '0.0.0.0'): Socket {
+  const type = isIPv6(address) ? 'udp6' : 'udp4';
   return machine.namespace.inside(() => {
     // With a lookup that answers at once, bind makes the kernel's socket before it returns, thus in this namespace.
     const socket = createSocket({
-      type: 'udp4',
-      lookup: (name, _options, callback) => callback(null, name, 4),
+      type,
+      lookup: (name, _options, callback) => callback(null, name, type === 'udp6' ? 6 : 4),
     });
     socket.bind(port, address);
     return socket;
   });
+}
+
+/** Gives a public host another address in its /24, as a provider or a phone does: the old one is gone at once. */
+export async function renumber(host: Host, address: string): Promise<void> {
+  const gateway = address.replace(/\d+$/, '1');
+  const { namespace } = host;
+  await namespace.must(['ip', '-4', 'addr', 'flush', 'dev', 'eth0', 'scope', 'global']);
+  await namespace.must(['ip', 'addr', 'add', `${address}/24`, 'dev', 'eth0']);
+  await namespace.must(['ip', 'route', 'replace', 'default', 'via', gateway]);
 }

@@ -1,7 +1,10 @@
 import { Narrator } from './narrator.js';
 import { requireLab } from './requirements.js';
+import { failover } from './scenarios/failover.js';
 import { journey } from './scenarios/journey.js';
+import { mapping } from './scenarios/mapping.js';
 import { allMeetings, isAsExpected, matrixTable, natMatrix } from './scenarios/nat-matrix.js';
+import { roaming } from './scenarios/roaming.js';
 
 interface Scenario {
   readonly does: string;
@@ -24,6 +27,27 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       const results = await natMatrix(tell, chosen);
       console.log(`\n${matrixTable(results)}`);
       return results.length > 0 && results.every(isAsExpected);
+    },
+  },
+  failover: {
+    does: 'the relay in use falls silent, five times: how long nothing comes',
+    async run(tell) {
+      return (await failover(tell, 5)).every((outage) => outage < 1000);
+    },
+  },
+  mapping: {
+    does: 'homes behind real miniupnpd: mapped and proven after start and after a reboot of the router, removed on exit',
+    async run(tell) {
+      const results = [await mapping(tell, ['igd1']), await mapping(tell, ['igd2']), await mapping(tell, ['nat-pmp'])];
+      return results.every(({ start, reboot, left }) => start < 3000 && reboot < 10_000 && left === 0);
+    },
+  },
+  roaming: {
+    does: 'outer addresses change under a flow; join to first ping; restart to first ping',
+    async run(tell) {
+      const result = await roaming(tell);
+      const { hostRenumbered, routerRenumbered, joinToPing, readyToPing } = result;
+      return hostRenumbered < 1000 && routerRenumbered < 1000 && joinToPing < 3000 && readyToPing < 1000;
     },
   },
 };

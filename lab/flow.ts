@@ -1,0 +1,67 @@
+import type { Socket } from 'node:dgram';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Millis } from '../src/time.js';
+import { type Host, udpOn } from './machines.js';
+
+const port = 7000;
+
+/** A steady flow of small datagrams from one machine to an address of another: it shows every gap. */
+export class Flow {
+  readonly #from: Socket;
+  readonly #to: Socket;
+  readonly #timer: NodeJS.Timeout;
+  #sent = 0;
+  #received = 0;
+  #last = Number.NaN;
+  #longestGap = 0;
+
+  /** Sends every `interval` milliseconds from now on. */
+  constructor(from: Host, to: Host, address: string, interval: Millis = 5) {
+    this.#from = udpOn(from, 0, '::');
+    this.#to = udpOn(to, port, '::');
+    this.#to.on('message', () => {
+      const now = performance.now();
+      if (this.#received > 0) this.#longestGap = Math.max(this.#longestGap, now - this.#last);
+      this.#last = now;
+      this.#received++;
+    });
+    // No route for a moment is a gap like any other.
+    this.#from.on('error', () => {});
+    this.#timer = setInterval(() => {
+      this.#sent++;
+      this.#from.send('flow', port, address, () => {});
+    }, interval);
+  }
+
+  get sent(): number {
+    return this.#sent;
+  }
+
+  get received(): number {
+    return this.#received;
+  }
+
+  /** The longest silence at the receiver since the start or the last call; the silence that lasts counts too. */
+  takeLongestGap(): Millis {
+    const gap = Math.max(this.#longestGap, performance.now() - this.#last);
+    this.#longestGap = 0;
+    return gap;
+  }
+
+  /** Waits until something arrives that was sent after now; false when nothing does in time. */
+  async arrives(within: Millis): Promise<boolean> {
+    const before = this.#received;
+    const deadline = performance.now() + within;
+    while (this.#received === before) {
+      if (performance.now() > deadline) return false;
+      await sleep(1);
+    }
+    return true;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#from.close();
+    this.#to.close();
+  }
+}

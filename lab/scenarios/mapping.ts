@@ -1,0 +1,71 @@
+import type { PortMappingInfo } from '../../daemon/api.js';
+import type { Millis } from '../../src/time.js';
+import { home, host, type MappingProtocol } from '../description.js';
+import { duration, type Narrator } from '../narrator.js';
+import { network } from '../network.js';
+import type { WeftNode } from '../node.js';
+import { until } from '../until.js';
+import { World } from '../world.js';
+
+const second = 1000;
+
+/** What a home behind a router that maps ports measured. */
+export interface MappingResult {
+  readonly protocol: PortMappingInfo['protocol'];
+  /** From the daemon's start to a mapped and proven endpoint. */
+  readonly start: Millis;
+  /** From the router's return, with another outer address, to the same again. */
+  readonly reboot: Millis;
+  /** Mappings left on the router after an orderly stop. */
+  readonly left: number;
+}
+
+/** Waits until the node's endpoint on its router's present address is mapped and proven. */
+async function mappedAndProven(node: WeftNode, within: Millis): Promise<Millis> {
+  const router = node.host.router!;
+  const { took } = await until(
+    `${node.name} is mapped and proven at ${router.address}`,
+    async () => {
+      const { portMapping, endpoints } = await node.status();
+      return { portMapping, endpoints };
+    },
+    ({ portMapping, endpoints }) =>
+      portMapping.state === 'mapped' &&
+      portMapping.externalAddress === router.address &&
+      endpoints.some(({ address, proven }) => address === router.address && proven),
+    within,
+    () => `${node.tail()}\n── the router\n${router.gateway?.log().slice(-10).join('\n')}`,
+  );
+  return took;
+}
+
+/** A home behind real miniupnpd: start, a reboot of the router with another address, an orderly stop. */
+export async function mapping(tell: Narrator, protocols: readonly MappingProtocol[]): Promise<MappingResult> {
+  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), 'home-a': home({ mapping: protocols }) });
+  try {
+    await network(world, ['dc-1', 'dc-2', 'home-a']);
+    const node = world.node('home-a');
+    const router = world.router('home-a');
+    await node.kill('SIGTERM');
+    await router.switchOff();
+    await router.switchOn();
+    const started = performance.now();
+    await node.start();
+    await mappedAndProven(node, 20 * second);
+    const start = performance.now() - started;
+    const { protocol } = (await node.status()).portMapping;
+    tell.good(`${protocols}: mapped by ${protocol} and proven ${duration(start)} after the start`);
+
+    await router.switchOff();
+    await router.switchOn(router.address.replace(/\d+$/, '77'));
+    const reboot = await mappedAndProven(node, 30 * second);
+    tell.good(`${protocols}: mapped and proven at another address ${duration(reboot)} after the router came back`);
+
+    await node.kill('SIGTERM');
+    const left = (await router.gateway!.mappings()).length;
+    tell.good(`${protocols}: ${left} mappings are left after an orderly stop`);
+    return { protocol, start, reboot, left };
+  } finally {
+    world.remove();
+  }
+}
