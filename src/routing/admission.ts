@@ -1,6 +1,5 @@
 import { type NodeNumber, nodeNumberOf } from '../addr/node-number.js';
 import { Prefix } from '../addr/prefix.js';
-import { equalBytes } from '../bytes.js';
 import { type Millis, never, second } from '../time.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { Interner } from './contract.js';
@@ -72,6 +71,15 @@ export class Admission {
     return this.destination !== undefined;
   }
 
+  /** A signed retraction: of interest when it is about our own prefix. */
+  shown(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
+    const { network, node } = this.#tables;
+    if (neighbour.interface.lan || reader.prefixLength !== 64 || reader.routerIdHigh >>> 8 !== node) return;
+    if (network.contains(reader.prefix) && nodeNumberOf(network, reader.prefix) === node) {
+      this.#judgeOwn(reader, neighbour, now);
+    }
+  }
+
   #refuse(
     code: Parameters<Tables['reports']['refused']>[0],
     reader: PacketReader,
@@ -88,8 +96,10 @@ export class Admission {
   /** The destination, made if there is room for it; sets `destination` and `router`. */
   #admit(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, now: Millis): boolean {
     const { destinations, routers, tuning, matrix, columns } = this.#tables;
-    this.router = routers.intern(reader.routerIdHigh, reader.routerIdLow);
+    const { routerIdHigh: high, routerIdLow: low } = reader;
     let destination = destinations.find(reader.prefix, reader.prefixLength);
+    const usual = destination ? destination.router : none;
+    this.router = usual !== none && routers.is(usual, high, low) ? usual : routers.intern(high, low);
     const full = !destination && destinations.size >= tuning.maxDestinations;
     if (this.router < 0 || full || (!destination && neighbour.routes >= tuning.maxDestinationsPerNeighbour)) {
       return this.#refuse('quota', reader, neighbour, now);
@@ -172,17 +182,17 @@ export class Admission {
       if (routers.epoch(this.router) < newest) return this.#refuse('old-epoch', reader, neighbour, now);
     }
     const known = destination.proof(this.router, reader.seqno, signer);
-    const signature = reader.signatureLength > 0 ? reader.signature() : undefined;
-    if (known && (!signature || known.signatures.some((other) => equalBytes(other, signature)))) {
+    if (known && (reader.signatureLength === 0 || known.signatures.some((other) => reader.signatureIs(other)))) {
       this.isUnproven = !known.valid;
       if (this.isUnproven) this.#want(signer, neighbour, now);
       return known.valid ? this.#isCurrent(reader, neighbour, now) : true;
     }
-    if (!signature) {
+    if (reader.signatureLength === 0) {
       this.isUnproven = this.isAskedFor = true;
       return true;
     }
     const { prefix } = destination;
+    const signature = reader.signature();
     const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, this.egress);
     switch (authority.verify(signer, octets, signature)) {
       case 'invalid':
@@ -231,7 +241,9 @@ export class Admission {
   /** The one least worth keeping: unproven before proven, never that of the selected route. */
   #dropProof(destination: Destination): void {
     const spare = (proof: Proof) => proof.router !== destination.router || proof.seqno !== destination.seqno;
+    const newest = destination.newestProof();
     let at = destination.proofs.findIndex((proof) => !proof.valid);
+    if (at < 0) at = destination.proofs.findIndex((proof) => proof !== newest && spare(proof));
     if (at < 0) at = destination.proofs.findIndex(spare);
     destination.proofs.splice(Math.max(0, at), 1);
   }

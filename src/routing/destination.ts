@@ -50,6 +50,10 @@ export class Destination {
   metric: Metric = infinity;
   egress: NodeNumber = 0;
 
+  /** The next best usable routes: columns, or none. */
+  second = none;
+  third = none;
+
   /** Not selected but not forgotten either (RFC 8966 §3.5.4); 0: not held. */
   heldUntil: Millis = 0;
   /** Since when another route has been better by the margin; 0: none is. */
@@ -103,6 +107,16 @@ export class Destination {
       source.metric = metric;
     } else if (seqno === source.seqno && metric < source.metric) source.metric = metric;
     source.at = now;
+  }
+
+  /** The latest thing its owner is known to have signed. */
+  newestProof(): Proof | undefined {
+    let newest: Proof | undefined;
+    for (const proof of this.proofs) {
+      if (!proof.valid || proof.router !== this.newestRouter) continue;
+      if (!newest || isNewer(proof.seqno, newest.seqno)) newest = proof;
+    }
+    return newest;
   }
 
   proof(router: number, seqno: Seqno, signer: NodeNumber): Proof | undefined {

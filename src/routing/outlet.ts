@@ -9,6 +9,16 @@ import type { Tuning } from './tuning.js';
 export type QueuedRequest =
   /** The answer to a request for what we do not know. */
   | { readonly kind: 'retraction'; readonly prefix: IpBytes; readonly length: number }
+  /** A signed retraction: shows the owner of a prefix what it announced once and has forgotten. */
+  | {
+      readonly kind: 'proof';
+      readonly prefix: IpBytes;
+      readonly length: number;
+      readonly seqno: number;
+      readonly high: number;
+      readonly low: number;
+      readonly signature: Uint8Array;
+    }
   | { readonly kind: 'route'; readonly prefix: IpBytes; readonly length: number }
   | {
       readonly kind: 'seqno';
@@ -202,7 +212,7 @@ export class Outlet {
       while (this.#acks.length > 0 && writer.ack(this.#acks[this.#acks.length - 1]!)) this.#acks.pop();
       while (this.#requests.length > 0 && writeRequest(host, this.#requests[0]!)) {
         const request = this.#requests.shift()!;
-        if (request.kind !== 'retraction') requests.push(request);
+        if (request.kind === 'route' || request.kind === 'seqno') requests.push(request);
       }
       const full = this.#writeUpdates(host, items, now);
       if (writer.isEmpty) return;
@@ -275,5 +285,11 @@ function writeRequest(host: OutletHost, request: QueuedRequest): boolean {
   }
   Object.assign(fields, { prefix, prefixLength: length, seqno: 0, metric: 0xffff, interval: 0xffff });
   fields.nextHop4 = fields.egress = fields.signature = undefined;
+  if (request.kind === 'proof') {
+    fields.seqno = request.seqno;
+    fields.routerIdHigh = request.high;
+    fields.routerIdLow = request.low;
+    fields.signature = request.signature;
+  }
   return writer.update(fields);
 }

@@ -35,6 +35,13 @@ export class OwnNumbering {
     this.#allowedAt = now;
   }
 
+  /** True for our router-id, as big-endian halves. */
+  isOurs(high: number, low: number): boolean {
+    return (
+      high >>> 8 === this.#node && low === this.epoch % 2 ** 32 && (high & 0xff) === Math.floor(this.epoch / 2 ** 32)
+    );
+  }
+
   get routerId(): RouterId {
     return routerIdOf(this.#node, this.epoch);
   }
@@ -80,6 +87,7 @@ export class OwnNumbering {
       if (now - this.#jumpedAt < minute || epoch >= maxEpoch) return false;
       this.#jumpedAt = now;
       this.epoch = epoch + 1;
+      this.#stored = 1;
       this.#moveTo(1);
       return true;
     }

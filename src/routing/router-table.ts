@@ -31,6 +31,10 @@ export class RouterTable {
     return this.intern(highOf(id), lowOf(id));
   }
 
+  is(index: number, high: number, low: number): boolean {
+    return this.#low[index] === low && this.#high[index] === high;
+  }
+
   high(index: number): number {
     return this.#high[index]!;
   }

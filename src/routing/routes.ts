@@ -13,7 +13,7 @@ import type { Neighbour } from './neighbour.js';
 import type { Outlet } from './outlet.js';
 import { Flag } from './route-matrix.js';
 import { Selection } from './selection.js';
-import { seqnoPlus } from './seqno.js';
+import { isNewer, seqnoPlus } from './seqno.js';
 import type { Tables } from './tables.js';
 import { spec } from './tuning.js';
 
@@ -64,36 +64,67 @@ export class Routes {
       this.retractAllOf(neighbour, now);
       return;
     }
-    const own = this.#tables.routers.internId(this.#tables.numbering.routerId);
+    const { numbering } = this.#tables;
+    const { epoch, seqno } = numbering;
     if (reader.metric === infinity) {
+      if (reader.signatureLength > 0) this.admission.shown(reader, neighbour, now);
+      if (numbering.epoch !== epoch || numbering.seqno !== seqno) this.#overtook(now);
       const destination = destinations.find(reader.prefix, reader.prefixLength);
       if (destination) this.#retract(destination, neighbour, now);
       return;
     }
-    const isOwn =
-      reader.routerIdHigh === this.#tables.routers.high(own) && reader.routerIdLow === this.#tables.routers.low(own);
+    const isOwn = this.#tables.numbering.isOurs(reader.routerIdHigh, reader.routerIdLow);
     // Ours, gone round; only one that is ahead of us is of interest, and `judge` looks for that.
     if (isOwn && neighbour.interface.lan) return;
-    const { numbering } = this.#tables;
-    const { epoch, seqno } = numbering;
     const believed = this.admission.judge(reader, neighbour, now);
-    if (numbering.epoch !== epoch || numbering.seqno !== seqno) this.renumbered(now);
+    if (numbering.epoch !== epoch || numbering.seqno !== seqno) this.#overtook(now);
     if (this.admission.isAskedFor) this.#ask(reader.prefix, reader.prefixLength, neighbour, now);
+    if (!neighbour.interface.lan) this.#remindOwner(reader, neighbour, now);
     if (isOwn || !believed) return;
     const { destination, router, egress, isUnproven } = this.admission;
     const nextHop = neighbour.interface.lan ? reader.nextHop : neighbour.address;
     if (!destination || equalBytes(nextHop, neighbour.interface.ownAddress)) return;
     const { row } = destination;
     if (!isUnproven && this.#keepsSelected(destination, neighbour, router, reader, now)) return;
-    const known = matrix.has(row, neighbour.column, Flag.present);
+    const flags = matrix.flags(row, neighbour.column);
+    const known = (flags & Flag.present) !== 0;
+    const isRefresh =
+      known &&
+      (flags & Flag.unproven) === (isUnproven ? Flag.unproven : 0) &&
+      matrix.refmetric(row, neighbour.column) === reader.metric &&
+      matrix.seqno(row, neighbour.column) === reader.seqno &&
+      matrix.router(row, neighbour.column) === router &&
+      matrix.egress(row, neighbour.column) === egress;
     if (!known) neighbour.routes++;
     matrix.set(row, neighbour.column, reader.metric, reader.seqno, router, reader.interval, egress);
     matrix.lower(row, neighbour.column, Flag.asked | Flag.unproven);
     if (isUnproven) matrix.raise(row, neighbour.column, Flag.unproven);
     this.#expireAfter(destination, neighbour, reader.interval, now);
-    this.#noteNextHop(destination, neighbour, nextHop);
-    this.reselect(destination, now);
+    if (neighbour.interface.lan) this.#noteNextHop(destination, neighbour, nextHop);
+    if (!isRefresh || destination.selected === none) this.reselect(destination, now);
     if (!isUnproven) this.#askNewerIfBetter(destination, neighbour, router, reader, now);
+  }
+
+  /**
+   * An owner that announces its prefix behind what it once signed has lost its disk: its own signature tells it where to go
+   * on from. Without it, it would be unfeasible everywhere until sources are forgotten.
+   */
+  #remindOwner(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
+    const { destinations, routers } = this.#tables;
+    if (neighbour.node === undefined || reader.routerIdHigh >>> 8 !== neighbour.node) return;
+    const destination = destinations.find(reader.prefix, reader.prefixLength);
+    if (!destination || destination.owner !== neighbour.node) return;
+    const proof = destination.newestProof();
+    if (!proof) return;
+    const { router, seqno } = proof;
+    const [high, low] = [routers.high(router), routers.low(router)];
+    const sameEpoch = high === reader.routerIdHigh && low === reader.routerIdLow;
+    const epoch = (reader.routerIdHigh & 0xff) * 2 ** 32 + reader.routerIdLow;
+    if (sameEpoch ? !isNewer(seqno, reader.seqno) : routers.epoch(router) < epoch) return;
+    if (!neighbour.requests.take(now)) return;
+    const { bytes, length } = destination.prefix;
+    const signature = proof.signatures[0]!;
+    neighbour.outlet.request({ kind: 'proof', prefix: bytes, length, seqno, high, low, signature }, this.#soon(now));
   }
 
   /**
@@ -184,6 +215,7 @@ export class Routes {
       const affected =
         destination.selected === neighbour.column ||
         destination.selected === none ||
+        destination.told[2] === none ||
         destination.told.includes(neighbour.column) ||
         addMetric(matrix.refmetric(row, neighbour.column), neighbour.cost) < destination.metric;
       if (affected) this.reselect(destination, now);
@@ -267,9 +299,20 @@ export class Routes {
     this.#selection.rank(destination);
     const before = destination.betterSince;
     const column = this.#selection.choose(destination, now);
+    this.#noteOthers(destination, column);
     if (destination.betterSince !== 0 && before === 0) this.#review(destination, now);
     this.#apply(destination, column, now);
     if (column === none && this.#selection.hasUnfeasible) this.#starve(destination, now);
+  }
+
+  /** The two best beside the chosen one. */
+  #noteOthers(destination: Destination, chosen: number): void {
+    destination.second = destination.third = none;
+    for (const column of this.#selection.best) {
+      if (column === chosen || column === none) continue;
+      if (destination.second === none) destination.second = column;
+      else if (destination.third === none) destination.third = column;
+    }
   }
 
   /** Looks again after the dwell; a quarter of it by chance, so that two nodes do not change their minds together. */
@@ -537,6 +580,14 @@ export class Routes {
   renumbered(now: Millis): void {
     for (const destination of this.#tables.destinations) {
       if (destination.own !== undefined) this.reselect(destination, now);
+    }
+  }
+
+  /** We moved past what we had announced before: everybody is to know at once. */
+  #overtook(now: Millis): void {
+    this.renumbered(now);
+    for (const destination of this.#tables.destinations) {
+      if (destination.own !== undefined) this.#announce(destination, this.#soon(now));
     }
   }
 
@@ -811,26 +862,23 @@ export class Routes {
   }
 
   #changeOf(destination: Destination): RouteChange | undefined {
-    const columns: [number, number, number] = [none, none, none];
-    if (destination.selected >= 0) {
-      columns[0] = destination.selected;
-      this.#selection.rank(destination);
-      let at = 1;
-      for (const column of this.#selection.best)
-        if (column !== columns[0] && column !== none && at < 3) columns[at++] = column;
-    }
+    const isRouted = destination.selected >= 0;
+    const first = isRouted ? destination.selected : none;
+    const second = isRouted ? destination.second : none;
+    const third = isRouted ? destination.third : none;
     const held = destination.heldUntil !== 0;
-    const router = destination.selected >= 0 ? destination.router : none;
-    const egress = destination.selected >= 0 ? destination.egress : 0;
+    const router = isRouted ? destination.router : none;
+    const egress = isRouted ? destination.egress : 0;
     const { told } = destination;
     const same =
-      told[0] === columns[0] &&
-      told[1] === columns[1] &&
-      told[2] === columns[2] &&
+      told[0] === first &&
+      told[1] === second &&
+      told[2] === third &&
       destination.toldHeld === held &&
       destination.toldRouter === router &&
       destination.toldEgress === egress;
     if (same) return undefined;
+    const columns = [first, second, third] as const;
     destination.told = columns;
     destination.toldHeld = held;
     destination.toldRouter = router;

@@ -40,7 +40,7 @@ export class Selection {
     for (let column = 0; column < this.#columns.length; column++) {
       const neighbour = this.#columns[column];
       if (neighbour === undefined) continue;
-      const rank = this.#rankOf(destination, column, neighbour);
+      const rank = this.#rankOf(destination, column, neighbour, ranks[2]);
       if (rank >= ranks[2]) continue;
       if (rank < ranks[0]) {
         ranks[2] = ranks[1];
@@ -61,7 +61,8 @@ export class Selection {
     }
   }
 
-  #rankOf(destination: Destination, column: number, neighbour: Neighbour): number {
+  /** Infinite for what cannot be used; nothing is asked of a route that is not below `limit` anyway. */
+  #rankOf(destination: Destination, column: number, neighbour: Neighbour, limit: number): number {
     const matrix = this.#matrix;
     const row = destination.row;
     const flags = matrix.flags(row, column);
@@ -69,18 +70,21 @@ export class Selection {
     const refmetric = matrix.refmetric(row, column);
     const metric = addMetric(refmetric, neighbour.cost);
     if (metric === infinity || flags & Flag.unproven) return Number.POSITIVE_INFINITY;
+    const rank = neighbour.isSuspected ? metric + suspicion : metric;
+    if (rank >= limit) return rank;
     const router = matrix.router(row, column);
     if (destination.owner !== 0 && router !== destination.newestRouter) return Number.POSITIVE_INFINITY;
     if (!destination.isFeasible(router, matrix.seqno(row, column), refmetric)) {
       this.hasUnfeasible = true;
       return Number.POSITIVE_INFINITY;
     }
-    return neighbour.isSuspected ? metric + suspicion : metric;
+    return rank;
   }
 
   isUsable(destination: Destination, column: number): boolean {
     const neighbour = this.#columns[column];
-    return neighbour !== undefined && this.#rankOf(destination, column, neighbour) !== Number.POSITIVE_INFINITY;
+    if (neighbour === undefined) return false;
+    return this.#rankOf(destination, column, neighbour, Number.POSITIVE_INFINITY) < Number.POSITIVE_INFINITY;
   }
 
   metricOf(destination: Destination, column: number): Metric {

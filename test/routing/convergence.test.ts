@@ -1,5 +1,22 @@
 import test from 'ava';
-import { Network } from './network.js';
+import { nodePrefix } from '../../src/addr/node-number.js';
+import { Network, overlay } from './network.js';
+
+/** A mesh of `count` nodes: a ring, and as many chords by chance. */
+function mesh(seed: number, count: number, options = {}): Network {
+  const world = new Network(seed);
+  for (let i = 1; i <= count; i++) world.node(i);
+  const linked = new Set<string>();
+  const link = (a: number, b: number) => {
+    const key = `${Math.min(a, b)} ${Math.max(a, b)}`;
+    if (a === b || linked.has(key)) return;
+    linked.add(key);
+    world.link(a, b, { delay: 1 + world.random.below(40), ...options });
+  };
+  for (let i = 1; i <= count; i++) link(i, (i % count) + 1);
+  for (let i = 0; i < count; i++) link(1 + world.random.below(count), 1 + world.random.below(count));
+  return world;
+}
 
 test('two machines joined by a tunnel know each other within a few round trips', (t) => {
   const world = new Network(1);
@@ -17,4 +34,185 @@ test('a line of five: everybody reaches everybody, by the line', (t) => {
   for (let i = 1; i < 5; i++) world.link(i, i + 1);
   t.truthy(world.until(() => world.allReach(), 2000));
   t.deepEqual(world.path(1, 5), [1, 2, 3, 4, 5]);
+});
+
+test('no next-hop graph ever holds a loop: changes, cuts, restarts, loss, duplicates and packets late by minutes', (t) => {
+  for (const seed of [1, 2, 3]) {
+    const world = mesh(seed, 10, {
+      loss: 0.1,
+      jitter: 30,
+      duplication: 0.1,
+      late: { by: 120_000, share: 0.01 },
+    });
+    world.watch = () => {
+      const loop = world.loop();
+      if (loop) t.fail(`seed ${seed}, at ${world.now}: ${loop}`);
+    };
+    world.run(5000);
+    for (let round = 0; round < 8; round++) {
+      const a = 1 + world.random.below(10);
+      const b = (a % 10) + 1;
+      const what = world.random.below(3);
+      if (what === 0) world.change(a, b, { delay: 1 + world.random.below(300), loss: 0.2, jitter: 50 });
+      else if (what === 1) {
+        world.cut(a, b);
+        world.at(4000 + world.random.below(4000), () => world.heal(a, b));
+      } else {
+        if (world.random.unit() < 0.5) world.nodes.get(a)!.stored = undefined;
+        world.restart(a, { freshEpoch: 200 + round });
+      }
+      world.run(4000);
+    }
+    world.watch = undefined;
+    for (let i = 1; i <= 10; i++) world.change(i, (i % 10) + 1, { delay: 5 });
+    t.not(
+      world.until(() => world.allReach(), 60_000),
+      undefined,
+      `seed ${seed}`,
+    );
+  }
+});
+
+test('at rest metrics are those of the shortest paths, within the margin of hysteresis', (t) => {
+  const world = mesh(4, 12);
+  world.run(120_000);
+  for (const from of world.nodes.values()) {
+    for (const to of world.nodes.values()) {
+      if (from === to) continue;
+      const metric = from.routes.get(nodePrefix(overlay, to.number).key)!.choices[0]!.metric;
+      t.true(metric < 65535 && metric > 0);
+    }
+  }
+  t.is(world.loop(), undefined);
+});
+
+test('a withdrawn prefix is retracted everywhere at once, held while neighbours are told, then gone', (t) => {
+  const world = new Network(5);
+  for (let i = 1; i <= 4; i++) world.node(i);
+  for (let i = 1; i < 4; i++) world.link(i, i + 1);
+  world.run(3000);
+  const before = world.nodes.get(3)!.changes.length;
+  world.send(1, { kind: 'withdraw', prefix: nodePrefix(overlay, 1) });
+  world.run(1000);
+  for (const number of [2, 3, 4]) t.is(world.nodes.get(number)!.next(1), undefined);
+  const told = world.nodes
+    .get(3)!
+    .changes.slice(before)
+    .map(({ change }) => [change.choices.length, change.held]);
+  t.deepEqual(told, [
+    [0, true],
+    [0, false],
+  ]);
+});
+
+test('nothing counts to infinity: a node that is cut off is gone after one wave of retractions', (t) => {
+  const world = new Network(6);
+  for (let i = 1; i <= 5; i++) world.node(i);
+  for (const [a, b] of [
+    [1, 2],
+    [2, 3],
+    [3, 4],
+    [4, 2],
+    [4, 5],
+    [5, 3],
+  ] as const) {
+    world.link(a, b);
+  }
+  world.run(5000);
+  world.kill(1, 100);
+  const gone = () => [2, 3, 4, 5].every((number) => world.nodes.get(number)!.next(1) === undefined);
+  const took = world.until(gone, 5000);
+  t.truthy(took);
+  t.true(took! < 1000, `${took} ms`);
+  const packets = [...world.nodes.values()].reduce((sum, node) => sum + node.packetsSent, 0);
+  world.run(10_000);
+  const later = [...world.nodes.values()].reduce((sum, node) => sum + node.packetsSent, 0);
+  t.true(later - packets < 60, `${later - packets} packets after that`);
+});
+
+test('starvation ends by a seqno request that travels through others to the origin', (t) => {
+  // 1 is near 2; 3 knows 1 by 2 only until that way is lost, and the way by 4 and 5 is unfeasible for it.
+  const world = new Network(7);
+  for (let i = 1; i <= 5; i++) world.node(i);
+  world.link(1, 2, { delay: 1 });
+  world.link(2, 3, { delay: 1 });
+  world.link(1, 5, { delay: 100 });
+  world.link(5, 4, { delay: 100 });
+  world.link(4, 3, { delay: 1 });
+  world.run(10_000);
+  t.deepEqual(world.path(4, 1), [4, 3, 2, 1]);
+  const seqno = () =>
+    world.nodes
+      .get(1)!
+      .speaker.view(world.now)
+      .find((row) => row.interface === undefined)!.seqno;
+  const before = seqno();
+  world.cut(2, 3, 100);
+  world.run(101);
+  t.is(world.path(3, 1), undefined);
+  const took = world.until(() => world.path(3, 1) !== undefined, 10_000);
+  t.truthy(took);
+  t.true(took! < 2500, `${took} ms`);
+  t.deepEqual(world.path(3, 1), [3, 4, 5, 1]);
+  t.true(seqno() - before <= 2, 'one request, one increment');
+});
+
+test('a restart with its stored seqno is believed at once', (t) => {
+  const world = new Network(8);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2);
+  world.link(2, 3);
+  world.run(5000);
+  const epoch = world.nodes.get(1)!.stored!.epoch;
+  world.restart(1);
+  t.truthy(world.until(() => world.path(3, 1) !== undefined && world.path(1, 3) !== undefined, 1000));
+  t.is(world.nodes.get(1)!.stored!.epoch, epoch);
+});
+
+test('state wiped, keys kept: routes are accepted by all within a second of being announced', (t) => {
+  const world = new Network(9);
+  for (let i = 1; i <= 4; i++) world.node(i, { freshEpoch: 5000 });
+  for (let i = 1; i < 4; i++) world.link(i, i + 1);
+  world.run(5000);
+  // The wall clock is of no help: the new epoch would be lower than the old one.
+  world.nodes.get(1)!.stored = undefined;
+  world.restart(1, { freshEpoch: 7 });
+  const took = world.until(() => world.path(4, 1) !== undefined && world.path(1, 4) !== undefined, 1000);
+  t.truthy(took);
+  t.true(world.nodes.get(1)!.stored!.epoch > 5000);
+});
+
+test('an old disk: a seqno behind what the network has seen is overtaken', (t) => {
+  const world = new Network(10);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2);
+  world.link(2, 3);
+  world.nodes.get(1)!.stored = { epoch: 100, seqno: 900 };
+  world.restart(1);
+  world.run(5000);
+  world.restart(1, { stored: { epoch: 100, seqno: 5 } });
+  t.truthy(world.until(() => world.path(3, 1) !== undefined, 1500));
+});
+
+test('a route lost to one neighbour has others ready', (t) => {
+  const world = new Network(11);
+  for (let i = 1; i <= 4; i++) world.node(i);
+  for (const [a, b, delay] of [
+    [1, 2, 15],
+    [1, 3, 25],
+    [1, 4, 30],
+    [2, 4, 20],
+    [3, 4, 20],
+  ] as const) {
+    world.link(a, b, { delay });
+  }
+  world.run(10_000);
+  const route = world.nodes.get(1)!.routes.get(nodePrefix(overlay, 4).key)!;
+  t.deepEqual(
+    route.choices.map((choice) => choice.neighbourNode),
+    [4, 2, 3],
+  );
+  world.send(1, { kind: 'suspected', interface: world.interfaceOf(1, 4) });
+  t.not(world.nodes.get(1)!.next(4), 4);
+  t.is(typeof world.nodes.get(1)!.next(4), 'number');
 });

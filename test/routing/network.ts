@@ -101,6 +101,9 @@ interface Lan {
   readonly heard: { readonly from: IpBytes; readonly to: IpBytes | 'multicast'; readonly bytes: Uint8Array }[];
 }
 
+/** Interface numbers of LANs begin here; below are tunnels. */
+const firstLan = 1_000_000;
+
 /** Speakers on a virtual clock, joined by tunnels and LANs; the same seed gives the same run. */
 export class Network {
   now: Millis = 1000;
@@ -247,7 +250,7 @@ export class Network {
   }
 
   lan(): number {
-    const id = 1000 + this.#lans.length;
+    const id = firstLan + this.#lans.length;
     this.#lans.push({ id, members: new Map(), heard: [] });
     return id;
   }
@@ -267,7 +270,7 @@ export class Network {
   }
 
   #lan(id: number): Lan {
-    return this.#lans[id - 1000]!;
+    return this.#lans[id - firstLan]!;
   }
 
   heardOn(lan: number): Lan['heard'] {
@@ -301,7 +304,7 @@ export class Network {
       if (effect.kind === 'sendPacket') {
         node.octetsSent += effect.bytes.length;
         node.packetsSent++;
-        if (effect.interface >= 1000) this.#carryOnLan(node, effect.interface, effect.to, effect.bytes);
+        if (effect.interface >= firstLan) this.#carryOnLan(node, effect.interface, effect.to, effect.bytes);
         else this.#carry(node, effect.interface, effect.bytes);
       } else if (effect.kind === 'routesChanged') {
         for (const change of effect.changes) {

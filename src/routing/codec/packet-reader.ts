@@ -127,6 +127,14 @@ export class PacketReader {
     return this.#bytes.subarray(this.signatureStart, this.signatureStart + this.signatureLength);
   }
 
+  /** True when the signature is these octets; spares the view. */
+  signatureIs(octets: Uint8Array): boolean {
+    if (octets.length !== this.signatureLength) return false;
+    const start = this.signatureStart;
+    for (let i = 0; i < octets.length; i++) if (octets[i] !== this.#bytes[start + i]) return false;
+    return true;
+  }
+
   /** Moves to the next TLV worth acting on. */
   next(): TlvKind {
     const bytes = this.#bytes;

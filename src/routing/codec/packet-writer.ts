@@ -191,8 +191,10 @@ export class PacketWriter {
     if (known) while (omitted < whole && last[base + omitted] === fields.prefix[base + omitted]) omitted++;
 
     const finite = fields.metric < 0xffff;
+    // A retraction that is signed shows its router-id too; any other needs none.
     const newRouterId =
-      finite && (fields.routerIdHigh !== this.#routerIdHigh || fields.routerIdLow !== this.#routerIdLow);
+      (finite || fields.signature !== undefined) &&
+      (fields.routerIdHigh !== this.#routerIdHigh || fields.routerIdLow !== this.#routerIdLow);
     const newNextHop = finite && ae === Ae.ipv4 && !this.#isNextHop(fields.nextHop4!);
     const signed = fields.signature ? fields.signature.length : 0;
     const subLength = fields.egress !== undefined ? 5 + signed : signed > 0 ? 2 + signed : 0;
