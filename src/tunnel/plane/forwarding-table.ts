@@ -8,6 +8,10 @@ export const noPrefix = -1;
 const stride = 8;
 const unset = -2;
 
+/** From this many prefixes on, the busiest 16 bits are looked up at once; below, the walk is short and stays in cache. */
+const jumpFrom = 4096;
+const jumpBits = 16;
+
 /**
  * Where packets go: longest prefix to the node to seal for, node number to next hops.
  *
@@ -17,11 +21,18 @@ const unset = -2;
  *
  * Node 0 is the root, length 0. Children are offsets, 0 for none. A removed prefix leaves its node behind as a branching
  * point; the trie is built anew when more than half of it is such remains.
+ *
+ * A large trie has a jump table: the 16 bits behind the prefix under which most of it lies lead straight to the node where
+ * the walk goes on, and to the best match above it. Made by the first lookup after a change.
  */
 export class ForwardingTable {
   #trie = new Int32Array(64 * stride);
   #used = 1;
   #live = 0;
+  /** Pairs of node and best match above it; `#jumpNode`: the node under whose prefix it holds. */
+  #jump: Int32Array | undefined;
+  #jumpNode = 0;
+  #jumpIsStale = true;
   readonly #hops = new Map<number, readonly LinkId[]>();
 
   constructor() {
@@ -48,25 +59,23 @@ export class ForwardingTable {
   lookup(address: AddressWords): number {
     const trie = this.#trie;
     const { a, b, c, d } = address;
-    let best = noPrefix;
-    let node = 0;
-    for (;;) {
-      const length = trie[node + 4]!;
-      const egress = trie[node + 7]!;
-      if (egress !== unset) {
-        if (!matches(trie, node, length, a, b, c, d)) return best;
-        best = egress;
+    if (this.#jumpIsStale) this.#makeJump();
+    const jump = this.#jump;
+    if (jump) {
+      const base = this.#jumpNode;
+      const length = trie[base + 4]!;
+      if (matches(trie, base, length, a, b, c, d)) {
+        const at = 2 * bitsAt(length, a, b, c, d);
+        return jump[at] === 0 ? jump[at + 1]! : walk(trie, jump[at]!, jump[at + 1]!, a, b, c, d);
       }
-      if (length === 128) return best;
-      const word = length < 64 ? (length < 32 ? a : b) : length < 96 ? c : d;
-      node = trie[node + 5 + ((word >>> (31 - (length & 31))) & 1)]!;
-      if (node === 0) return best;
     }
+    return walk(trie, 0, noPrefix, a, b, c, d);
   }
 
   setPrefix(route: PrefixRoute): void {
     const key = words(route.prefix);
     const node = this.#place(key, route.length);
+    this.#jumpIsStale = true;
     if (this.#trie[node + 7] === unset) this.#live++;
     this.#trie[node + 7] = route.egress ?? ownPrefix;
   }
@@ -82,6 +91,7 @@ export class ForwardingTable {
     if (this.#trie[node + 7] === unset) return;
     this.#trie[node + 7] = unset;
     this.#live--;
+    this.#jumpIsStale = true;
     if (this.#used > 64 && this.#used > 4 * this.#live) this.#rebuild();
   }
 
@@ -142,6 +152,56 @@ export class ForwardingTable {
     return limit;
   }
 
+  #makeJump(): void {
+    this.#jumpIsStale = false;
+    this.#jump = undefined;
+    if (this.#live < jumpFrom) return;
+    const trie = this.#trie;
+    const sizes = new Int32Array(this.#used);
+    const order = [0];
+    for (let i = 0; i < order.length; i++) {
+      for (const child of [trie[order[i]! + 5]!, trie[order[i]! + 6]!]) if (child !== 0) order.push(child);
+    }
+    for (const node of order.reverse()) {
+      const below = [trie[node + 5]!, trie[node + 6]!].map((child) => (child === 0 ? 0 : sizes[child / stride]!));
+      sizes[node / stride] = 1 + below[0]! + below[1]!;
+    }
+    // Down to where the mass of the trie forks.
+    let node = 0;
+    let best = trie[7] === unset ? noPrefix : trie[7]!;
+    for (;;) {
+      const heavy = [trie[node + 5]!, trie[node + 6]!].find(
+        (one) => one && sizes[one / stride]! * 8 > sizes[node / stride]! * 7,
+      );
+      if (heavy === undefined || trie[heavy + 4]! > 128 - jumpBits) break;
+      node = heavy;
+      if (trie[node + 7] !== unset) best = trie[node + 7]!;
+    }
+    this.#jumpNode = node;
+    const jump = new Int32Array(2 << jumpBits);
+    for (let i = 1; i < jump.length; i += 2) jump[i] = best;
+    for (const child of [trie[node + 5]!, trie[node + 6]!]) if (child !== 0) this.#fillJump(jump, child, best);
+    this.#jump = jump;
+  }
+
+  #fillJump(jump: Int32Array, node: number, above: number): void {
+    const trie = this.#trie;
+    const base = trie[this.#jumpNode + 4]!;
+    const first = bitsAt(base, trie[node]!, trie[node + 1]!, trie[node + 2]!, trie[node + 3]!);
+    const bits = trie[node + 4]! - base;
+    if (bits >= jumpBits) {
+      jump[2 * first] = node;
+      return;
+    }
+    const best = trie[node + 7] === unset ? above : trie[node + 7]!;
+    const last = first + 2 ** (jumpBits - bits);
+    for (let i = first; i < last; i++) {
+      jump[2 * i] = 0;
+      jump[2 * i + 1] = best;
+    }
+    for (const child of [trie[node + 5]!, trie[node + 6]!]) if (child !== 0) this.#fillJump(jump, child, best);
+  }
+
   #rebuild(): void {
     const old = this.#trie;
     const used = this.#used;
@@ -155,6 +215,32 @@ export class ForwardingTable {
       this.#trie[node + 7] = egress;
     }
   }
+}
+
+/** Goes down from a node; `best` is the longest match above it. */
+function walk(trie: Int32Array, from: number, above: number, a: number, b: number, c: number, d: number): number {
+  let best = above;
+  let node = from;
+  for (;;) {
+    const length = trie[node + 4]!;
+    const egress = trie[node + 7]!;
+    if (egress !== unset) {
+      if (!matches(trie, node, length, a, b, c, d)) return best;
+      best = egress;
+    }
+    if (length === 128) return best;
+    const word = length < 64 ? (length < 32 ? a : b) : length < 96 ? c : d;
+    node = trie[node + 5 + ((word >>> (31 - (length & 31))) & 1)]!;
+    if (node === 0) return best;
+  }
+}
+
+/** The 16 bits that begin at bit `at` (at most 112) of an address, as a number. */
+function bitsAt(at: number, a: number, b: number, c: number, d: number): number {
+  const high = at < 64 ? (at < 32 ? a : b) : at < 96 ? c : d;
+  const low = at < 32 ? b : at < 64 ? c : at < 96 ? d : 0;
+  const shift = at & 31;
+  return (shift === 0 ? high : (high << shift) | (low >>> (32 - shift))) >>> 16;
 }
 
 function words(prefix: Uint8Array): Int32Array {

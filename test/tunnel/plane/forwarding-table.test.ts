@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { parseIp } from '../../../src/addr/ip.js';
 import { Prefix, parsePrefix } from '../../../src/addr/prefix.js';
+import { seededRandom } from '../../../src/random.js';
 import { ForwardingTable, noPrefix, ownPrefix } from '../../../src/tunnel/plane/forwarding-table.js';
 import { AddressWords } from '../../../src/tunnel/plane/packet.js';
 
@@ -102,6 +103,41 @@ test('a table that lost most of its prefixes still answers right, and small', (t
   t.is(table.prefixes, 10);
   t.is(table.lookup(words(parseIp('fd07:cf00::1')!)), 2000);
   t.is(table.lookup(words(parseIp('fd00:0100::1')!)), noPrefix);
+});
+
+test('a large table, with its jump table, answers as the slow oracle, before and after changes', (t) => {
+  const random = seededRandom(7);
+  const table = new ForwardingTable();
+  const oracle = new Oracle();
+  const keys: Prefix[] = [];
+  const draw = () => {
+    const bytes = random.bytes(16);
+    bytes[0] = 0xfd;
+    if (random.below(4) > 0) bytes.fill(0x77, 1, 3);
+    bytes.fill(random.below(2) * 255, 8);
+    return bytes;
+  };
+  const set = (key: Prefix, egress: number) => {
+    table.setPrefix({ prefix: key.bytes, length: key.length, egress });
+    oracle.set(key, egress);
+    keys.push(key);
+  };
+  set(new Prefix(new Uint8Array(16), 0), 1);
+  for (let i = 0; i < 6000; i++) set(new Prefix(draw(), 20 + random.below(60)), 2 + random.below(100));
+  const check = () => {
+    for (let i = 0; i < 150; i++) {
+      const bytes = i % 3 === 0 ? draw() : new Uint8Array(keys[random.below(keys.length)]!.bytes);
+      bytes[15] = random.below(256);
+      t.is(table.lookup(words(bytes)), oracle.lookup(bytes));
+    }
+  };
+  check();
+  for (let i = 0; i < 300; i++) {
+    const key = keys[random.below(keys.length)]!;
+    table.removePrefix(key.bytes, key.length);
+    oracle.remove(key);
+  }
+  check();
 });
 
 test('next hops are at most three, and an empty list takes the node away', (t) => {
