@@ -14,7 +14,7 @@ import { LinkShared } from './link-shared.js';
 import { OctetBucket } from './octet-bucket.js';
 import { Outbound } from './outbound.js';
 import { Outbox } from './outbox.js';
-import { Prober } from './prober.js';
+import { type ProbeReport, Prober } from './prober.js';
 import { PlaneState, Way } from './state.js';
 import { Transmitter } from './transmitter.js';
 import { toUnderlay } from './underlay-address.js';
@@ -44,6 +44,8 @@ export interface DataPlaneParts {
   readonly drops: Drops;
   /** Makes the checks of handshake-class datagrams for our public key; without it all pass. */
   readonly guard?: (publicKey: Uint8Array) => DatagramGuard;
+  /** Carries a report to `probeReported` of worker 0; may be missing where there is one worker. */
+  readonly toFirst?: (report: ProbeReport) => void;
   /** Called while the plane works: queue, do not call back. */
   readonly emit: (event: PlaneEvent) => void;
 }
@@ -71,7 +73,8 @@ export class DataPlane {
     this.#parts = parts;
     this.#outbox = new Outbox(arena, udp, drops);
     this.#transmitter = new Transmitter(arena, this.#outbox, this.#state, drops, emit);
-    this.#prober = new Prober(arena, this.#transmitter, parts.random, emit, parts.worker === 0);
+    const toFirst = parts.worker === 0 ? undefined : (parts.toFirst ?? (() => {}));
+    this.#prober = new Prober(arena, this.#transmitter, parts.random, emit, toFirst);
     this.#outbound = new Outbound(arena, tun, this.#state, this.#transmitter, drops, emit, now);
     const glue = new Glue(arena, tun, drops);
     this.#inbound = new Inbound(
@@ -113,6 +116,12 @@ export class DataPlane {
   deadline(): Millis {
     const waiting = this.#outbound.isWaiting || this.#inbound.isWaiting ? this.#retryAt : never;
     return Math.min(this.#prober.deadline(), waiting);
+  }
+
+  /** Worker 0 only: what another worker heard of its probes. */
+  probeReported(report: ProbeReport): void {
+    this.#prober.reported(report);
+    this.#outbox.flush();
   }
 
   apply(order: PlaneOrder, now: Millis): void {

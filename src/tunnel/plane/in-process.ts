@@ -11,6 +11,7 @@ import { Drops } from './drops.js';
 import type { DatagramGuard } from './guard.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
+import type { ProbeReport } from './prober.js';
 import { QueueTun, QueueUdp, withoutOffload } from './queue-ports.js';
 import { toEndpoint, toUnderlay } from './underlay-address.js';
 import { virtioHeaderLength } from './virtio.js';
@@ -62,6 +63,7 @@ export class InProcessPlane implements Plane {
         emit: (event: PlaneEvent) => {
           this.#events.push(event);
         },
+        toFirst: (report: ProbeReport) => this.#workers[0]!.plane.probeReported(report),
         ...(options.guard ? { guard: options.guard } : {}),
       };
       this.#workers.push({ plane: new DataPlane(parts, now), tun, udp });

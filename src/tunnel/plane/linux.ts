@@ -3,14 +3,13 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { systemRandom } from '../../random.js';
 import type { Millis } from '../../time.js';
 import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
-import type { PlaneOrder } from './data-plane.js';
 import { Drops } from './drops.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
 import { StructMemory, system } from './linux-system.js';
 import { openTun } from './linux-tun.js';
 import { openUdp } from './linux-udp.js';
-import { Signal, type WorkerData, type WorkerMessage } from './worker-data.js';
+import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
 /** Marks the outer packets, so that they skip the overlay's routing table (DESIGN section 3). "weft" in ASCII. */
 export const defaultMark = 0x7765_6674;
@@ -131,7 +130,7 @@ class PlaneThread {
   readonly #eventFd: number;
   readonly #one = new StructMemory(8);
   readonly #exited: Promise<void>;
-  #listener: (event: PlaneEvent) => void = () => {};
+  #listener: (message: Exclude<WorkerMessage, { kind: 'ready' }>) => void = () => {};
 
   constructor(data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'>) {
     const { port1, port2 } = new MessageChannel();
@@ -156,7 +155,7 @@ class PlaneThread {
       this.#worker.once('error', reject);
       this.#worker.on('message', (message: WorkerMessage) => {
         if (message.kind === 'ready') resolve(message.evp);
-        else this.#listener(message.event);
+        else this.#listener(message);
       });
     });
     // A worker inside a blocking call would keep process.exit waiting for ever.
@@ -168,11 +167,11 @@ class PlaneThread {
     this.#wake();
   };
 
-  onEvent(listener: (event: PlaneEvent) => void): void {
+  onMessage(listener: (message: Exclude<WorkerMessage, { kind: 'ready' }>) => void): void {
     this.#listener = listener;
   }
 
-  order(order: PlaneOrder): void {
+  order(order: WorkerOrder): void {
     this.#orders.postMessage(order);
     if (Atomics.exchange(this.#signals, Signal.orders, 1) === 0) this.#wake();
   }
@@ -203,7 +202,12 @@ class ThreadedPlane implements Plane {
   constructor(threads: readonly PlaneThread[], close: () => void) {
     this.#threads = threads;
     this.#close = close;
-    for (const thread of threads) thread.onEvent((event) => this.#heard(event, thread));
+    for (const thread of threads) {
+      thread.onMessage((message) => {
+        if (message.kind === 'event') this.#heard(message.event, thread);
+        else this.#threads[0]!.order({ report: message.report });
+      });
+    }
   }
 
   command(command: PlaneCommand): void {

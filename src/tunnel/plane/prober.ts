@@ -24,6 +24,18 @@ const probeAt = 128;
 const challengeEvery: Millis = 200;
 const reportEvery: Millis = second;
 
+/**
+ * What a worker hands to the first one, which alone starts probes: an answer to one (16 octets), or, without octets, the
+ * news that a tunnel's newest frame came from `source`.
+ */
+export interface ProbeReport {
+  readonly link: LinkId;
+  readonly answer: Uint8Array | undefined;
+  readonly source: UnderlayAddress;
+  /** When it was received. */
+  readonly at: Millis;
+}
+
 interface Watched {
   readonly link: Link;
   readonly liveness: Liveness;
@@ -40,7 +52,8 @@ export class Prober {
   readonly #random: Random;
   readonly #emit: (event: PlaneEvent) => void;
   readonly #watched = new Map<LinkId, Watched>();
-  readonly #isFirst: boolean;
+  /** Undefined in the first worker itself. */
+  readonly #toFirst: ((report: ProbeReport) => void) | undefined;
   #deadline: Millis = never;
 
   constructor(
@@ -48,13 +61,13 @@ export class Prober {
     transmitter: Transmitter,
     random: Random,
     emit: (event: PlaneEvent) => void,
-    isFirst: boolean,
+    toFirst: ((report: ProbeReport) => void) | undefined,
   ) {
     this.#arena = arena;
     this.#transmitter = transmitter;
     this.#random = random;
     this.#emit = emit;
-    this.#isFirst = isFirst;
+    this.#toFirst = toFirst;
   }
 
   watch(link: Link, now: Millis): void {
@@ -88,11 +101,11 @@ export class Prober {
   }
 
   deadline(): Millis {
-    return this.#isFirst ? this.#deadline : never;
+    return this.#toFirst ? never : this.#deadline;
   }
 
   tick(now: Millis): void {
-    if (!this.#isFirst || now < this.#deadline) return;
+    if (this.#toFirst || now < this.#deadline) return;
     this.#deadline = never;
     for (const watched of this.#watched.values()) this.#tickLink(watched, now);
   }
@@ -146,19 +159,40 @@ export class Prober {
    */
   received(link: Link, at: number, length: number, source: UnderlayAddress, now: Millis): void {
     if (length < probeLength) return;
-    const { bytes, view } = this.#arena;
+    const { bytes } = this.#arena;
     const kind = bytes[at]!;
-    const size = view.getUint16(at + 2);
-    const sequence = view.getUint32(at + 4);
-    const watched = this.#watched.get(link.id);
     if (kind === ProbeKind.ping) this.#echo(link, at, ProbeKind.pong, now);
     else if (kind === ProbeKind.challenge) this.#echo(link, at, ProbeKind.answer, now);
     else if (kind === ProbeKind.size) this.#echo(link, at, ProbeKind.passed, now);
-    else if (kind === ProbeKind.pong) watched?.liveness.answered(sequence, now);
+    else
+      this.#answered({
+        link: link.id,
+        answer: bytes.slice(at, at + probeLength),
+        source: new Uint8Array(source),
+        at: now,
+      });
+  }
+
+  /** What another worker received. */
+  reported(report: ProbeReport): void {
+    const watched = this.#watched.get(report.link);
+    if (report.answer) this.#answered(report);
+    else if (watched) this.heardElsewhere(watched.link, report.source, report.at);
+  }
+
+  #answered(report: ProbeReport): void {
+    // Every worker may hear an answer: receive offload can hand a burst of one lane to the worker of another.
+    if (this.#toFirst) return this.#toFirst(report);
+    const watched = this.#watched.get(report.link);
+    const { answer, at } = report;
+    if (!watched || !answer) return;
+    const view = new DataView(answer.buffer);
+    const kind = answer[0]!;
+    if (kind === ProbeKind.pong) watched.liveness.answered(view.getUint32(4), at);
     else if (kind === ProbeKind.passed) {
-      watched?.pathSize.passed(size, now);
-      if (watched) link.shared.pathSize = watched.pathSize.size;
-    } else if (kind === ProbeKind.answer && watched) this.#challengeAnswered(watched, at, source, now);
+      watched.pathSize.passed(view.getUint16(2), at);
+      watched.link.shared.pathSize = watched.pathSize.size;
+    } else if (kind === ProbeKind.answer) this.#challengeAnswered(watched, answer, report.source, at);
   }
 
   /** The newest frame of a tunnel came from another address: challenge it there. */
@@ -169,16 +203,20 @@ export class Prober {
     if (watched.candidate && now - watched.candidate.at < challengeEvery) return;
     const address = new Uint8Array(source);
     const token = this.#random.bytes(8);
+    if (this.#toFirst) {
+      watched.candidate = { address, token, at: now };
+      return this.#toFirst({ link: link.id, answer: undefined, source: address, at: now });
+    }
     watched.candidate = { address, token, at: now };
     this.#write(ProbeKind.challenge, 0, 0);
     this.#arena.bytes.set(token, probeAt + 8);
     this.#transmitter.sendProbe(link, session, address, probeAt, probeLength);
   }
 
-  #challengeAnswered(watched: Watched, at: number, source: UnderlayAddress, now: Millis): void {
+  #challengeAnswered(watched: Watched, answer: Uint8Array, source: UnderlayAddress, now: Millis): void {
     const { link, candidate } = watched;
     if (!candidate || !link.address) return;
-    for (let i = 0; i < 8; i++) if (this.#arena.bytes[at + 8 + i] !== candidate.token[i]) return;
+    for (let i = 0; i < 8; i++) if (answer[8 + i] !== candidate.token[i]) return;
     for (let i = 0; i < 18; i++) if (source[i] !== candidate.address[i]) return;
     watched.candidate = undefined;
     link.address = candidate.address;

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { Cipher, PlaneEvent } from './contract.js';
+import type { PlaneEvent } from './contract.js';
 import type { PlaneOrder } from './data-plane.js';
+import type { ProbeReport } from './prober.js';
 
 /** Words of the memory by which the main thread calls a worker that never returns to its event loop. */
 export const Signal = { stop: 0, orders: 1 } as const;
@@ -32,6 +33,7 @@ export interface WorkerData {
 
 export type WorkerMessage =
   | { readonly kind: 'event'; readonly event: PlaneEvent }
-  | { readonly kind: 'ready'; readonly evp: boolean; readonly ciphers: readonly Cipher[] };
+  | { readonly kind: 'probe'; readonly report: ProbeReport }
+  | { readonly kind: 'ready'; readonly evp: boolean };
 
-export type WorkerOrder = PlaneOrder;
+export type WorkerOrder = PlaneOrder | { readonly report: ProbeReport };

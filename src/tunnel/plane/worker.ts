@@ -12,6 +12,7 @@ import { EvpAead } from './linux-evp.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp } from './linux-udp.js';
+import type { ProbeReport } from './prober.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
 /** One worker thread of the plane: blocks in poll on TUN, UDP and its eventfd; never returns to its event loop. */
@@ -43,6 +44,7 @@ function run(data: WorkerData): void {
     random,
     guard: (publicKey: Uint8Array) => new Guard({ publicKey, cookieSecret: data.cookieSecret, random }),
     drops: new Drops(data.drops),
+    toFirst: (report: ProbeReport) => post({ kind: 'probe', report }),
     emit,
   };
   const plane = new DataPlane(parts, clock());
@@ -53,12 +55,14 @@ function run(data: WorkerData): void {
     polled.view.setUint16(8 * i + 4, readable, true);
   });
   const woken = new StructMemory(8);
-  post({ kind: 'ready', evp: evp !== undefined, ciphers: ['aes-256-gcm', 'chacha20-poly1305'] });
+  post({ kind: 'ready', evp: evp !== undefined });
   let now = clock();
   while (Atomics.load(signals, Signal.stop) === 0) {
     if (Atomics.exchange(signals, Signal.orders, 0) !== 0) {
       for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
-        plane.apply(next.message as WorkerOrder, now);
+        const order = next.message as WorkerOrder;
+        if ('report' in order) plane.probeReported(order.report);
+        else plane.apply(order, now);
       }
     }
     const done = plane.work(now);
