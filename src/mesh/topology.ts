@@ -1,0 +1,339 @@
+import type { NodeNumber } from '../addr/node-number.js';
+import type { Machine } from '../machine.js';
+import type { Random } from '../random.js';
+import { type Millis, minute, never, second } from '../time.js';
+import type { MeshEffect } from './effects.js';
+import { type MeshMessages, sendMesh } from './messages.js';
+
+export type TopologyEvent =
+  /** A node that may be dialled: its record is held, and it is not us. */
+  | { readonly kind: 'nodeKnown'; readonly node: NodeNumber }
+  | { readonly kind: 'nodeGone'; readonly node: NodeNumber }
+  /** `own`: we dialled. */
+  | { readonly kind: 'tunnelUp'; readonly node: NodeNumber; readonly own: boolean }
+  | { readonly kind: 'tunnelDown'; readonly node: NodeNumber }
+  /** A dial we ordered came to nothing, directly or by punching. */
+  | { readonly kind: 'dialFailed'; readonly node: NodeNumber }
+  /** The tunnel's round trip. */
+  | { readonly kind: 'measured'; readonly node: NodeNumber; readonly rtt: Millis }
+  /** The tunnel carries traffic, ours or others'; told again at least every two minutes while it does. */
+  | { readonly kind: 'tunnelUsed'; readonly node: NodeNumber }
+  /** A busy flow of ours goes to this node through relays. */
+  | { readonly kind: 'flowBusy'; readonly node: NodeNumber };
+
+export type TopologyEffect =
+  | { readonly kind: 'dial'; readonly node: NodeNumber }
+  | { readonly kind: 'hangUp'; readonly node: NodeNumber }
+  | MeshEffect;
+
+/** DESIGN section 7. Up to so many nodes, this one included, everybody has a tunnel to everybody. */
+export const fullMesh = 16;
+/** Beyond that, tunnels of our own: random ones keep the graph an expander, near ones keep paths short. */
+export const ownRandom = 5;
+export const ownNear = 5;
+/** Own and others' together. */
+export const maxTunnels = 30;
+const maxShortcuts = 4;
+
+/** A tunnel that carried nothing for so long may be closed. */
+const idleAfter: Millis = 5 * minute;
+/** One try for a nearer neighbour in this time, and how much nearer it must be. */
+const tryEvery: Millis = 20 * second;
+const nearerBy = 0.9;
+/** How long a new tunnel may take to come up, and then to be measured. */
+const dialPatience: Millis = 15 * second;
+const trialPatience: Millis = 15 * second;
+const firstBackoff: Millis = 5 * second;
+const longestBackoff: Millis = 10 * minute;
+/** A node that was tried and found farther is not tried again for so long. */
+const triedMemory: Millis = 30 * minute;
+/** Neighbours tell each other who is near to them: this often, this many. */
+const tellEvery: Millis = 30 * second;
+const maxTold = 20;
+
+/** Why we have, or want, a tunnel of our own. */
+type Purpose = 'mesh' | 'random' | 'near' | 'trial' | 'shortcut';
+
+interface Tunnel {
+  /** Undefined: the other side dialled. */
+  purpose: Purpose | undefined;
+  readonly since: Millis;
+  rtt: Millis | undefined;
+  usedAt: Millis;
+}
+
+interface Backoff {
+  readonly until: Millis;
+  readonly pause: Millis;
+}
+
+/**
+ * Chooses whom to have tunnels with. It dials before it hangs up, never hangs up on traffic, and finds near nodes by asking
+ * neighbours who is near to them: what is near to a near node is likely near.
+ */
+export class Topology implements Machine<TopologyEvent, TopologyEffect> {
+  readonly #random: Random;
+  readonly #known: NodeNumber[] = [];
+  readonly #places = new Map<NodeNumber, number>();
+  readonly #tunnels = new Map<NodeNumber, Tunnel>();
+  readonly #dialling = new Map<NodeNumber, { purpose: Purpose; since: Millis }>();
+  readonly #backoffs = new Map<NodeNumber, Backoff>();
+  readonly #tried = new Map<NodeNumber, Millis>();
+  /** What each neighbour said: node and its round trip from there. */
+  readonly #told = new Map<NodeNumber, ReadonlyMap<NodeNumber, Millis>>();
+  #nextTry: Millis = 0;
+  #nextTell: Millis = 0;
+  #next: Millis = 0;
+
+  constructor(random: Random, messages: MeshMessages) {
+    this.#random = random;
+    messages.on('near', (message, sender) => {
+      if (sender.neighbour && this.#tunnels.has(sender.node)) this.#told.set(sender.node, toldBy(message.n));
+      return [];
+    });
+  }
+
+  handle(event: TopologyEvent, now: Millis): TopologyEffect[] {
+    const tunnel = this.#tunnels.get(event.node);
+    switch (event.kind) {
+      case 'nodeKnown':
+        if (this.#places.has(event.node)) return [];
+        this.#places.set(event.node, this.#known.push(event.node) - 1);
+        break;
+      case 'nodeGone':
+        this.#forget(event.node);
+        return [];
+      case 'tunnelUp': {
+        const purpose = this.#dialling.get(event.node)?.purpose ?? tunnel?.purpose;
+        this.#dialling.delete(event.node);
+        this.#backoffs.delete(event.node);
+        this.#tunnels.set(event.node, {
+          purpose: event.own ? (purpose ?? 'random') : purpose,
+          since: now,
+          rtt: undefined,
+          usedAt: now - idleAfter,
+        });
+        break;
+      }
+      case 'tunnelDown':
+        this.#tunnels.delete(event.node);
+        this.#told.delete(event.node);
+        break;
+      case 'dialFailed':
+        this.#backOff(event.node, now);
+        break;
+      case 'measured':
+        if (tunnel) tunnel.rtt = event.rtt;
+        if (tunnel?.purpose !== 'trial') return [];
+        break;
+      case 'tunnelUsed':
+        if (tunnel) tunnel.usedAt = now;
+        return [];
+      case 'flowBusy':
+        return tunnel || this.#count('shortcut') >= maxShortcuts ? [] : this.#dial(event.node, 'shortcut', now);
+    }
+    this.#next = Math.min(this.#next, now);
+    return [];
+  }
+
+  tick(now: Millis): TopologyEffect[] {
+    for (const [node, dial] of this.#dialling) if (now >= dial.since + dialPatience) this.#backOff(node, now);
+    const effects = this.#isSmall ? this.#meshAll(now) : this.#fill(now);
+    if (!this.#isSmall) effects.push(...this.#judgeTrials(now), ...this.#tryNearer(now));
+    effects.push(...this.#shed(now), ...this.#tell(now));
+    this.#next = now + second;
+    return effects;
+  }
+
+  deadline(): Millis {
+    return this.#known.length === 0 && this.#tunnels.size === 0 ? never : this.#next;
+  }
+
+  /** True: another tunnel would be above the cap; strangers to our table are to be refused. */
+  get isFull(): boolean {
+    return this.#tunnels.size + this.#dialling.size >= maxTunnels;
+  }
+
+  get #isSmall(): boolean {
+    return this.#known.length < fullMesh;
+  }
+
+  /** In a small network all is dialled; the lower number first, so that two nodes seldom dial each other at once. */
+  #meshAll(now: Millis): TopologyEffect[] {
+    return this.#known.filter((node) => this.#isFree(node, now)).flatMap((node) => this.#dial(node, 'mesh', now));
+  }
+
+  /** As many tunnels of our own as there should be, one dial of a kind a tick. */
+  #fill(now: Millis): TopologyEffect[] {
+    const effects: TopologyEffect[] = [];
+    if (this.#count('random') + this.#count('mesh') < ownRandom) {
+      const node = this.#anyone(now);
+      if (node !== undefined) effects.push(...this.#dial(node, 'random', now));
+    }
+    if (this.#count('near') < ownNear) {
+      const node = this.#likelyNear(now)?.node ?? this.#anyone(now);
+      if (node !== undefined) effects.push(...this.#dial(node, 'near', now));
+    }
+    return effects;
+  }
+
+  /** One try at a time: somebody likely near, now and then anybody, lest all know only the same. */
+  #tryNearer(now: Millis): TopologyEffect[] {
+    if (now < this.#nextTry || this.#count('near') < ownNear || this.#count('trial') > 0) return [];
+    this.#nextTry = now + tryEvery * (0.75 + 0.5 * this.#random.unit());
+    for (const [node, until] of this.#tried) if (until <= now) this.#tried.delete(node);
+    const node = this.#random.unit() < 0.2 ? this.#anyone(now) : (this.#likelyNear(now)?.node ?? this.#anyone(now));
+    return node === undefined ? [] : this.#dial(node, 'trial', now);
+  }
+
+  /** A measured trial takes the place of the farthest near one, which is hung up later; or it was in vain. */
+  #judgeTrials(now: Millis): TopologyEffect[] {
+    const effects: TopologyEffect[] = [];
+    for (const [node, tunnel] of this.#tunnels) {
+      if (tunnel.purpose !== 'trial' || (tunnel.rtt === undefined && now < tunnel.since + trialPatience)) continue;
+      const farthest = this.#farthestNear();
+      const isNearer = tunnel.rtt !== undefined && farthest && tunnel.rtt < nearerBy * farthest.rtt;
+      this.#tried.set(isNearer ? farthest.node : node, now + triedMemory);
+      if (isNearer) {
+        tunnel.purpose = 'near';
+        effects.push(...this.#hangUp(farthest.node, now));
+      } else {
+        effects.push(...this.#hangUp(node, now));
+      }
+    }
+    return effects;
+  }
+
+  /** Closes what is too much, one a tick, idle ones only: shortcuts done with, remains of a full mesh, others' beyond the cap. */
+  #shed(now: Millis): TopologyEffect[] {
+    for (const [node, tunnel] of this.#tunnels) {
+      const isDone = tunnel.purpose === 'shortcut' && now >= tunnel.since + idleAfter;
+      if (isDone && this.#isIdle(tunnel, now)) return this.#hangUp(node, now);
+    }
+    if (this.#isSmall) return [];
+    if (this.#count('mesh') + this.#count('random') > ownRandom) {
+      const spare = this.#newestIdle((tunnel) => tunnel.purpose === 'mesh' || tunnel.purpose === 'random', now);
+      if (spare !== undefined) return this.#hangUp(spare, now);
+    }
+    if (this.#tunnels.size <= maxTunnels) return [];
+    const other = this.#newestIdle((tunnel) => tunnel.purpose === undefined, now);
+    return other === undefined ? [] : this.#hangUp(other, now);
+  }
+
+  #tell(now: Millis): TopologyEffect[] {
+    if (now < this.#nextTell || this.#isSmall) return [];
+    this.#nextTell = now + tellEvery * (0.75 + 0.5 * this.#random.unit());
+    const near = [...this.#tunnels]
+      .filter(([, tunnel]) => tunnel.rtt !== undefined)
+      .sort(([, a], [, b]) => a.rtt! - b.rtt!)
+      .slice(0, maxTold)
+      .map(([node, tunnel]) => [node, Math.min(60_000, Math.round(tunnel.rtt! * 10))]);
+    return [...this.#tunnels.keys()].map((node) => sendMesh(node, 'near', { n: near }));
+  }
+
+  /** The free node with the least round trip through the neighbour that told of it. */
+  #likelyNear(now: Millis): { node: NodeNumber; bound: Millis } | undefined {
+    let best: { node: NodeNumber; bound: Millis } | undefined;
+    for (const [neighbour, told] of this.#told) {
+      const rtt = this.#tunnels.get(neighbour)?.rtt;
+      if (rtt === undefined) continue;
+      for (const [node, further] of told) {
+        const bound = rtt + further;
+        if ((best && bound >= best.bound) || !this.#places.has(node) || this.#tried.has(node)) continue;
+        if (this.#isFree(node, now)) best = { node, bound };
+      }
+    }
+    return best;
+  }
+
+  #anyone(now: Millis): NodeNumber | undefined {
+    for (let attempt = 0; attempt < 8 && this.#known.length > 0; attempt++) {
+      const node = this.#known[this.#random.below(this.#known.length)]!;
+      if (this.#isFree(node, now)) return node;
+    }
+    return undefined;
+  }
+
+  #isFree(node: NodeNumber, now: Millis): boolean {
+    if (this.#tunnels.has(node) || this.#dialling.has(node)) return false;
+    return now >= (this.#backoffs.get(node)?.until ?? 0);
+  }
+
+  #isIdle(tunnel: Tunnel, now: Millis): boolean {
+    return now >= tunnel.usedAt + idleAfter;
+  }
+
+  #count(purpose: Purpose): number {
+    let count = 0;
+    for (const tunnel of this.#tunnels.values()) if (tunnel.purpose === purpose) count++;
+    for (const dial of this.#dialling.values()) if (dial.purpose === purpose) count++;
+    return count;
+  }
+
+  #farthestNear(): { node: NodeNumber; rtt: Millis } | undefined {
+    let farthest: { node: NodeNumber; rtt: Millis } | undefined;
+    for (const [node, { purpose, rtt = never }] of this.#tunnels) {
+      if (purpose === 'near' && (!farthest || rtt > farthest.rtt)) farthest = { node, rtt };
+    }
+    return farthest;
+  }
+
+  #newestIdle(wanted: (tunnel: Tunnel) => boolean, now: Millis): NodeNumber | undefined {
+    let newest: { node: NodeNumber; since: Millis } | undefined;
+    for (const [node, tunnel] of this.#tunnels) {
+      if (!wanted(tunnel) || !this.#isIdle(tunnel, now)) continue;
+      if (!newest || tunnel.since >= newest.since) newest = { node, since: tunnel.since };
+    }
+    return newest?.node;
+  }
+
+  #dial(node: NodeNumber, purpose: Purpose, now: Millis): TopologyEffect[] {
+    if (!this.#isFree(node, now) || this.isFull) return [];
+    this.#dialling.set(node, { purpose, since: now });
+    return [{ kind: 'dial', node }];
+  }
+
+  /** Traffic keeps a tunnel: it then counts as the other side's, until it is idle and too much. */
+  #hangUp(node: NodeNumber, now: Millis): TopologyEffect[] {
+    const tunnel = this.#tunnels.get(node)!;
+    if (!this.#isIdle(tunnel, now)) {
+      tunnel.purpose = 'shortcut';
+      return [];
+    }
+    this.#tunnels.delete(node);
+    this.#told.delete(node);
+    return [{ kind: 'hangUp', node }];
+  }
+
+  #backOff(node: NodeNumber, now: Millis): void {
+    this.#dialling.delete(node);
+    if (!this.#places.has(node)) return;
+    const pause = Math.min(longestBackoff, 2 * (this.#backoffs.get(node)?.pause ?? firstBackoff / 2));
+    this.#backoffs.set(node, { pause, until: now + pause * (0.75 + 0.5 * this.#random.unit()) });
+  }
+
+  #forget(node: NodeNumber): void {
+    const place = this.#places.get(node);
+    if (place === undefined) return;
+    const last = this.#known.pop()!;
+    if (last !== node) {
+      this.#known[place] = last;
+      this.#places.set(last, place);
+    }
+    this.#places.delete(node);
+    this.#dialling.delete(node);
+    this.#backoffs.delete(node);
+    this.#tried.delete(node);
+  }
+}
+
+/** [[node, tenths of a millisecond], ...]: what is malformed is left out. */
+function toldBy(value: unknown): ReadonlyMap<NodeNumber, Millis> {
+  const told = new Map<NodeNumber, Millis>();
+  for (const item of Array.isArray(value) ? value.slice(0, maxTold) : []) {
+    if (!Array.isArray(item)) continue;
+    const [node, tenths] = item;
+    if (Number.isInteger(node) && Number.isInteger(tenths) && tenths >= 0) told.set(node, tenths / 10);
+  }
+  return told;
+}

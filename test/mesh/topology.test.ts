@@ -1,0 +1,191 @@
+import test from 'ava';
+import { MeshMessages, meshMessage } from '../../src/mesh/messages.js';
+import { maxTunnels, ownNear, ownRandom, Topology, type TopologyEffect } from '../../src/mesh/topology.js';
+import { type Random, seededRandom } from '../../src/random.js';
+
+interface Peer {
+  readonly number: number;
+  readonly topology: Topology;
+  readonly messages: MeshMessages;
+  readonly at: readonly [number, number];
+  readonly neighbours: Set<number>;
+}
+
+/** Nodes on a plane whose round trips are their distances plus a last mile; every dial succeeds, unless `refuse`. */
+class Plane {
+  readonly peers: Peer[] = [];
+  readonly random: Random;
+  refuse: (from: number, to: number) => boolean = () => false;
+  used: (a: number, b: number) => boolean = () => false;
+  readonly hungUp: [number, number][] = [];
+  readonly dialled: [number, number][] = [];
+  now = 0;
+  most = 0;
+
+  constructor(seed: number, count: number) {
+    this.random = seededRandom(seed);
+    for (let number = 0; number < count; number++) {
+      const messages = new MeshMessages();
+      const topology = new Topology(this.random, messages);
+      const at = [this.random.unit() * 100, this.random.unit() * 100] as const;
+      this.peers.push({ number, topology, messages, at, neighbours: new Set() });
+    }
+    for (const peer of this.peers) for (const other of this.peers) if (peer !== other) this.#know(peer, other);
+  }
+
+  #know(peer: Peer, other: Peer): void {
+    peer.topology.handle({ kind: 'nodeKnown', node: other.number }, this.now);
+  }
+
+  rtt(a: number, b: number): number {
+    const [one, other] = [this.peers[a]!.at, this.peers[b]!.at];
+    return 5 + Math.hypot(one[0] - other[0], one[1] - other[1]);
+  }
+
+  run(seconds: number): void {
+    for (const end = this.now + seconds * 1000; this.now < end; this.now += 1000) {
+      for (const peer of this.peers) {
+        for (const node of peer.neighbours) {
+          if (this.used(peer.number, node)) peer.topology.handle({ kind: 'tunnelUsed', node }, this.now);
+        }
+        if (peer.topology.deadline() <= this.now) this.perform(peer, peer.topology.tick(this.now));
+        this.most = Math.max(this.most, peer.neighbours.size);
+      }
+    }
+  }
+
+  perform(peer: Peer, effects: readonly TopologyEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'dial') this.#dial(peer, this.peers[effect.node]!);
+      if (effect.kind === 'hangUp') this.#hangUp(peer, this.peers[effect.node]!);
+      if (effect.kind === 'sendMesh') {
+        const sender = { node: peer.number, neighbour: true };
+        this.peers[effect.to]!.messages.handle(effect.bytes, sender, this.now);
+      }
+    }
+  }
+
+  #dial(peer: Peer, other: Peer): void {
+    this.dialled.push([peer.number, other.number]);
+    if (other.topology.isFull || this.refuse(peer.number, other.number)) {
+      peer.topology.handle({ kind: 'dialFailed', node: other.number }, this.now);
+      return;
+    }
+    for (const [one, two] of [
+      [peer, other],
+      [other, peer],
+    ] as const) {
+      one.neighbours.add(two.number);
+      one.topology.handle({ kind: 'tunnelUp', node: two.number, own: one === peer }, this.now);
+      const rtt = this.rtt(one.number, two.number);
+      one.topology.handle({ kind: 'measured', node: two.number, rtt }, this.now);
+    }
+  }
+
+  #hangUp(peer: Peer, other: Peer): void {
+    this.hungUp.push([peer.number, other.number]);
+    peer.neighbours.delete(other.number);
+    other.neighbours.delete(peer.number);
+    other.topology.handle({ kind: 'tunnelDown', node: peer.number }, this.now);
+  }
+
+  get meanDegree(): number {
+    return this.peers.reduce((sum, peer) => sum + peer.neighbours.size, 0) / this.peers.length;
+  }
+
+  /** Mean hops over all pairs from some nodes; Infinity when one cannot be reached. */
+  meanHops(): number {
+    let sum = 0;
+    let pairs = 0;
+    for (const source of this.peers.slice(0, 30)) {
+      const hops = new Map([[source.number, 0]]);
+      for (const node of hops.keys()) {
+        for (const next of this.peers[node]!.neighbours) {
+          if (!hops.has(next)) hops.set(next, hops.get(node)! + 1);
+        }
+      }
+      if (hops.size < this.peers.length) return Number.POSITIVE_INFINITY;
+      for (const count of hops.values()) sum += count;
+      pairs += hops.size - 1;
+    }
+    return sum / pairs;
+  }
+}
+
+test('up to 16 nodes everybody has a tunnel to everybody', (t) => {
+  const plane = new Plane(1, 16);
+  plane.run(5);
+  for (const peer of plane.peers) t.is(peer.neighbours.size, 15);
+  plane.run(600);
+  t.is(plane.hungUp.length, 0);
+  t.is(plane.dialled.length, 120);
+});
+
+test('beyond that ten tunnels of one’s own, a mean degree of twenty, and never more than the cap', (t) => {
+  const plane = new Plane(2, 200);
+  plane.run(90);
+  t.true(plane.most <= maxTunnels, `${plane.most}`);
+  t.true(plane.meanDegree > 2 * (ownNear + ownRandom) - 2, `${plane.meanDegree}`);
+  t.true(plane.meanDegree < 2 * (ownNear + ownRandom) + 2.5, `${plane.meanDegree}`);
+});
+
+test('400 nodes: hops stay within 1.1 of a random graph’s while neighbours draw near', (t) => {
+  const plane = new Plane(3, 400);
+  const nearest = () => {
+    const means = plane.peers.map((peer) => {
+      const rtts = [...peer.neighbours].map((node) => plane.rtt(peer.number, node)).sort((a, b) => a - b);
+      return rtts.slice(0, 5).reduce((sum, rtt) => sum + rtt, 0) / 5;
+    });
+    return means.reduce((sum, mean) => sum + mean, 0) / means.length;
+  };
+  plane.run(30);
+  const before = nearest();
+  plane.run(400);
+  const after = nearest();
+  t.log(`mean hops ${plane.meanHops().toFixed(2)}, five nearest ${before.toFixed(1)} ms, then ${after.toFixed(1)} ms`);
+  t.true(plane.meanHops() <= 1.1 * 2.31, `${plane.meanHops()} hops`);
+  t.true(after < 0.6 * before, `${before} ms, then ${after} ms`);
+});
+
+test('a tunnel that carries traffic is never hung up', (t) => {
+  const plane = new Plane(4, 120);
+  plane.used = (a, b) => (a + b) % 3 === 0;
+  plane.run(600);
+  t.true(plane.hungUp.length > 100);
+  t.true(plane.hungUp.every(([a, b]) => (a + b) % 3 !== 0));
+});
+
+test('who cannot be reached is tried ever more seldom', (t) => {
+  const plane = new Plane(5, 3);
+  plane.refuse = (from, to) => from === 2 || to === 2;
+  plane.run(3600);
+  const tries = plane.dialled.filter(([from]) => from === 0).length;
+  t.true(tries > 5 && tries < 25, `${tries} in an hour`);
+});
+
+test('a busy flow gets a tunnel of its own, and loses it when it is over', (t) => {
+  const plane = new Plane(6, 60);
+  plane.run(60);
+  const [peer] = plane.peers as [Peer];
+  const far = plane.peers.find((other) => other !== peer && !peer.neighbours.has(other.number))!;
+  let busy = true;
+  plane.used = (a, b) => busy && Math.min(a, b) === 0 && Math.max(a, b) === far.number;
+  plane.perform(peer, peer.topology.handle({ kind: 'flowBusy', node: far.number }, plane.now));
+  plane.run(900);
+  t.true(peer.neighbours.has(far.number));
+  busy = false;
+  plane.run(900);
+  t.true(plane.hungUp.some(([a, b]) => Math.min(a, b) === 0 && Math.max(a, b) === far.number));
+});
+
+test('what a neighbour says may be anything', (t) => {
+  const plane = new Plane(7, 40);
+  plane.run(30);
+  const [peer] = plane.peers as [Peer];
+  const [neighbour] = [...peer.neighbours];
+  for (const n of [null, 5, 'x', [1], [[1]], [['a', 'b']], [[1, -5]], [[2 ** 40, 1]], [[3, 2 ** 40]]]) {
+    const message = meshMessage('near', { n });
+    t.notThrows(() => peer.messages.handle(message, { node: neighbour!, neighbour: true }, plane.now));
+    t.notThrows(() => plane.run(60));
+  }
+});
