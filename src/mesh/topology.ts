@@ -3,7 +3,7 @@ import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
 import type { MeshEffect } from './effects.js';
-import { type MeshMessages, sendMesh } from './messages.js';
+import { type MeshMessages, meshMessage } from './messages.js';
 
 export type TopologyEvent =
   /** A node that may be dialled: its record is held, and it is not us. */
@@ -228,7 +228,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       .sort(([, a], [, b]) => a.rtt! - b.rtt!)
       .slice(0, maxTold)
       .map(([node, tunnel]) => [node, Math.min(60_000, Math.round(tunnel.rtt! * 10))]);
-    return [...this.#tunnels.keys()].map((node) => sendMesh(node, 'near', { n: near }));
+    const bytes = meshMessage('near', { n: near });
+    return [...this.#tunnels.keys()].map((to) => ({ kind: 'sendMesh', to, bytes }));
   }
 
   /** The free node with the least round trip through the neighbour that told of it. */
