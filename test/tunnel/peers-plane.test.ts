@@ -26,11 +26,11 @@ class Node {
   readonly received: number[] = [];
   readonly #net: Net;
 
-  constructor(net: Net, number: NodeNumber, random: Random) {
+  constructor(net: Net, number: NodeNumber, random: Random, key: AgreementKey, host: number) {
     this.#net = net;
     this.number = number;
-    this.key = new AgreementKey(random.bytes(32));
-    this.endpoint = { address: `192.0.2.${number}`, port: 16696 };
+    this.key = key;
+    this.endpoint = { address: `192.0.2.${host}`, port: 16696 };
     const cookieSecret = random.bytes(32);
     this.plane = new InProcessPlane(
       {
@@ -120,9 +120,17 @@ class Net {
   readonly #flights: { readonly at: Millis; readonly from: Node; readonly to: Node; readonly bytes: Uint8Array }[] = [];
 
   node(number: NodeNumber): Node {
-    const node = new Node(this, number, this.#random);
+    const node = new Node(this, number, this.#random, new AgreementKey(this.#random.bytes(32)), number);
     this.nodes.push(node);
     return node;
+  }
+
+  /** The same node and key, started anew: in its place, or beside it on another host. */
+  again(node: Node, host = node.number): Node {
+    const fresh = new Node(this, node.number, this.#random, node.key, host);
+    if (host === node.number) this.nodes.splice(this.nodes.indexOf(node), 1);
+    this.nodes.push(fresh);
+    return fresh;
   }
 
   carry(from: Node, endpoint: Endpoint, bytes: Uint8Array): void {
@@ -241,4 +249,52 @@ test('a packet for a node behind a relay finds its keys by itself', (t) => {
   t.deepEqual(alice.received, [43]);
   t.is(alice.standing(bob), 'session');
   t.is(relay.count('sessionUp'), 0);
+});
+
+test('a node that starts again is back in under a second, and packets pass', (t) => {
+  const net = new Net();
+  const [alice, bob] = [net.node(1), net.node(2)];
+  net.run(1);
+  alice.dial(bob);
+  net.run(second);
+  const anew = net.again(bob);
+  net.run(1);
+  anew.dial(alice);
+  net.run(second);
+  t.is(alice.standing(bob), 'tunnel');
+  t.is(anew.standing(alice), 'tunnel');
+  t.is(alice.count('tunnelUp'), 2);
+  t.is(alice.count('cloned'), 0);
+  alice.route(bob, bob);
+  anew.route(alice, alice);
+  alice.send(bob, 1);
+  anew.send(alice, 2);
+  net.run(50);
+  t.deepEqual([anew.received, alice.received], [[1], [2]]);
+});
+
+test('a cloned key is found out and takes nothing from the first', (t) => {
+  const net = new Net();
+  const [alice, bob] = [net.node(1), net.node(2)];
+  net.run(1);
+  alice.dial(bob);
+  net.run(second);
+  alice.route(bob, bob);
+  bob.route(alice, alice);
+  const clone = net.again(bob, 66);
+  net.run(1);
+  clone.dial(alice);
+  let sent = 0;
+  net.run(3 * second, 20, () => {
+    alice.send(bob, sent++ & 255);
+  });
+  net.run(50);
+  t.deepEqual(
+    alice.told.filter(({ kind }) => kind === 'cloned'),
+    [{ kind: 'cloned', node: 2, endpoints: [bob.endpoint, clone.endpoint] }],
+  );
+  t.is(bob.received.length, sent);
+  t.is(clone.received.length, 0);
+  t.is(clone.standing(alice), 'none');
+  t.is(alice.count('tunnelDown'), 0);
 });

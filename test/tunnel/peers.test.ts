@@ -554,3 +554,23 @@ test('link numbers are not used again before the plane has closed them', (t) => 
     world.run(100);
   }
 });
+
+test('eighty nodes that start together all get in within two seconds', (t) => {
+  const world = new World(8);
+  world.wire.jitter = 20;
+  const hub = world.machine(1).start();
+  const others = Array.from({ length: 80 }, (_, i) => world.machine(i + 2).start());
+  for (const other of others) other.dial(hub);
+  world.run(2 * second);
+  t.true(others.every((other) => other.standing(hub) === 'tunnel' && hub.standing(other) === 'tunnel'));
+});
+
+test('more than 4096 associations are not held: the one used longest ago goes', (t) => {
+  const world = new World(3);
+  const alice = world.machine(1).start();
+  const { publicKey } = world.machine(2).key;
+  for (let node = 2; node < 4098; node++) alice.do({ kind: 'dial', node, publicKey, endpoints: [] });
+  t.is(alice.told('dialFailed').length, 0);
+  alice.do({ kind: 'dial', node: 5000, publicKey, endpoints: [] });
+  t.deepEqual(alice.told('dialFailed'), [{ kind: 'dialFailed', node: 2, via: 'overlay', reason: 'not used for long' }]);
+});
