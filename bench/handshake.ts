@@ -97,7 +97,7 @@ function spoofed(i: number) {
         },
         publicKeyOf: () => undefined,
       },
-      lastHeard: () => 0,
+      counters: () => ({ txFrames: 0, lastHeard: 0 }),
     });
   const initiations = Array.from({ length: 2000 }, () => {
     const key = new AgreementKey(random.bytes(32));

@@ -113,7 +113,7 @@ export class Member {
       relay: { mode: config.relay.mode, limitBitsPerSecond: config.relay.limitMbit * 1e6 },
       lanes: workers,
       aesFaster,
-      lastHeard: (link) => plane.counters(link).lastHeard,
+      counters: (link) => plane.counters(link),
     });
     this.#driver = new Driver(this.control, (effect) => this.#perform(effect), systemClock());
     this.#host = new Host(config.tun.name);

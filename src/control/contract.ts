@@ -8,6 +8,7 @@ import type { Mesh } from '../mesh/mesh.js';
 import type { Random } from '../random.js';
 import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
 import type { Millis, UnixSeconds } from '../time.js';
+import type { LinkUse } from '../tunnel/peer.js';
 import type { LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
 import type { KernelRoute } from './forwarding.js';
@@ -64,5 +65,6 @@ export interface ControlSetting {
   readonly relay: { readonly mode: 'yes' | 'limited' | 'no'; readonly limitBitsPerSecond: number };
   readonly lanes: number;
   readonly aesFaster: boolean;
-  readonly lastHeard: (link: LinkId) => Millis;
+  /** `Plane.counters`. */
+  readonly counters: (link: LinkId) => LinkUse;
 }

@@ -67,7 +67,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       lanes: setting.lanes,
       aesFaster: setting.aesFaster,
       random,
-      lastHeard: setting.lastHeard,
+      counters: setting.counters,
       membership: {
         identify: (chain, publicKey) => this.#identify(chain, publicKey),
         publicKeyOf: (node) => mesh.directory.certificateOf(node)?.dh,

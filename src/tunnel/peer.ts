@@ -34,13 +34,22 @@ export interface PeerHost<Certificate> {
   expectCookie(peer: Peer<Certificate>, mac1: Uint8Array): void;
   /** Initiations with this mac1 (in hex) are repetitions that this peer can answer; undefined: no more. */
   remember(mac1: string, peer: Peer<Certificate> | undefined): void;
-  /** When a frame of this link last opened. */
-  lastHeard(link: LinkId): Millis;
+  counters(link: LinkId): LinkUse;
   /** Answers a newcomer on a link of its own, to learn whether it lives beside the peer we know. */
   openTrial(peer: Peer<Certificate>, newcomer: IncomingHandshake, from: Endpoint, now: Millis): void;
 }
 
+/** What the plane counts of a link (`LinkCounters`). */
+export interface LinkUse {
+  readonly txFrames: number;
+  /** On the clock of `now`. */
+  readonly lastHeard: Millis;
+}
+
 /** Our tuning. */
+const lookInterval: Millis = second; // at end-to-end keys: is what we send still opened by somebody?
+const doubtInterval: Millis = second / 2;
+const doubts = 3;
 const probes = 3;
 const probeWait: Millis = 200; // or the measured round trip with room, if that is longer
 const longestProbeWait: Millis = 600;
@@ -121,6 +130,10 @@ export class Peer<Certificate> {
   #roundTrip: Millis = 0;
   #noTrialBefore = Number.NEGATIVE_INFINITY;
   #rekeyNotBefore = Number.NEGATIVE_INFINITY;
+  #lookAt: Millis = never;
+  /** Of end-to-end keys: what had been sent and heard at the last look, and for how many looks nothing came back. */
+  #seenUse: LinkUse = { txFrames: 0, lastHeard: 0 };
+  #unheardLooks = 0;
 
   constructor(host: PeerHost<Certificate>, node: NodeNumber, publicKey: Uint8Array) {
     this.#host = host;
@@ -152,7 +165,7 @@ export class Peer<Certificate> {
   }
 
   get lastUsed(): Millis {
-    return this.#link === undefined ? never : this.#host.lastHeard(this.#link);
+    return this.#link === undefined ? never : this.#host.counters(this.#link).lastHeard;
   }
 
   // Asking
@@ -542,7 +555,7 @@ export class Peer<Certificate> {
   get deadline(): Millis {
     let soonest = this.#sessions.deadline;
     for (const attempt of this.#attempts.values()) soonest = Math.min(soonest, attempt.deadline);
-    soonest = Math.min(soonest, this.#rekeyAt);
+    soonest = Math.min(soonest, this.#rekeyAt, this.#lookAt);
     if (this.#challenge) soonest = Math.min(soonest, this.#challenge.dueAt);
     return soonest;
   }
@@ -559,6 +572,36 @@ export class Peer<Certificate> {
     }
     this.#sendAttempts(now);
     if (now >= this.#rekeyAt) this.#rekey(now);
+    if (now >= this.#lookAt) this.#look(now);
+  }
+
+  /**
+   * The plane watches tunnels; who watches end-to-end keys? A peer that was restarted drops our frames without a word. So:
+   * something was sent and nothing came back, then a probe; three looks without an answer, then new keys are asked for.
+   */
+  #look(now: Millis): void {
+    if (this.#standing !== 'session' || this.#link === undefined) {
+      this.#lookAt = never;
+      return;
+    }
+    const use = this.#host.counters(this.#link);
+    const isHeard = use.lastHeard > this.#seenUse.lastHeard;
+    const isUnanswered = !isHeard && (use.txFrames > this.#seenUse.txFrames || this.#unheardLooks > 0);
+    this.#unheardLooks = isUnanswered ? this.#unheardLooks + 1 : 0;
+    this.#seenUse = use;
+    if (this.#unheardLooks > doubts) {
+      this.#unheardLooks = 0;
+      this.#isSilent = true;
+      if (!this.#attempts.has('overlay')) this.#rekeyOver({ kind: 'overlay', node: this.node }, undefined, now);
+    } else if (isUnanswered) {
+      this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
+    }
+    this.#lookAgain(now, isUnanswered ? doubtInterval : lookInterval);
+  }
+
+  /** On a common beat, so that thousands of associations are looked at in one go. */
+  #lookAgain(now: Millis, interval: Millis): void {
+    this.#lookAt = (Math.floor(now / interval) + 1) * interval;
   }
 
   get #rekeyAt(): Millis {
@@ -567,12 +610,19 @@ export class Peer<Certificate> {
   }
 
   #rekey(now: Millis): void {
-    this.#rekeyNotBefore = now + 5 * second;
     // End-to-end keys nobody uses are left to end: they come again when a packet wants them.
-    if (this.#standing === 'session' && now - this.#host.lastHeard(this.#link!) > idleAfter) return;
+    if (this.#standing === 'session' && now - this.#host.counters(this.#link!).lastHeard > idleAfter) {
+      this.#rekeyNotBefore = now + 5 * second;
+      return;
+    }
     const here = this.endpoint;
     const path: Path = here ? { kind: 'direct', endpoint: here } : { kind: 'overlay', node: this.node };
-    this.#ask('rekey', path.kind, [path], here, now);
+    this.#rekeyOver(path, here, now);
+  }
+
+  #rekeyOver(path: Path, observed: Endpoint | undefined, now: Millis): void {
+    this.#rekeyNotBefore = now + 5 * second;
+    this.#ask('rekey', path.kind, [path], observed, now);
   }
 
   /** New keys were asked for along a way that is no longer the way. */
@@ -668,6 +718,7 @@ export class Peer<Certificate> {
     if (endpoint && this.#standing !== 'tunnel') this.#host.emit({ kind: 'tunnelUp', ...shared, endpoint });
     else if (!endpoint && this.#standing === 'none') this.#host.emit({ kind: 'sessionUp', ...shared });
     this.#standing = endpoint ? 'tunnel' : 'session';
+    if (this.#standing === 'session' && this.#lookAt === never) this.#lookAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Tells that what stood does so no more. */

@@ -20,7 +20,7 @@ import {
   responseReceiver,
 } from './handshake.js';
 import { decodeLinkMessage, encodeLinkMessage } from './link-message.js';
-import { Peer, type PeerHost } from './peer.js';
+import { type LinkUse, Peer, type PeerHost } from './peer.js';
 import type { LinkId, Path, PlaneEvent } from './plane/contract.js';
 import { SessionKeys } from './session-keys.js';
 import type { TunnelEffect } from './tunnel-effect.js';
@@ -56,8 +56,8 @@ export interface PeersOptions<Certificate> {
   /** Fit for keys. */
   readonly random: Random;
   readonly membership: Membership<Certificate>;
-  /** When a frame of this link last opened (`Plane.counters`), on the clock of `now`. */
-  readonly lastHeard: (link: LinkId) => Millis;
+  /** `Plane.counters`. */
+  readonly counters: (link: LinkId) => LinkUse;
 }
 
 export type TunnelEvent =
@@ -332,13 +332,13 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   }
 
   #makeHost(): PeerHost<Certificate> {
-    const { node, random, aesFaster, lanes, incarnation, lastHeard } = this.#options;
+    const { node, random, aesFaster, lanes, incarnation, counters } = this.#options;
     return {
       node,
       random,
       aesFaster,
       lanes,
-      lastHeard,
+      counters,
       identity: this.#identity,
       hello: (kind, observed) => this.#hello(kind, observed, incarnation),
       emit: (effect) => this.#emit(effect),

@@ -69,7 +69,7 @@ class Node {
         },
         publicKeyOf: (node) => net.nodes.find((other) => other.number === node)?.key.publicKey,
       },
-      lastHeard: (link) => this.plane.counters(link).lastHeard,
+      counters: (link) => this.plane.counters(link),
     });
     this.plane.onEvent((event) => this.do({ kind: 'plane', event }));
   }
@@ -297,4 +297,38 @@ test('a cloned key is found out and takes nothing from the first', (t) => {
   t.is(clone.received.length, 0);
   t.is(clone.standing(alice), 'none');
   t.is(alice.count('tunnelDown'), 0);
+});
+
+test('end-to-end keys of a node that was restarted unseen are replaced while packets go one way', (t) => {
+  const net = new Net();
+  const [alice, bob, relay] = [net.node(1), net.node(2), net.node(3)];
+  net.run(1);
+  alice.dial(relay);
+  bob.dial(relay);
+  net.run(second);
+  alice.route(bob, relay);
+  relay.route(bob, bob);
+  bob.route(alice, relay);
+  relay.route(alice, alice);
+  let sent = 0;
+  const traffic = () => alice.send(bob, sent++ & 255);
+  net.run(20 * second, 100, traffic);
+  net.run(50);
+  t.is(bob.received.length, sent, 'one way, and no doubt stays');
+  t.is(alice.count('sessionUp'), 1);
+
+  const anew = net.again(bob);
+  net.run(1);
+  anew.dial(relay);
+  net.run(second);
+  relay.route(bob, anew);
+  anew.route(alice, relay);
+  const before = sent;
+  net.run(5 * second, 100, traffic);
+  net.run(100);
+  t.true(sent - before - anew.received.length < 35, `${sent - before - anew.received.length} of 50 lost`);
+  t.deepEqual(
+    alice.told.filter(({ kind }) => kind === 'sessionDown'),
+    [{ kind: 'sessionDown', link: alice.peers.reach(2)!.link, node: 2, reason: 'the node was restarted' }],
+  );
 });

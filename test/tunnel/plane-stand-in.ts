@@ -39,6 +39,7 @@ interface StandInLink {
   carriage: Carriage;
   sessions: StandInSession[];
   heardAt: Millis;
+  sent: number;
   saidSilent: boolean;
 }
 
@@ -65,7 +66,7 @@ export class PlaneStandIn {
       case 'openLink': {
         if (this.links.has(command.link)) throw new Error(`link ${command.link} is open`);
         const { node, carriage } = command;
-        this.links.set(command.link, { node, carriage, sessions: [], heardAt: now, saidSilent: false });
+        this.links.set(command.link, { node, carriage, sessions: [], heardAt: now, sent: 0, saidSilent: false });
         break;
       }
       case 'closeLink':
@@ -132,8 +133,9 @@ export class PlaneStandIn {
     }
   }
 
-  lastHeard(link: LinkId): Millis {
-    return this.links.get(link)?.heardAt ?? 0;
+  counters(link: LinkId): { txFrames: number; lastHeard: Millis } {
+    const known = this.links.get(link);
+    return { txFrames: known?.sent ?? 0, lastHeard: known?.heardAt ?? 0 };
   }
 
   #link(id: LinkId): StandInLink {
@@ -161,6 +163,7 @@ export class PlaneStandIn {
   #seal(link: StandInLink, content: Extract<Parcel, { kind: 'frame' }>['content']): boolean {
     const session = link.sessions.find((other) => other.isSending && this.#now - other.since < 180 * second);
     if (!session) return false;
+    link.sent++;
     const index = session.install.remoteIndex + (session.counter % session.install.remoteLanes);
     const to: Path = link.carriage.kind === 'direct' ? link.carriage : { kind: 'overlay', node: link.node };
     this.#send(to, { kind: 'frame', index, counter: session.counter++, key: session.sendKey, content });

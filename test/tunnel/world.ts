@@ -74,7 +74,7 @@ export class Machine {
       aesFaster: this.aesFaster,
       random,
       membership: this.world.membership,
-      lastHeard: (link) => plane.lastHeard(link),
+      counters: (link) => plane.counters(link),
     });
     const beat = () => {
       if (this.plane !== plane || !this.isRunning) return;
