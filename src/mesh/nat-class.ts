@@ -1,0 +1,95 @@
+import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
+
+/** How far a NAT's choice depends on the other end (RFC 4787 §4.1 for mapping, §5 for filtering). */
+export type Dependence = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';
+
+/** What stands between this node and the rest, as far as several peers together can tell. Undefined: not known yet. */
+export interface NatClass {
+  /** Peers see another address than any of our own. */
+  readonly translated: boolean | undefined;
+  /** Of two peers with different addresses: anything but one and the same outer port counts as address-and-port-dependent. */
+  readonly mapping: Dependence | undefined;
+  /** The worst that fits: a datagram from a fresh port of a known address came through, or did not. */
+  readonly filtering: Dependence | undefined;
+  /** Our port keeps its number outside. */
+  readonly portPreservation: boolean | undefined;
+}
+
+/** That the peer at `by` sees our frames come from `seen`. */
+export interface Observation {
+  readonly by: Endpoint;
+  readonly seen: Endpoint;
+}
+
+/** `freshPortPassed`: a dial-back to an endpoint that nothing but our own traffic opens came through, or did not. */
+export function classifyNat(
+  observations: readonly Observation[],
+  ownAddresses: readonly string[],
+  ownPort: number,
+  freshPortPassed: boolean | undefined,
+): NatClass {
+  const filtering =
+    freshPortPassed === undefined ? undefined : freshPortPassed ? 'address-dependent' : 'address-and-port-dependent';
+  const outside = observations.filter(({ seen }) => !ownAddresses.includes(seen.address));
+  if (outside.length === 0) {
+    if (observations.length === 0) {
+      return { translated: undefined, mapping: undefined, filtering, portPreservation: undefined };
+    }
+    return { translated: false, mapping: 'endpoint-independent', filtering, portPreservation: true };
+  }
+  return {
+    translated: true,
+    mapping: mappingOf(outside),
+    filtering,
+    portPreservation: outside.every(({ seen }) => seen.port === ownPort),
+  };
+}
+
+function mappingOf(observations: readonly Observation[]): Dependence | undefined {
+  const [first] = observations;
+  const others = observations.filter(({ by }) => by.address !== first!.by.address);
+  const sameAddress = observations.filter(({ by }) => by.address === first!.by.address && by.port !== first!.by.port);
+  const alike = ({ seen }: Observation) => sameEndpoint(seen, first!.seen);
+  if (!sameAddress.every(alike)) return 'address-and-port-dependent';
+  if (others.length === 0) return undefined;
+  if (others.every(alike)) return 'endpoint-independent';
+  return sameAddress.length > 0 ? 'address-dependent' : 'address-and-port-dependent';
+}
+
+/** What punching needs to know of one side. */
+export interface PunchSide {
+  /** Some endpoint of it is proven: whoever dials it gets in, whatever its NAT does. */
+  readonly open: boolean;
+  readonly nat: Pick<NatClass, 'mapping' | 'filtering'>;
+}
+
+/**
+ * Why no punching can help, or undefined when it may. A NAT that gives each destination another port (symmetric) cannot tell
+ * the other side from where it will come; the other side's NAT then must let in any port of an address it was opened for.
+ *
+ *   mapping of one \ filtering of the other    endpoint-independent   address-dependent   address-and-port-dependent
+ *   endpoint-independent                       direct                 direct              direct
+ *   address- (and port-) dependent             direct                 direct              relayed
+ *
+ * Guessing the next port is not tried: NATs of that kind mostly choose at random, and then an even chance costs hundreds of
+ * sockets and packets (the birthday bound over 64,512 ports), which trips the limits of the very routers it is for.
+ */
+export function whyNoPunch(one: PunchSide, other: PunchSide): string | undefined {
+  if (one.open || other.open) return undefined;
+  if (isSymmetric(one) && isSymmetric(other) && (isStrict(one) || isStrict(other))) {
+    return 'both NATs are symmetric: each gives every destination another port, so neither can be told where to send';
+  }
+  if ((isSymmetric(one) && isStrict(other)) || (isSymmetric(other) && isStrict(one))) {
+    return 'one NAT is symmetric and the other lets in only the very port it sent to';
+  }
+  return undefined;
+}
+
+/** Its mapping is known to depend on the destination. */
+export function isSymmetric({ nat }: PunchSide): boolean {
+  return nat.mapping !== undefined && nat.mapping !== 'endpoint-independent';
+}
+
+function isStrict({ nat }: PunchSide): boolean {
+  return nat.filtering === 'address-and-port-dependent';
+}

@@ -1,0 +1,35 @@
+import type { Endpoint } from '../addr/endpoint.js';
+import { isIpv4Bytes, parseIp } from '../addr/ip.js';
+import { parsePrefix } from '../addr/prefix.js';
+
+const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'].map(
+  (text) => parsePrefix(text)!,
+);
+
+/** Addresses that mean one machine here and another elsewhere: RFC 1918, RFC 6598, RFC 4193. */
+export function isPrivateAddress(address: string): boolean {
+  const bytes = parseIp(address);
+  return bytes !== undefined && privateRanges.some((range) => range.contains(bytes));
+}
+
+/**
+ * Which of another node's endpoints are worth a datagram from here, in their order. A private address is, only where it may
+ * mean the same machine to both: behind one NAT (both are seen at one public address), or where we have a private address of
+ * the same /24 (IPv4) or /64 (IPv6) ourselves.
+ */
+export function worthDialling(theirs: readonly Endpoint[], ours: readonly Endpoint[]): Endpoint[] {
+  const publicOf = (list: readonly Endpoint[]) => list.filter(({ address }) => !isPrivateAddress(address));
+  const ourPublic = new Set(publicOf(ours).map(({ address }) => address));
+  const behindOneNat = publicOf(theirs).some(({ address }) => ourPublic.has(address));
+  return theirs.filter(
+    ({ address }) =>
+      !isPrivateAddress(address) || behindOneNat || ours.some((own) => isOneNetwork(own.address, address)),
+  );
+}
+
+function isOneNetwork(one: string, other: string): boolean {
+  const [a, b] = [parseIp(one), parseIp(other)];
+  if (!a || !b) return false;
+  const octets = isIpv4Bytes(a) ? 15 : 8;
+  return a.subarray(0, octets).every((octet, i) => octet === b[i]);
+}

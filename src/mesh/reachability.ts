@@ -1,0 +1,288 @@
+import {
+  type Endpoint,
+  type EndpointSource,
+  formatEndpoint,
+  isUsableEndpoint,
+  sameEndpoint,
+} from '../addr/endpoint.js';
+import type { RecordedEndpoint } from '../addr/endpoint-record.js';
+import type { FieldMap } from '../addr/fields.js';
+import { parseIp } from '../addr/ip.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import type { Prefix } from '../addr/prefix.js';
+import type { Machine } from '../machine.js';
+import type { Random } from '../random.js';
+import { type Millis, never, second } from '../time.js';
+import { decodeDialBack } from './dial-back.js';
+import { DialBackAsker } from './dial-back-asker.js';
+import { DialBackProver, type ProverEffect } from './dial-back-prover.js';
+import { classifyNat, type NatClass } from './nat-class.js';
+
+/** An address of this machine, and the device it is on. */
+export interface LocalAddress {
+  readonly device: string;
+  readonly address: string;
+}
+
+export type ReachabilityEvent =
+  /** From the config file: what the operator says. */
+  | { readonly kind: 'endpointsConfigured'; readonly endpoints: readonly Endpoint[] }
+  /** All addresses of the machine outside the overlay; told again after every change of the network. */
+  | { readonly kind: 'addressesChanged'; readonly addresses: readonly LocalAddress[] }
+  /** The router forwards this endpoint to us, or nothing any more. */
+  | { readonly kind: 'mappingChanged'; readonly endpoint: Endpoint | undefined; readonly source: 'upnp' | 'nat-pmp' }
+  /** A tunnel stands, or its other end has moved; `endpoint` is where that node's frames come from. */
+  | { readonly kind: 'neighbourAt'; readonly node: NodeNumber; readonly endpoint: Endpoint }
+  | { readonly kind: 'neighbourDown'; readonly node: NodeNumber }
+  /** Where a neighbour sees our frames come from. It says so; it may lie. */
+  | { readonly kind: 'observed'; readonly by: NodeNumber; readonly endpoint: Endpoint }
+  /** One of `dialBackTypes`. */
+  | { readonly kind: 'messageReceived'; readonly from: NodeNumber; readonly message: FieldMap }
+  /** The body of a datagram of type dialBack. */
+  | { readonly kind: 'dialBackReceived'; readonly body: Uint8Array };
+
+export type ReachabilityEffect =
+  | ProverEffect
+  /** What may be advertised, best first. */
+  | { readonly kind: 'endpointsChanged'; readonly endpoints: readonly RecordedEndpoint[] }
+  | { readonly kind: 'natClassified'; readonly nat: NatClass }
+  /** The address most neighbours see us at: what a mapping's external address is compared with. */
+  | { readonly kind: 'observedExternally'; readonly address: string };
+
+export interface ReachabilityConfig {
+  /** The UDP port we listen on. */
+  readonly port: number;
+  readonly random: Random;
+  /** The network's prefix, and whatever else the overlay carries: never advertised as a way to reach us. */
+  readonly isInside: (address: string) => boolean;
+  /** underlay.ipv6. */
+  readonly ipv6: boolean;
+}
+
+/** Devices of container and virtual machine hosts, whose addresses nobody outside can reach (overlays.md case 31). */
+const innerDevices = /^(docker|br-|veth|virbr|vnet|vmnet|cni|flannel|cali|lxc|lxd|podman|kube|weft)/;
+/** Of the endpoints that peers see: behind a NAT that gives each peer another port they are of no use to others. */
+const mostObserved = 2;
+const mostNeighbours = 256;
+/** Several observations and proofs come at once: one record is signed for all. */
+const settle: Millis = 0.05 * second;
+
+const rank: Readonly<Record<EndpointSource, number>> = { configured: 0, upnp: 1, 'nat-pmp': 1, observed: 2, local: 3 };
+
+interface Neighbour {
+  endpoint: Endpoint | undefined;
+  /** Where it sees us. */
+  sees: Endpoint | undefined;
+}
+
+/**
+ * Knows how this node may be reached: collects endpoints from the config, the interfaces, the mapping and what neighbours
+ * see, has them proven by dial-back, and proves those of others.
+ */
+export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffect> {
+  readonly #config: ReachabilityConfig;
+  readonly #asker: DialBackAsker;
+  readonly #prover: DialBackProver;
+  readonly #neighbours = new Map<NodeNumber, Neighbour>();
+  #configured: readonly Endpoint[] = [];
+  #addresses: readonly LocalAddress[] = [];
+  #mapping: { readonly endpoint: Endpoint; readonly source: 'upnp' | 'nat-pmp' } | undefined;
+  #tellAt: Millis = never;
+  #told = '';
+  #toldNat = '';
+  #toldAddress: string | undefined;
+
+  constructor(config: ReachabilityConfig) {
+    this.#config = config;
+    this.#asker = new DialBackAsker(config.random);
+    this.#prover = new DialBackProver(config.random);
+  }
+
+  handle(event: ReachabilityEvent, now: Millis): ReachabilityEffect[] {
+    const effects = this.#handle(event, now);
+    return [...effects, ...this.#ask(now)];
+  }
+
+  tick(now: Millis): ReachabilityEffect[] {
+    const effects: ReachabilityEffect[] = this.#ask(now);
+    if (now >= this.#tellAt) effects.push(...this.#tell());
+    return effects;
+  }
+
+  deadline(): Millis {
+    return Math.min(this.#asker.deadline(), this.#tellAt);
+  }
+
+  /** All endpoints of ours, best first: proven before unproven, then by how we came to know them. */
+  endpoints(): RecordedEndpoint[] {
+    const all = this.#collect().map((endpoint) => ({ ...endpoint, proven: this.#asker.isProven(endpoint) }));
+    return all.sort((a, b) => Number(b.proven) - Number(a.proven) || rank[a.source] - rank[b.source]);
+  }
+
+  nat(): NatClass {
+    const observations = [...this.#neighbours.values()].flatMap(({ endpoint, sees }) =>
+      endpoint && sees ? [{ by: endpoint, seen: sees }] : [],
+    );
+    const own = this.#addresses.map(({ address }) => address);
+    return classifyNat(observations, own, this.#config.port, this.#freshPortPassed());
+  }
+
+  #handle(event: ReachabilityEvent, now: Millis): ReachabilityEffect[] {
+    switch (event.kind) {
+      case 'endpointsConfigured':
+        this.#configured = event.endpoints;
+        return this.#collected(now);
+      case 'addressesChanged':
+        this.#addresses = event.addresses.filter((each) => this.#isOwn(each));
+        this.#asker.startOver(true, now);
+        return this.#collected(now);
+      case 'mappingChanged':
+        this.#mapping = event.endpoint && { endpoint: event.endpoint, source: event.source };
+        this.#asker.startOver(false, now);
+        return this.#collected(now);
+      case 'neighbourAt':
+        return this.#neighbourAt(event.node, event.endpoint, now);
+      case 'neighbourDown':
+        this.#neighbours.delete(event.node);
+        this.#asker.forgetProver(event.node);
+        return this.#collected(now);
+      case 'observed':
+        return this.#observed(event.by, event.endpoint, now);
+      case 'dialBackReceived': {
+        const effect = this.#asker.arrived(event.body);
+        return effect ? [effect] : [];
+      }
+      case 'messageReceived':
+        return this.#onMessage(event.from, event.message, now);
+    }
+  }
+
+  #onMessage(from: NodeNumber, map: FieldMap, now: Millis): ReachabilityEffect[] {
+    const message = decodeDialBack(map);
+    switch (message?.kind) {
+      case 'ask':
+        return this.#prover.asked(from, message, this.#neighbours.get(from)?.endpoint, now);
+      case 'arrived':
+        return this.#prover.arrived(from, message, now);
+      case 'proven':
+      case 'refused':
+        if (this.#asker.answered(from, message, now)) this.#tellSoon(now);
+        return [];
+      case undefined:
+        return [];
+    }
+  }
+
+  #neighbourAt(node: NodeNumber, endpoint: Endpoint, now: Millis): ReachabilityEffect[] {
+    const known = this.#neighbours.get(node);
+    if (known) known.endpoint = endpoint;
+    else if (this.#neighbours.size < mostNeighbours) this.#neighbours.set(node, { endpoint, sees: undefined });
+    this.#asker.proversChanged(now);
+    this.#tellSoon(now);
+    return [];
+  }
+
+  #observed(by: NodeNumber, endpoint: Endpoint, now: Millis): ReachabilityEffect[] {
+    if (!this.#isDiallable(endpoint)) return [];
+    const neighbour = this.#neighbours.get(by) ?? { endpoint: undefined, sees: undefined };
+    if (neighbour.sees && sameEndpoint(neighbour.sees, endpoint)) return [];
+    if (this.#neighbours.size >= mostNeighbours && !this.#neighbours.has(by)) return [];
+    // Seen elsewhere than before: whatever was proven was proven of another place of the network.
+    if (neighbour.sees && neighbour.sees.address !== endpoint.address) this.#asker.startOver(false, now);
+    neighbour.sees = endpoint;
+    this.#neighbours.set(by, neighbour);
+    this.#asker.proversChanged(now);
+    return this.#collected(now);
+  }
+
+  #collected(now: Millis): ReachabilityEffect[] {
+    this.#asker.setEndpoints(this.#collect(), now);
+    this.#tellSoon(now);
+    return [];
+  }
+
+  #collect(): { readonly address: string; readonly port: number; readonly source: EndpointSource }[] {
+    const found = new Map<string, { address: string; port: number; source: EndpointSource }>();
+    const add = ({ address, port }: Endpoint, source: EndpointSource) => {
+      const key = formatEndpoint({ address, port });
+      if (!found.has(key) && this.#isDiallable({ address, port })) found.set(key, { address, port, source });
+    };
+    for (const endpoint of this.#configured) add(endpoint, 'configured');
+    if (this.#mapping) add(this.#mapping.endpoint, this.#mapping.source);
+    // One of our own addresses that is also seen from outside is local: no NAT stands before it.
+    const local = this.#addresses.map(({ address }) => ({ address, port: this.#config.port }));
+    const seen = this.#mostSeen();
+    for (const endpoint of seen) if (local.some((own) => sameEndpoint(own, endpoint))) add(endpoint, 'local');
+    for (const endpoint of seen.slice(0, mostObserved)) add(endpoint, 'observed');
+    for (const endpoint of local) add(endpoint, 'local');
+    return [...found.values()];
+  }
+
+  /** Where neighbours see us, by how many do; those that only one of several sees come last. */
+  #mostSeen(): Endpoint[] {
+    const counts = new Map<string, { endpoint: Endpoint; count: number }>();
+    for (const { sees } of this.#neighbours.values()) {
+      if (!sees) continue;
+      const entry = counts.get(formatEndpoint(sees)) ?? { endpoint: sees, count: 0 };
+      entry.count++;
+      counts.set(formatEndpoint(sees), entry);
+    }
+    return [...counts.values()].sort((a, b) => b.count - a.count).map(({ endpoint }) => endpoint);
+  }
+
+  #isOwn({ device, address }: LocalAddress): boolean {
+    return !innerDevices.test(device) && this.#isDiallable({ address, port: this.#config.port });
+  }
+
+  #isDiallable(endpoint: Endpoint): boolean {
+    const isIpv6 = endpoint.address.includes(':');
+    return isUsableEndpoint(endpoint) && (!isIpv6 || this.#config.ipv6) && !this.#config.isInside(endpoint.address);
+  }
+
+  #ask(now: Millis): ReachabilityEffect[] {
+    const effects = this.#asker.tick((endpoint) => this.#proversOf(endpoint), now);
+    if (this.#asker.failuresChanged()) this.#tellSoon(now);
+    return effects;
+  }
+
+  #proversOf({ address }: Endpoint): NodeNumber[] {
+    return [...this.#neighbours].filter(([, { sees }]) => sees?.address === address).map(([node]) => node);
+  }
+
+  /** Told only by endpoints that nothing but our own traffic opens. */
+  #freshPortPassed(): boolean | undefined {
+    const forwarded = [...this.#configured, ...(this.#mapping ? [this.#mapping.endpoint] : [])];
+    const bare = this.#mostSeen().filter((endpoint) => !forwarded.some((other) => sameEndpoint(other, endpoint)));
+    if (bare.some((endpoint) => this.#asker.isProven(endpoint))) return true;
+    return bare.some((endpoint) => this.#asker.hasFailed(endpoint)) ? false : undefined;
+  }
+
+  #tellSoon(now: Millis): void {
+    this.#tellAt = Math.min(this.#tellAt, now + settle);
+  }
+
+  #tell(): ReachabilityEffect[] {
+    this.#tellAt = never;
+    const effects: ReachabilityEffect[] = [];
+    const endpoints = this.endpoints();
+    const text = JSON.stringify(endpoints);
+    if (text !== this.#told) effects.push({ kind: 'endpointsChanged', endpoints });
+    this.#told = text;
+    const nat = this.nat();
+    const natText = JSON.stringify(nat);
+    if (natText !== this.#toldNat) effects.push({ kind: 'natClassified', nat });
+    this.#toldNat = natText;
+    const address = this.#mostSeen().find((seen) => !seen.address.includes(':'))?.address;
+    if (address !== undefined && address !== this.#toldAddress) effects.push({ kind: 'observedExternally', address });
+    this.#toldAddress = address;
+    return effects;
+  }
+}
+
+/** For `isInside`: whether an address lies in one of the overlay's prefixes. */
+export function insideAny(prefixes: readonly Prefix[]): (address: string) => boolean {
+  return (address) => {
+    const bytes = parseIp(address);
+    return bytes !== undefined && prefixes.some((prefix) => prefix.contains(bytes));
+  };
+}

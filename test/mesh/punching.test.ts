@@ -1,0 +1,354 @@
+import test from 'ava';
+import fc from 'fast-check';
+import type { Endpoint } from '../../src/addr/endpoint.js';
+import { decodeMap } from '../../src/addr/fields.js';
+import { type NatClass, type PunchSide, whyNoPunch } from '../../src/mesh/nat-class.js';
+import { Punching, type PunchingEffect, type PunchingEvent, punchesPerMinute } from '../../src/mesh/punching.js';
+import { decodePunch, encodePunch } from '../../src/mesh/punching-message.js';
+import { seededRandom } from '../../src/random.js';
+import { type Millis, minute, second } from '../../src/time.js';
+import { type NatKind, NatModel, natKinds } from '../helpers/nat-model.js';
+import { NatWorld } from '../helpers/nat-world.js';
+
+type Kind = keyof typeof natKinds | 'public';
+
+/** The relay through which both are reached meanwhile; its address is where they are seen from. */
+const relay: Endpoint = { address: '11.0.0.1', port: 16696 };
+const overlayDelay: Millis = 40;
+
+/** A node with a Punching, a NAT before it, and handshakes reduced to an initiation and its answer. */
+class Node {
+  readonly punching: Punching;
+  readonly inner: Endpoint;
+  readonly nat: NatModel | undefined;
+  readonly failures: string[] = [];
+  connectedAt: Millis | undefined;
+  readonly #world: NatWorld;
+  readonly #number: number;
+  #other: Node | undefined;
+
+  constructor(world: NatWorld, number: number, kind: Kind, knowsItself: boolean) {
+    this.#world = world;
+    this.#number = number;
+    this.punching = new Punching(number, world.random);
+    const isPublic = kind === 'public';
+    this.inner = { address: isPublic ? `11.0.${number}.1` : `192.168.${number}.2`, port: 16696 };
+    this.nat = isPublic ? undefined : new NatModel(`11.0.${number}.1`, natKinds[kind], world.random);
+    world.attach(this.inner, this.nat, (from, payload) => this.#receive(from, payload as string));
+    const seen = this.nat?.outward(this.inner, relay) ?? this.inner;
+    const nat: NatKind | undefined = isPublic ? undefined : natKinds[kind];
+    const known: Pick<NatClass, 'mapping' | 'filtering'> = nat ?? natKinds['endpoint-independent'];
+    const side: PunchSide = {
+      open: isPublic,
+      nat: knowsItself ? known : { mapping: undefined, filtering: undefined },
+    };
+    this.hears({ kind: 'sideChanged', endpoints: nat ? [seen, this.inner] : [seen], side });
+  }
+
+  meets(other: Node): void {
+    this.#other = other;
+  }
+
+  hears(event: PunchingEvent): void {
+    this.#perform(this.punching.handle(event, this.#world.now));
+  }
+
+  #perform(effects: readonly PunchingEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'sendPunch') this.#world.send(this.inner, effect.to, 'punch');
+      if (effect.kind === 'punchFailed') this.failures.push(effect.reason);
+      if (effect.kind === 'dial') this.#dial(effect.endpoints);
+      if (effect.kind === 'sendMesh') {
+        const event = { kind: 'messageReceived', from: this.#number, message: decodeMap(effect.bytes)! } as const;
+        this.#world.at(this.#world.now + overlayDelay, () => this.#other!.hears(event));
+      }
+    }
+    const deadline = this.punching.deadline();
+    if (deadline < 10 * minute) {
+      this.#world.at(Math.max(deadline, this.#world.now), () => {
+        if (this.punching.deadline() <= this.#world.now) this.#perform(this.punching.tick(this.#world.now));
+      });
+    }
+  }
+
+  /** As a handshake is tried: along all paths at once, again and again. */
+  #dial(endpoints: readonly Endpoint[]): void {
+    for (const after of [0, 250, 750, 1750]) {
+      this.#world.at(this.#world.now + after, () => {
+        if (this.connectedAt !== undefined) return;
+        for (const endpoint of endpoints) this.#world.send(this.inner, endpoint, `initiation ${this.#number}`);
+      });
+    }
+  }
+
+  #receive(from: Endpoint, payload: string): void {
+    if (payload.startsWith('initiation')) this.#world.send(this.inner, from, `response ${this.#number}`);
+    if (payload === 'punch' || this.connectedAt !== undefined) return;
+    this.connectedAt = this.#world.now;
+    this.hears({ kind: 'tunnelUp', node: this.#other!.#number });
+  }
+}
+
+function pair(one: Kind, other: Kind, knowThemselves: boolean, seed: number) {
+  const world = new NatWorld(15, seededRandom(seed));
+  const a = new Node(world, 1, one, knowThemselves);
+  const b = new Node(world, 2, other, knowThemselves);
+  a.meets(b);
+  b.meets(a);
+  return { world, a, b };
+}
+
+const kinds: readonly Kind[] = ['public', 'endpoint-independent', 'address-restricted', 'port-restricted', 'symmetric'];
+
+/** What theory allows (RFC 5128 §3.3, §3.4), written before the results; the order of the two does not matter. */
+const relayed = new Set(['port-restricted symmetric', 'symmetric port-restricted', 'symmetric symmetric']);
+
+for (const one of kinds) {
+  for (const other of kinds) {
+    const expected = relayed.has(`${one} ${other}`) ? 'relayed' : 'direct';
+    test(`${one} asks ${other}: ${expected}`, (t) => {
+      for (const knows of [true, false]) {
+        for (let seed = 0; seed < 10; seed++) {
+          const { world, a, b } = pair(one, other, knows, seed);
+          a.hears({ kind: 'directWanted', node: 2 });
+          world.runUntil(10 * second);
+          t.is(a.connectedAt === undefined, expected === 'relayed');
+          t.is(b.connectedAt === undefined, expected === 'relayed');
+          if (expected === 'direct') t.true(a.connectedAt! < (knows ? 0.5 : 2) * second, `after ${a.connectedAt} ms`);
+          else if (knows) t.regex(a.failures[0]!, /do not allow it|symmetric/);
+          else t.is(a.failures[0], 'no datagram got through from either side');
+        }
+      }
+    });
+  }
+}
+
+test('both want each other at the same moment: one exchange goes on', (t) => {
+  for (let seed = 0; seed < 20; seed++) {
+    const { world, a, b } = pair('port-restricted', 'port-restricted', true, seed);
+    a.hears({ kind: 'directWanted', node: 2 });
+    b.hears({ kind: 'directWanted', node: 1 });
+    world.runUntil(5 * second);
+    t.true(a.connectedAt! < second);
+    t.true(b.connectedAt! < second);
+    t.deepEqual([...a.failures, ...b.failures], []);
+  }
+});
+
+test('symmetric against symmetric says so, and sends nothing', (t) => {
+  const { world, a, b } = pair('symmetric', 'symmetric', true, 1);
+  const before = a.nat!.sent + b.nat!.sent;
+  a.hears({ kind: 'directWanted', node: 2 });
+  world.runUntil(5 * second);
+  t.regex(b.failures[0]!, /both NATs are symmetric/);
+  t.is(a.nat!.sent + b.nat!.sent, before);
+});
+
+test('a symmetric NAT replaced by a better one is noticed: tried again when our side changes', (t) => {
+  const { world, a } = pair('symmetric', 'port-restricted', true, 1);
+  a.hears({ kind: 'directWanted', node: 2 });
+  world.runUntil(2 * second);
+  t.is(a.failures.length, 1);
+  const own = { address: '11.0.1.1', port: 16696 };
+  a.hears({ kind: 'sideChanged', endpoints: [own], side: { open: true, nat: natKinds['endpoint-independent'] } });
+  world.runUntil(30 * second);
+  t.true(a.connectedAt === undefined); // the model's NAT is what it was; that it was tried is what counts
+  t.true(a.failures.length >= 2);
+});
+
+test('27: two nodes behind one NAT, hairpin off, meet on their LAN', (t) => {
+  const world = new NatWorld(1, seededRandom(3));
+  const nat = new NatModel('11.0.1.1', natKinds['port-restricted'], world.random);
+  const received: string[] = [];
+  const inner = (host: number) => ({ address: `192.168.1.${host}`, port: 16696 });
+  const machines = [1, 2].map((number) => new Punching(number, seededRandom(number)));
+  const dials: Endpoint[][] = [];
+  const perform = (number: number, effects: readonly PunchingEffect[]) => {
+    for (const effect of effects) {
+      if (effect.kind === 'dial') dials.push([...effect.endpoints]);
+      if (effect.kind === 'sendPunch') world.send(inner(number), effect.to, 'punch');
+      if (effect.kind !== 'sendMesh') continue;
+      const event = { kind: 'messageReceived', from: number, message: decodeMap(effect.bytes)! } as const;
+      world.at(world.now + 1, () => perform(effect.to, machines[effect.to - 1]!.handle(event, world.now)));
+    }
+    for (const [i, machine] of machines.entries()) {
+      const deadline = machine.deadline();
+      if (deadline < minute)
+        world.at(
+          Math.max(deadline, world.now),
+          () => machine.deadline() <= world.now && perform(i + 1, machine.tick(world.now)),
+        );
+    }
+  };
+  for (const number of [1, 2]) {
+    world.attach(inner(number), nat, (from) => received.push(`${from.address} reaches ${number}`));
+    const endpoints = [nat.outward(inner(number), relay), inner(number)];
+    perform(
+      number,
+      machines[number - 1]!.handle(
+        { kind: 'sideChanged', endpoints, side: { open: false, nat: natKinds['port-restricted'] } },
+        0,
+      ),
+    );
+  }
+  perform(1, machines[0]!.handle({ kind: 'directWanted', node: 2 }, 0));
+  world.runUntil(500);
+  t.true(dials[0]!.some(({ address }) => address === '192.168.1.2'));
+  t.true(received.includes('192.168.1.2 reaches 1'));
+});
+
+test('private endpoints of another house are sent nothing', (t) => {
+  const { world, a } = pair('port-restricted', 'port-restricted', true, 1);
+  a.hears({ kind: 'directWanted', node: 2 });
+  world.runUntil(5 * second);
+  t.false(world.sentTo.has('192.168.2.2'));
+  t.false(world.sentTo.has('192.168.1.2'));
+});
+
+test('28: whoever asks, and for whatever: never more than the budget leaves in a minute', (t) => {
+  const endpoint = fc.record({
+    address: fc.constantFrom('11.0.0.9', '11.0.0.8', '192.168.1.7', '11.1.1.1'),
+    port: fc.integer({ min: 1, max: 65535 }),
+  });
+  const side = { open: false, nat: { mapping: undefined, filtering: undefined } } as const;
+  const nodeOf = fc.integer({ min: 1, max: 300 });
+  const exchange = fc.integer({ min: 0, max: 2 }).map((n) => new Uint8Array(8).fill(n));
+  const message = fc.oneof(
+    fc.record({
+      kind: fc.constantFrom('offer' as const, 'answer' as const),
+      exchange,
+      endpoints: fc.array(endpoint, { maxLength: 4 }),
+      side: fc.constant(side),
+    }),
+    fc.record({ kind: fc.constant('go' as const), exchange }),
+    fc.record({
+      kind: fc.constant('no' as const),
+      exchange,
+      reason: fc.constantFrom('busy' as const, 'hopeless' as const),
+    }),
+  );
+  const step = fc.record({
+    from: nodeOf,
+    pause: fc.constantFrom(0, 0, 0, 1, 10, 1000),
+    event: fc.oneof(
+      { weight: 8, arbitrary: message.map((m) => ({ message: decodeMap(encodePunch(m))! })) },
+      fc.constantFrom('directWanted' as const, 'tunnelDown' as const, 'directUnwanted' as const),
+    ),
+  });
+  const burst = fc.array(step, { minLength: 200, maxLength: 600 });
+  fc.assert(
+    fc.property(burst, (steps) => {
+      const punching = new Punching(150, seededRandom(4));
+      const sent: Millis[] = [];
+      const dialled: Millis[] = [];
+      let now = 0;
+      const note = (effects: readonly PunchingEffect[]) => {
+        for (const effect of effects) {
+          if (effect.kind === 'sendPunch') sent.push(now);
+          if (effect.kind === 'dial') dialled.push(now);
+        }
+      };
+      for (const { from, pause, event } of steps) {
+        now += pause;
+        if (typeof event === 'string') note(punching.handle({ kind: event, node: from }, now));
+        else {
+          note(punching.handle({ kind: 'messageReceived', from, message: event.message }, now));
+          // The same node goes on at once, so that the budget and not the liar's haste is what holds.
+          if (event.message.t === 'punch') {
+            note(
+              punching.handle(
+                {
+                  kind: 'messageReceived',
+                  from,
+                  message: decodeMap(encodePunch({ kind: 'go', exchange: event.message.x as Uint8Array }))!,
+                },
+                now,
+              ),
+            );
+          }
+        }
+        while (punching.deadline() <= now) note(punching.tick(now));
+      }
+      const mostIn = (times: readonly Millis[]) =>
+        Math.max(0, ...times.map((start) => times.filter((at) => at >= start && at < start + minute).length));
+      return mostIn(sent) <= punchesPerMinute;
+    }),
+    { seed: 9, numRuns: 30 },
+  );
+  t.pass();
+});
+
+test('a flood of offers reaches the budget and stops there', (t) => {
+  const punching = new Punching(1, seededRandom(1));
+  let sent = 0;
+  for (let from = 2; from < 120; from++) {
+    const exchange = new Uint8Array(8).fill(from);
+    const endpoints = [1, 2, 3, 4].map((port) => ({ address: '11.9.9.9', port }));
+    const side = { open: false, nat: { mapping: undefined, filtering: undefined } };
+    const offer = decodeMap(encodePunch({ kind: 'offer', exchange, endpoints, side }))!;
+    punching.handle({ kind: 'messageReceived', from, message: offer }, 0);
+    const go = decodeMap(encodePunch({ kind: 'go', exchange }))!;
+    const effects = punching.handle({ kind: 'messageReceived', from, message: go }, 0);
+    sent += effects.filter(({ kind }) => kind === 'sendPunch').length;
+  }
+  t.is(sent, punchesPerMinute);
+});
+
+test('one node that offers again and again is refused after three', (t) => {
+  const punching = new Punching(9, seededRandom(1));
+  const kinds: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    const exchange = new Uint8Array(8).fill(i);
+    const side = { open: false, nat: { mapping: undefined, filtering: undefined } };
+    const offer = decodeMap(encodePunch({ kind: 'offer', exchange, endpoints: [], side }))!;
+    for (const effect of punching.handle({ kind: 'messageReceived', from: 2, message: offer }, i * second)) {
+      if (effect.kind === 'sendMesh') kinds.push(decodePunch(decodeMap(effect.bytes)!)!.kind);
+    }
+  }
+  t.deepEqual(kinds, ['answer', 'answer', 'answer', 'no', 'no', 'no']);
+});
+
+test('messages survive the wire, and none that is cut or altered throws', (t) => {
+  const side: PunchSide = { open: true, nat: { mapping: 'address-dependent', filtering: undefined } };
+  const exchange = new Uint8Array(8).fill(7);
+  const endpoints = [
+    { address: '11.0.0.1', port: 1 },
+    { address: '2001:db8::1', port: 65535 },
+  ];
+  for (const message of [
+    { kind: 'offer', exchange, endpoints, side },
+    { kind: 'answer', exchange, endpoints: [], side },
+    { kind: 'go', exchange },
+    { kind: 'no', exchange, reason: 'busy' },
+  ] as const) {
+    const bytes = encodePunch(message);
+    t.deepEqual(decodePunch(decodeMap(bytes)!), message as never);
+    for (let i = 0; i < bytes.length; i++) {
+      const altered = new Uint8Array(bytes);
+      altered[i]! ^= 0x55;
+      for (const variant of [bytes.subarray(0, i), altered]) {
+        const map = decodeMap(variant);
+        t.notThrows(() => map && decodePunch(map));
+      }
+    }
+  }
+});
+
+test('whether punching can help does not depend on who asks', (t) => {
+  const kindOf = fc.constantFrom(
+    undefined,
+    'endpoint-independent' as const,
+    'address-dependent' as const,
+    'address-and-port-dependent' as const,
+  );
+  const side = fc.record({ open: fc.boolean(), nat: fc.record({ mapping: kindOf, filtering: kindOf }) });
+  fc.assert(
+    fc.property(
+      side,
+      side,
+      (one, other) => (whyNoPunch(one, other) === undefined) === (whyNoPunch(other, one) === undefined),
+    ),
+    { seed: 2 },
+  );
+  t.pass();
+});

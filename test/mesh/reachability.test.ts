@@ -1,0 +1,384 @@
+import test from 'ava';
+import fc from 'fast-check';
+import type { Endpoint } from '../../src/addr/endpoint.js';
+import { decodeMap } from '../../src/addr/fields.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
+import { decodeDialBack, encodeDialBack, encodeDialBackBody } from '../../src/mesh/dial-back.js';
+import {
+  insideAny,
+  Reachability,
+  type ReachabilityEffect,
+  type ReachabilityEvent,
+} from '../../src/mesh/reachability.js';
+import { worthDialling } from '../../src/mesh/reachability-candidates.js';
+import { seededRandom } from '../../src/random.js';
+import { type Millis, minute, second } from '../../src/time.js';
+import { NatModel, natKinds } from '../helpers/nat-model.js';
+import { NatWorld } from '../helpers/nat-world.js';
+
+const port = 16696;
+const overlay = insideAny([parsePrefix('fd12:3400::/40')!]);
+
+/** A node with a Reachability; tunnels are there at once and carry messages; datagrams go through the NATs. */
+class Node {
+  readonly reach: Reachability;
+  readonly inner: Endpoint;
+  readonly nat: NatModel | undefined;
+  readonly effects: ReachabilityEffect[] = [];
+  readonly number: number;
+  readonly #world: NatWorld;
+  readonly #peers = new Map<number, Node>();
+
+  constructor(world: NatWorld, number: number, kind: keyof typeof natKinds | 'public') {
+    this.#world = world;
+    this.number = number;
+    this.reach = new Reachability({ port, random: seededRandom(number), isInside: overlay, ipv6: false });
+    const isPublic = kind === 'public';
+    this.inner = { address: isPublic ? `11.0.${number}.1` : `192.168.${number}.2`, port };
+    this.nat = isPublic ? undefined : new NatModel(`11.0.${number}.1`, natKinds[kind], seededRandom(number + 50));
+    world.attach(this.inner, this.nat, (_, payload) =>
+      this.hears({ kind: 'dialBackReceived', body: payload as Uint8Array }),
+    );
+    this.hears({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: this.inner.address }] });
+  }
+
+  /** A tunnel to a public node: both learn where the other sends from. */
+  tunnelTo(other: Node): void {
+    this.#peers.set(other.number, other);
+    other.#peers.set(this.number, this);
+    const seen = this.nat?.outward(this.inner, other.inner) ?? this.inner;
+    this.hears({ kind: 'neighbourAt', node: other.number, endpoint: other.inner });
+    other.hears({ kind: 'neighbourAt', node: this.number, endpoint: seen });
+    this.hears({ kind: 'observed', by: other.number, endpoint: seen });
+    other.hears({ kind: 'observed', by: this.number, endpoint: other.inner });
+  }
+
+  hears(event: ReachabilityEvent): void {
+    this.#perform(this.reach.handle(event, this.#world.now));
+  }
+
+  proven(): string[] {
+    return this.reach
+      .endpoints()
+      .flatMap(({ address, port: at, source, proven }) => (proven ? [`${address}:${at} ${source}`] : []));
+  }
+
+  #perform(effects: readonly ReachabilityEffect[]): void {
+    this.effects.push(...effects);
+    for (const effect of effects) {
+      if (effect.kind === 'sendDialBack') {
+        const fresh = { address: this.inner.address, port: 40_000 + this.#world.random.below(10_000) };
+        this.#world.send(fresh, effect.to, effect.body);
+      }
+      if (effect.kind === 'sendMesh') {
+        const event = { kind: 'messageReceived', from: this.number, message: decodeMap(effect.bytes)! } as const;
+        this.#world.at(this.#world.now + 20, () => this.#peers.get(effect.to)?.hears(event));
+      }
+    }
+    const deadline = this.reach.deadline();
+    if (deadline > 30 * minute) return;
+    this.#world.at(Math.max(deadline, this.#world.now), () => {
+      if (this.reach.deadline() <= this.#world.now) this.#perform(this.reach.tick(this.#world.now));
+    });
+  }
+}
+
+function world(seed = 1): NatWorld {
+  return new NatWorld(15, seededRandom(seed));
+}
+
+test('a public node is proven by its first neighbour, within a second', (t) => {
+  const all = world();
+  const [one, two] = [new Node(all, 1, 'public'), new Node(all, 2, 'public')];
+  one.tunnelTo(two);
+  all.runUntil(second);
+  t.deepEqual(one.proven(), ['11.0.1.1:16696 local']);
+  t.deepEqual(two.proven(), ['11.0.2.1:16696 local']);
+});
+
+test('26: a mapping is advertised as proven when a datagram has come through it, and not before', (t) => {
+  const all = world();
+  const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
+  home.tunnelTo(peer);
+  all.runUntil(500);
+  home.nat!.forward(20_123, home.inner);
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp' });
+  t.deepEqual(home.proven(), []);
+  all.runUntil(second);
+  t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
+  t.like(
+    home.effects.findLast(({ kind }) => kind === 'endpointsChanged'),
+    {
+      endpoints: [{ address: '11.0.1.1', port: 20_123, source: 'upnp', proven: true }],
+    },
+  );
+});
+
+test('26: a mapping that "succeeded" but leads nowhere stays unproven', (t) => {
+  const all = world();
+  const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp' });
+  home.tunnelTo(peer);
+  all.runUntil(5 * minute);
+  t.deepEqual(home.proven(), []);
+  t.true(home.reach.endpoints().some(({ source, proven }) => source === 'upnp' && !proven));
+});
+
+test('double NAT: an external address that is not what peers see is never dialled', (t) => {
+  const all = world();
+  const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.7.7.7', port }, source: 'upnp' });
+  home.tunnelTo(peer);
+  all.runUntil(10 * minute);
+  t.false(all.sentTo.has('11.7.7.7'));
+  t.deepEqual(
+    home.effects.filter(({ kind }) => kind === 'observedExternally'),
+    [{ kind: 'observedExternally', address: '11.0.1.1' }],
+  );
+});
+
+test('proven again after every change: the router reboots and forwards from another address', (t) => {
+  const all = world();
+  const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
+  home.nat!.forward(port, home.inner);
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp' });
+  home.tunnelTo(peer);
+  all.runUntil(second);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
+  home.nat!.reboot();
+  home.hears({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: home.inner.address }] });
+  t.deepEqual(home.proven(), []);
+  all.runUntil(30 * second);
+  t.deepEqual(home.proven(), []);
+  home.nat!.forward(port, home.inner);
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp' });
+  all.runUntil(32 * second);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
+});
+
+test('a mapping lost without a sign is found out, and is unproven then', (t) => {
+  const all = world();
+  const [home, peer, other] = [
+    new Node(all, 1, 'port-restricted'),
+    new Node(all, 2, 'public'),
+    new Node(all, 3, 'public'),
+  ];
+  home.nat!.forward(port, home.inner);
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'upnp' });
+  home.tunnelTo(peer);
+  home.tunnelTo(other);
+  all.runUntil(second);
+  t.is(home.proven().length, 1);
+  home.nat!.reboot();
+  all.runUntil(12 * minute);
+  t.deepEqual(home.proven(), []);
+});
+
+for (const kind of ['endpoint-independent', 'address-restricted', 'port-restricted', 'symmetric'] as const) {
+  test(`a NAT is classified by what neighbours see: ${kind}`, (t) => {
+    const all = world();
+    const home = new Node(all, 1, kind);
+    for (let number = 2; number <= 4; number++) home.tunnelTo(new Node(all, number, 'public'));
+    all.runUntil(3 * minute);
+    const symmetric = kind === 'symmetric';
+    t.deepEqual(home.reach.nat(), {
+      translated: true,
+      mapping: symmetric ? 'address-and-port-dependent' : 'endpoint-independent',
+      // Two ports of one address tell these apart, and not more: the worst that fits is said.
+      filtering: kind === 'port-restricted' || symmetric ? 'address-and-port-dependent' : 'address-dependent',
+      portPreservation: !symmetric,
+    });
+    t.true(home.reach.endpoints().filter(({ source }) => source === 'observed').length <= 2);
+  });
+}
+
+test('a member that asks for a dial-back to a third address causes no packet there', (t) => {
+  const all = world();
+  const [prober, asker] = [new Node(all, 1, 'public'), new Node(all, 2, 'port-restricted')];
+  asker.tunnelTo(prober);
+  for (const address of ['11.6.6.6', '192.168.1.1', '11.0.1.1', '11.0.3.1']) {
+    for (let i = 0; i < 50; i++) {
+      const bytes = encodeDialBack({ kind: 'ask', nonce: new Uint8Array(8).fill(i), endpoint: { address, port: 53 } });
+      prober.hears({ kind: 'messageReceived', from: 2, message: decodeMap(bytes)! });
+    }
+  }
+  all.runUntil(5 * minute);
+  t.deepEqual(
+    prober.effects.filter((effect) => effect.kind === 'sendDialBack' && effect.to.address !== '11.0.2.1'),
+    [],
+  );
+  for (const address of ['11.6.6.6', '192.168.1.1', '11.0.3.1']) t.false(all.sentTo.has(address));
+});
+
+test('a prober dials 3 a minute for one, and 30 for all', (t) => {
+  const prober = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+  const dialled: Millis[] = [];
+  const byAsker = new Map<number, number>();
+  const ask = (from: number, now: Millis) => {
+    const endpoint = { address: `11.0.1.${from}`, port };
+    const bytes = encodeDialBack({ kind: 'ask', nonce: new Uint8Array(8).fill(now % 256), endpoint });
+    for (const effect of prober.handle({ kind: 'messageReceived', from, message: decodeMap(bytes)! }, now)) {
+      if (effect.kind !== 'sendDialBack') continue;
+      dialled.push(now);
+      byAsker.set(from, (byAsker.get(from) ?? 0) + 1);
+      t.true(effect.body.length + 1 <= 64);
+    }
+  };
+  for (let from = 1; from <= 40; from++)
+    prober.handle({ kind: 'neighbourAt', node: from, endpoint: { address: `11.0.1.${from}`, port } }, 0);
+  for (let now = 0; now < minute; now += 100) for (let from = 1; from <= 40; from++) ask(from, now);
+  t.is(dialled.length, 30);
+  t.true([...byAsker.values()].every((count) => count <= 3));
+  for (let now = minute; now < 2 * minute; now += 100) ask(1, now);
+  t.is(byAsker.get(1), 1 + 3);
+});
+
+test('forged dial-backs and proofs prove nothing', (t) => {
+  const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+  const endpoint = { address: '11.0.1.1', port };
+  reach.handle({ kind: 'endpointsConfigured', endpoints: [endpoint] }, 0);
+  reach.handle({ kind: 'neighbourAt', node: 2, endpoint: { address: '11.0.2.1', port } }, 0);
+  const [asked] = reach.handle({ kind: 'observed', by: 2, endpoint }, 0);
+  t.is(asked?.kind, 'sendMesh');
+  const nonce = (decodeDialBack(decodeMap((asked as { bytes: Uint8Array }).bytes)!) as { nonce: Uint8Array }).nonce;
+  const forged = new Uint8Array(8);
+  t.deepEqual(reach.handle({ kind: 'dialBackReceived', body: encodeDialBackBody(forged, forged) }, 10), []);
+  t.deepEqual(reach.handle({ kind: 'dialBackReceived', body: new Uint8Array(3) }, 10), []);
+  const proof = (from: number, n: Uint8Array) =>
+    reach.handle(
+      { kind: 'messageReceived', from, message: decodeMap(encodeDialBack({ kind: 'proven', nonce: n }))! },
+      20,
+    );
+  proof(2, forged);
+  proof(3, nonce);
+  t.false(reach.endpoints()[0]!.proven);
+  proof(2, nonce);
+  t.true(reach.endpoints()[0]!.proven);
+});
+
+test('a prover confirms only the proof its own datagram carried', (t) => {
+  const prober = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+  const endpoint = { address: '11.0.2.1', port };
+  prober.handle({ kind: 'neighbourAt', node: 2, endpoint }, 0);
+  const nonce = new Uint8Array(8).fill(1);
+  const hear = (from: number, message: Parameters<typeof encodeDialBack>[0]) =>
+    prober
+      .handle({ kind: 'messageReceived', from, message: decodeMap(encodeDialBack(message))! }, 5)
+      .filter(({ kind }) => kind !== 'endpointsChanged');
+  const [dial] = hear(2, { kind: 'ask', nonce, endpoint });
+  const proof = (dial as { body: Uint8Array }).body.slice(8);
+  t.deepEqual(hear(2, { kind: 'arrived', nonce, proof: new Uint8Array(8) }), []);
+  t.deepEqual(hear(3, { kind: 'arrived', nonce, proof }), []);
+  t.is(hear(2, { kind: 'arrived', nonce, proof }).length, 1);
+});
+
+test('29, 31: no overlay address, no container bridge, no loopback or link-local address is advertised; 100.64.0.0/10 is', (t) => {
+  const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: true });
+  const addresses = [
+    ['eth0', '192.168.1.20'],
+    ['wwan0', '100.72.0.9'],
+    ['docker0', '172.17.0.1'],
+    ['br-1a2b', '172.18.0.1'],
+    ['veth12', '10.88.0.1'],
+    ['weft0', 'fd12:3400:1::1'],
+    ['tun9', 'fd12:3400:ff::1'],
+    ['eth0', 'fe80::1'],
+    ['eth0', '169.254.9.9'],
+    ['lo', '127.0.0.1'],
+    ['eth0', '2001:db8::5'],
+  ] as const;
+  reach.handle({ kind: 'addressesChanged', addresses: addresses.map(([device, address]) => ({ device, address })) }, 0);
+  reach.handle({ kind: 'observed', by: 2, endpoint: { address: 'fd12:3400:9::1', port } }, 0);
+  t.deepEqual(
+    reach.endpoints().map(({ address }) => address),
+    ['192.168.1.20', '100.72.0.9', '2001:db8::5'],
+  );
+});
+
+test('IPv6 stays out where underlay.ipv6 is off', (t) => {
+  const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+  reach.handle({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: '2001:db8::5' }] }, 0);
+  t.deepEqual(reach.endpoints(), []);
+});
+
+test('27: a NAT that gives another port every 30 s: what is advertised follows, and stays bounded', (t) => {
+  const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+  reach.handle({ kind: 'neighbourAt', node: 2, endpoint: { address: '11.0.2.1', port } }, 0);
+  let told = 0;
+  for (let now = 0; now < 30 * minute; now += 30 * second) {
+    reach.handle({ kind: 'observed', by: 2, endpoint: { address: '11.0.1.1', port: 2000 + now / 1000 } }, now);
+    for (let at = reach.deadline(); at < now + 30 * second; at = reach.deadline()) {
+      told += reach.tick(at).filter(({ kind }) => kind === 'endpointsChanged').length;
+    }
+    t.is(reach.endpoints().length, 1);
+  }
+  t.true(told >= 55 && told <= 60, `told ${told} times`);
+});
+
+test('whatever neighbours say, work is bounded and the deadline is not passed by', (t) => {
+  const endpoint = fc.record({
+    address: fc.constantFrom('11.0.0.1', '11.0.0.2', '192.168.1.1', '127.0.0.1', 'fd12:3400::1'),
+    port: fc.integer({ min: 1, max: 65535 }),
+  });
+  const nonce = fc.integer({ min: 0, max: 3 }).map((n) => new Uint8Array(8).fill(n));
+  const node = fc.integer({ min: 1, max: 400 });
+  const message = fc.oneof(
+    fc.record({
+      kind: fc.constant('ask' as const),
+      nonce,
+      endpoint: endpoint.filter(({ address }) => address.startsWith('1') && !address.startsWith('127')),
+    }),
+    fc.record({ kind: fc.constant('arrived' as const), nonce, proof: nonce }),
+    fc.record({ kind: fc.constant('proven' as const), nonce }),
+    fc.record({
+      kind: fc.constant('refused' as const),
+      nonce,
+      reason: fc.constantFrom('busy' as const, 'notYours' as const),
+    }),
+  );
+  const event: fc.Arbitrary<ReachabilityEvent> = fc.oneof(
+    fc.record({ kind: fc.constant('observed' as const), by: node, endpoint }),
+    fc.record({ kind: fc.constant('neighbourAt' as const), node, endpoint }),
+    fc.record({ kind: fc.constant('neighbourDown' as const), node }),
+    fc.record({
+      kind: fc.constant('mappingChanged' as const),
+      endpoint: fc.option(endpoint, { nil: undefined }),
+      source: fc.constant('upnp' as const),
+    }),
+    fc.record({
+      kind: fc.constant('messageReceived' as const),
+      from: node,
+      message: message.map((m) => decodeMap(encodeDialBack(m))!),
+    }),
+    fc.uint8Array({ maxLength: 70 }).map((body): ReachabilityEvent => ({ kind: 'dialBackReceived', body })),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(event, fc.integer({ min: 0, max: 5000 })), { maxLength: 150 }), (steps) => {
+      const reach = new Reachability({ port, random: seededRandom(3), isInside: overlay, ipv6: true });
+      let now = 0;
+      const dials: Millis[] = [];
+      for (const [next, wait] of steps) {
+        const effects = reach.handle(next, now);
+        now += wait;
+        for (let ticks = 0; reach.deadline() <= now; ticks++) {
+          if (ticks > 100) return false;
+          effects.push(...reach.tick(now));
+        }
+        for (const effect of effects) if (effect.kind === 'sendDialBack') dials.push(now);
+        if (reach.endpoints().length > 4) return false;
+      }
+      return dials.every((start) => dials.filter((at) => at >= start && at < start + minute).length <= 31);
+    }),
+    { seed: 8, numRuns: 200 },
+  );
+  t.pass();
+});
+
+test('whose private endpoints are worth a datagram', (t) => {
+  const at = (...addresses: string[]) => addresses.map((address) => ({ address, port }));
+  const theirs = at('11.0.1.1', '192.168.1.7');
+  t.deepEqual(worthDialling(theirs, at('11.0.2.2', '192.168.2.9')), at('11.0.1.1'));
+  t.deepEqual(worthDialling(theirs, at('11.0.1.1', '192.168.9.9')), theirs);
+  t.deepEqual(worthDialling(theirs, at('11.0.2.2', '192.168.1.9')), theirs);
+  t.deepEqual(worthDialling(at('100.72.0.9'), at('11.0.2.2')), []);
+});
