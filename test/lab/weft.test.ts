@@ -1,0 +1,28 @@
+import test from 'ava';
+import { Narrator } from '../../lab/narrator.js';
+import { journey } from '../../lab/scenarios/journey.js';
+import { allMeetings, isAsExpected, meet } from '../../lab/scenarios/nat-matrix.js';
+
+test.serial('found, join, ping, fetch through a relay, and survive kill -9 one by one', async (t) => {
+  const { pingAfterJoin } = await journey(new Narrator(t.log), { megabytes: 10 });
+  t.true(pingAfterJoin < 10_000);
+});
+
+/** One of each kind of meeting that is hard in its own way; `npm run lab -- nat-matrix` has them all. */
+const short = [
+  ['upnp-home', 'symmetric'],
+  ['port-restricted', 'double-nat'],
+  ['symmetric', 'symmetric'],
+  ['same-lan', 'same-lan'],
+] as const;
+
+for (const [a, b] of short) {
+  test.serial(`${a} meets ${b}`, async (t) => {
+    const met = await meet(
+      allMeetings().find((meeting) => (meeting.a === a && meeting.b === b) || (meeting.a === b && meeting.b === a))!,
+    );
+    t.log(`${met.got} after ${Math.round(met.took)} ms ${met.why}`);
+    t.true(isAsExpected(met), `expected ${met.expected}`);
+    if (met.expected === 'direct') t.true(met.took < 3000, `direct after ${met.took} ms`);
+  });
+}
