@@ -223,6 +223,13 @@ export class Peer<Certificate> {
     attempt.wipe();
   }
 
+  /** Ends it and tells who asked: each dial ends in something standing or in `dialFailed`. */
+  #giveUp(way: Carriage['kind'], reason: string): void {
+    const attempt = this.#attempts.get(way);
+    this.#endAttempt(way);
+    if (attempt?.purpose === 'dial') this.#dialFailed(way, reason);
+  }
+
   #dialFailed(via: Carriage['kind'], reason: string): void {
     this.#host.emit({ kind: 'dialFailed', node: this.node, via, reason });
   }
@@ -238,9 +245,8 @@ export class Peer<Certificate> {
   }
 
   /** The answer is good, but its certificate is not. */
-  refuseResponse({ way, attempt }: Response, reason: string): void {
-    this.#endAttempt(way);
-    if (attempt.purpose === 'dial') this.#dialFailed(way, reason);
+  refuseResponse({ way }: Response, reason: string): void {
+    this.#giveUp(way, reason);
   }
 
   /** The answer is good: its sender is there now, and holds the peer's key. */
@@ -263,15 +269,16 @@ export class Peer<Certificate> {
       install();
       return;
     }
-    const drop = () => {
+    const discard = (reason: string) => {
       session.keys.wipe();
       this.#host.giveIndexBack(session.localIndex);
+      if (attempt.purpose === 'dial') this.#dialFailed(way, reason);
     };
     const report = () => {
-      drop();
       this.reportClone(from.kind === 'direct' ? from.endpoint : undefined);
-      if (attempt.purpose === 'dial') this.#dialFailed(way, 'two machines run with its key');
+      discard('two machines run with its key');
     };
+    const drop = () => discard('the association with it was closed');
     // It is there now; a challenge begun by an initiation, perhaps its own and perhaps a replay, is settled by this one.
     this.#challengeFor({ replace: install, keep: report, drop }, now);
   }
@@ -505,7 +512,7 @@ export class Peer<Certificate> {
 
   /** Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. */
   hangUp(reason: string): void {
-    this.#endAttempt('direct');
+    this.#giveUp('direct', reason);
     if (this.#standing === 'tunnel') {
       this.#say({ kind: 'part', reason });
       this.#toOverlay(reason);
@@ -522,10 +529,8 @@ export class Peer<Certificate> {
 
   /** Ends all of it without a word. */
   close(reason: string): void {
-    for (const [way, attempt] of [...this.#attempts]) {
-      this.#endAttempt(way);
-      if (attempt.purpose === 'dial') this.#dialFailed(way, reason);
-    }
+    this.#giveUp('direct', reason);
+    this.#giveUp('overlay', reason);
     this.#challenge?.outcomes.drop();
     this.#challenge = undefined;
     this.#closeLink(reason);
@@ -566,9 +571,7 @@ export class Peer<Certificate> {
     else if (!this.#sessions.isLive) this.#fall('its keys are too old');
     this.#probe(now);
     for (const [way, attempt] of [...this.#attempts]) {
-      if (!attempt.hasFailed(now)) continue;
-      this.#endAttempt(way);
-      if (attempt.purpose === 'dial') this.#dialFailed(way, 'no answer');
+      if (attempt.hasFailed(now)) this.#giveUp(way, 'no answer');
     }
     this.#sendAttempts(now);
     if (now >= this.#rekeyAt) this.#rekey(now);

@@ -574,3 +574,36 @@ test('more than 4096 associations are not held: the one used longest ago goes', 
   alice.do({ kind: 'dial', node: 5000, publicKey, endpoints: [] });
   t.deepEqual(alice.told('dialFailed'), [{ kind: 'dialFailed', node: 2, via: 'overlay', reason: 'not used for long' }]);
 });
+
+test('who asked for a tunnel is told when the asking is ended', (t) => {
+  const { world, alice, bob } = pair();
+  world.wire.cut = true;
+  alice.dial(bob);
+  world.run(second);
+  alice.do({ kind: 'hangUp', node: 2, reason: 'not wanted any more' });
+  t.deepEqual(alice.told('dialFailed'), [
+    { kind: 'dialFailed', node: 2, via: 'direct', reason: 'not wanted any more' },
+  ]);
+  t.deepEqual(alice.peers.tick(world.now + minute), []);
+});
+
+test('datagrams and control frames of any length and content are refused, counted, and change nothing', (t) => {
+  const { world, alice, bob } = joined();
+  const { link } = alice.peers.reach(2)!;
+  const from = { kind: 'direct', endpoint: bob.endpoint } as const;
+  const before = alice.plane.installs.length;
+  for (let length = 0; length < 1300; length++) {
+    for (const type of [0, 1, 2, 3, 4, 9, 0x10, 255]) {
+      const bytes = world.random.bytes(length);
+      bytes[0] = type;
+      alice.do({ kind: 'plane', event: { kind: 'datagram', from, bytes } });
+    }
+    const bytes = world.random.bytes(length);
+    bytes[0] = 3;
+    alice.do({ kind: 'plane', event: { kind: 'control', link, bytes, receivedAt: world.now } });
+  }
+  t.is(alice.plane.installs.length, before);
+  t.is(alice.standing(bob), 'tunnel');
+  // Types 1 to 3 are ours to judge, of at least one octet.
+  t.is(alice.told('refused').length, 3 * 1299);
+});
