@@ -636,7 +636,8 @@ export class Routes {
     const flags = matrix.flags(row, outlet.column);
     const speaks =
       destination.selected !== none && destination.metric < infinity && this.#mayTell(destination, at, outlet, flags);
-    if (!speaks && (flags & (Flag.announced | Flag.forced)) === 0) return 'nothing';
+    // Awaiting: a retraction that was sent and not acknowledged is sent again.
+    if (!speaks && (flags & (Flag.announced | Flag.forced | Flag.awaiting)) === 0) return 'nothing';
     fields.prefix = destination.prefix.bytes;
     fields.prefixLength = destination.prefix.length;
     fields.interval = Math.min(0xffff, Math.round(at.updateInterval / 10));

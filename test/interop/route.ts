@@ -20,10 +20,18 @@ export function canonicalPrefix(text: string): string {
   return parsePrefix(bare)?.toString() ?? text;
 }
 
-/** The selected, finite rows as "prefix via next hop", sorted: what a test compares. */
+/**
+ * The selected, finite rows, sorted: what a test compares. A next hop is written as the number of its host, whichever of
+ * its addresses (fe80::number, 10.77.lan.number) the router shows.
+ */
 export function selectedWays(rows: readonly TableRow[]): string[] {
   return rows
     .filter((row) => row.selected && row.metric < infiniteMetric)
-    .map((row) => (row.via === '' ? row.prefix : `${row.prefix} via ${row.via}`))
+    .map((row) => (row.via === '' ? row.prefix : `${row.prefix} via ${hostNumber(row.via)}`))
     .sort();
+}
+
+function hostNumber(via: string): string {
+  const match = /^fe80::([0-9a-f]+)$/.exec(via);
+  return match ? String(Number.parseInt(match[1]!, 16)) : via.replace(/^10\.77\.\d+\./, '');
 }

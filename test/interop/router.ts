@@ -28,6 +28,10 @@ export class RouterProcess {
     return this.#lines;
   }
 
+  write(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
   get exited(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }

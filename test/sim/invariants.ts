@@ -2,29 +2,22 @@ import type { Millis } from '../../src/time.js';
 import type { Observer } from './network.js';
 import { infinity, isNewer, readPacket, type SeenSeqnoRequest, type SeenUpdate } from './packet-view.js';
 
-/** What a node chose for a prefix. */
-export interface Choice {
-  /** The neighbour's node index; `own` for a prefix of its own, `none` when there is no route. */
-  readonly via: number;
-  readonly metric: number;
-  readonly routerId: string;
-  readonly seqno: number;
-  /** The metric the neighbour gave. */
-  readonly refmetric: number;
-}
-
-export const own = -1;
-export const none = -2;
-export const noChoice: Choice = { via: none, metric: infinity, routerId: '', seqno: 0, refmetric: infinity };
+/** Where a node sends packets for a prefix: a neighbour's node index, or one of these. */
+export type Via = number;
+export const own: Via = -1;
+export const none: Via = -2;
 
 /** An invariant that does not hold, said with the letter of the list below. */
 export class Violation extends Error {
   override readonly name = 'Violation';
   readonly prefix: string;
+  /** Whose event it was. */
+  readonly node: number;
 
-  constructor(message: string, prefix: string) {
+  constructor(message: string, prefix: string, node: number) {
     super(message);
     this.prefix = prefix;
+    this.node = node;
   }
 }
 
@@ -37,111 +30,147 @@ interface Sent {
   at: Millis;
 }
 
+export interface InvariantOptions {
+  /** Prefixes with more than one originator: their loops may exist for a while (RFC 8966 §2.8, invariant f). */
+  readonly shared?: readonly string[];
+  /** Only these prefixes are watched; all, when undefined. */
+  readonly only?: (prefix: string) => boolean;
+  /** False: loops only, without reading a single packet. */
+  readonly packets?: boolean;
+}
+
 /**
- * Watches a network from outside, by the choices its nodes report and the packets they really send, and throws a Violation
+ * Watches a network from outside, by the next hops its nodes report and the packets they really send, and throws a Violation
  * at the event that breaks one of these:
  *
  *   a  The selected next hops for a prefix with one originator never form a loop.
- *   b  A selected route has a finite metric and is feasible: better than anything its node has sent for that source since
- *      the source was last used (which is also d: the feasibility distance is no worse than what was ever sent).
- *   c  A selected route is what its neighbour last said: an update that was not accepted does not linger.
- *   e  A node sends a metric greater than the one it received from its next hop, at the same seqno.
- *   k  An originator's seqno grows by one, and never more often than it was asked to.
+ *   b  What the selected next hop last said, unless it may be ignored, is finite and feasible: better than anything the node has sent for that source
+ *      since the source was last used (which is also d: the feasibility distance is no worse than what was ever sent).
+ *   e  A node sends a metric greater than the one it was given by its next hop, at the same seqno.
+ *   k  An originator's seqno never grows by more than it was asked to.
  *
  * Everything is derived from the packets by a reader of its own, so a mistake in the speaker's tables cannot hide itself.
  */
 export class Invariants implements Observer {
-  readonly #choices = new Map<string, Map<number, Choice>>();
-  readonly #heard = new Map<string, SeenUpdate>();
-  readonly #sent = new Map<string, Sent>();
+  readonly #options: InvariantOptions;
+  readonly #shared: ReadonlySet<string>;
+  /** By prefix, then by node. */
+  readonly #vias = new Map<string, Via[]>();
+  /** By node, then by peer and prefix. */
+  readonly #heard: Map<number, Map<string, SeenUpdate>>[] = [];
+  /** By node, then by prefix and router-id. */
+  readonly #sent: Map<string, Sent>[] = [];
+  /** By node and prefix. */
+  readonly #newestRouter = new Map<string, string>();
   readonly #asked = new Map<string, number>();
   readonly #ownSeqno = new Map<string, number>();
-  /** Prefixes with more than one originator: their loops may exist for a while (RFC 8966 §2.8, invariant f). */
-  readonly #shared: ReadonlySet<string>;
-  readonly #watchPackets: boolean;
-  #maxLoopWalk = 0;
+  readonly #touched = new Set<string>();
+  /** Sent by the node that is at work; looked at when it has settled, and its new next hops are known. */
+  readonly #justSent: SeenUpdate[] = [];
   checks = 0;
 
-  constructor(options: { readonly shared?: readonly string[]; readonly watchPackets?: boolean } = {}) {
+  constructor(options: InvariantOptions = {}) {
+    this.#options = options;
     this.#shared = new Set(options.shared);
-    this.#watchPackets = options.watchPackets ?? true;
   }
 
-  get longestWay(): number {
-    return this.#maxLoopWalk;
-  }
-
-  choice(node: number, prefix: string): Choice {
-    return this.#choices.get(prefix)?.get(node) ?? noChoice;
+  via(node: number, prefix: string): Via {
+    return this.#vias.get(prefix)?.[node] ?? none;
   }
 
   /** A node reports what it selected. */
-  chosen(node: number, prefix: string, choice: Choice, now: Millis): void {
-    let nodes = this.#choices.get(prefix);
-    if (!nodes) {
-      nodes = new Map();
-      this.#choices.set(prefix, nodes);
+  chosen(node: number, prefix: string, via: Via): void {
+    if (this.#options.only && !this.#options.only(prefix)) return;
+    let vias = this.#vias.get(prefix);
+    if (!vias) {
+      vias = [];
+      this.#vias.set(prefix, vias);
     }
-    nodes.set(node, choice);
+    vias[node] = via;
+    this.#touched.add(prefix);
+  }
+
+  settled(node: number, now: Millis): void {
+    for (const update of this.#justSent.splice(0)) this.#noteSent(node, update, now);
+    if (this.#touched.size === 0) return;
+    for (const prefix of this.#touched) this.#check(node, prefix, now);
+    this.#touched.clear();
+  }
+
+  #check(node: number, prefix: string, now: Millis): void {
     this.checks++;
-    if (choice.via < 0) return;
-    if (choice.metric >= infinity) throw new Violation(`b: node ${node} selected an infinite route`, prefix);
-    if (!this.#shared.has(prefix)) this.#checkLoop(node, prefix, nodes);
-    if (this.#watchPackets) this.#checkFeasible(node, prefix, choice, now);
+    const vias = this.#vias.get(prefix);
+    const via = vias?.[node] ?? none;
+    if (!vias || via < 0) return;
+    if (!this.#shared.has(prefix)) checkLoop(node, prefix, vias);
+    if (this.#options.packets !== false) this.#checkFeasible(node, prefix, via, now);
   }
 
-  #checkLoop(node: number, prefix: string, nodes: Map<number, Choice>): void {
-    const way = [node];
-    for (let at = nodes.get(node)!.via; at >= 0; at = nodes.get(at)?.via ?? none) {
-      way.push(at);
-      if (at === node || way.length > nodes.size + 1) throw new Violation(`a: loop ${way.join(' -> ')}`, prefix);
-    }
-    this.#maxLoopWalk = Math.max(this.#maxLoopWalk, way.length - 1);
-  }
-
-  #checkFeasible(node: number, prefix: string, choice: Choice, now: Millis): void {
-    const heard = this.#heard.get(`${node} ${choice.via} ${prefix}`);
-    const said = heard && `${heard.routerId} seqno ${heard.seqno} metric ${heard.metric}`;
-    const chose = `${choice.routerId} seqno ${choice.seqno} metric ${choice.refmetric}`;
-    if (said !== chose) {
-      throw new Violation(`c: node ${node} selected ${chose} of node ${choice.via}, which last said ${said}`, prefix);
-    }
-    const sent = this.#sent.get(`${node} ${prefix} ${choice.routerId}`);
-    if (!sent || now - sent.at > sourceLifetime) return;
-    const better = isNewer(choice.seqno, sent.seqno) || (choice.seqno === sent.seqno && choice.refmetric < sent.metric);
-    if (!better) {
+  #checkFeasible(node: number, prefix: string, via: number, now: Millis): void {
+    const heard = this.#heardBy(node, via).get(prefix);
+    if (!heard || heard.metric >= infinity) {
       throw new Violation(
-        `b: node ${node} selected ${chose}, not feasible: it has sent seqno ${sent.seqno} metric ${sent.metric}`,
+        `b: node ${node} goes by node ${via}, which last said ${heard ? 'a retraction' : 'nothing'}`,
         prefix,
+        node,
       );
     }
+    if (this.#isFeasible(node, heard, now)) return;
+    const sent = this.#sent[node]?.get(`${prefix} ${heard.routerId}`);
+    throw new Violation(
+      `b: node ${node} goes by node ${via}, which said seqno ${heard.seqno} metric ${heard.metric}; not feasible, it has sent seqno ${sent?.seqno} metric ${sent?.metric}`,
+      prefix,
+      node,
+    );
   }
 
-  sent(from: number, _to: number, bytes: Uint8Array, now: Millis): void {
-    if (!this.#watchPackets) return;
-    for (const seen of readPacket(bytes)) {
-      if (seen.kind === 'update' && seen.metric < infinity) this.#noteSent(from, seen, now);
+  #isFeasible(node: number, heard: SeenUpdate, now: Millis): boolean {
+    const sent = this.#sent[node]?.get(`${heard.prefix} ${heard.routerId}`);
+    if (!sent || now - sent.at > sourceLifetime || isNewer(heard.seqno, sent.seqno)) return true;
+    return heard.seqno === sent.seqno && heard.metric < sent.metric;
+  }
+
+  #heardBy(node: number, peer: number): Map<string, SeenUpdate> {
+    this.#heard[node] ??= new Map();
+    let table = this.#heard[node]!.get(peer);
+    if (!table) {
+      table = new Map();
+      this.#heard[node]!.set(peer, table);
     }
+    return table;
+  }
+
+  sent(_from: number, _to: number, bytes: Uint8Array): void {
+    if (this.#options.packets === false) return;
+    for (const seen of readPacket(bytes)) {
+      if (seen.kind === 'update' && seen.metric < infinity && this.#watches(seen.prefix)) this.#justSent.push(seen);
+    }
+  }
+
+  #watches(prefix: string): boolean {
+    return !this.#options.only || this.#options.only(prefix);
   }
 
   #noteSent(from: number, update: SeenUpdate, now: Millis): void {
-    const choice = this.choice(from, update.prefix);
-    if (choice.via === own) {
+    const via = this.via(from, update.prefix);
+    if (via === own) {
       this.#checkOwnSeqno(from, update);
       return;
     }
-    if (choice.via >= 0 && choice.routerId === update.routerId && choice.seqno === update.seqno) {
-      if (update.metric <= choice.refmetric) {
-        throw new Violation(
-          `e: node ${from} sends metric ${update.metric}, but was given ${choice.refmetric}`,
-          update.prefix,
-        );
-      }
+    const given = via >= 0 ? this.#heardBy(from, via).get(update.prefix) : undefined;
+    const same = given && given.routerId === update.routerId && given.seqno === update.seqno;
+    if (same && update.metric <= given.metric) {
+      throw new Violation(
+        `e: node ${from} sends metric ${update.metric}, but was given ${given.metric}`,
+        update.prefix,
+        from,
+      );
     }
-    const key = `${from} ${update.prefix} ${update.routerId}`;
-    const before = this.#sent.get(key);
+    this.#sent[from] ??= new Map();
+    const key = `${update.prefix} ${update.routerId}`;
+    const before = this.#sent[from]!.get(key);
     if (!before || now - before.at > sourceLifetime || isNewer(update.seqno, before.seqno)) {
-      this.#sent.set(key, { seqno: update.seqno, metric: update.metric, at: now });
+      this.#sent[from]!.set(key, { seqno: update.seqno, metric: update.metric, at: now });
       return;
     }
     before.at = now;
@@ -150,52 +179,92 @@ export class Invariants implements Observer {
 
   #checkOwnSeqno(node: number, update: SeenUpdate): void {
     const key = `${update.prefix} ${update.routerId}`;
-    const before = this.#ownSeqno.get(key);
-    this.#ownSeqno.set(key, update.seqno);
+    const before = this.#ownSeqno.get(update.routerId);
+    this.#ownSeqno.set(update.routerId, update.seqno);
     if (before === undefined || before === update.seqno) return;
     const steps = (update.seqno - before) & 0xffff;
-    const asked = this.#asked.get(key) ?? 0;
-    this.#asked.set(key, 0);
+    const asked = this.#asked.get(update.routerId) ?? 0;
+    this.#asked.set(update.routerId, 0);
     if (steps >= 0x8000 || steps > asked) {
       throw new Violation(
-        `k: node ${node} went from its seqno ${before} to ${update.seqno}, asked ${asked} times`,
+        `k: node ${node} went from its seqno ${before} to ${update.seqno}, asked ${asked} times (${key})`,
         update.prefix,
+        node,
       );
     }
   }
 
-  delivered(from: number, to: number, bytes: Uint8Array): void {
-    if (!this.#watchPackets) return;
+  delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
+    if (this.#options.packets === false) return;
     for (const seen of readPacket(bytes)) {
-      if (seen.kind === 'update') this.#noteHeard(from, to, seen);
+      if (seen.kind === 'update') this.#noteHeard(from, to, seen, now);
       else if (seen.kind === 'seqnoRequest') this.#noteAsked(seen);
     }
   }
 
-  #noteHeard(from: number, to: number, update: SeenUpdate): void {
-    if (update.prefix === '*') this.#forgetHeard(to, from);
-    else this.#heard.set(`${to} ${from} ${update.prefix}`, update);
+  #noteHeard(from: number, to: number, update: SeenUpdate, now: Millis): void {
+    if (update.prefix === '*') {
+      this.#forgetHeard(to, from);
+      return;
+    }
+    if (!this.#watches(update.prefix)) return;
+    // Of the route in use, an update that is not feasible may be ignored entirely (RFC 8966 §3.5.3): what counts is then
+    // what was said before.
+    const before = this.#heardBy(to, from).get(update.prefix);
+    if (update.metric < infinity && this.#isOldEpoch(to, update)) return;
+    const ignorable = this.via(to, update.prefix) === from && before?.routerId === update.routerId;
+    if (ignorable && update.metric < infinity && !this.#isFeasible(to, update, now)) return;
+    this.#heardBy(to, from).set(update.prefix, update);
+    this.#touched.add(update.prefix);
+  }
+
+  /**
+   * A weft router-id is node number and epoch: of each node only the highest epoch heard of counts, and updates of an older
+   * one are refused (DESIGN section 6).
+   */
+  #isOldEpoch(node: number, update: SeenUpdate): boolean {
+    const key = `${node} ${update.prefix}`;
+    const newest = this.#newestRouter.get(key) ?? '';
+    if (update.routerId > newest || this.#shared.has(update.prefix)) this.#newestRouter.set(key, update.routerId);
+    return update.routerId < newest && !this.#shared.has(update.prefix);
   }
 
   #noteAsked(request: SeenSeqnoRequest): void {
-    const key = `${request.prefix} ${request.routerId}`;
-    this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
+    this.#asked.set(request.routerId, (this.#asked.get(request.routerId) ?? 0) + 1);
   }
 
   #forgetHeard(node: number, peer: number): void {
-    for (const key of this.#heard.keys()) if (key.startsWith(`${node} ${peer} `)) this.#heard.delete(key);
+    for (const prefix of this.#heardBy(node, peer).keys()) this.#touched.add(prefix);
+    this.#heardBy(node, peer).clear();
   }
 
   linkDown(node: number, peer: number): void {
-    this.#forgetHeard(node, peer);
+    if (this.#options.packets !== false) this.#forgetHeard(node, peer);
   }
 
   /** A node that starts has no tables: what it sent before is no longer its to remember. */
   started(node: number): void {
-    for (const nodes of this.#choices.values()) nodes.delete(node);
-    for (const table of [this.#sent, this.#heard]) {
-      for (const key of table.keys()) if (key.startsWith(`${node} `)) table.delete(key);
-    }
+    for (const vias of this.#vias.values()) vias[node] = none;
+    delete this.#heard[node];
+    delete this.#sent[node];
     this.#ownSeqno.clear();
+    for (const key of this.#newestRouter.keys()) if (key.startsWith(`${node} `)) this.#newestRouter.delete(key);
   }
+}
+
+function checkLoop(node: number, prefix: string, vias: readonly Via[]): void {
+  let at = vias[node] ?? none;
+  for (let steps = 0; at >= 0; steps++) {
+    if (at === node || steps > vias.length) throw new Violation(`a: loop ${way(node, vias).join(' -> ')}`, prefix, node);
+    at = vias[at] ?? none;
+  }
+}
+
+function way(node: number, vias: readonly Via[]): number[] {
+  const nodes = [node];
+  for (let at = vias[node] ?? none; at >= 0; at = vias[at] ?? none) {
+    nodes.push(at);
+    if (nodes.indexOf(at) < nodes.length - 1) break;
+  }
+  return nodes;
 }

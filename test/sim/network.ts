@@ -15,13 +15,13 @@ export interface Hands {
 
 /** One kind of node: how the simulator speaks to its machine. The network knows no protocol. */
 export interface NodeKind<M extends Machine<Event, Effect>, Event, Effect> {
-  /** `persisted` is what the node last persisted, undefined at the first start or after its disk was lost. */
-  create(node: number, random: Random, persisted: unknown, now: Millis): M;
+  /** `persisted`: what the node last persisted, undefined after its disk was lost. `starts`: how often it started before. */
+  create(node: number, random: Random, persisted: unknown, now: Millis, starts: number): M;
   /** What it is told right after it was made. */
   started(node: number): Event[];
   linkUp(node: number, link: Link): Event[];
   linkDown(node: number, link: Link): Event[];
-  received(node: number, link: Link, bytes: Uint8Array): Event[];
+  received(node: number, link: Link, bytes: Uint8Array, now: Millis): Event[];
   /** The link's quality as its plane would measure it. */
   measured(node: number, link: Link): Event[];
   perform(effect: Effect, hands: Hands): void;
@@ -92,7 +92,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     const index = this.nodes.length;
     const node: SimNode<M> = {
       index,
-      machine: this.#kind.create(index, this.#chanceFor(index, 0), undefined, this.#now),
+      machine: this.#kind.create(index, this.#chanceFor(index, 0), undefined, this.#now, 0),
       alive: true,
       links: [],
       persisted: undefined,
@@ -192,7 +192,13 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     const node = this.nodes[index]!;
     if (disk === 'lost') node.persisted = undefined;
     node.starts++;
-    node.machine = this.#kind.create(index, this.#chanceFor(index, node.starts), node.persisted, this.#now);
+    node.machine = this.#kind.create(
+      index,
+      this.#chanceFor(index, node.starts),
+      node.persisted,
+      this.#now,
+      node.starts,
+    );
     node.alive = true;
     node.tickAt = Number.POSITIVE_INFINITY;
     for (const observer of this.#observers) observer.started?.(index, this.#now);
@@ -274,7 +280,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
       const node = this.nodes[to]!;
       if (!node.alive || !link.carries || link.session !== session) return;
       for (const observer of this.#observers) observer.delivered?.(from, to, bytes, this.#now);
-      this.#tell(node, this.#kind.received(to, link, bytes));
+      this.#tell(node, this.#kind.received(to, link, bytes, this.#now));
     });
   }
 

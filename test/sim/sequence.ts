@@ -29,8 +29,12 @@ export class SequenceRecorder implements Observer {
     this.#drawn.push({ now, from: node, to: node, prefix, text });
   }
 
-  draw(prefix: string): string {
-    const about = this.#drawn.filter((drawn) => drawn.prefix === prefix || drawn.prefix === '*').slice(-shown);
+  /** Only what the node had part in, if one is given. */
+  draw(prefix: string, node?: number): string {
+    const concerns = ({ from, to }: Drawn) => node === undefined || from === node || to === node;
+    const about = this.#drawn
+      .filter((drawn) => (drawn.prefix === prefix || drawn.prefix === '*') && concerns(drawn))
+      .slice(-shown);
     return [
       'sequenceDiagram',
       ...about.map(({ now, from, to, text }) => {

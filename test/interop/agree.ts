@@ -1,0 +1,29 @@
+import { selectedWays, type TableRow } from './route.js';
+import { Missing, until } from './until.js';
+import type { Host } from './world.js';
+
+/** A router whose own table can be read. */
+export interface Readable {
+  readonly host: Host;
+  readonly log: readonly string[];
+  table(): TableRow[] | Promise<TableRow[]>;
+}
+
+/** Waits until the router's table has all these ways, such as "10.0.0.0/8 via 3", and none of those that begin so. */
+export async function routerHas(
+  router: Readable,
+  deadlineMs: number,
+  wanted: readonly string[],
+  unwanted: readonly string[] = [],
+): Promise<void> {
+  await until(`the table of ${router.host.name}`, deadlineMs, async () => {
+    const ways = selectedWays(await router.table());
+    const missing = wanted.filter((way) => !ways.includes(way));
+    const extra = ways.filter((way) => unwanted.some((start) => way.startsWith(start)));
+    if (missing.length + extra.length === 0) return true;
+    const log = router.log.slice(-8).join('\n');
+    return new Missing(
+      `missing: ${missing.slice(0, 8).join(', ')}\nunwanted: ${extra.slice(0, 8).join(', ')}\nhas: ${ways.slice(0, 20).join(', ')}\nlog: ${log}`,
+    );
+  });
+}

@@ -1,0 +1,162 @@
+import type { SpeakerEffect, SpeakerEvent } from '../../src/routing/contract.js';
+import type { Speaker } from '../../src/routing/speaker.js';
+import type { Tuning } from '../../src/routing/tuning.js';
+import type { Millis } from '../../src/time.js';
+import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText } from './babel-node.js';
+import { type InvariantOptions, Invariants, none, own, type Via, Violation } from './invariants.js';
+import type { LinkQuality } from './link.js';
+import { Network } from './network.js';
+import { compareAtRest, type RestReport } from './rest.js';
+import { SequenceRecorder } from './sequence.js';
+import type { CostEdge } from './shortest.js';
+import type { Edges } from './topology.js';
+
+export interface BabelNetworkOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly edges?: Edges;
+  readonly tuning?: Partial<Tuning>;
+  readonly quality?: (a: number, b: number) => Partial<LinkQuality>;
+  /** Announcing nodes; all by default. */
+  readonly announces?: (index: number) => boolean;
+  readonly invariants?: InvariantOptions;
+  /** Keeps the latest messages to draw a failure; on by default. */
+  readonly recorded?: boolean;
+}
+
+/** Exact shortest ways: no hysteresis, so that rest can be compared with Dijkstra to the last unit. */
+export const noHysteresis: Partial<Tuning> = { switchMargin: 0, switchShare: 0, dwell: 0, leftFor: 0 };
+
+/** A network of Babel speakers under the invariants. */
+export class BabelNetwork {
+  readonly network: Network<Speaker, SpeakerEvent, SpeakerEffect>;
+  readonly invariants: Invariants;
+  readonly #seed: number;
+  readonly #recorder: SequenceRecorder | undefined;
+  readonly #announcing: readonly number[];
+  /** By target's index: the next hop of every node; what `missing` counts. */
+  readonly #vias = new Map<string, Int32Array>();
+  readonly #nodeByNumber = new Map<number, number>();
+  readonly #held = new Set<string>();
+  readonly refusals: string[] = [];
+  /** Pairs of node and announced prefix without a route. */
+  missing = 0;
+
+  constructor(options: BabelNetworkOptions) {
+    this.#seed = options.seed;
+    this.invariants = new Invariants(options.invariants);
+    const kind = new BabelKind({
+      authority: hashAuthority,
+      ...(options.tuning ? { tuning: options.tuning } : {}),
+      ...(options.announces ? { announces: options.announces } : {}),
+      routesChanged: (node, changes) => {
+        for (const { prefix, choices, held } of changes) {
+          const first = choices[0];
+          const via = first ? this.#nodeByNumber.get(first.neighbourNode ?? 0)! : none;
+          const text = prefixText(prefix);
+          this.#chose(node, text, via);
+          if (held) this.#held.add(`${node} ${text}`);
+          else this.#held.delete(`${node} ${text}`);
+        }
+      },
+      reported: (node, effect) => this.refusals.push(`node ${node}: ${effect.code} ${effect.detail}`),
+    });
+    this.network = new Network(kind, options.seed);
+    this.#recorder = options.recorded === false ? undefined : new SequenceRecorder();
+    if (this.#recorder) this.network.observe(this.#recorder);
+    this.network.observe(this.invariants);
+    this.network.observe({ started: (node) => this.#forget(node) });
+    const indexes = Array.from({ length: options.nodes }, (_, index) => index);
+    this.#announcing = indexes.filter((index) => options.announces?.(index) ?? true);
+    for (const index of this.#announcing) {
+      this.#vias.set(prefixText(prefixOf(index)), new Int32Array(options.nodes).fill(none));
+      this.missing += options.nodes;
+    }
+    for (const index of indexes) {
+      this.#nodeByNumber.set(numberOf(index), index);
+      this.network.addNode();
+      if (options.announces?.(index) ?? true) this.#chose(index, prefixText(prefixOf(index)), own);
+    }
+    for (const [a, b] of options.edges ?? []) this.network.link(a, b, options.quality?.(a, b));
+  }
+
+  get announcing(): readonly number[] {
+    return this.#announcing;
+  }
+
+  #chose(node: number, prefix: string, via: Via): void {
+    this.invariants.chosen(node, prefix, via);
+    const vias = this.#vias.get(prefix);
+    if (!vias) return;
+    this.missing += Number(via === none) - Number(vias[node] === none);
+    vias[node] = via;
+  }
+
+  #forget(node: number): void {
+    for (const [prefix, vias] of this.#vias) {
+      if (vias[node] !== none) this.missing++;
+      vias[node] = none;
+      if (prefix === prefixText(prefixOf(node))) this.#chose(node, prefix, own);
+    }
+  }
+
+  via(node: number, target: number): Via {
+    return this.#vias.get(prefixText(prefixOf(target)))?.[node] ?? none;
+  }
+
+  /** Whether the node drops packets for the target rather than follow a shorter prefix. */
+  isHeld(node: number, target: number): boolean {
+    return this.#held.has(`${node} ${prefixText(prefixOf(target))}`);
+  }
+
+  /** The next hops of all nodes for the target's prefix; not to be written to. */
+  viasTo(target: number): Int32Array {
+    return this.#vias.get(prefixText(prefixOf(target)))!;
+  }
+
+  /** Runs to that time; a violation is thrown again with the seed and a drawing of what led to it. */
+  runTo(time: Millis): void {
+    this.explained(() => this.network.runTo(time));
+  }
+
+  runUntil(condition: () => boolean, limit: Millis, every: Millis = 100): boolean {
+    return this.explained(() => this.network.runUntil(condition, limit, every));
+  }
+
+  explained<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (cause) {
+      if (!(cause instanceof Violation)) throw cause;
+      const drawing = this.#recorder?.draw(cause.prefix, cause.message.startsWith('a:') ? undefined : cause.node) ?? '';
+      throw new Error(
+        `seed ${this.#seed}, at ${(this.network.now / 1000).toFixed(3)} s: ${cause.message}\n${drawing}`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  /** Live links with the costs the nodes give them. */
+  costs(): CostEdge[][] {
+    const edges: CostEdge[][] = this.network.nodes.map(() => []);
+    for (const node of this.network.nodes) {
+      if (!node.alive) continue;
+      for (const row of node.machine.neighbours()) {
+        const to = row.node === undefined ? undefined : this.#nodeByNumber.get(row.node);
+        if (to === undefined || row.cost >= 0xffff || !this.network.nodes[to]!.alive) continue;
+        edges[node.index]!.push({ to, cost: row.cost });
+      }
+    }
+    return edges;
+  }
+
+  atRest(targets: readonly number[] = this.#announcing): RestReport {
+    return compareAtRest(
+      this.costs(),
+      targets.filter((target) => this.network.nodes[target]!.alive),
+      (node, target) => (this.network.nodes[node]!.alive ? this.via(node, target) : none),
+    );
+  }
+}

@@ -1,0 +1,60 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Measurement, measure } from './measure.js';
+import { markdownTable, report } from './report.js';
+
+const usage = `npm run sim -- [options]
+
+  --nodes N         the largest network of the series (default 1000)
+  --announcing N    how many of its nodes announce a prefix (default: all up to 2000 nodes, else 200)
+  --only            that network alone, not the smaller ones of the series
+  --seed S          default 1
+  --own N           tunnels each node makes of its own (default 10: mean degree 20)
+  --watch N         check the next hops of one prefix in N for loops after every event (default 10)
+  --out FOLDER      where the report goes (default docs/reports)
+`;
+
+const { values } = parseArgs({
+  options: {
+    nodes: { type: 'string', default: '1000' },
+    announcing: { type: 'string' },
+    only: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
+    own: { type: 'string', default: '10' },
+    watch: { type: 'string', default: '10' },
+    out: { type: 'string', default: 'docs/reports' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help) console.log(usage);
+else run();
+
+function run(): void {
+  const largest = Number(values.nodes);
+  const seed = Number(values.seed);
+  const sizes = [50, 100, 200, 500, 1000, 2000, 5000].filter((size) => size < largest && !values.only);
+  const rows: Measurement[] = [];
+  for (const nodes of [...sizes, largest]) {
+    const announcing = Math.min(nodes, Number(values.announcing ?? (largest > 2000 ? 200 : nodes)));
+    const progress = (text: string) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${nodes} nodes: ${text}`);
+    };
+    rows.push(
+      measure({ nodes, seed, own: Number(values.own), announcing, watchOneIn: Number(values.watch), progress }),
+    );
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    console.log(
+      markdownTable(rows.slice(-1))
+        .split('\n')
+        .slice(rows.length > 1 ? 2 : 0)
+        .join('\n'),
+    );
+  }
+  const options = [`--nodes ${largest}`, ...(values.only ? ['--only'] : []), `--seed ${seed}`];
+  const files = report(`sim-${largest}`, seed, `npm run sim -- ${options.join(' ')}`, rows);
+  mkdirSync(values.out, { recursive: true });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(values.out, name), content);
+  console.log(`report: ${join(values.out, `sim-${largest}.md`)}`);
+}

@@ -1,0 +1,128 @@
+import { seededRandom } from '../../src/random.js';
+import { minute, second } from '../../src/time.js';
+import { BabelNetwork } from './babel-network.js';
+import { prefixOf, prefixText } from './babel-node.js';
+import { none } from './invariants.js';
+import type { RestReport } from './rest.js';
+import { randomTunnels } from './topology.js';
+
+export interface MeasureOptions {
+  readonly nodes: number;
+  readonly seed: number;
+  /** Tunnels each node makes of its own; the mean degree is nearly twice that. */
+  readonly own: number;
+  /** How many nodes announce a prefix. */
+  readonly announcing: number;
+  /** Prefixes whose next hops are checked for loops after every event: one in so many. */
+  readonly watchOneIn: number;
+  readonly progress: (text: string) => void;
+}
+
+/** What one simulated network did, all times virtual unless they say otherwise. */
+export interface Measurement {
+  readonly nodes: number;
+  readonly announcing: number;
+  readonly degree: number;
+  readonly coldStartSeconds: number;
+  /** Until every way was the one that stayed. */
+  readonly rest: RestReport;
+  /** Sent by a node: Babel octets, and with 60 octets of UDP, IPv4 and tunnel on each packet. */
+  readonly coldStartBytesPerNode: number;
+  readonly restBitsPerSecond: number;
+  readonly restWireBitsPerSecond: number;
+  readonly restPacketsPerSecond: number;
+  readonly lostNodeSeconds: number;
+  /** The speaker's own account of its largest table, and the process as a whole, per node. */
+  readonly residentBytesPerNode: number;
+  readonly events: number;
+  readonly wallSeconds: number;
+  readonly residentMegabytes: number;
+}
+
+const wireOverhead = 60;
+/** Links are like those between homes and data centres of one continent. */
+const delays = { least: 5, spread: 45 };
+
+export function measure(options: MeasureOptions): Measurement {
+  const { nodes, seed, own, announcing, watchOneIn, progress } = options;
+  const started = performance.now();
+  const random = seededRandom(seed ^ 0x5eed);
+  const edges = randomTunnels(nodes, own, random);
+  const step = nodes / announcing;
+  const announcers = new Set(Array.from({ length: announcing }, (_, i) => Math.floor(i * step)));
+  const watched = new Set([...announcers].filter((_, i) => i % watchOneIn === 0).map((i) => prefixText(prefixOf(i))));
+  const world = new BabelNetwork({
+    seed,
+    nodes,
+    announces: (index) => announcers.has(index),
+    invariants: { packets: false, only: (prefix) => watched.has(prefix) },
+    recorded: false,
+  });
+  const { network } = world;
+  // Tunnels come up within the first half second, as they do when a whole network is switched on.
+  for (const [a, b] of edges) {
+    const quality = { delay: delays.least + delays.spread * random.unit(), jitter: 2 };
+    network.at(500 * random.unit(), () => network.link(a, b, quality));
+  }
+  const pairs = nodes * announcing;
+  world.runUntil(
+    () => {
+      progress(`${(network.now / 1000).toFixed(1)} s: ${(100 * (1 - world.missing / pairs)).toFixed(1)} % of routes`);
+      return world.missing === 0;
+    },
+    5 * minute,
+    100,
+  );
+  const coldStartSeconds = world.missing === 0 ? network.now / 1000 : Number.NaN;
+  const coldStartBytesPerNode = network.traffic.bytes / nodes;
+  progress('waiting for rest');
+  world.runTo(network.now + 30 * second);
+  const rest = world.atRest(nodes > 2000 ? world.announcing.slice(0, 20) : world.announcing);
+  const before = { ...network.traffic };
+  const from = network.now;
+  while (network.now < from + restWindow) {
+    world.runTo(Math.min(from + restWindow, network.now + 10 * second));
+    progress(`at rest, ${Math.round((network.now - from) / 1000)} of ${restWindow / 1000} s`);
+  }
+  const packets = network.traffic.packets - before.packets;
+  const bytes = network.traffic.bytes - before.bytes;
+  const lostNodeSeconds = loseOne(world, nodes >> 1);
+  const resident = process.memoryUsage().rss;
+  return {
+    nodes,
+    announcing,
+    degree: (2 * edges.length) / nodes,
+    coldStartSeconds,
+    rest,
+    coldStartBytesPerNode,
+    restBitsPerSecond: (8 * bytes) / nodes / (restWindow / 1000),
+    restWireBitsPerSecond: (8 * (bytes + wireOverhead * packets)) / nodes / (restWindow / 1000),
+    restPacketsPerSecond: packets / nodes / (restWindow / 1000),
+    lostNodeSeconds,
+    residentBytesPerNode: resident / nodes,
+    events: network.events,
+    wallSeconds: (performance.now() - started) / 1000,
+    residentMegabytes: resident / 2 ** 20,
+  };
+}
+
+/** One whole Update interval, so that every periodic update is in it once. */
+const restWindow = 5 * minute;
+
+/** Kills a node; the seconds from when its neighbours know until every route in the network is right again. */
+function loseOne(world: BabelNetwork, lost: number): number {
+  const { network } = world;
+  network.kill(lost, 0);
+  const from = network.now;
+  const right = () =>
+    world.announcing.every((target) => {
+      const vias = world.viasTo(target);
+      for (const node of network.nodes) {
+        if (!node.alive) continue;
+        const via = vias[node.index]!;
+        if (target === lost ? via !== none : via === none || via === lost) return false;
+      }
+      return true;
+    });
+  return world.runUntil(right, from + 5 * minute, 20) ? (network.now - from) / 1000 : Number.NaN;
+}

@@ -1,0 +1,90 @@
+import { type Plot, svgPlot } from '../../lab/plot.js';
+import type { Measurement } from './measure.js';
+
+export interface ReportFiles {
+  /** File name to content. */
+  readonly [name: string]: string;
+}
+
+const columns: readonly (readonly [string, (row: Measurement) => string])[] = [
+  ['nodes', (row) => String(row.nodes)],
+  ['announcing', (row) => String(row.announcing)],
+  ['mean degree', (row) => row.degree.toFixed(1)],
+  ['cold start to full reachability, s', (row) => row.coldStartSeconds.toFixed(1)],
+  ['sent until then, kB a node', (row) => (row.coldStartBytesPerNode / 1000).toFixed(0)],
+  ['control at rest, kbit/s a node', (row) => (row.restBitsPerSecond / 1000).toFixed(2)],
+  ['with UDP, IP and tunnel', (row) => (row.restWireBitsPerSecond / 1000).toFixed(2)],
+  ['packets/s a node', (row) => row.restPacketsPerSecond.toFixed(2)],
+  ['one node lost, all right after, s', (row) => row.lostNodeSeconds.toFixed(2)],
+  ['mean hops', (row) => row.rest.meanHops.toFixed(2)],
+  ['ways longer than the least', (row) => `${((100 * row.rest.longer) / Math.max(1, row.rest.pairs)).toFixed(1)} %`],
+  ['worst stretch', (row) => row.rest.worstStretch.toFixed(2)],
+  ['memory, kB a node', (row) => (row.residentBytesPerNode / 1000).toFixed(0)],
+  ['memory of the run, MB', (row) => row.residentMegabytes.toFixed(0)],
+  ['run, s', (row) => row.wallSeconds.toFixed(0)],
+];
+
+/** The rows as a Markdown table. */
+export function markdownTable(rows: readonly Measurement[]): string {
+  return [
+    `| ${columns.map(([name]) => name).join(' | ')} |`,
+    `|${columns.map(() => '---:|').join('')}`,
+    ...rows.map((row) => `| ${columns.map(([, cell]) => cell(row)).join(' | ')} |`),
+  ].join('\n');
+}
+
+/** The report of a series of runs: a page and its plots, named after `name`. */
+export function report(name: string, seed: number, command: string, rows: readonly Measurement[]): ReportFiles {
+  const against = (title: string, y: string, value: (row: Measurement) => number): Plot => ({
+    title,
+    x: { label: 'nodes', scale: 'logarithmic' },
+    y: { label: y },
+    series: [{ name: title, points: rows.map((row) => [row.nodes, value(row)] as const) }],
+  });
+  const plots: Record<string, Plot> = {
+    convergence: {
+      title: 'Convergence',
+      x: { label: 'nodes', scale: 'logarithmic' },
+      y: { label: 'simulated s' },
+      series: [
+        { name: 'cold start', points: rows.map((row) => [row.nodes, row.coldStartSeconds] as const) },
+        { name: 'one node lost', points: rows.map((row) => [row.nodes, row.lostNodeSeconds] as const) },
+      ],
+    },
+    traffic: {
+      title: 'Control traffic at rest',
+      x: { label: 'nodes', scale: 'logarithmic' },
+      y: { label: 'kbit/s sent by a node' },
+      series: [
+        { name: 'Babel', points: rows.map((row) => [row.nodes, row.restBitsPerSecond / 1000] as const) },
+        { name: 'on the wire', points: rows.map((row) => [row.nodes, row.restWireBitsPerSecond / 1000] as const) },
+      ],
+    },
+    memory: against('Memory of the run', 'kB a node', (row) => row.residentBytesPerNode / 1000),
+  };
+  const images = Object.entries(plots).map(([plot, drawn]) => [`${name}-${plot}.svg`, svgPlot(drawn)] as const);
+  const page = `# Babel by the thousand
+
+Made by \`${command}\`, seed ${seed}. Every node runs the product's own speaker with its default tuning, on a virtual clock; a keyed
+hash stands for signatures. Tunnels: random, with one-way delays of 5 to 50 ms and 2 ms of jitter, all switched on within half a
+second. "Right" after a loss means: every remaining node has a route to every remaining prefix, none by the lost node, and none to
+the lost node's prefix. Counted from the moment the neighbours know of the loss.
+
+${markdownTable(rows)}
+
+${extrapolation(rows)}
+${images.map(([file]) => `![](${file})`).join('\n\n')}
+`;
+  return { [`${name}.md`]: page, ...Object.fromEntries(images) };
+}
+
+function extrapolation(rows: readonly Measurement[]): string {
+  const last = rows.at(-1);
+  if (!last || last.announcing === last.nodes) return '';
+  const factor = last.nodes / last.announcing;
+  const rest = (last.restWireBitsPerSecond / 1000) * factor;
+  return `**Extrapolated, not simulated.** In the last row only ${last.announcing} of ${last.nodes} nodes announce a prefix. Tables and periodic updates
+grow in proportion to the number of prefixes, so with all ${last.nodes} announcing a node would send at most about ${rest.toFixed(0)} kbit/s at rest
+(the part of it that is Hellos does not grow) and send ${((last.coldStartBytesPerNode * factor) / 1e6).toFixed(1)} MB until everything is reachable after a cold start.
+`;
+}

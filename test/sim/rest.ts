@@ -1,0 +1,89 @@
+import { none, own, type Via } from './invariants.js';
+import { type CostEdge, shortestTo } from './shortest.js';
+
+/** How a network at rest compares with the oracle. */
+export interface RestReport {
+  readonly pairs: number;
+  /** Pairs joined by links of which the node knows no route. */
+  readonly starved: number;
+  /** Pairs that no link joins and that still have a route. */
+  readonly ghosts: number;
+  readonly loops: number;
+  /** Pairs whose way costs more than the least. */
+  readonly longer: number;
+  /** The largest cost of a way over the least. */
+  readonly worstStretch: number;
+  readonly meanHops: number;
+}
+
+/**
+ * Follows the next hops of every node to every target and compares what the way costs with Dijkstra (invariants h and j).
+ * `viaOf(node, target)` is the node's next hop for the target's prefix; `edges` are the live links with their costs.
+ */
+export function compareAtRest(
+  edges: readonly (readonly CostEdge[])[],
+  targets: readonly number[],
+  viaOf: (node: number, target: number) => Via,
+): RestReport {
+  const report = { pairs: 0, starved: 0, ghosts: 0, loops: 0, longer: 0, worstStretch: 1, meanHops: 0 };
+  let hopsInAll = 0;
+  for (const target of targets) {
+    const least = shortestTo(target, edges);
+    const known = new Map<number, { cost: number; hops: number } | undefined>();
+    for (let node = 0; node < edges.length; node++) {
+      if (node === target) continue;
+      report.pairs++;
+      const walked = walk(node, target, edges, viaOf, known);
+      const reachable = Number.isFinite(least[node]!);
+      if (walked === 'loop') report.loops++;
+      else if (!walked) report.starved += reachable ? 1 : 0;
+      else if (!reachable) report.ghosts++;
+      else {
+        hopsInAll += walked.hops;
+        const stretch = walked.cost / least[node]!;
+        if (stretch > 1) report.longer++;
+        report.worstStretch = Math.max(report.worstStretch, stretch);
+      }
+    }
+  }
+  return { ...report, meanHops: hopsInAll / Math.max(1, report.pairs) };
+}
+
+type Walked = { cost: number; hops: number } | undefined;
+
+function walk(
+  from: number,
+  target: number,
+  edges: readonly (readonly CostEdge[])[],
+  viaOf: (node: number, target: number) => Via,
+  known: Map<number, Walked>,
+): Walked | 'loop' {
+  const path: { node: number; cost: number }[] = [];
+  let node = from;
+  let end: Walked;
+  for (;;) {
+    if (path.length > edges.length) return 'loop';
+    if (known.has(node)) {
+      end = known.get(node);
+      break;
+    }
+    const via = viaOf(node, target);
+    if (via === own) {
+      end = { cost: 0, hops: 0 };
+      known.set(node, end);
+      break;
+    }
+    const edge = via === none ? undefined : edges[node]!.find((way) => way.to === via);
+    if (!edge) {
+      known.set(node, undefined);
+      break;
+    }
+    path.push({ node, cost: edge.cost });
+    node = via;
+  }
+  for (const step of path.reverse()) {
+    end = end && { cost: end.cost + step.cost, hops: end.hops + 1 };
+    known.set(step.node, end);
+  }
+  return end;
+}

@@ -1,0 +1,359 @@
+import { parsePrefix } from '../../src/addr/prefix.js';
+import { minute, second } from '../../src/time.js';
+import { BabelNetwork, noHysteresis } from './babel-network.js';
+import { prefixText } from './babel-node.js';
+import { none, own } from './invariants.js';
+import { cleanLink } from './link.js';
+import type { RestReport } from './rest.js';
+import { type Edges, grid, line, randomTunnels, ring } from './topology.js';
+
+/** A network's story that throws when it does not end as it must. The invariants watch all along. */
+export interface Scenario {
+  readonly name: string;
+  readonly run: (seed: number) => void;
+}
+
+function expect(holds: boolean, what: string, detail: unknown = ''): void {
+  if (!holds) throw new Error(`${what} ${typeof detail === 'string' ? detail : JSON.stringify(detail)}`);
+}
+
+/** Everybody reaches everybody over links there are, and nobody believes in links there are not. */
+function expectWhole(report: RestReport, seed: number): void {
+  const whole = report.starved + report.ghosts + report.loops === 0;
+  expect(whole, `seed ${seed}: not all routes are right at rest:`, report);
+}
+
+function expectShortest(report: RestReport, seed: number): void {
+  expectWhole(report, seed);
+  expect(report.longer === 0, `seed ${seed}: ways longer than Dijkstra's:`, report);
+}
+
+function settles(name: string, nodes: number, edges: (world: BabelNetwork) => Edges): Scenario {
+  return {
+    name: `${name} of ${nodes} settles on Dijkstra's ways`,
+    run(seed) {
+      const world = new BabelNetwork({ seed, nodes, tuning: noHysteresis });
+      const { random } = world.network;
+      for (const [a, b] of edges(world)) world.network.link(a, b, { delay: 1 + random.below(60) });
+      expect(
+        world.runUntil(() => world.missing === 0, 20 * second),
+        `seed ${seed}: not all reachable within 20 s`,
+      );
+      world.runTo(world.network.now + 40 * second);
+      expectShortest(world.atRest(), seed);
+    },
+  };
+}
+
+/**
+ * Minutes of everything at once: losses, duplicates, packets that come minutes late, links that change, break silently or
+ * loudly and mend, nodes that die and come back with or without their disk. Then quiet, and all must be right again.
+ */
+function storm(nodes: number, minutes: number): Scenario {
+  return {
+    name: `${nodes} nodes weather ${minutes} minutes of storm`,
+    run(seed) {
+      const world = new BabelNetwork({ seed, nodes, tuning: noHysteresis });
+      const { network } = world;
+      const { random } = network;
+      for (const [a, b] of randomTunnels(nodes, 2, random)) {
+        network.link(a, b, {
+          delay: 1 + random.below(80),
+          jitter: random.below(40),
+          loss: random.below(4) === 0 ? 0.6 * random.unit() : 0.02,
+          duplicate: 0.1,
+          late: 0.05,
+          lateBy: 2 * minute,
+        });
+      }
+      const end = minutes * minute;
+      const trouble = () => {
+        if (network.now > end) return;
+        const link = network.links[random.below(network.links.length)]!;
+        const node = random.below(nodes);
+        const detection = random.below(3) === 0 ? Number.POSITIVE_INFINITY : 200 + random.below(2000);
+        const later = network.now + random.below(40_000);
+        switch (random.below(4)) {
+          case 0:
+          case 1:
+            network.change(link, { delay: 1 + random.below(200) });
+            break;
+          case 2:
+            network.cut(link, detection);
+            network.at(later, () => network.mend(link));
+            break;
+          default:
+            if (!network.nodes[node]!.alive) break;
+            network.kill(node, detection);
+            network.at(later, () => network.revive(node, random.below(2) === 0 ? 'kept' : 'lost'));
+        }
+        network.at(network.now + random.below(3000), trouble);
+      };
+      network.at(5 * second, trouble);
+      world.runTo(end + minute);
+      for (const link of network.links) {
+        network.change(link, { ...cleanLink, delay: link.quality.delay });
+        network.mend(link);
+      }
+      world.runTo(network.now + 8 * minute);
+      expectShortest(world.atRest(), seed);
+    },
+  };
+}
+
+/** RFC 8966 §2.6: A loses its good link to S; B's way is there, but A may not take it before S has raised its seqno. */
+const starvation: Scenario = {
+  name: 'a route that is not feasible is asked for and taken',
+  run(seed) {
+    const [s, a, b] = [0, 1, 2];
+    const world = new BabelNetwork({ seed, nodes: 3, tuning: noHysteresis });
+    const direct = world.network.link(s, a, { delay: 5 });
+    world.network.link(s, b, { delay: 150 });
+    world.network.link(a, b, { delay: 5 });
+    world.runTo(30 * second);
+    expect(world.via(b, s) === a, `seed ${seed}: b goes to s by a`, { via: world.via(b, s) });
+    world.network.cut(direct, 300);
+    const found = world.runUntil(
+      () => world.via(a, s) === b && world.via(b, s) === s,
+      world.network.now + 4 * second,
+      20,
+    );
+    expect(found, `seed ${seed}: a does not find the way by b within 4 s;`, { a: world.via(a, s), b: world.via(b, s) });
+  },
+};
+
+/** The same by a cost that rises, two hops from the originator, so that the request must be passed on. */
+const starvationAfar: Scenario = {
+  name: 'a request for a new seqno is passed on to its originator',
+  run(seed) {
+    //  0 ── 1 ──── 2 ── 3     the link 1 ── 2 becomes bad, 1 ── 4 ── 2 is middling
+    //        └─ 4 ─┘
+    const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis });
+    const { network } = world;
+    network.link(0, 1, { delay: 5 });
+    const short = network.link(1, 2, { delay: 5 });
+    network.link(2, 3, { delay: 5 });
+    network.link(1, 4, { delay: 60 });
+    network.link(4, 2, { delay: 5 });
+    world.runTo(30 * second);
+    expect(world.via(4, 0) === 2 || world.via(4, 0) === 1, `seed ${seed}: 4 has a way to 0`);
+    network.cut(short, 300);
+    const right = () => world.via(2, 0) === 4 && world.via(4, 0) === 1 && world.via(3, 0) === 2;
+    expect(world.runUntil(right, network.now + 4 * second, 20), `seed ${seed}: no way around within 4 s`);
+    world.runTo(network.now + 30 * second);
+    expectShortest(world.atRest(), seed);
+  },
+};
+
+const retraction: Scenario = {
+  name: 'a dead node is forgotten everywhere',
+  run(seed) {
+    const world = new BabelNetwork({ seed, nodes: 20 });
+    const { network } = world;
+    for (const [a, b] of randomTunnels(20, 3, world.network.random)) {
+      world.network.link(a, b, { delay: 10 + world.network.random.below(50), loss: 0.1 });
+    }
+    expect(
+      world.runUntil(() => world.missing === 0, 30 * second),
+      `seed ${seed}: not all reachable within 30 s`,
+    );
+    network.kill(7, 500);
+    const forgotten = () => network.nodes.every(({ index }) => index === 7 || world.via(index, 7) === none);
+    expect(world.runUntil(forgotten, network.now + 15 * second), `seed ${seed}: a dead node's route lives on:`, network.nodes.map(({index})=>world.via(index,7)));
+  },
+};
+
+/** The loss of all ways to a prefix in a dense part is where distance vectors count to infinity. */
+const counting: Scenario = {
+  name: 'nobody counts to infinity when the only link to a node is cut',
+  run(seed) {
+    const world = new BabelNetwork({ seed, nodes: 9, tuning: noHysteresis });
+    const { network } = world;
+    for (const [a, b] of grid(2, 4))
+      network.link(a, b, { delay: 3 + network.random.below(30), late: 0.2, lateBy: 4000 });
+    const only = network.link(0, 8);
+    expect(
+      world.runUntil(() => world.missing === 0, 30 * second),
+      `seed ${seed}: not all reachable within 30 s`,
+    );
+    world.runTo(network.now + 10 * second);
+    network.cut(only, 100);
+    const before = network.traffic.packets;
+    world.runTo(network.now + 20 * second);
+    expect(
+      network.nodes.every(({ index }) => index === 8 || world.via(index, 8) === none),
+      `seed ${seed}: 8 lives on`,
+    );
+    expect(network.traffic.packets - before < 9 * 60, `seed ${seed}: counting:`, {
+      packets: network.traffic.packets - before,
+    });
+  },
+};
+
+const partition: Scenario = {
+  name: 'two halves part, live on, and heal',
+  run(seed) {
+    const nodes = 16;
+    const world = new BabelNetwork({ seed, nodes, tuning: noHysteresis });
+    const { network } = world;
+    for (const [a, b] of randomTunnels(nodes, 3, network.random)) {
+      network.link(a, b, { delay: 5 + network.random.below(40) });
+    }
+    expect(
+      world.runUntil(() => world.missing === 0, 30 * second),
+      `seed ${seed}: not all reachable within 30 s`,
+    );
+    const between = network.links.filter((link) => link.a < nodes / 2 !== link.b < nodes / 2);
+    for (const link of between) network.cut(link, 500);
+    world.runTo(network.now + 20 * second);
+    expectWhole(world.atRest(), seed);
+    for (const link of between) network.mend(link);
+    expect(
+      world.runUntil(() => world.missing === 0, network.now + 20 * second),
+      `seed ${seed}: not healed within 20 s`,
+    );
+    world.runTo(network.now + 40 * second);
+    expectShortest(world.atRest(), seed);
+  },
+};
+
+const restarts: Scenario = {
+  name: 'a node that restarts with or without its disk is reachable at once',
+  run(seed) {
+    const world = new BabelNetwork({ seed, nodes: 6, tuning: noHysteresis });
+    const { network } = world;
+    for (const [a, b] of grid(3, 2)) network.link(a, b, { delay: 10 });
+    for (const disk of ['kept', 'lost', 'kept', 'lost', 'lost'] as const) {
+      world.runTo(network.now + 20 * second);
+      network.kill(4, 500);
+      world.runTo(network.now + 5 * second);
+      world.explained(() => network.revive(4, disk));
+      expect(
+        world.runUntil(() => world.missing === 0, network.now + 3 * second, 20),
+        `seed ${seed}: disk ${disk}: not in 3 s`,
+      );
+      world.runTo(network.now + 20 * second);
+      expectShortest(world.atRest(), seed);
+    }
+  },
+};
+
+const anycast: Scenario = {
+  name: 'a prefix with two originators is reached at the nearer one, and at the other when that one goes',
+  run(seed) {
+    const prefix = parsePrefix('fd00:1234::/48')!;
+    const text = prefixText(prefix);
+    const world = new BabelNetwork({ seed, nodes: 8, tuning: noHysteresis, invariants: { shared: [text] } });
+    const { network } = world;
+    for (const [a, b] of line(8)) network.link(a, b, { delay: 10 });
+    for (const end of [0, 7]) {
+      network.tell(end, { kind: 'originate', prefix, metric: 0 });
+      world.invariants.chosen(end, text, own);
+    }
+    world.runTo(20 * second);
+    for (const index of [1, 2, 3])
+      expect(world.invariants.via(index, text) === index - 1, `seed ${seed}: ${index} goes left`);
+    for (const index of [4, 5, 6])
+      expect(world.invariants.via(index, text) === index + 1, `seed ${seed}: ${index} goes right`);
+    world.explained(() => network.tell(0, { kind: 'withdraw', prefix }));
+    const allRight = () => [1, 2, 3, 4, 5, 6].every((index) => world.invariants.via(index, text) === index + 1);
+    expect(world.runUntil(allRight, network.now + 10 * second), `seed ${seed}: not all go right after 10 s`);
+  },
+};
+
+/** Invariant m: trouble on one link is no licence to fill the others. */
+const flapping: Scenario = {
+  name: 'a flapping link costs a bounded number of octets',
+  run(seed) {
+    const nodes = 20;
+    const world = new BabelNetwork({ seed, nodes });
+    const { network } = world;
+    for (const [a, b] of randomTunnels(nodes, 3, network.random)) network.link(a, b, { delay: 20 });
+    expect(
+      world.runUntil(() => world.missing === 0, 30 * second),
+      `seed ${seed}: not all reachable within 30 s`,
+    );
+    const flapped = network.links[5]!;
+    const flap = () => {
+      if (flapped.carries) network.cut(flapped, 50);
+      else network.mend(flapped);
+      if (network.now < 2 * minute) network.at(network.now + 400, flap);
+    };
+    network.at(minute, flap);
+    world.runTo(minute);
+    const before = network.traffic.bytes;
+    world.runTo(2 * minute);
+    const perSecond = (network.traffic.bytes - before) / 60 / nodes;
+    expect(perSecond < 2000, `seed ${seed}: octets a node and second while one link flaps:`, { perSecond });
+  },
+};
+
+/** A neighbour that its plane finds silent is left for another way, and taken back when it is heard again. */
+const silence: Scenario = {
+  name: 'a silent tunnel is left within the second',
+  run(seed) {
+    const world = new BabelNetwork({ seed, nodes: 4 });
+    const { network } = world;
+    for (const [a, b] of ring(4)) network.link(a, b, { delay: 10 });
+    world.runTo(20 * second);
+    const link = network.linkBetween(0, 1);
+    for (const end of [0, 1]) world.explained(() => network.tell(end, { kind: 'silent', interface: link.index }));
+    const left = () => world.via(0, 1) === 3 && world.via(1, 0) === 2;
+    expect(world.runUntil(left, network.now + second, 10), `seed ${seed}: the silent tunnel is still used`);
+  },
+};
+
+/** Costs are capped so that twelve of the worst links still count; fifteen are out of reach, and not by a finite metric. */
+const farAway: Scenario = {
+  name: 'a way of infinite metric is no way',
+  run(seed) {
+    const world = new BabelNetwork({ seed, nodes: 16, tuning: noHysteresis });
+    for (const [a, b] of line(16)) world.network.link(a, b, { delay: 1000 });
+    world.runTo(3 * minute);
+    for (const index of [1, 2, 6, 12]) expect(world.via(index, 0) === index - 1, `seed ${seed}: ${index} reaches 0`);
+    for (const index of [13, 14, 15])
+      expect(world.via(index, 0) === none, `seed ${seed}: ${index} is out of reach of 0`);
+  },
+};
+
+/** RFC 8966 §3.5.4: whoever loses a prefix holds it until its neighbours know, so that no packet follows a shorter one. */
+const hold: Scenario = {
+  name: 'a lost prefix is held until the neighbours have acknowledged its retraction',
+  run(seed) {
+    const world = new BabelNetwork({ seed, nodes: 4, tuning: noHysteresis });
+    const { network } = world;
+    for (const [a, b] of line(4)) network.link(a, b, { delay: 20 });
+    world.runTo(20 * second);
+    network.cut(network.linkBetween(0, 1), 100);
+    world.runTo(network.now + 101);
+    expect(world.via(1, 0) === none && world.isHeld(1, 0), `seed ${seed}: 1 holds the prefix it has lost`);
+    world.runTo(network.now + 2 * second);
+    expect(!world.isHeld(1, 0), `seed ${seed}: 1 holds a prefix that nobody can send back`);
+  },
+};
+
+/** Short enough for `npm test` and for every mutant. */
+export const scenarios: readonly Scenario[] = [
+  starvation,
+  starvationAfar,
+  settles('a ring', 12, () => ring(12)),
+  settles('a grid', 16, () => grid(4, 4)),
+  settles('a random network', 40, (world) => randomTunnels(40, 4, world.network.random)),
+  retraction,
+  counting,
+  partition,
+  restarts,
+  anycast,
+  silence,
+  farAway,
+  hold,
+  flapping,
+  storm(14, 4),
+];
+
+/** For `npm run verify`. */
+export const longScenarios: readonly Scenario[] = [
+  storm(30, 20),
+  storm(100, 10),
+  settles('a random network', 100, (world) => randomTunnels(100, 10, world.network.random)),
+];
