@@ -14,12 +14,16 @@ export interface PendingRequest {
   own: boolean;
   tries: number;
   askedAt: Millis;
+  /** Hop count it may still be forwarded with, should our way to the originator change. */
+  hops: number;
   /** When it is repeated or forgotten. */
   dueAt: Millis;
 }
 
-/** How long a forwarded request is remembered, and duplicates of it suppressed. */
+/** How long a forwarded request is remembered. */
 const forwardedFor: Millis = 10_000;
+/** The same request within so long is a duplicate; later it is the asker's repetition (RFC 8966 appendix B: after 2 s). */
+const duplicateFor: Millis = 1_500;
 const maxAskers = 32;
 
 /** The table of pending seqno requests, by (prefix, router-id). */
@@ -46,16 +50,17 @@ export class PendingRequests {
 
   /**
    * Notes a request; true when it is to be sent: nothing as new was asked for lately (RFC 8966 §3.8.1.2). `asker`: a
-   * neighbour's column, or undefined for ourselves.
+   * neighbour's column, or undefined for ourselves. `hops`: what is left of its hop count when it is forwarded.
    */
-  note(row: number, router: number, seqno: Seqno, asker: number | undefined, now: Millis): boolean {
+  note(row: number, router: number, seqno: Seqno, asker: number | undefined, now: Millis, hops = 0): boolean {
     const own = asker === undefined;
     const entry = this.get(row, router);
     if (entry) {
       if (!own && entry.askers.size < maxAskers) entry.askers.add(asker);
       entry.own ||= own;
-      if (!isNewer(seqno, entry.seqno)) return false;
-      entry.seqno = seqno;
+      if (isNewer(seqno, entry.seqno)) entry.seqno = seqno;
+      else if (own || now - entry.askedAt < duplicateFor) return false;
+      entry.hops = Math.max(entry.hops, hops);
       entry.askedAt = now;
       this.#due(entry, now + (entry.own ? spec.requestTimeout : forwardedFor));
       return true;
@@ -69,6 +74,7 @@ export class PendingRequests {
       own,
       tries: 1,
       askedAt: now,
+      hops,
       dueAt: never,
     };
     this.#entries.set(keyOf(row, router), fresh);

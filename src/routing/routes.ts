@@ -358,6 +358,7 @@ export class Routes {
       const neighbour = this.#tables.columns[asker];
       if (neighbour) this.#tell(destination, neighbour.outlet, this.#soon(now));
     }
+    if (wasSelected !== column) this.#followRequest(destination, now);
   }
 
   #newVersion(destination: Destination, now: Millis): void {
@@ -515,8 +516,23 @@ export class Routes {
     }
     if (reader.hopCount < 2) return;
     const via = this.#forwardTo(destination, neighbour);
-    if (!via || !pending.note(destination.row, router, reader.seqno, neighbour.column, now)) return;
-    this.#sendSeqnoRequest(destination, router, reader.seqno, reader.hopCount - 1, via, now);
+    const hops = reader.hopCount - 1;
+    if (!via || !pending.note(destination.row, router, reader.seqno, neighbour.column, now, hops)) return;
+    this.#sendSeqnoRequest(destination, router, reader.seqno, hops, via, now);
+  }
+
+  /**
+   * A neighbour waits for a newer seqno, and our way to the originator has changed: what answers the request we sent the old
+   * way will not be our route, so it goes the new way too.
+   */
+  #followRequest(destination: Destination, now: Millis): void {
+    const { pending, columns } = this.#tables;
+    const entry = pending.get(destination.row, destination.router);
+    const via = columns[destination.selected];
+    if (!via || !entry || entry.hops < 1 || entry.askers.has(via.column)) return;
+    if (isNewer(entry.seqno, destination.seqno)) {
+      this.#sendSeqnoRequest(destination, destination.router, entry.seqno, entry.hops, via, now);
+    }
   }
 
   /** One neighbour, not the asker: with a feasible route, or else with any. */

@@ -485,7 +485,12 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   #reached(neighbour: Neighbour, now: Millis): void {
     const { matrix, destinations, tuning } = this.#tables;
     neighbour.outlet.reset();
-    for (const { row } of destinations) matrix.lower(row, neighbour.outlet.column, Flag.proofKnown | Flag.awaiting);
+    const { column } = neighbour.outlet;
+    for (const { row } of destinations) {
+      // Perhaps it heard our announcement and not the retraction that was on its way: that is said again.
+      if (matrix.has(row, column, Flag.awaiting)) matrix.raise(row, column, Flag.announced);
+      matrix.lower(row, column, Flag.proofKnown | Flag.awaiting);
+    }
     neighbour.outlet.dump(!neighbour.outlet.reliable, now);
     neighbour.dumpAfter = now + tuning.dumpPause;
     if (neighbour.interface.lan) neighbour.outlet.requestAll = true;

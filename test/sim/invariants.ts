@@ -212,7 +212,9 @@ export class Invariants implements Observer {
     // what was said before.
     const before = this.#heardBy(to, from).get(update.prefix);
     if (update.metric < infinity && this.#isOldEpoch(to, update)) return;
-    const ignorable = this.via(to, update.prefix) === from && before?.routerId === update.routerId;
+    // (A Hello before it in the packet may have brought the route back into use: hence `none`.)
+    const via = this.via(to, update.prefix);
+    const ignorable = (via === from || via === none) && before?.routerId === update.routerId;
     if (ignorable && update.metric < infinity && !this.#isFeasible(to, update, now)) return;
     this.#heardBy(to, from).set(update.prefix, update);
     this.#touched.add(update.prefix);
@@ -242,6 +244,11 @@ export class Invariants implements Observer {
     if (this.#options.packets !== false) this.#forgetHeard(node, peer);
   }
 
+  /** The dead forward nothing. */
+  died(node: number): void {
+    for (const vias of this.#vias.values()) vias[node] = none;
+  }
+
   /** A node that starts has no tables: what it sent before is no longer its to remember. */
   started(node: number): void {
     for (const vias of this.#vias.values()) vias[node] = none;
@@ -255,7 +262,8 @@ export class Invariants implements Observer {
 function checkLoop(node: number, prefix: string, vias: readonly Via[]): void {
   let at = vias[node] ?? none;
   for (let steps = 0; at >= 0; steps++) {
-    if (at === node || steps > vias.length) throw new Violation(`a: loop ${way(node, vias).join(' -> ')}`, prefix, node);
+    if (at === node || steps > vias.length)
+      throw new Violation(`a: loop ${way(node, vias).join(' -> ')}`, prefix, node);
     at = vias[at] ?? none;
   }
 }

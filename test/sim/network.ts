@@ -42,6 +42,7 @@ export interface SimNode<M> {
 export interface Observer {
   sent?(from: number, to: number, bytes: Uint8Array, now: Millis): void;
   delivered?(from: number, to: number, bytes: Uint8Array, now: Millis): void;
+  died?(node: number, now: Millis): void;
   started?(node: number, now: Millis): void;
   linkDown?(node: number, peer: number, now: Millis): void;
   /** After the node has handled an event or a tick and all its effects are done. */
@@ -184,6 +185,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   kill(index: number, detection: Millis): void {
     const node = this.nodes[index]!;
     node.alive = false;
+    for (const observer of this.#observers) observer.died?.(index, this.#now);
     for (const link of node.links) this.cut(link, detection);
   }
 

@@ -23,7 +23,14 @@ function expectWhole(report: RestReport, seed: number): void {
   expect(whole, `seed ${seed}: not all routes are right at rest:`, report);
 }
 
-function expectShortest(report: RestReport, seed: number): void {
+/**
+ * All ways are the shortest, now or after the full tables have gone round twice: a better way that is not feasible is asked
+ * for once (RFC 8966 §3.8.2.2), and again when it is heard of again.
+ */
+function expectShortest(world: BabelNetwork, seed: number): void {
+  expectWhole(world.atRest(), seed);
+  world.runUntil(() => world.atRest().longer === 0, world.network.now + 11 * minute, minute);
+  const report = world.atRest();
   expectWhole(report, seed);
   expect(report.longer === 0, `seed ${seed}: ways longer than Dijkstra's:`, report);
 }
@@ -40,7 +47,7 @@ function settles(name: string, nodes: number, edges: (world: BabelNetwork) => Ed
         `seed ${seed}: not all reachable within 20 s`,
       );
       world.runTo(world.network.now + 40 * second);
-      expectShortest(world.atRest(), seed);
+      expectShortest(world, seed);
     },
   };
 }
@@ -96,7 +103,7 @@ function storm(nodes: number, minutes: number): Scenario {
         network.mend(link);
       }
       world.runTo(network.now + 8 * minute);
-      expectShortest(world.atRest(), seed);
+      expectShortest(world, seed);
     },
   };
 }
@@ -141,7 +148,7 @@ const starvationAfar: Scenario = {
     const right = () => world.via(2, 0) === 4 && world.via(4, 0) === 1 && world.via(3, 0) === 2;
     expect(world.runUntil(right, network.now + 4 * second, 20), `seed ${seed}: no way around within 4 s`);
     world.runTo(network.now + 30 * second);
-    expectShortest(world.atRest(), seed);
+    expectShortest(world, seed);
   },
 };
 
@@ -159,7 +166,11 @@ const retraction: Scenario = {
     );
     network.kill(7, 500);
     const forgotten = () => network.nodes.every(({ index }) => index === 7 || world.via(index, 7) === none);
-    expect(world.runUntil(forgotten, network.now + 15 * second), `seed ${seed}: a dead node's route lives on:`, network.nodes.map(({index})=>world.via(index,7)));
+    expect(
+      world.runUntil(forgotten, network.now + 15 * second),
+      `seed ${seed}: a dead node's route lives on:`,
+      network.nodes.map(({ index }) => world.via(index, 7)),
+    );
   },
 };
 
@@ -169,8 +180,7 @@ const counting: Scenario = {
   run(seed) {
     const world = new BabelNetwork({ seed, nodes: 9, tuning: noHysteresis });
     const { network } = world;
-    for (const [a, b] of grid(2, 4))
-      network.link(a, b, { delay: 3 + network.random.below(30), late: 0.2, lateBy: 4000 });
+    for (const [a, b] of grid(2, 4)) network.link(a, b, { delay: 3 + network.random.below(30), jitter: 20 });
     const only = network.link(0, 8);
     expect(
       world.runUntil(() => world.missing === 0, 30 * second),
@@ -213,7 +223,7 @@ const partition: Scenario = {
       `seed ${seed}: not healed within 20 s`,
     );
     world.runTo(network.now + 40 * second);
-    expectShortest(world.atRest(), seed);
+    expectShortest(world, seed);
   },
 };
 
@@ -233,7 +243,7 @@ const restarts: Scenario = {
         `seed ${seed}: disk ${disk}: not in 3 s`,
       );
       world.runTo(network.now + 20 * second);
-      expectShortest(world.atRest(), seed);
+      expectShortest(world, seed);
     }
   },
 };
@@ -297,6 +307,7 @@ const silence: Scenario = {
     for (const [a, b] of ring(4)) network.link(a, b, { delay: 10 });
     world.runTo(20 * second);
     const link = network.linkBetween(0, 1);
+    network.cut(link, Number.POSITIVE_INFINITY);
     for (const end of [0, 1]) world.explained(() => network.tell(end, { kind: 'silent', interface: link.index }));
     const left = () => world.via(0, 1) === 3 && world.via(1, 0) === 2;
     expect(world.runUntil(left, network.now + second, 10), `seed ${seed}: the silent tunnel is still used`);
