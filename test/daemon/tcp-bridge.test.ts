@@ -1,0 +1,94 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import test from 'ava';
+import fc from 'fast-check';
+import { TcpBridge } from '../../daemon/tcp-bridge.js';
+import { frameForStream, longestOnStream, StreamCutter } from '../../daemon/tcp-frames.js';
+
+test('any stream of frames, cut anywhere, gives the same datagrams', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ minLength: 1, maxLength: 80 }), { maxLength: 12 }),
+      fc.array(fc.nat(200), { maxLength: 20 }),
+      (datagrams, cuts) => {
+        const stream = Buffer.concat(datagrams.map((datagram) => frameForStream(datagram)!));
+        const cutter = new StreamCutter();
+        const got: Buffer[] = [];
+        let at = 0;
+        for (const cut of [...cuts, stream.length]) {
+          got.push(...cutter.push(stream.subarray(at, at + cut))!.map((one) => Buffer.from(one)));
+          at += cut;
+        }
+        t.deepEqual(
+          got.map((one) => [...one]),
+          datagrams.map((one) => [...one]),
+        );
+      },
+    ),
+  );
+});
+
+test('a length of zero or beyond the longest ends the stream', (t) => {
+  t.is(new StreamCutter().push(Buffer.from([0, 0, 1])), undefined);
+  t.is(new StreamCutter().push(Buffer.from([0xff, 0xff, 1])), undefined);
+  t.is(frameForStream(new Uint8Array(longestOnStream + 1)), undefined);
+  t.is(frameForStream(new Uint8Array(0)), undefined);
+});
+
+async function udp(answer: (bytes: Buffer) => Buffer | undefined) {
+  const socket = createSocket('udp4');
+  const heard: string[] = [];
+  socket.on('message', (bytes, from) => {
+    heard.push(bytes.toString());
+    const reply = answer(bytes);
+    if (reply) socket.send(reply, from.port, from.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return { socket, heard, port: socket.address().port };
+}
+
+test('two planes talk through two bridges as over UDP', async (t) => {
+  const far = await udp((bytes) => Buffer.from(`${bytes} back`));
+  const near = await udp(() => undefined);
+  const server = new TcpBridge(far.port);
+  const client = new TcpBridge(near.port);
+  const spare = await udp(() => undefined);
+  const tcpPort = spare.port;
+  t.true(await server.listen(tcpPort, '127.0.0.1'));
+  const local = await client.connect({ address: '127.0.0.1', port: tcpPort });
+  if (typeof local === 'string') return t.fail(local);
+  near.socket.send('hello', local.port, local.address);
+  await once(near.socket, 'message');
+  t.deepEqual(far.heard, ['hello']);
+  t.deepEqual(near.heard, ['hello back']);
+  for (const one of [far, near, spare]) one.socket.close();
+  server.close();
+  client.close();
+});
+
+test('a stranger on the TCP port hears nothing, and nonsense closes the connection', async (t) => {
+  const plane = await udp(() => undefined);
+  const bridge = new TcpBridge(plane.port);
+  t.true(await bridge.listen(plane.port, '127.0.0.1'));
+  const stranger = connect({ host: '127.0.0.1', port: plane.port });
+  let heard = 0;
+  stranger.on('data', (chunk) => {
+    heard += chunk.length;
+  });
+  await once(stranger, 'connect');
+  stranger.write('GET / HTTP/1.1\r\n\r\n'); // 0x4745 is no length
+  await once(stranger, 'close');
+  t.is(heard, 0);
+  t.deepEqual(plane.heard, []);
+  bridge.close();
+  plane.socket.close();
+});
+
+test('a refused connection is told in words', async (t) => {
+  const bridge = new TcpBridge(9);
+  const answer = await bridge.connect({ address: '127.0.0.1', port: 9 });
+  t.regex(String(answer), /TCP 127\.0\.0\.1 port 9: .*ECONNREFUSED/);
+  bridge.close();
+});
