@@ -1,15 +1,22 @@
 import { createSocket } from 'node:dgram';
+import { connect, type Socket } from 'node:net';
+import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
 import { NodeIdentity } from '../src/addr/identity.js';
 import { type InvitingMember, requireInvitation } from '../src/addr/invitation.js';
 import { MeshError } from '../src/errors.js';
 import { blobs, type MeshEffect } from '../src/mesh/effects.js';
 import { type JoinEvent, JoinInitiator } from '../src/mesh/join-initiator.js';
 import { systemRandom } from '../src/random.js';
+import { type Millis, second } from '../src/time.js';
 import { Driver, systemClock } from './driver.js';
 import type { State } from './state.js';
+import { frameForStream, StreamCutter } from './tcp-frames.js';
+
+/** How long UDP alone is tried. */
+const udpAlone: Millis = 2 * second;
 
 /**
- * Redeems a token over a UDP socket of its own. Resolves with the members to dial first, when the membership is on the disk.
+ * Redeems a token over a UDP socket of its own, and over TCP too when nothing has come of it for a while. Resolves with the members to dial first, when the membership is on the disk.
  * An identity that is on the disk already, from a try whose answer was lost, asks again and gets the same certificate.
  */
 export async function joinNetwork(state: State, token: string, name: string): Promise<readonly InvitingMember[]> {
@@ -20,6 +27,8 @@ export async function joinNetwork(state: State, token: string, name: string): Pr
   const socket = createSocket('udp4');
   const machine = new JoinInitiator(invitation, identity, name, random, () => Date.now() / 1000);
   const clock = systemClock();
+  const streams = new Map<string, Socket>();
+  let fallback: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
       const perform = (effect: MeshEffect) => {
@@ -28,7 +37,8 @@ export async function joinNetwork(state: State, token: string, name: string): Pr
             state.write(effect.name, effect.bytes);
             break;
           case 'sendDatagram':
-            socket.send(effect.bytes, effect.to.port, effect.to.address);
+            socket.send(effect.bytes, effect.to.port, effect.to.address, ignoreFailure);
+            streams.get(formatEndpoint(effect.to))?.write(frameForStream(effect.bytes)!);
             break;
           case 'joined':
             resolve(effect.members);
@@ -59,9 +69,32 @@ export async function joinNetwork(state: State, token: string, name: string): Pr
         reject(new MeshError('no-network', `nothing can be sent: ${cause.message}`, 'check the network', { cause }));
       });
       socket.bind(0, () => driver.wake());
+      fallback = setTimeout(() => {
+        for (const { endpoint } of invitation.members) {
+          const heard = (bytes: Uint8Array) => driver.post({ kind: 'datagram', from: endpoint, bytes });
+          streams.set(formatEndpoint(endpoint), openStream(endpoint, heard));
+        }
+      }, udpAlone);
     });
   } finally {
+    clearTimeout(fallback);
     clock.cancel();
     socket.close();
+    for (const stream of streams.values()) stream.destroy();
   }
+}
+
+/** A datagram that cannot be sent is a datagram lost: the machine sends it again. */
+function ignoreFailure(): void {}
+
+function openStream(to: Endpoint, heard: (bytes: Uint8Array) => void): Socket {
+  const stream = connect({ host: to.address, port: to.port });
+  const cutter = new StreamCutter();
+  stream.on('data', (chunk) => {
+    const datagrams = cutter.push(chunk);
+    if (!datagrams) stream.destroy();
+    for (const datagram of datagrams ?? []) heard(new Uint8Array(datagram));
+  });
+  stream.on('error', ignoreFailure);
+  return stream;
 }

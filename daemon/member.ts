@@ -25,6 +25,7 @@ import { watchUnderlay } from './kernel/underlay.js';
 import { LanBabel } from './lan-babel.js';
 import type { NodeSetting } from './node-contract.js';
 import { resolveEndpoints } from './resolve-endpoints.js';
+import { TcpBridge } from './tcp-bridge.js';
 
 const appsBlob = 'apps';
 
@@ -46,6 +47,7 @@ export class Member {
   readonly #host: Host;
   readonly #mapping: MappingShell;
   readonly #lans: LanBabel;
+  readonly #bridge: TcpBridge;
   readonly #stopWatching: () => void;
   readonly #events: NodeEvent[] = [];
   readonly #listeners = new Set<(event: NodeEvent) => void>();
@@ -123,6 +125,10 @@ export class Member {
     this.#lans = new LanBabel(config.babel.interface, firstLanInterface, log, (event) =>
       this.#driver.post({ kind: 'routing', event }),
     );
+    this.#bridge = new TcpBridge(port);
+    void this.#bridge.listen(port, config.listen.address).then((listening) => {
+      if (!listening) log.warn('the tcp port is taken, so nobody can fall back to it', { port });
+    });
     plane.onEvent((event) => {
       if (event.kind === 'failed') this.#fail(new Error(event.reason));
       else this.#driver.post({ kind: 'plane', event });
@@ -176,6 +182,7 @@ export class Member {
     this.#stopWatching();
     this.#driver.post({ kind: 'stopping' });
     this.#driver.stop();
+    this.#bridge.close();
     await Promise.all([this.plane.stop(), this.#lans.stop(), withLimit(this.#mapping.close(), 1000)]);
     if (leave) await this.#host.remove();
   }
@@ -198,6 +205,9 @@ export class Member {
       case 'mapping':
         this.#mapping.carryOut(effect.order);
         break;
+      case 'bridge':
+        void this.#openBridge(effect.node, effect.endpoints);
+        break;
       case 'told':
         this.#tell(effect);
         break;
@@ -216,6 +226,16 @@ export class Member {
     this.#events.push(event);
     if (this.#events.length > maxEvents) this.#events.shift();
     for (const listener of this.#listeners) listener(event);
+  }
+
+  async #openBridge(node: number, endpoints: readonly Endpoint[]): Promise<void> {
+    const reasons: string[] = [];
+    for (const to of endpoints) {
+      const answer = await this.#bridge.connect(to);
+      if (typeof answer !== 'string') return this.#driver.post({ kind: 'bridged', node, endpoint: answer });
+      reasons.push(answer);
+    }
+    this.#driver.post({ kind: 'bridgeFailed', node, reason: `nothing over UDP; ${reasons.join(', ')}` });
   }
 
   #complain(error: unknown): void {

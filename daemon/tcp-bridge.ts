@@ -95,12 +95,10 @@ class Stream {
     socket.on('error', () => this.end());
     socket.on('close', () => this.end());
     socket.on('timeout', () => this.end());
-    // Only what the plane says counts as life: a stranger that talks to itself is closed.
-    socket.setTimeout(0);
     this.#udp.on('error', () => this.end());
   }
 
-  /** The loopback port, once datagrams flow both ways. */
+  /** The loopback port, once datagrams flow both ways. Only what the plane says counts as life. */
   open(): Promise<number> {
     let lastAnswer = performance.now();
     const watch = setInterval(() => {

@@ -16,6 +16,7 @@ import { Mapping, type MappingEvent } from '../upnp/mapping.js';
 import { certificateAuthority } from './authority.js';
 import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js';
 import { Dialler } from './dialler.js';
+import { Fallback, isBridged } from './fallback.js';
 import { Forwarding } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
 import { OwnEndpoints } from './own-endpoints.js';
@@ -46,6 +47,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly #setting: ControlSetting;
   readonly #dialler: Dialler;
   readonly #letters = new Letterbox();
+  readonly #fallback = new Fallback();
   #started = false;
   #out: ControlEffect[] = [];
 
@@ -105,6 +107,16 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       case 'ordered':
         this.#performMesh(event.effects, now);
         break;
+      case 'bridged': {
+        this.#fallback.answered(event.node);
+        const way = this.#dialler.wayTo(event.node);
+        if (way) this.#tunnel({ kind: 'dial', ...way, endpoints: [event.endpoint] }, now);
+        break;
+      }
+      case 'bridgeFailed':
+        this.#fallback.answered(event.node);
+        this.tunnels.failed(event.node, event.reason);
+        break;
       case 'stopping':
         this.#route({ kind: 'stopping' }, now);
         this.#map({ kind: 'stopping' }, now);
@@ -123,12 +135,13 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     if (this.mapping) this.#performMapping(this.mapping.tick(now), now);
     this.#letters.expire(now);
     this.#dial(now);
+    this.#tryTcp(now);
     return this.#take();
   }
 
   deadline(): Millis {
     if (!this.#started) return Number.NEGATIVE_INFINITY;
-    const machines = [this.peers, this.speaker, this.mesh, this.#dialler, this.#letters];
+    const machines = [this.peers, this.speaker, this.mesh, this.#dialler, this.#letters, this.#fallback];
     return Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
   }
 
@@ -242,6 +255,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#meshEvent({ kind: 'neighbourUp', node: effect.node }, now);
           this.#route({ kind: 'tunnelUp', interface: effect.link, neighbour: effect.node, mtu: babelMtu }, now);
           this.#sendLetters(effect.link, effect.node);
+          if (!isBridged(effect.endpoint)) this.#leaveTcp(now);
           break;
         case 'tunnelDown':
           this.tunnels.down(effect.link, effect.reason);
@@ -383,6 +397,20 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #dial(now: Millis): void {
     for (const { node, publicKey, endpoints } of this.#dialler.due(now, this.tunnels)) {
       this.#performTunnel(this.peers.handle({ kind: 'dial', node, publicKey, endpoints }, now), now);
+    }
+  }
+
+  #tryTcp(now: Millis): void {
+    const standing = [...this.tunnels.all()].map((tunnel) => tunnel.endpoint);
+    for (const candidate of this.#fallback.due(now, standing, this.#dialler.trying())) {
+      this.#out.push({ kind: 'bridge', node: candidate.node, endpoints: candidate.endpoints });
+    }
+  }
+
+  /** UDP works: tunnels over TCP are closed, and their nodes dialled anew. Their keys serve over the overlay meanwhile. */
+  #leaveTcp(now: Millis): void {
+    for (const tunnel of [...this.tunnels.all()]) {
+      if (isBridged(tunnel.endpoint)) this.#tunnel({ kind: 'hangUp', node: tunnel.node, reason: 'UDP works now' }, now);
     }
   }
 

@@ -83,6 +83,12 @@ export class Dialler {
     return this.#attempts.get(node)?.running ?? false;
   }
 
+  /** The tries that run. */
+  trying(): Dial[] {
+    const running = [...this.#attempts].filter(([, attempt]) => attempt.running);
+    return running.map(([node]) => this.wayTo(node)).filter((dial) => dial !== undefined);
+  }
+
   deadline(): Millis {
     return this.#due;
   }
@@ -98,7 +104,7 @@ export class Dialler {
         this.#due = Math.min(this.#due, attempt.at);
         continue;
       }
-      const dial = this.#wayTo(node);
+      const dial = this.wayTo(node);
       if (!dial || tunnels.tunnelTo(node)) {
         this.#attempts.delete(node);
         continue;
@@ -109,7 +115,8 @@ export class Dialler {
     return dials;
   }
 
-  #wayTo(node: NodeNumber): Dial | undefined {
+  /** Key and endpoints of a node, from its record or from our invitation. */
+  wayTo(node: NodeNumber): Dial | undefined {
     const record = this.#directory.byNumber(node);
     if (record) {
       return record.endpoints.length > 0 ? { node, publicKey: record.node.dh, endpoints: record.endpoints } : undefined;
