@@ -41,3 +41,12 @@ export function isUsableEndpoint(endpoint: Endpoint): boolean {
   const loopbackOrAny = bytes.subarray(0, 15).every((octet) => octet === 0) && bytes[15]! <= 1;
   return !loopbackOrAny && bytes[0] !== 0xff && !(bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80);
 }
+
+/** True for an address that only its own network reaches: RFC 1918, shared (RFC 6598) and unique local (RFC 4193) ones. */
+export function isPrivateEndpoint(endpoint: Endpoint): boolean {
+  const bytes = parseIp(endpoint.address);
+  if (!bytes) return false;
+  if (!isIpv4Bytes(bytes)) return (bytes[0]! & 0xfe) === 0xfc;
+  const [a, b] = [bytes[12]!, bytes[13]!];
+  return a === 10 || (a === 172 && b >> 4 === 1) || (a === 192 && b === 168) || (a === 100 && b >> 6 === 1);
+}

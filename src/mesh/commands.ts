@@ -1,6 +1,6 @@
 import { encodeChain } from '../addr/certificate-chain.js';
-import type { Endpoint } from '../addr/endpoint.js';
-import type { EndpointRecord } from '../addr/endpoint-record.js';
+import { type Endpoint, isPrivateEndpoint } from '../addr/endpoint.js';
+import type { RecordedEndpoint } from '../addr/endpoint-record.js';
 import { type InvitingMember, maxInvitingMembers } from '../addr/invitation.js';
 import { type IssuerCertificate, issueIssuerCertificate } from '../addr/issuer-certificate.js';
 import { requireName } from '../addr/name.js';
@@ -82,33 +82,40 @@ export function invite(mesh: Mesh, command: InviteCommand): Outcome<Invited> {
   return { value: { ...value, name, issuer: mesh.membership.chain.node.name }, effects };
 }
 
-/** Up to four doors: our own best two, then others' proven ones; ours again where there are no others. */
+/** Up to four doors: our own best two, then the best of others that are known or said to be open; ours again where there are no others. */
 function invitingMembers(mesh: Mesh, explicit: readonly Endpoint[]): InvitingMember[] {
   const { number, identity } = mesh.membership;
-  const own = [...explicit, ...byProof(mesh.endpoints)].map((endpoint) => ({
+  const own = [...explicit, ...mostOpenFirst(mesh.endpoints)].map((endpoint) => ({
     number,
     dh: identity.agreement.publicKey,
     endpoint: { address: endpoint.address, port: endpoint.port },
   }));
-  const others: InvitingMember[] = [];
-  for (const record of mesh.directory.records()) {
-    if (others.length >= maxInvitingMembers - 1) break;
-    const endpoint = provenEndpoint(record);
-    if (endpoint && record.node.number !== number) {
-      others.push({ number: record.node.number, dh: record.node.dh, endpoint });
-    }
-  }
+  const others = [...mesh.directory.records()]
+    .filter(({ node }) => node.number !== number)
+    .map(({ node, endpoints }) => ({ node, endpoint: mostOpenFirst(endpoints)[0] }))
+    .filter((door) => door.endpoint !== undefined && openness(door.endpoint) > 0)
+    .sort((a, b) => openness(b.endpoint!) - openness(a.endpoint!))
+    .slice(0, maxInvitingMembers - 1)
+    .map(
+      ({ node, endpoint }): InvitingMember => ({
+        number: node.number,
+        dh: node.dh,
+        endpoint: { address: endpoint!.address, port: endpoint!.port },
+      }),
+    );
   const mine = Math.max(explicit.length, 2, maxInvitingMembers - others.length);
   return [...own.slice(0, mine), ...others].slice(0, maxInvitingMembers);
 }
 
-function byProof<T extends { readonly proven: boolean }>(endpoints: readonly T[]): T[] {
-  return [...endpoints].sort((a, b) => Number(b.proven) - Number(a.proven));
+/** How likely a stranger gets in there; 0 for what only a LAN, or only those spoken to before, can reach. */
+function openness({ proven, source, ...endpoint }: RecordedEndpoint): number {
+  if (proven) return 3;
+  if (isPrivateEndpoint(endpoint) || source === 'observed') return 0;
+  return source === 'configured' ? 2 : 1;
 }
 
-function provenEndpoint(record: EndpointRecord): Endpoint | undefined {
-  const found = record.endpoints.find((endpoint) => endpoint.proven);
-  return found && { address: found.address, port: found.port };
+function mostOpenFirst(endpoints: readonly RecordedEndpoint[]): RecordedEndpoint[] {
+  return [...endpoints].sort((a, b) => openness(b) - openness(a));
 }
 
 /** Puts a node out, everywhere, at once. */
