@@ -222,7 +222,7 @@ export function exportNetworkKey(mesh: Mesh, random: Random, passphrase: string)
 
 export function importNetworkKey(mesh: Mesh, sealed: Uint8Array, passphrase: string): Outcome<undefined> {
   const { value, effects } = NetworkKey.import(sealed, passphrase, mesh.membership.network.publicKey);
-  mesh.networkKey = value;
+  mesh.holdNetworkKey(value);
   return { value: undefined, effects };
 }
 
@@ -273,7 +273,8 @@ export function meshHealth(mesh: Mesh): MeshHealth[] {
       'see that an issuer is online: weft issuer list',
     );
   }
-  if (membership.isRevoked(node.key)) {
+  const verdict = membership.verifyNode(node);
+  if (!verdict.ok && verdict.fault !== 'expired') {
     add(
       'error',
       'revoked',

@@ -39,11 +39,16 @@ export class Directory {
   #own: EndpointRecord | undefined;
   #changed = false;
 
-  /** `stored`: what was last persisted. Throws a MeshError when it cannot be read; single records that do not hold are left out. */
+  /** `stored`: what was last persisted. Throws a MeshError when it cannot be read; who is out by now is left out. */
   constructor(membership: Membership, stored?: Uint8Array) {
     this.#membership = membership;
     if (!stored) return;
-    for (const record of octetLists(readStored(blobs.directory, stored, cure).records)) this.learn(record);
+    for (const bytes of octetLists(readStored(blobs.directory, stored, cure).records)) {
+      const record = decodeEndpointRecord(bytes);
+      if (!record) continue;
+      membership.trustFromDisk(record.node);
+      if (membership.verifyNode(record.node).ok) this.#put(record);
+    }
     this.#changed = false;
   }
 

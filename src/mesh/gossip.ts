@@ -2,6 +2,7 @@ import { decodeEndpointRecord, isSignedByItsNode } from '../addr/endpoint-record
 import { type FieldMap, integerField, octetsField } from '../addr/fields.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { type NodeKey, nodeKey } from '../addr/public-key.js';
+import { decodeRevocation } from '../addr/revocation.js';
 import { equalBytes } from '../bytes.js';
 import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
@@ -279,18 +280,21 @@ export class Gossip {
   /** The same for revocations that membership has learnt already. */
   revocationsChanged(revocations: readonly Uint8Array[], now: Millis, except?: NodeNumber): MeshEffect[] {
     const effects: MeshEffect[] = this.#membership.changes();
-    const gone: { key: NodeKey; number: NodeNumber | undefined }[] = this.#directory.removeVoid();
-    for (const said of this.#membership.revocations()) {
-      const isNews = revocations.some((bytes) => equalBytes(bytes, said.bytes));
-      if (!isNews || said.kind !== 'node' || !this.#membership.isRevoked(said.key)) continue;
+    const news = revocations.map(decodeRevocation).filter((said) => said !== undefined);
+    // An issuer's end may void many certificates; a node's end is its own.
+    const gone: { key: NodeKey; number: NodeNumber | undefined }[] = news.some((said) => said.kind === 'issuer')
+      ? this.#directory.removeVoid()
+      : [];
+    for (const said of news) {
+      if (said.kind !== 'node' || !this.#membership.isRevoked(said.key)) continue;
       const key = nodeKey(said.key);
-      if (key === this.#membership.identity.id) effects.push({ kind: 'expelled' });
-      else if (!gone.some((node) => node.key === key)) gone.push({ key, number: undefined });
+      if (!gone.some((node) => node.key === key)) gone.push({ key, number: this.#directory.remove(key) });
     }
     for (const { key, number } of gone) {
       this.forget(key);
-      effects.push({ kind: 'revoked', key, number });
+      if (key !== this.#membership.identity.id) effects.push({ kind: 'revoked', key, number });
     }
+    if (!this.#membership.verifyNode(this.#membership.chain.node).ok) effects.push({ kind: 'expelled' });
     for (const bytes of revocations) effects.push(...this.spread('revocations', bytes, now, except));
     return effects;
   }

@@ -228,7 +228,8 @@ export class Issuer {
     const now = this.#timeToSign();
     if (now === undefined || !this.#membership.isIssuerInGoodStanding(this.certificate)) return refused;
     if (!isRenewalDue(old, now)) return { value: old, effects: [] };
-    return { value: this.#reissue(old, now, assigned?.lan ?? old.lan), effects: [this.persist()] };
+    const value = this.#reissue(old, now, assigned?.lan ?? old.lan);
+    return { value, effects: assigned ? [] : [this.persist()] };
   }
 
   /** A statement that a node is out; the caller learns and spreads it. Throws a MeshError when this node may not say so. */

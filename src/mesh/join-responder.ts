@@ -29,6 +29,9 @@ import type { Membership } from './membership.js';
 /** Exchanges at once; each begins with knowledge of a token's id, which only its holder and we have. */
 const maxExchanges = 256;
 const exchangeLifetime: Millis = 30 * second;
+/** Initiations answered, each for three Diffie-Hellmans: members that pass them on must not wear us out. */
+const initiationsPerSecond = 50;
+const initiationBurst = 100;
 
 interface Exchange {
   readonly initiation: Uint8Array;
@@ -52,6 +55,8 @@ export class JoinResponder {
   readonly #issuer: Issuer;
   readonly #random: Random;
   readonly #exchanges = new Map<string, Exchange>();
+  #budget = initiationBurst;
+  #refilled: Millis = 0;
 
   constructor(membership: Membership, issuer: Issuer, random: Random) {
     this.#membership = membership;
@@ -70,6 +75,10 @@ export class JoinResponder {
     const id = toHex(message.exchange);
     const known = this.#exchanges.get(id);
     if (known) return equalBytes(known.initiation, message.part) ? [reply(known.response)] : [];
+    this.#budget = Math.min(initiationBurst, this.#budget + ((now - this.#refilled) * initiationsPerSecond) / 1000);
+    this.#refilled = now;
+    if (this.#budget < 1) return [];
+    this.#budget--;
     const { agreement } = this.#membership.identity;
     const noise = new NoiseResponder('IKpsk2', joinPrologue(this.#membership.network.id), agreement);
     const read = noise.readInitiation(message.part);

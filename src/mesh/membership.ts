@@ -26,7 +26,7 @@ import { octetLists, readStored, unreadable } from './stored.js';
 /** Bounds of what the network may make us hold. */
 export const maxIssuers = 512;
 export const maxRevocations = 8192;
-const maxVerified = 8192;
+const maxVerified = 32_768;
 /** A signed time this far beyond a plausible system clock is not believed: one bad issuer must not age every certificate. */
 const furthestSigned: UnixSeconds = 3 * 365 * 86_400;
 
@@ -186,6 +186,15 @@ export class Membership {
     return held === 'void' ? { ok: false, fault: 'expired' } : { ok: true, node, standing: held };
   }
 
+  /**
+   * Takes a certificate from our own disk as signed: it was verified before it was written, and a large directory would cost
+   * seconds at every start. Revocation and time are still asked.
+   */
+  trustFromDisk(node: NodeCertificate): void {
+    const able = [...this.#issuers.values()].filter((issuer) => issuer.certificate.index === node.issuer);
+    if (able.length === 1) this.#noteVerified(toHex(sha256(node.bytes)), able[0]!);
+  }
+
   /** The chain of a certificate that verifies, to show it to others. */
   chainOf(node: NodeCertificate): CertificateChain | undefined {
     const issuer = this.#issuerOf(node);
@@ -264,13 +273,17 @@ export class Membership {
       if (issuer.certificate.index !== node.issuer) continue;
       const found = nodeCertificateFault(this.network, issuer.certificate, issuer.key, node);
       if (found === undefined) {
-        if (this.#verified.size >= maxVerified) this.#verified.delete(this.#verified.keys().next().value!);
-        this.#verified.set(hash, issuer);
+        this.#noteVerified(hash, issuer);
         return issuer;
       }
       fault = found;
     }
     return fault;
+  }
+
+  #noteVerified(hash: string, issuer: KnownIssuer): void {
+    if (this.#verified.size >= maxVerified) this.#verified.delete(this.#verified.keys().next().value!);
+    this.#verified.set(hash, issuer);
   }
 
   /** The time from which what this issuer signs is void. */

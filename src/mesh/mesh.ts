@@ -64,7 +64,7 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   readonly gossip: Gossip;
   /** Other mesh machines register their message types here. */
   readonly messages: MeshMessages = new MeshMessages();
-  networkKey: NetworkKey | undefined;
+  #networkKey: NetworkKey | undefined;
   readonly #random: Random;
   readonly #wallClock: () => UnixSeconds;
   readonly #incarnation: Uint8Array;
@@ -95,14 +95,14 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     this.#wallClock = wallClock;
     this.#incarnation = incarnation;
     this.directory = new Directory(membership, stored.directory);
-    this.networkKey = stored.networkKey && NetworkKey.restore(stored.networkKey);
+    this.#networkKey = stored.networkKey && NetworkKey.restore(stored.networkKey);
     this.#becomeIssuer(stored.issuer);
     this.gossip = new Gossip(membership, this.directory, this.messages, random);
     this.#relay = new JoinRelay(this.messages);
     this.#renewal = new Renewal(membership, this.messages, () => this.issuer);
     this.messages.on('join', (message, sender, now) => {
       const join = decodeJoinBody(octetsField(message, 'b', 1, requestDatagramLength) ?? new Uint8Array(0));
-      if (!join) return [];
+      if (join?.issuer !== this.membership.number) return [];
       return this.#answerJoin(join, (d) => sendMesh(sender.node, 'joinback', { x: join.exchange, d }), now);
     });
     this.messages.on('askcert', (message, sender) => {
@@ -130,6 +130,15 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   get issuer(): Issuer | undefined {
     if (!this.#issuer) this.#becomeIssuer(undefined);
     return this.#issuer && this.membership.isIssuerInGoodStanding(this.#issuer.certificate) ? this.#issuer : undefined;
+  }
+
+  /** The network key, where it lies on this machine. */
+  get networkKey(): NetworkKey | undefined {
+    return this.#networkKey;
+  }
+
+  holdNetworkKey(key: NetworkKey): void {
+    this.#networkKey = key;
   }
 
   get endpoints(): readonly RecordedEndpoint[] {

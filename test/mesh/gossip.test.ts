@@ -308,6 +308,11 @@ test('whom a retired issuer admitted stays; whom a stolen key admitted is out', 
     t.is(third.mesh!.verify(chain, identity.agreement.publicKey).ok, !stolen);
     const told = third.done.some((effect) => effect.kind === 'revoked' && effect.key === identity.id);
     t.is(told, stolen);
+    t.is(
+      guest.done.some((effect) => effect.kind === 'expelled'),
+      stolen,
+    );
+    t.false(second.done.some((effect) => effect.kind === 'expelled'));
   }
 });
 

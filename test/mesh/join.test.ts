@@ -245,6 +245,29 @@ test('a member passes on twenty a second and no more, and one answer a message',
   t.is(door.mesh!.drops().get('join-not-passed'), 60);
 });
 
+test('an issuer answers fifty initiations a second, and those of a real newcomer after', (t) => {
+  const world = new World(17);
+  const issuer = world.found();
+  const token = world.invite(issuer);
+  const first = world.join(token);
+  world.lose = (from) => from === issuer;
+  world.run(100);
+  const initiation = first.done.find((effect) => effect.kind === 'sendDatagram')!;
+  const from = { address: '11.9.9.9', port: 1 };
+  issuer.done.length = 0;
+  for (let i = 0; i < 300; i++) {
+    const bytes = initiation.bytes.slice();
+    bytes.set(world.random.bytes(8), 8); // the same message in many exchanges
+    world.post(issuer, { kind: 'joinDatagram', from, bytes });
+  }
+  world.settle();
+  const answered = issuer.done.filter((effect) => effect.kind === 'sendDatagram').length;
+  t.true(answered >= 90 && answered <= 110, `${answered} answered`);
+  world.lose = () => false;
+  world.run(20_000);
+  t.is(first.joined, 1);
+});
+
 test('invite --as gives the old number and name to a new key, and puts the old key out', (t) => {
   const world = new World(15);
   const issuer = world.found();
