@@ -102,6 +102,7 @@ export class Routes {
     this.#expireAfter(destination, neighbour, reader.interval, now);
     if (neighbour.interface.lan) this.#noteNextHop(destination, neighbour, nextHop);
     if (!isRefresh || destination.selected === none) this.reselect(destination, now);
+    this.#watchExpiry(destination, neighbour);
     if (!isUnproven) this.#askNewerIfBetter(destination, neighbour, router, reader, now);
   }
 
@@ -245,6 +246,9 @@ export class Routes {
     const { matrix } = this.#tables;
     const tenths = this.#tenths(now) + Math.ceil((spec.routeExpiryFactor * interval) / 10);
     matrix.setExpiry(destination.row, neighbour.column, tenths);
+  }
+
+  #watchExpiry(destination: Destination, neighbour: Neighbour): void {
     neighbour.routesDeadline = Math.min(neighbour.routesDeadline, this.#askAt(destination, neighbour));
   }
 
@@ -345,6 +349,7 @@ export class Routes {
       destination.egress = destination.owner || (neighbour.interface.lan ? node : matrix.egress(row, column));
     }
     if (wasSelected !== column) destination.chosenMetric = destination.metric;
+    if (column >= 0) this.#watchExpiry(destination, this.#tables.columns[column]!);
     destination.heldUntil = 0;
     const isNew = wasSelected === none;
     const newRouter = destination.router !== oldRouter;

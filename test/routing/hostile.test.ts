@@ -1,0 +1,422 @@
+import test from 'ava';
+import { concatBytes } from '../../src/bytes.js';
+import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import { Network } from './network.js';
+import { dropsOf, hex, packet, tlvsOf } from './tlvs.js';
+
+/** One case for each hostile packet known to have felled a Babel daemon, or to be able to. */
+
+const helloBody = '0406 0000 0001 0190';
+const helloSeen = 'hello 1 every 400';
+const routerId = '060a 0000 0102030405060708';
+const update = (body: string) => `${routerId} ${body}`;
+const after = `${routerId} 0810 02004000 0640 0001 0010 fd00000000000001`.replace('0810', '0812');
+const afterSeen = 'update fd00:0:0:1::/64 id 0102030405060708 seqno 1 metric 16 every 1600 via fe80::1';
+
+/** A node on a LAN with one live hand-made neighbour, fe80::99, which says what it is given. */
+function lanWorld(seed = 1, tuning = {}) {
+  const world = new Network(seed, tuning);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { type: 'tunnel' });
+  let seqno = 100;
+  const own = () => world.heardOn(lan)[0]!.from;
+  const greet = (from = 'fe80::99') => {
+    const writer = new PacketWriter(1200);
+    writer.hello(seqno++ & 0xffff, 400);
+    writer.ihu(own(), 96, 1200);
+    world.say(lan, from, writer.finish());
+  };
+  const say = (body: string | Uint8Array, from = 'fe80::99') => world.say(lan, from, packet(body));
+  const rows = () => node.speaker.view(world.now).filter((row) => row.interface !== undefined);
+  world.run(10);
+  greet();
+  greet();
+  world.run(100);
+  return { world, node, lan, greet, say, rows };
+}
+
+/** What a LAN speaker has said since, as TLVs. */
+function said(world: Network, lan: number, from: number): string[] {
+  return world
+    .heardOn(lan)
+    .slice(from)
+    .flatMap(({ bytes }) => tlvsOf(bytes));
+}
+
+test('1: datagrams shorter than a header, and an empty body', (t) => {
+  for (const short of ['', '2a', '2a02', '2a0200']) t.deepEqual(tlvsOf(hex(short)), ['refused']);
+  t.deepEqual(tlvsOf(hex('2a020000')), []);
+  t.deepEqual(tlvsOf(hex('2b020000')), ['refused']);
+  t.deepEqual(tlvsOf(hex('2a030000')), ['refused']);
+});
+
+test('2: a body longer than the datagram', (t) => {
+  t.deepEqual(tlvsOf(hex('2a02ffff 0406 0000')), ['refused']);
+});
+
+test('3: a header whose length counts a header', (t) => {
+  t.deepEqual(tlvsOf(hex('2a02002a02')), ['refused']);
+});
+
+test('4: a type as the last octet', (t) => {
+  t.deepEqual(tlvsOf(hex('2a02000104')), []);
+  t.deepEqual(dropsOf(hex('2a02000104')), { 'tlv-beyond-body': 1 });
+});
+
+test('5: a TLV that ends beyond the body by one and by two', (t) => {
+  for (const body of ['0406 0000 0001 01', '0406 0000 0001']) {
+    t.deepEqual(tlvsOf(packet(`${helloBody} ${body}`)), [helloSeen]);
+  }
+});
+
+test('6: a sub-TLV without a length', (t) => {
+  t.deepEqual(tlvsOf(packet(`0407 0000 0001 0190 80 ${after}`)), [afterSeen]);
+});
+
+test('7: a sub-TLV beyond its TLV', (t) => {
+  t.deepEqual(tlvsOf(packet(`0408 0000 0001 0190 03ff ${after}`)), [afterSeen]);
+});
+
+test('8: a mandatory sub-TLV of no octets', (t) => {
+  t.deepEqual(tlvsOf(packet(`0408 0000 0001 0190 fe00 ${after}`)), [afterSeen]);
+});
+
+test('9: a mandatory sub-TLV behind another', (t) => {
+  t.deepEqual(tlvsOf(packet(`040a 0000 0001 0190 0100 fe00 ${after}`)), [afterSeen]);
+});
+
+test('10: Hellos without an interval make no promise and no timer', (t) => {
+  t.deepEqual(tlvsOf(packet('0406 8000 0001 0000')), ['hello unicast 1 every 0']);
+  const { world, node, say } = lanWorld();
+  const before = world.now;
+  for (let i = 0; i < 20; i++) say('0406 0000 0200 0000');
+  world.run(4000);
+  t.true(node.speaker.neighbours().length === 1, 'one unscheduled Hello does not undo a promise');
+  t.true(world.now - before >= 4000);
+});
+
+test('11: a Hello with every reserved flag set is a multicast Hello', (t) => {
+  t.deepEqual(tlvsOf(packet('0406 7fff 0001 0190')), [helloSeen]);
+});
+
+test('12: nothing but padding', (t) => {
+  const started = process.hrtime.bigint();
+  t.deepEqual(tlvsOf(packet(new Uint8Array(65507))), []);
+  t.true(process.hrtime.bigint() - started < 1_000_000_000n);
+  const padding = Uint8Array.from({ length: 257 }, (_, i) => (i === 0 ? 1 : 255));
+  t.deepEqual(tlvsOf(packet(concatBytes(padding, hex(helloBody)))), [helloSeen]);
+});
+
+test('13: prefix lengths beyond the address', (t) => {
+  for (const [ae, plen] of [
+    ['01', 33],
+    ['01', 255],
+    ['04', 33],
+    ['02', 129],
+    ['02', 255],
+  ] as const) {
+    const body = update(`081a ${ae}00 ${plen.toString(16)}00 0640 0001 0010 ${'11'.repeat(16)}`);
+    t.deepEqual(tlvsOf(packet(`${body} ${after}`)), [afterSeen]);
+  }
+});
+
+test('14: more octets left out than a prefix has', (t) => {
+  for (const omitted of ['05', '11', 'ff', '09']) {
+    const body = update(`0812 0200 40${omitted} 0640 0001 0010 fd00000000000001`);
+    t.deepEqual(tlvsOf(packet(`${body} ${after}`)), [afterSeen]);
+  }
+});
+
+test('15: octets left out without a default, or with the default of another encoding', (t) => {
+  t.deepEqual(tlvsOf(packet(update('080c 02004006 0640 0001 0010 0001'))), []);
+  const viaV6 = update('080d 04801800 0640 0001 0000 c00002 080b 01002003 0640 0001 0000 01');
+  t.deepEqual(tlvsOf(packet(viaV6)), [
+    'update 192.0.2.0/24 id 0102030405060708 seqno 1 metric 0 every 1600 via fe80::1',
+  ]);
+});
+
+test('16: an ignored Update still sets the default prefix and the router-id', (t) => {
+  const first = '081c 02c08000 0640 0001 0010 20010db8000000000102030405060708 fe00';
+  const second = '0810 02008008 0640 0001 0010 0102030405060709'.replace('0810', '0812');
+  t.deepEqual(tlvsOf(packet(first + second)), [
+    'update 2001:db8::102:304:506:709/128 id 0102030405060708 seqno 1 metric 16 every 1600 via fe80::1',
+  ]);
+});
+
+test('17: a router-id taken from ::/0 or from an IPv4 address', (t) => {
+  t.deepEqual(tlvsOf(packet('080a 02400000 0640 0001 0010')), []);
+  const v4 = '0706 0100 c0000201 080e 01402000 0640 0001 0010 c0000203';
+  t.deepEqual(tlvsOf(packet(v4)), [
+    'update 192.0.2.3/32 id 00000000c0000203 seqno 1 metric 16 every 1600 via 192.0.2.1',
+  ]);
+  t.deepEqual(dropsOf(packet('080a 04400000 0640 0001 0010')), { 'bad-router-id': 1, 'no-router-id': 1 });
+});
+
+test('18: a router-id cut short, all zeros or all ones names nobody', (t) => {
+  for (const bad of ['0609 0000 01020304050607', `060a 0000 ${'00'.repeat(8)}`, `060a 0000 ${'ff'.repeat(8)}`]) {
+    t.deepEqual(tlvsOf(packet(`${routerId} ${bad} 0812 02004000 0640 0001 0010 fd00000000000001`)), []);
+  }
+});
+
+test('19: a finite Update without a router-id, or without a next hop of its family', (t) => {
+  t.deepEqual(tlvsOf(packet('0812 02004000 0640 0001 0010 fd00000000000001')), []);
+  t.deepEqual(tlvsOf(packet(update('080d 01001800 0640 0001 0000 c00002'))), []);
+});
+
+test('20: a retraction needs neither router-id nor next hop', (t) => {
+  const { say, rows } = lanWorld();
+  say(update('0706 0100 0a000001 080d 01001800 0640 0001 0010 c63364'));
+  t.is(rows()[0]?.metric, 112);
+  say('080d 01001800 0640 0001 ffff c63364');
+  t.is(rows()[0]?.metric, 65535);
+});
+
+test('21: a wildcard Update that is finite, or has a prefix length', (t) => {
+  t.deepEqual(tlvsOf(packet('080a 00000000 ffff 0000 0000')), []);
+  t.deepEqual(tlvsOf(packet('080a 00000800 ffff 0000 ffff')), []);
+  t.deepEqual(tlvsOf(packet('080a 00000001 ffff 0000 ffff')), []);
+  t.deepEqual(tlvsOf(packet('080a 00000000 ffff 0000 ffff')), ['retract *']);
+});
+
+test('22: link-local prefixes in Updates and requests', (t) => {
+  for (const body of ['080a 03000000 0640 0001 0010', '0812 03004000 0640 0001 0010 0000000000000001']) {
+    t.deepEqual(tlvsOf(packet(`${routerId} ${body} ${after}`)), [afterSeen]);
+  }
+  t.deepEqual(tlvsOf(packet('090a 0340 0000000000000001 0902 0000')), ['routeRequest *']);
+});
+
+test('23: intervals of zero and of no repetition', (t) => {
+  t.deepEqual(tlvsOf(packet(update('0812 02004000 0000 0001 0010 fd00000000000001'))), []);
+  t.deepEqual(tlvsOf(packet('0506 0000 0060 0000')), []);
+  t.deepEqual(tlvsOf(packet('0206 0000 0001 0000')), []);
+  const { world, say, rows, greet } = lanWorld();
+  say(update('0812 02004000 ffff 0001 0010 fd00000000000001'));
+  t.is(rows().length, 1);
+  for (let i = 0; i < 800; i++) {
+    world.run(6000);
+    greet();
+  }
+  t.is(rows().length, 0, 'even a route never repeated does not live for ever');
+});
+
+test('24: an IHU without its address, of an unknown encoding, or for somebody else', (t) => {
+  t.deepEqual(tlvsOf(packet('0506 0100 0060 04b0')), []);
+  t.deepEqual(tlvsOf(packet('050a 0400 0060 04b0 c0000201')), []);
+  t.deepEqual(tlvsOf(packet('0506 0900 0060 04b0')), []);
+  const { node, say } = lanWorld();
+  say('050e 0300 0001 04b0 00000000deadbeef');
+  t.is(node.speaker.neighbours()[0]!.txcost, 96);
+});
+
+test('25: next hops that are none', (t) => {
+  for (const bad of ['0702 0000', '0706 0400 c0000201', '0704 0100 c000']) {
+    t.deepEqual(tlvsOf(packet(`${routerId} ${bad} 080d 01001800 0640 0001 0000 c63364`)), []);
+  }
+  t.deepEqual(tlvsOf(packet(update('0706 0100 e0000001 080d 01001800 0640 0001 0000 c63364'))), []);
+  const { world, lan, say, rows } = lanWorld();
+  const own = Buffer.from(world.heardOn(lan)[0]!.from.subarray(8)).toString('hex');
+  say(update(`070a 0300 ${own} 0812 02004000 0640 0001 0010 fd00000000000001`));
+  t.is(rows().length, 0, 'our own address leads to ourselves');
+});
+
+test('26: seqno requests with hop counts, router-ids and reserved octets out of bounds', (t) => {
+  const request = (hops: string, id: string, reserved = '00', ae = '02') =>
+    tlvsOf(packet(`0a16 ${ae}40 0002 ${hops}${reserved} ${id} fd00000000000001`));
+  t.deepEqual(request('00', '0102030405060708'), []);
+  t.deepEqual(request('40', '00'.repeat(8)), []);
+  t.deepEqual(request('40', 'ff'.repeat(8)), []);
+  t.deepEqual(request('40', '0102030405060708', '00', '00'), []);
+  t.is(request('01', '0102030405060708').length, 1);
+  t.is(request('ff', '0102030405060708', '40').length, 1);
+});
+
+test('27: requests for our own seqno move it by one each, and at a bounded rate', (t) => {
+  const { world, node, say } = lanWorld();
+  const own = () => node.speaker.view(world.now).find((row) => row.interface === undefined)!;
+  const id = own().routerId;
+  const ask = (ahead: number) =>
+    say(`0a16 0240 ${((own().seqno + ahead) & 0xffff).toString(16).padStart(4, '0')} 4000 ${id} fd12345678000001`);
+  const before = own().seqno;
+  ask(1);
+  t.is(own().seqno, before + 1);
+  ask(101);
+  t.is(own().seqno, before + 2);
+  ask(0x7fff);
+  t.is(own().seqno, before + 3);
+  ask(0x8000);
+  ask(0);
+  t.is(own().seqno, before + 3);
+  for (let i = 0; i < 100_000; i++) ask(1);
+  t.true(own().seqno - before <= 9, `${own().seqno - before}`);
+  world.run(5000);
+  t.true(own().seqno - before <= 15);
+  t.true(own().seqno - before >= 9, 'what was asked for is not forgotten');
+});
+
+test('28: a wildcard request with a prefix length, and a flood of them', (t) => {
+  t.deepEqual(tlvsOf(packet('0903 0008 fd')), []);
+  const { world, lan, say } = lanWorld();
+  world.run(6000);
+  const from = world.heardOn(lan).length;
+  for (let i = 0; i < 10_000; i++) say('0902 0000');
+  world.run(1000);
+  const octets = world
+    .heardOn(lan)
+    .slice(from)
+    .reduce((sum, { bytes }) => sum + bytes.length, 0);
+  t.true(octets < 500, `${octets} octets for 80,000`);
+});
+
+test('29: acknowledgement requests without an interval, a flood of them, and acknowledgements of nothing', (t) => {
+  const { world, lan, say, node } = lanWorld();
+  const from = world.heardOn(lan).length;
+  say('0206 0000 0001 0000');
+  world.run(300);
+  t.false(said(world, lan, from).some((line) => line.startsWith('ack ')));
+  say('0206 0000 00aa 0014');
+  world.run(200);
+  t.true(said(world, lan, from).includes('ack 170'));
+  for (let i = 0; i < 20_000; i++) say('0206 0000 00aa 0014');
+  for (let i = 0; i < 1000; i++) say(`0302 ${i.toString(16).padStart(4, '0')}`);
+  world.run(1000);
+  const acks = said(world, lan, from).filter((line) => line.startsWith('ack ')).length;
+  t.true(acks <= 1300, `${acks}`);
+  t.is(node.speaker.neighbours().length, 1);
+});
+
+test('30: our own router-id, our own prefix by another, and prefixes nobody may announce', (t) => {
+  const { world, node, say, rows } = lanWorld();
+  const id = node.speaker.view(world.now)[0]!.routerId;
+  say(`060a 0000 ${id} 0812 02004000 0640 0001 0000 fd00000000000001`);
+  say(update('0812 02004000 0640 0001 0000 fd12345678000001'));
+  say(update('0812 02004000 0640 0001 0000 fe80000000000000'));
+  say(update('080c 02001000 0640 0001 0000 ff02'));
+  say(update(`081a 02008000 0640 0001 0000 ${'00'.repeat(15)}01`));
+  say(update('0706 0100 0a000001 080b 01000800 0640 0001 0000 7f 080b 01000400 0640 0001 0000 e0'));
+  t.deepEqual(rows(), []);
+  t.deepEqual(
+    node.reports.map((report) => report.code),
+    ['overlay-prefix-from-lan'],
+  );
+});
+
+test('31: the largest metric and a cost of nothing', (t) => {
+  const { say, rows, world, lan } = lanWorld();
+  say(update('0812 02004000 0640 0001 fffe fd00000000000001'));
+  t.is(rows()[0]!.metric, 65535, 'a sum beyond the largest is infinite');
+  t.false(rows()[0]!.selected);
+  const own = Buffer.from(world.heardOn(lan)[0]!.from.subarray(8)).toString('hex');
+  say(`050e 0300 0000 04b0 ${own}`);
+  say(update('0812 02004000 0640 0001 0010 fd00000000000001'));
+  t.true(rows()[0]!.metric > 16, 'a link always costs something');
+});
+
+test('32: a seqno walked round the ring', (t) => {
+  const { say, rows } = lanWorld();
+  for (let i = 0; i < 40; i++) {
+    const seqno = ((i * 0x4000) & 0xffff).toString(16).padStart(4, '0');
+    say(update(`0812 02004000 0640 ${seqno} 0010 fd00000000000001`));
+  }
+  t.is(rows().length, 1);
+});
+
+test('33: timestamps too short, too long, from the future and running backwards', (t) => {
+  for (const length of [0, 1, 2, 3]) {
+    t.deepEqual(
+      tlvsOf(
+        packet(`04${(8 + length).toString(16).padStart(2, '0')} 0000 0001 0190 030${length} ${'11'.repeat(length)}`),
+      ),
+      [helloSeen],
+    );
+  }
+  t.deepEqual(tlvsOf(packet('040d 0000 0001 0190 0305 0000000aff')), [`${helloSeen} stamp 10`]);
+  const { world, lan, node, say } = lanWorld();
+  const own = Buffer.from(world.heardOn(lan)[0]!.from.subarray(8)).toString('hex');
+  for (const [origin, theirs] of [
+    ['ffffffff', '00000000'],
+    ['00000000', 'ffffffff'],
+    ['7fffffff', '7fffffff'],
+  ]) {
+    say(`040c 0000 0066 0190 0304 00001000 0518 0300 0060 04b0 ${own} 0308 ${origin}${theirs}`);
+  }
+  const rtt = node.speaker.neighbours()[0]!.rtt;
+  t.true(rtt === undefined || rtt >= 0);
+});
+
+test('34: TLVs in the trailer, and a MAC in the body', (t) => {
+  t.deepEqual(tlvsOf(concatBytes(packet(helloBody), hex(after))), [helloSeen]);
+  t.deepEqual(tlvsOf(packet(`1004 01020304 ${helloBody}`)), [helloSeen]);
+});
+
+test('35: a trailer full of MACs, packet counters and challenges out of bounds', (t) => {
+  const macs = new Uint8Array(200 * 18).fill(16);
+  t.deepEqual(tlvsOf(concatBytes(packet(helloBody), macs)), [helloSeen]);
+  const counter = `1126 00000001 ${'aa'.repeat(34)} 1104 00000001 1200 13c1 ${'bb'.repeat(193)}`;
+  t.deepEqual(tlvsOf(packet(`${counter} ${helloBody}`)), [helloSeen]);
+});
+
+test('36: thousands of prefixes, router-ids and source addresses in one burst', (t) => {
+  const limits = {
+    maxDestinationsPerNeighbour: 500,
+    maxDestinations: 600,
+    maxLanNeighbours: 16,
+    maxPendingRequests: 32,
+  };
+  const { world, node, lan, say, rows } = lanWorld(3, limits);
+  for (let i = 0; i < 3000; i++) {
+    const id = (i + 1).toString(16).padStart(16, '0');
+    const net = i.toString(16).padStart(4, '0');
+    say(`060a 0000 ${id} 0812 02004000 0640 0001 0010 fd00000000${net}01`);
+  }
+  t.is(rows().length, 500);
+  for (let i = 0; i < 300; i++) world.say(lan, `fe80::7:${i.toString(16)}`, packet(helloBody));
+  t.is(node.speaker.neighbours().length, 16);
+  for (let i = 0; i < 2000; i++) {
+    const id = (i + 1).toString(16).padStart(16, '0');
+    say(`0a16 0240 0002 4000 ${id} fd00000000${(i % 500).toString(16).padStart(4, '0')}01`);
+  }
+  t.true(node.speaker.sizes().pending <= 32);
+  t.true(node.reports.some((report) => report.code === 'quota'));
+  world.run(5000);
+  t.is(node.speaker.neighbours().length > 0, true);
+});
+
+test('37: packets from addresses that are not link-local, and from our own', (t) => {
+  const { world, node, lan } = lanWorld();
+  for (const from of ['2001:db8::1', '192.0.2.1', '::']) world.say(lan, from, packet(helloBody));
+  t.is(node.speaker.neighbours().length, 1);
+  const own = world.heardOn(lan)[0]!.from;
+  world.deliver(1, lan, own, packet(helloBody));
+  t.is(node.speaker.neighbours().length, 1);
+  t.is(node.reports.at(-1)?.code, 'other-daemon');
+});
+
+test('38: source-specific prefixes, whole or broken, are somebody else’s', (t) => {
+  for (const sub of ['8000', '8001 00', '8001 81', '8003 08fd 00', '8002 08fd 8002 08fd']) {
+    const octets = hex(sub).length;
+    const length = (18 + octets).toString(16).padStart(2, '0');
+    const body = update(`08${length} 02004000 0640 0001 0010 fd00000000000002 ${sub}`);
+    t.deepEqual(tlvsOf(packet(`${body} ${after}`)), [afterSeen], sub);
+  }
+  t.deepEqual(tlvsOf(packet('0409 0000 0001 0190 800100')), []);
+});
+
+test('39: a diversity sub-TLV as long as can be', (t) => {
+  const body = `08ff 02004000 0640 0001 0010 fd00000000000001 02eb ${'07'.repeat(235)}`;
+  t.deepEqual(tlvsOf(packet(update(body))), [afterSeen]);
+});
+
+test('40: a Hello seqno that jumps with every packet resets the neighbour once, not each time', (t) => {
+  const { world, node, lan } = lanWorld();
+  const from = world.heardOn(lan).length;
+  for (let i = 0; i < 1000; i++) {
+    const writer = new PacketWriter(600);
+    writer.hello((i * 17 * 3) & 0xffff, 400);
+    world.say(lan, 'fe80::99', writer.finish());
+  }
+  world.run(500);
+  const packets = world.heardOn(lan).length - from;
+  t.true(packets < 10, `${packets}`);
+  t.is(node.reports.at(-1)?.code, 'restarts-too-often');
+});

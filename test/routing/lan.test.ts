@@ -1,0 +1,248 @@
+import test from 'ava';
+import { parseIp } from '../../src/addr/ip.js';
+import { nodePrefix } from '../../src/addr/node-number.js';
+import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import { Network, overlay, prefix } from './network.js';
+import { tlvsOf } from './tlvs.js';
+
+const everywhere = [prefix('::/0'), prefix('0.0.0.0/0')];
+
+/** A hand-made router on a LAN that announces these prefixes every 4 s. */
+function router(world: Network, lan: number, name: string, id: readonly [number, number], prefixes: readonly string[]) {
+  let seqno = 1;
+  const speak = () => {
+    const writer = new PacketWriter(1400);
+    writer.hello(seqno++, 400);
+    for (const heard of new Set(world.heardOn(lan).map(({ from }) => from))) writer.ihu(heard, 96, 1200);
+    for (const text of prefixes) {
+      const p = prefix(text);
+      writer.update({
+        prefix: p.bytes,
+        prefixLength: p.length,
+        routerIdHigh: id[0],
+        routerIdLow: id[1],
+        seqno: 7,
+        metric: 0,
+        interval: 1600,
+        nextHop4: parseIp('10.0.0.9'),
+      });
+    }
+    world.say(lan, name, writer.finish());
+    world.at(4000, speak);
+  };
+  speak();
+}
+
+test('two speakers on one LAN learn each other’s prefixes, timestamps and all', (t) => {
+  const world = new Network(41);
+  world.node(1);
+  world.node(2);
+  const lan = world.lan();
+  const options = {
+    exports: [prefix('10.0.0.0/8'), prefix('2001:db8::/32')],
+    imports: everywhere,
+    ownIpv4: parseIp('10.0.0.1')!,
+  };
+  world.attach(1, lan, options);
+  world.attach(2, lan, { ...options, ownIpv4: parseIp('10.0.0.2')! });
+  world.send(1, { kind: 'originate', prefix: prefix('10.1.0.0/16'), metric: 0 });
+  world.send(2, { kind: 'originate', prefix: prefix('2001:db8:2::/48'), metric: 0 });
+  world.run(3000);
+  const v4 = world.nodes.get(2)!.routes.get(prefix('10.1.0.0/16').key)!.choices[0]!;
+  t.deepEqual(v4.nextHop, parseIp('10.0.0.1'));
+  t.is(v4.metric, 96);
+  t.is(v4.egress, undefined);
+  t.truthy(world.nodes.get(1)!.routes.get(prefix('2001:db8:2::/48').key));
+  world.run(10_000);
+  t.true(world.nodes.get(1)!.speaker.neighbours()[0]!.rtt! < 1);
+  const lines = world.heardOn(lan).flatMap(({ bytes }) => tlvsOf(bytes));
+  t.false(
+    lines.some((line) => /hello \d+ every 0/.test(line)),
+    'never an unscheduled Hello',
+  );
+  t.false(lines.some((line) => line.includes('hello unicast')));
+});
+
+test('a LAN behind a node is reachable from every other, and the other way', (t) => {
+  const world = new Network(42);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2);
+  world.link(2, 3);
+  const lan = world.lan();
+  for (const node of world.nodes.values())
+    node.authority.grantsOf.set(1, [prefix('10.0.0.0/8'), prefix('2001:db8::/32')]);
+  world.attach(1, lan, {
+    imports: [prefix('10.0.0.0/8'), prefix('2001:db8::/32')],
+    exports: [overlay],
+    ownIpv4: parseIp('10.0.0.1')!,
+  });
+  router(world, lan, 'fe80::9', [9, 9], ['10.9.0.0/16', '2001:db8:9::/48', '172.16.0.0/12']);
+  world.run(8000);
+  for (const text of ['10.9.0.0/16', '2001:db8:9::/48']) {
+    const choice = world.nodes.get(3)!.routes.get(prefix(text).key)!.choices[0]!;
+    t.is(choice.egress, 1, text);
+    t.is(choice.routerId, '0000000900000009', 'the router’s own id');
+    t.is(choice.seqno, 7);
+  }
+  t.is(world.nodes.get(1)!.routes.get(prefix('172.16.0.0/12').key), undefined, 'not on the list');
+  t.true(world.nodes.get(1)!.reports.some((report) => report.code === 'foreign-import'));
+  const lines = world.heardOn(lan).flatMap(({ bytes }) => tlvsOf(bytes));
+  t.true(lines.some((line) => line.startsWith(`update ${nodePrefix(overlay, 3)}`)));
+  t.false(
+    lines.some((line) => line.includes('signed') || line.includes('egress')),
+    'our extensions stay inside',
+  );
+});
+
+test('two nodes on one LAN: what came from the overlay for it never enters it again', (t) => {
+  const world = new Network(43);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 3);
+  world.link(2, 3);
+  const lan = world.lan();
+  for (const node of world.nodes.values()) {
+    node.authority.grantsOf.set(1, [prefix('10.0.0.0/8')]);
+    node.authority.grantsOf.set(2, [prefix('10.0.0.0/8')]);
+  }
+  for (const number of [1, 2])
+    world.attach(number, lan, {
+      imports: [prefix('10.0.0.0/8')],
+      exports: everywhere,
+      ownIpv4: parseIp(`10.0.0.${number}`)!,
+    });
+  router(world, lan, 'fe80::9', [9, 9], ['10.9.0.0/16']);
+  let loops = 0;
+  world.watch = () => {
+    if (world.loop()) loops++;
+  };
+  world.run(10_000);
+  t.is(loops, 0);
+  const key = prefix('10.9.0.0/16').key;
+  for (const number of [1, 2]) {
+    const route = world.nodes.get(number)!.routes.get(key)!;
+    t.is(route.choices[0]!.egress, undefined, 'straight onto the LAN');
+  }
+  t.true([1, 2].includes(world.nodes.get(3)!.routes.get(key)!.choices[0]!.egress!));
+  // The router falls silent: neither gateway tells the LAN that the other knows a way.
+  const before = world.heardOn(lan).length;
+  world.watch = undefined;
+  world.send(1, { kind: 'interfaceDown', interface: lan });
+  world.attach(1, lan, { imports: [prefix('10.0.0.0/8')], exports: everywhere });
+  world.run(3000);
+  const lines = world
+    .heardOn(lan)
+    .slice(before)
+    .filter(({ from }) => from[15] === 2)
+    .flatMap(({ bytes }) => tlvsOf(bytes));
+  t.false(lines.some((line) => line.startsWith('update 10.9.0.0/16')));
+});
+
+test('an imported prefix that meets a connected network or the default gateway is refused and reported', (t) => {
+  const world = new Network(44);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { imports: everywhere, connected: [prefix('10.9.1.0/24'), prefix('192.168.1.1/32')] });
+  router(world, lan, 'fe80::9', [9, 9], ['10.9.0.0/16', '10.9.1.128/25', '192.168.1.0/24', '10.8.0.0/16']);
+  world.run(1000);
+  const node = world.nodes.get(1)!;
+  t.deepEqual([...node.routes.keys()], [prefix('10.8.0.0/16').key]);
+  t.is(node.reports.filter((report) => report.code === 'import-meets-connected').length, 1, 'once a minute');
+  t.true(node.speaker.counts().get('import-meets-connected')! >= 3);
+});
+
+test('a LAN neighbour that falls silent is lost after its Hellos, and gone', (t) => {
+  const world = new Network(45);
+  world.node(1);
+  world.node(2);
+  const lan = world.lan();
+  for (const number of [1, 2])
+    world.attach(number, lan, { helloInterval: 1000, imports: everywhere, exports: everywhere });
+  world.send(2, { kind: 'originate', prefix: prefix('2001:db8::/48'), metric: 0 });
+  world.run(5000);
+  const key = prefix('2001:db8::/48').key;
+  t.truthy(world.nodes.get(1)!.routes.get(key)?.choices.length);
+  world.nodes.get(2)!.running = false;
+  const took = world.until(() => !world.nodes.get(1)!.routes.get(key)?.choices.length, 10_000);
+  t.true(took! > 1000 && took! < 4000, `${took} ms`);
+  world.run(60_000);
+  t.is(world.nodes.get(1)!.speaker.neighbours().length, 0);
+});
+
+test('stopping retracts everything at once', (t) => {
+  const world = new Network(46);
+  world.node(1);
+  world.node(2);
+  const lan = world.lan();
+  for (const number of [1, 2]) world.attach(number, lan, { imports: everywhere, exports: everywhere });
+  world.send(2, { kind: 'originate', prefix: prefix('2001:db8::/48'), metric: 0 });
+  world.run(5000);
+  world.send(2, { kind: 'stopping' });
+  world.nodes.get(2)!.running = false;
+  t.truthy(world.until(() => !world.nodes.get(1)!.routes.get(prefix('2001:db8::/48').key)?.choices.length, 300));
+});
+
+test('a route nobody repeats expires twice: first infinite, then forgotten', (t) => {
+  const world = new Network(47);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { imports: everywhere });
+  const writer = new PacketWriter(1400);
+  const hello = (seqno: number) => {
+    writer.hello(seqno, 400);
+    for (const heard of new Set(world.heardOn(lan).map(({ from }) => from))) writer.ihu(heard, 96, 1200);
+    world.say(lan, 'fe80::9', writer.finish());
+    world.at(4000, () => hello(seqno + 1));
+  };
+  hello(1);
+  const p = prefix('2001:db8::/48');
+  writer.update({
+    prefix: p.bytes,
+    prefixLength: p.length,
+    routerIdHigh: 9,
+    routerIdLow: 9,
+    seqno: 1,
+    metric: 0,
+    interval: 400,
+  });
+  world.say(lan, 'fe80::9', writer.finish());
+  const view = () =>
+    world.nodes
+      .get(1)!
+      .speaker.view(world.now)
+      .find((row) => row.prefix.key === p.key);
+  t.true(view()!.selected);
+  const from = world.heardOn(lan).length;
+  world.run(13_900);
+  t.true(view()!.selected);
+  const asked = world
+    .heardOn(lan)
+    .slice(from)
+    .flatMap(({ bytes }) => tlvsOf(bytes));
+  t.true(asked.includes('routeRequest 2001:db8::/48'), 'asked for before it expires');
+  world.run(300);
+  t.is(view()!.metric, 65535);
+  t.is(view()!.standing, 'retracted');
+  world.run(14_100);
+  t.is(view(), undefined);
+});
+
+test('a request for what we do not know is answered by a retraction, one for what came from there by an update', (t) => {
+  const world = new Network(48);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { imports: everywhere, exports: everywhere });
+  router(world, lan, 'fe80::9', [9, 9], ['2001:db8:9::/48']);
+  world.run(2000);
+  const from = world.heardOn(lan).length;
+  const writer = new PacketWriter(1400);
+  for (const text of ['2001:db8:77::/48', '2001:db8:9::/48'])
+    writer.routeRequest(prefix(text).bytes, prefix(text).length);
+  world.say(lan, 'fe80::9', writer.finish());
+  world.run(300);
+  const lines = world
+    .heardOn(lan)
+    .slice(from)
+    .flatMap(({ bytes }) => tlvsOf(bytes));
+  t.true(lines.includes('retract 2001:db8:77::/48'));
+  t.true(lines.some((line) => line.startsWith('update 2001:db8:9::/48 id 0000000900000009 seqno 7 metric 96')));
+});

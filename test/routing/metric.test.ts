@@ -1,0 +1,134 @@
+import test from 'ava';
+import { nodePrefix } from '../../src/addr/node-number.js';
+import { LinkCost } from '../../src/routing/link-cost.js';
+import { addMetric, infinity } from '../../src/routing/metric.js';
+import { Network, overlay } from './network.js';
+
+test('a sum of metrics is above both, or infinite', (t) => {
+  t.is(addMetric(65534, 1), infinity);
+  t.is(addMetric(65533, 1), 65534);
+  t.is(addMetric(0, 0), 1);
+  t.is(addMetric(infinity, 96), infinity);
+  t.is(addMetric(100, infinity), infinity);
+});
+
+test('twelve of the worst links are still a finite path', (t) => {
+  const cost = new LinkCost();
+  cost.measured(100_000, 5000, 1, 0);
+  let metric = 0;
+  for (let i = 0; i < 12; i++) metric = addMetric(metric, cost.cost);
+  t.true(metric < infinity);
+});
+
+test('a link costs 96 and 10 a millisecond; nonsense costs nothing', (t) => {
+  const cost = new LinkCost();
+  t.true(cost.measured(20, 0, 0, 0));
+  t.is(cost.cost, 296);
+  for (const bad of [Number.NaN, -5, Number.POSITIVE_INFINITY]) cost.measured(bad, bad, bad, 1);
+  t.true(cost.cost >= 96 && cost.cost <= 296);
+});
+
+/** 1 and 4, with a way by 2 and a way by 3. */
+function twoWays(seed: number, by2: number, by3: number): Network {
+  const world = new Network(seed);
+  for (let i = 1; i <= 4; i++) world.node(i);
+  world.link(1, 2, { delay: by2 / 2 });
+  world.link(2, 4, { delay: by2 / 2 });
+  world.link(1, 3, { delay: by3 / 2 });
+  world.link(3, 4, { delay: by3 / 2 });
+  world.run(20_000);
+  return world;
+}
+
+/** How often 1 changed its next hop to 4 since the start of the count. */
+function switches(world: Network): () => number {
+  let count = 0;
+  let last = world.nodes.get(1)!.next(4);
+  world.watch = () => {
+    const next = world.nodes.get(1)!.next(4);
+    if (next !== last) count++;
+    last = next;
+  };
+  return () => count;
+}
+
+test('noise moves nothing', (t) => {
+  const world = twoWays(31, 40, 44);
+  const count = switches(world);
+  const sent = world.nodes.get(1)!.packetsSent;
+  for (let i = 0; i < 300; i++) {
+    for (const [a, b, delay] of [
+      [1, 2, 20],
+      [2, 4, 20],
+      [1, 3, 22],
+      [3, 4, 22],
+    ] as const) {
+      world.measure(a, b, { rtt: 2 * delay * (0.95 + 0.1 * world.random.unit()), jitter: world.random.unit() });
+    }
+    world.run(1000);
+  }
+  t.is(count(), 0);
+  t.true(world.nodes.get(1)!.packetsSent - sent < 200, `${world.nodes.get(1)!.packetsSent - sent} packets`);
+});
+
+test('a path that becomes 100 ms worse is left within 10 s', (t) => {
+  const world = twoWays(32, 20, 30);
+  t.is(world.nodes.get(1)!.next(4), 2);
+  world.change(2, 4, { delay: 60 });
+  const took = world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000);
+  t.truthy(took);
+  t.true(took! < 10_000, `${took} ms`);
+});
+
+test('two equal paths, congested by our own traffic, do not flap: at most one switch in five minutes', (t) => {
+  const world = twoWays(33, 20, 20);
+  const count = switches(world);
+  let first = 0;
+  for (let i = 0; i < 600; i++) {
+    const used = world.nodes.get(1)!.next(4) as number;
+    const idle = used === 2 ? 3 : 2;
+    world.measure(1, used, { rtt: 20 + 80 + 10 * world.random.unit(), jitter: 10 });
+    world.measure(1, idle, { rtt: 20 + world.random.unit(), jitter: 1 });
+    world.run(1000);
+    if (i === 299) first = count();
+  }
+  t.true(first <= 1, `${first} in the first five minutes`);
+  t.true(count() - first <= 2, `${count()} in ten minutes`);
+});
+
+test('the Paris-Tokyo triangle never takes a detour that is not worth it', (t) => {
+  const world = new Network(34);
+  const [paris, nearby, tokyo] = [1, 2, 3];
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(paris, nearby, { delay: 1 });
+  world.link(paris, tokyo, { delay: 120 });
+  world.link(nearby, tokyo, { delay: 119 });
+  world.run(20_000);
+  let detours = 0;
+  for (let i = 0; i < 300; i++) {
+    world.measure(paris, tokyo, { rtt: 240 * (0.95 + 0.1 * world.random.unit()), jitter: 5 * world.random.unit() });
+    world.measure(nearby, tokyo, { rtt: 238 * (0.95 + 0.1 * world.random.unit()), jitter: 5 * world.random.unit() });
+    world.run(1000);
+    if (world.nodes.get(paris)!.next(tokyo) !== tokyo) detours++;
+  }
+  t.is(detours, 0);
+});
+
+test('a way round that beats the direct tunnel by delay is taken, and the view shows by how much', (t) => {
+  const world = new Network(35);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2, { delay: 100 });
+  world.link(1, 3, { delay: 10 });
+  world.link(3, 2, { delay: 10 });
+  world.run(20_000);
+  t.is(world.nodes.get(1)!.next(2), 3);
+  const rows = world.nodes
+    .get(1)!
+    .speaker.view(world.now)
+    .filter((row) => row.prefix.key === nodePrefix(overlay, 2).key);
+  const selected = rows.find((row) => row.selected)!;
+  const direct = rows.find((row) => !row.selected)!;
+  t.is(direct.standing, 'worse');
+  t.is(selected.metric, 2 * 296);
+  t.is(direct.metric, 96 + 2000);
+});

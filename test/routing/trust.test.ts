@@ -1,0 +1,234 @@
+import test from 'ava';
+import { nodePrefix } from '../../src/addr/node-number.js';
+import type { Prefix } from '../../src/addr/prefix.js';
+import { signedOctets } from '../../src/routing/admission.js';
+import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import { Network, overlay, prefix, signAs } from './network.js';
+import { tlvsOf } from './tlvs.js';
+
+interface Claim {
+  readonly prefix: Prefix;
+  readonly router: readonly [number, number];
+  readonly seqno: number;
+  readonly metric?: number;
+  readonly egress?: number;
+  readonly signedBy?: number;
+  /** The seqno that was really signed. */
+  readonly signedSeqno?: number;
+}
+
+function claim(...claims: readonly Claim[]): Uint8Array {
+  const writer = new PacketWriter(1200);
+  for (const { prefix: what, router, seqno, metric, egress, signedBy, signedSeqno } of claims) {
+    const octets = signedOctets(what, router[0], router[1], signedSeqno ?? seqno, egress ?? 0);
+    writer.update({
+      prefix: what.bytes,
+      prefixLength: what.length,
+      routerIdHigh: router[0],
+      routerIdLow: router[1],
+      seqno,
+      metric: metric ?? 1,
+      interval: 30000,
+      egress,
+      signature: signedBy === undefined ? undefined : signAs(signedBy, octets),
+    });
+  }
+  return writer.finish();
+}
+
+/** 1 - 2 - 3, settled; 2 is the liar, and speaks to 3. */
+function line(): Network {
+  const world = new Network(21);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2);
+  world.link(2, 3);
+  world.run(5000);
+  return world;
+}
+
+const idOf = (node: number, epoch = 100) => [node * 256, epoch] as const;
+const codes = (world: Network, node: number) => world.nodes.get(node)!.reports.map((report) => report.code);
+
+test('an invented prefix, of a node that never announced it, is refused, counted and reported with the neighbour', (t) => {
+  const world = line();
+  world.inject(2, 3, claim({ prefix: nodePrefix(overlay, 77), router: idOf(77), seqno: 1, signedBy: 2 }));
+  const node = world.nodes.get(3)!;
+  t.is(node.next(77), undefined);
+  t.deepEqual(codes(world, 3), ['invalid-signature']);
+  t.is(node.reports[0]!.interface, world.interfaceOf(2, 3));
+  t.is(node.speaker.counts().get('invalid-signature'), 1);
+});
+
+test('a prefix under the router-id of another node is refused', (t) => {
+  const world = line();
+  world.inject(2, 3, claim({ prefix: nodePrefix(overlay, 77), router: idOf(2), seqno: 1, signedBy: 2 }));
+  world.inject(2, 3, claim({ prefix: prefix('fd12:3456:7800:4d::/65'), router: idOf(77), seqno: 1, signedBy: 77 }));
+  world.inject(2, 3, claim({ prefix: prefix('fd12:3456:7800::/48'), router: idOf(2), seqno: 1, signedBy: 2 }));
+  t.is(world.nodes.get(3)!.speaker.counts().get('not-the-owner'), 3);
+});
+
+test('an invented seqno is refused: the true signature is of another', (t) => {
+  const world = line();
+  world.inject(2, 3, claim({ prefix: nodePrefix(overlay, 1), router: idOf(1), seqno: 9, signedBy: 1, signedSeqno: 1 }));
+  t.true(codes(world, 3).includes('invalid-signature'));
+  const bare = world.nodes
+    .get(3)!
+    .speaker.view(world.now)
+    .find((row) => row.origin === 1)!;
+  t.is(bare.seqno, 1);
+});
+
+test('a bare seqno nobody proved is asked for and not used', (t) => {
+  const world = line();
+  const heard = world.nodes.get(3)!.packetsSent;
+  world.inject(2, 3, claim({ prefix: nodePrefix(overlay, 1), router: idOf(1), seqno: 9 }));
+  t.is(world.nodes.get(3)!.next(1), undefined);
+  world.run(500);
+  t.true(world.nodes.get(3)!.packetsSent > heard);
+  t.is(world.nodes.get(3)!.next(1), 2, 'the answer proves the true seqno');
+});
+
+test('a replayed seqno and an old epoch are refused', (t) => {
+  const world = line();
+  const own = nodePrefix(overlay, 1);
+  world.inject(2, 3, claim({ prefix: own, router: idOf(1, 200), seqno: 500, signedBy: 1 }));
+  t.is(world.nodes.get(3)!.next(1), 2);
+  world.inject(2, 3, claim({ prefix: own, router: idOf(1, 200), seqno: 300, signedBy: 1 }));
+  world.inject(2, 3, claim({ prefix: own, router: idOf(1, 100), seqno: 900, signedBy: 1 }));
+  t.deepEqual(codes(world, 3), ['replayed-seqno', 'old-epoch']);
+  const row = world.nodes
+    .get(3)!
+    .speaker.view(world.now)
+    .find((r) => r.origin === 1)!;
+  t.deepEqual([row.seqno, row.routerId], [500, '00000100000000c8']);
+});
+
+test('what signatures do not stop: a lying metric attracts traffic', (t) => {
+  const world = new Network(22);
+  for (let i = 1; i <= 4; i++) world.node(i);
+  for (const [a, b, delay] of [
+    [1, 2, 5],
+    [2, 3, 5],
+    [1, 4, 50],
+    [4, 3, 50],
+  ] as const) {
+    world.link(a, b, { delay });
+  }
+  world.run(5000);
+  t.is(world.nodes.get(3)!.next(1), 2);
+  const truth = world.nodes
+    .get(3)!
+    .speaker.view(world.now)
+    .find((row) => row.origin === 1)!;
+  const router = [
+    Number.parseInt(truth.routerId.slice(0, 8), 16),
+    Number.parseInt(truth.routerId.slice(8), 16),
+  ] as const;
+  world.change(2, 3, { delay: 200 });
+  world.inject(4, 3, claim({ prefix: nodePrefix(overlay, 1), router, seqno: truth.seqno, metric: 0, signedBy: 1 }));
+  world.run(10_000);
+  t.is(world.nodes.get(3)!.next(1), 4);
+});
+
+test('a route waits for its origin’s certificate, which is asked of the neighbour that announced it', (t) => {
+  const world = new Network(23);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.nodes.get(3)!.authority.unknown.add(1);
+  world.link(1, 2);
+  world.link(2, 3);
+  world.run(1000);
+  const node = world.nodes.get(3)!;
+  t.is(node.next(1), undefined);
+  t.is(node.next(2), 2);
+  t.deepEqual([...new Set(node.wanted)], [1]);
+  t.is(node.speaker.view(world.now).find((row) => row.origin === 1)!.standing, 'unproven');
+  node.authority.unknown.delete(1);
+  world.send(3, { kind: 'certificateHeld', node: 1 });
+  t.is(node.next(1), 2);
+  node.authority.unknown.add(1);
+  world.send(3, { kind: 'certificateLost', node: 1 });
+  t.is(node.next(1), undefined);
+});
+
+test('a wrong signature that came before the certificate does not spoil the right one', (t) => {
+  const world = new Network(24);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.nodes.get(3)!.authority.unknown.add(1);
+  world.link(2, 3);
+  world.run(500);
+  const own = nodePrefix(overlay, 1);
+  world.inject(2, 3, claim({ prefix: own, router: idOf(1), seqno: 1, signedBy: 2 }));
+  world.inject(2, 3, claim({ prefix: own, router: idOf(1), seqno: 1, signedBy: 1 }));
+  world.nodes.get(3)!.authority.unknown.delete(1);
+  world.send(3, { kind: 'certificateHeld', node: 1 });
+  t.is(world.nodes.get(3)!.next(1), 2);
+});
+
+test('a signature travels until it is acknowledged, and periodic updates go bare', (t) => {
+  const world = new Network(25, { tunnelUpdate: 20_000 });
+  world.node(1);
+  world.node(2);
+  const packets: string[] = [];
+  const node = world.nodes.get(1)!;
+  const handle = node.speaker.tick.bind(node.speaker);
+  node.speaker.tick = (now) => {
+    const effects = handle(now);
+    for (const effect of effects) if (effect.kind === 'sendPacket') packets.push(...tlvsOf(effect.bytes));
+    return effects;
+  };
+  world.link(1, 2);
+  world.run(3000);
+  packets.length = 0;
+  world.run(60_000);
+  const updates = packets.filter((line) => line.startsWith('update fd12:3456:7800:1::/64'));
+  t.true(updates.length >= 2);
+  t.false(updates.some((line) => line.includes('signed')));
+});
+
+test('a LAN prefix is installed elsewhere only with a signed egress whose certificate grants it', (t) => {
+  const world = new Network(26);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2);
+  world.link(2, 3);
+  const granted = prefix('192.0.2.0/24');
+  for (const node of world.nodes.values()) node.authority.grantsOf.set(1, [granted]);
+  world.send(1, { kind: 'originate', prefix: granted, metric: 0 });
+  world.send(1, { kind: 'originate', prefix: prefix('198.51.100.0/24'), metric: 0 });
+  world.run(2000);
+  const route = world.nodes.get(3)!.routes.get(granted.key)!;
+  t.is(route.choices[0]!.egress, 1);
+  t.is(route.choices[0]!.neighbourNode, 2);
+  t.is(world.nodes.get(3)!.routes.get(prefix('198.51.100.0/24').key), undefined);
+  // 2 claims what it was not granted, and what 1 was granted as if it were its own.
+  world.inject(2, 3, claim({ prefix: prefix('203.0.113.0/24'), router: idOf(2), seqno: 1, egress: 2, signedBy: 2 }));
+  world.inject(2, 3, claim({ prefix: granted, router: idOf(2), seqno: 1, egress: 2, signedBy: 2 }));
+  world.inject(2, 3, claim({ prefix: prefix('203.0.113.0/24'), router: idOf(2), seqno: 1 }));
+  t.is(world.nodes.get(3)!.speaker.counts().get('not-granted'), 3);
+  t.is(world.nodes.get(3)!.routes.get(granted.key)!.choices[0]!.egress, 1);
+});
+
+test('a default route is taken only by the operator’s own word', (t) => {
+  const world = new Network(27);
+  world.node(1);
+  world.node(2);
+  world.node(3, { acceptDefaultRoutes: true });
+  world.link(1, 2);
+  world.link(1, 3);
+  const all = prefix('::/0');
+  for (const node of world.nodes.values()) node.authority.grantsOf.set(1, [all]);
+  world.send(1, { kind: 'originate', prefix: all, metric: 0 });
+  world.run(2000);
+  t.is(world.nodes.get(2)!.routes.get(all.key), undefined);
+  t.is(world.nodes.get(3)!.routes.get(all.key)!.choices[0]!.egress, 1);
+});
+
+test('two machines with one key do not chase each other', (t) => {
+  const world = line();
+  const own = nodePrefix(overlay, 3);
+  for (let epoch = 200; epoch < 230; epoch++) {
+    world.inject(2, 3, claim({ prefix: own, router: idOf(3, epoch), seqno: 1, signedBy: 3 }));
+  }
+  t.is(world.nodes.get(3)!.stored!.epoch, 201, 'one step a minute');
+  world.inject(2, 3, claim({ prefix: own, router: idOf(3, 900), seqno: 1, signedBy: 2 }));
+  t.true(codes(world, 3).includes('own-prefix-by-another'));
+});
