@@ -15,7 +15,8 @@
  * |                                                               |
  * +---------------------------------------------------------------+
  *
- * Big-endian. Nonce of the AEAD = 4 zero octets ‖ counter. Overhead of a packet: header 16 + tag 16.
+ * Big-endian. Nonce of the AEAD = 4 zero octets ‖ counter; its additional data are in plane/aead.ts; the receiver index is
+ * bound by the key, which belongs to one lane. Overhead of a packet: header 16 + tag 16.
  */
 export const FrameType = {
   /** Handshake-class datagrams: handed to the control plane as they are, after the cheap checks of the plane. */
