@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
+import { endianness, networkInterfaces } from 'node:os';
 import { parseIp } from '../addr/ip.js';
 import { Prefix } from '../addr/prefix.js';
 
@@ -38,10 +38,12 @@ export function parseRouteTable(table: string): { device: string; gateway: strin
       return destination === '00000000' && mask === '00000000' && (bits & flagUp) !== 0 && (bits & flagGateway) !== 0;
     })
     .sort((a, b) => Number(a[6]) - Number(b[6]))
-    .map(([device, , gateway]) => ({
-      device: device!,
-      gateway: [...Buffer.from(gateway!, 'hex')].reverse().join('.'),
-    }));
+    .map(([device, , gateway]) => ({ device: device!, gateway: addressOf(gateway!) }));
+}
+
+function addressOf(hex: string): string {
+  const octets = [...Buffer.from(hex, 'hex')];
+  return (endianness() === 'LE' ? octets.reverse() : octets).join('.');
 }
 
 function localAddressFacing(device: string, gateway: string): string | undefined {

@@ -1,0 +1,54 @@
+import type { NatClass } from '../../src/mesh/nat-class.js';
+import type { UnixSeconds } from '../../src/time.js';
+import type { Peer, Status } from '../api.js';
+
+/** What the checks judge: facts, gathered by probes; a missing one means that it could not be learnt. */
+export interface DoctorFacts {
+  readonly node: NodeFacts;
+  readonly machine: MachineFacts;
+}
+
+/** What the running node knows. */
+export interface NodeFacts {
+  readonly status: Status;
+  readonly peers: readonly Peer[];
+  readonly nat: NatClass;
+  /** The newest time that an issuer has signed, as far as this node has seen: the clock cannot be before it. */
+  readonly newestSignedTime: UnixSeconds | undefined;
+  /** Of the tunnels. */
+  readonly port: number;
+  /** Forwards between a LAN and the overlay. */
+  readonly isGateway: boolean;
+}
+
+export interface ListeningPort {
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
+}
+
+/** A base chain of the kernel's packet filter that drops what no rule accepts. */
+export interface DroppingChain {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  readonly hook: 'input' | 'forward';
+}
+
+/** What the kernel and its files say. */
+export interface MachineFacts {
+  readonly now: UnixSeconds;
+  /** Whether the system keeps the clock by the network; undefined: nobody says. */
+  readonly clockIsSynchronised: boolean | undefined;
+  readonly addresses: readonly { readonly device: string; readonly address: string }[];
+  readonly gateways: readonly { readonly device: string; readonly address: string }[];
+  /** Of the device that the best default route uses. */
+  readonly underlayMtu: number | undefined;
+  /** Why a TUN cannot be made here, with its cure; undefined when it can. */
+  readonly tunProblem: { readonly message: string; readonly cure: string } | undefined;
+  /** By name such as "net.ipv6.conf.all.disable_ipv6". */
+  readonly sysctls: ReadonlyMap<string, string>;
+  readonly droppingChains: readonly DroppingChain[] | undefined;
+  readonly hasDocker: boolean;
+  /** Open to any IPv6 address, or to one of ours: so to members. */
+  readonly listening: readonly ListeningPort[];
+}

@@ -1,0 +1,102 @@
+import { formatEndpoint } from '../../src/addr/endpoint.js';
+import type { DoctorCheck } from '../api.js';
+import { checkOf, counted } from './check.js';
+import type { DoctorFacts } from './facts.js';
+
+/** What stands between this node and the others. Each decides by facts alone. */
+
+export function checkUnderlay({ machine: { addresses, gateways } }: DoctorFacts): DoctorCheck {
+  const check = checkOf('underlay', 'way to the Internet');
+  const ipv4 = addresses.filter(({ address }) => !address.includes(':'));
+  if (ipv4.length === 0) {
+    return check.error('this machine has no IPv4 address', 'connect it to a network; "ip address" shows what it has');
+  }
+  const own = ipv4.map(({ device, address }) => `${address} on ${device}`).join(', ');
+  const [best, ...others] = gateways;
+  if (!best)
+    return check.warning(`${own}, but no default route`, 'without one only the LAN is reached: see "ip route"');
+  const also = others.length === 0 ? '' : `, and ${counted(others.length, 'other uplink')}`;
+  return check.ok(`${own}, by ${best.address} on ${best.device}${also}`);
+}
+
+export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorCheck {
+  const check = checkOf('udp-out', 'UDP gets out');
+  const { up, total } = status.tunnels;
+  if (up > 0) return check.ok(`${counted(up, 'tunnel')} up`);
+  if (total === 0 && peers.length === 0) return check.ok('no other node to try it with');
+  const last = peers.find(({ lastError }) => lastError !== null)?.lastError;
+  return check.error(
+    `none of ${counted(peers.length, 'peer')} answers${last ? `; last: ${last}` : ''}`,
+    'a firewall here or at the router may drop UDP: allow it outwards, to any address and port',
+  );
+}
+
+export function checkPortMapping({ node: { status, port } }: DoctorFacts): DoctorCheck {
+  const check = checkOf('port-mapping', 'router forwards our port');
+  const { state, protocol, gateway, externalAddress, externalPort, leaseSeconds, reason } = status.portMapping;
+  const provenWithout = status.endpoints.some(({ proven }) => proven);
+  if (state === 'disabled') return check.ok('switched off by port-mapping.enabled');
+  if (state === 'mapped' || state === 'renewing') {
+    const lease = leaseSeconds === 0 ? 'permanent' : `lease ${leaseSeconds} s`;
+    const held = `${externalAddress}:${externalPort} on ${gateway} over ${protocol === 'upnp' ? 'UPnP' : 'NAT-PMP'}, ${lease}`;
+    return reason === null ? check.ok(held) : check.warning(`${held}; ${reason}`, 'see the evidence');
+  }
+  const evidence = reason ?? 'the router is still being asked';
+  if (provenWithout) return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);
+  if (state === 'asked' || reason === null) return check.unknown(evidence, 'ask again in a few seconds');
+  return check.warning(evidence, `forward UDP port ${port} to this machine by hand, if the router cannot be asked`);
+}
+
+export function checkNat({ node: { nat } }: DoctorFacts): DoctorCheck {
+  const check = checkOf('nat', 'address translation');
+  if (nat.translated === undefined) return check.unknown('no peer has told yet where it sees this machine');
+  const filtering = nat.filtering === undefined ? '' : `, filtering ${nat.filtering}`;
+  if (!nat.translated) return check.ok(`none: peers see an address of this machine${filtering}`);
+  const ports = nat.portPreservation ? 'ports kept' : 'ports changed';
+  if (nat.mapping === undefined) return check.unknown(`translated, ${ports}; more is known with a second peer`);
+  const evidence = `mapping ${nat.mapping}${filtering}, ${ports}`;
+  if (nat.mapping === 'endpoint-independent') return check.ok(evidence);
+  return check.warning(
+    `${evidence} (symmetric)`,
+    'tunnels to nodes behind strict NATs stay relayed: switch on UPnP or NAT-PMP in the router, or forward the port by hand',
+  );
+}
+
+export function checkEndpoints({ node: { status, peers, port } }: DoctorFacts): DoctorCheck {
+  const check = checkOf('endpoints', 'reached from outside');
+  const proven = status.endpoints.filter((endpoint) => endpoint.proven);
+  if (proven.length > 0) return check.ok(`proven: ${proven.map(formatEndpoint).join(', ')}`);
+  if (status.tunnels.up === 0) return check.unknown('no neighbour to dial us back');
+  const tried = status.endpoints.map((endpoint) => `${formatEndpoint(endpoint)} (${endpoint.source})`).join(', ');
+  const relayed = peers.filter(({ state }) => state === 'relayed').length;
+  return check.warning(
+    `none of ${tried || 'no endpoint'} was reached by a neighbour; ${counted(relayed, 'peer')} relayed`,
+    `allow UDP port ${port} in the firewall of this machine and of the router; see the line on the router`,
+  );
+}
+
+/** A frame with a full inner packet: 1380 octets, header and tag 32. */
+const fullFrame = 1412;
+const leastMtu = 1280;
+
+export function checkMtu({ machine: { underlayMtu }, node: { peers } }: DoctorFacts): DoctorCheck {
+  const check = checkOf('mtu', 'packet size');
+  if (underlayMtu !== undefined && underlayMtu < leastMtu) {
+    return check.error(
+      `the device of the default route carries only ${underlayMtu} octets`,
+      `raise it: ip link set DEVICE mtu 1500; below ${leastMtu} nothing is promised`,
+    );
+  }
+  const narrow = peers
+    .flatMap(({ name, tunnel }) =>
+      tunnel && tunnel.mtu > 0 && tunnel.mtu < fullFrame ? [{ name, mtu: tunnel.mtu }] : [],
+    )
+    .sort((a, b) => a.mtu - b.mtu);
+  const own = underlayMtu === undefined ? '' : `, own device ${underlayMtu}`;
+  if (narrow.length === 0) return check.ok(`full packets pass unbroken${own}`);
+  const [worst] = narrow;
+  return check.warning(
+    `the way to ${worst!.name} carries ${worst!.mtu} octets: full packets travel in two parts (${counted(narrow.length, 'tunnel')}${own})`,
+    'all works, a little slower; a line with PPPoE or another VPN under it is a usual cause',
+  );
+}

@@ -1,0 +1,369 @@
+import test from 'ava';
+import type { CheckState, Peer, Status } from '../../../daemon/api.js';
+import { judge } from '../../../daemon/doctor/doctor.js';
+import type { DoctorFacts, MachineFacts, NodeFacts } from '../../../daemon/doctor/facts.js';
+import { parseChains, parseListening, probeMachine } from '../../../daemon/doctor/probe.js';
+
+const status: Status = {
+  schema: 1,
+  version: '0.1.0',
+  uptimeSeconds: 60,
+  node: { name: 'home', id: 'id', address: 'fd12::1', prefix: 'fd12::/64', number: 1 },
+  network: { id: 'id', prefix: 'fd12::/40' },
+  tun: { name: 'weft0', mtu: 1380, offload: 'tcp+udp' },
+  cipher: 'aes-256-gcm',
+  endpoints: [{ address: '11.0.0.2', port: 16696, source: 'upnp', proven: true }],
+  portMapping: {
+    state: 'mapped',
+    protocol: 'upnp',
+    gateway: '192.168.1.1',
+    externalAddress: '11.0.0.2',
+    externalPort: 16696,
+    leaseSeconds: 3600,
+    reason: null,
+  },
+  tunnels: { up: 1, total: 1 },
+  routes: { selected: 2, total: 2 },
+  health: [],
+  fallbacks: [],
+};
+const tunnel = {
+  endpoint: '11.0.0.3:16696',
+  rttMs: 1,
+  jitterMs: 0,
+  lossPercent: 0,
+  mtu: 1472,
+  cipher: 'aes-256-gcm',
+  txBytes: 0,
+  rxBytes: 0,
+  sinceSeconds: 1,
+};
+const peer: Peer = {
+  name: 'rack',
+  id: 'id',
+  address: 'fd12:0:0:2::1',
+  state: 'direct',
+  via: null,
+  tunnel,
+  lastError: null,
+};
+const node: NodeFacts = {
+  status,
+  peers: [peer],
+  nat: { translated: true, mapping: 'endpoint-independent', filtering: undefined, portPreservation: true },
+  newestSignedTime: 1_790_000_000,
+  port: 16696,
+  isGateway: false,
+};
+const sysctls = {
+  'net.ipv6.conf.all.disable_ipv6': '0',
+  'net.ipv6.conf.lo.disable_ipv6': '0',
+  'net.ipv6.conf.weft0.disable_ipv6': '0',
+  'net.ipv6.conf.all.forwarding': '0',
+  'net.ipv4.conf.all.rp_filter': '2',
+  'net.core.rmem_max': '8388608',
+  'net.core.wmem_max': '8388608',
+};
+const machine: MachineFacts = {
+  now: 1_795_000_000,
+  clockIsSynchronised: true,
+  addresses: [{ device: 'eth0', address: '192.168.1.20' }],
+  gateways: [{ device: 'eth0', address: '192.168.1.1' }],
+  underlayMtu: 1500,
+  tunProblem: undefined,
+  sysctls: new Map(Object.entries(sysctls)),
+  droppingChains: [],
+  hasDocker: false,
+  listening: [{ protocol: 'tcp', port: 22 }],
+};
+const well: DoctorFacts = { node, machine };
+
+const withStatus = (change: Partial<Status>): DoctorFacts => ({
+  machine,
+  node: { ...node, status: { ...status, ...change } },
+});
+const withNode = (change: Partial<NodeFacts>): DoctorFacts => ({ machine, node: { ...node, ...change } });
+const withMachine = (change: Partial<MachineFacts>): DoctorFacts => ({ node, machine: { ...machine, ...change } });
+const withSysctl = (name: string, value: string): DoctorFacts =>
+  withMachine({ sysctls: new Map(Object.entries({ ...sysctls, [name]: value })) });
+const unproven = status.endpoints.map((endpoint) => ({ ...endpoint, proven: false }));
+const refused: Status['portMapping'] = {
+  ...status.portMapping,
+  state: 'refused',
+  externalAddress: null,
+  externalPort: null,
+  reason: 'the router Box refused over UPnP (error 718)',
+};
+const forwardDrop = { family: 'ip6', table: 'filter', name: 'FORWARD', hook: 'forward' } as const;
+const inputDrop = { family: 'inet', table: 'filter', name: 'input', hook: 'input' } as const;
+
+test('a machine that is well: thirteen lines, all ok, each code once, none with a remedy', (t) => {
+  const lines = judge(well);
+  t.is(lines.length, 13);
+  t.deepEqual(
+    [...new Set(lines.map(({ code }) => code))],
+    lines.map(({ code }) => code),
+  );
+  for (const line of lines) {
+    t.is(line.state, 'ok', `${line.code}: ${line.evidence}`);
+    t.is(line.remedy, '');
+    t.not(line.evidence, '');
+  }
+});
+
+/** what is wrong, facts, code, state, evidence, remedy. */
+const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp, RegExp])[] = [
+  ['no IPv4 address', withMachine({ addresses: [] }), 'underlay', 'error', /no IPv4 address/, /connect it/],
+  ['no default route', withMachine({ gateways: [] }), 'underlay', 'warning', /no default route/, /ip route/],
+  [
+    'nobody answers',
+    withStatus({ tunnels: { up: 0, total: 1 } }),
+    'udp-out',
+    'error',
+    /none of 1 peer answers/,
+    /allow it outwards/,
+  ],
+  [
+    'router refuses, nothing proven',
+    withStatus({ portMapping: refused, endpoints: unproven }),
+    'port-mapping',
+    'warning',
+    /error 718/,
+    /UDP port 16696/,
+  ],
+  ['router refuses, not needed', withStatus({ portMapping: refused }), 'port-mapping', 'ok', /not needed/, /^$/],
+  [
+    'double NAT',
+    withStatus({ portMapping: { ...status.portMapping, reason: 'a second router (double NAT)' } }),
+    'port-mapping',
+    'warning',
+    /double NAT/,
+    /./,
+  ],
+  [
+    'mapping switched off',
+    withStatus({ portMapping: { ...refused, state: 'disabled', reason: null } }),
+    'port-mapping',
+    'ok',
+    /switched off/,
+    /^$/,
+  ],
+  [
+    'symmetric NAT',
+    withNode({ nat: { ...node.nat, mapping: 'address-and-port-dependent' } }),
+    'nat',
+    'warning',
+    /symmetric/,
+    /UPnP/,
+  ],
+  [
+    'nobody has seen us',
+    withNode({ nat: { translated: undefined, mapping: undefined, filtering: undefined, portPreservation: undefined } }),
+    'nat',
+    'unknown',
+    /no peer/,
+    /^$/,
+  ],
+  [
+    'no endpoint proven',
+    withStatus({ endpoints: unproven }),
+    'endpoints',
+    'warning',
+    /none of 11\.0\.0\.2:16696 \(upnp\)/,
+    /firewall/,
+  ],
+  [
+    'a narrow way',
+    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, mtu: 1252 } }] }),
+    'mtu',
+    'warning',
+    /rack carries 1252/,
+    /PPPoE/,
+  ],
+  ['a device too narrow', withMachine({ underlayMtu: 1000 }), 'mtu', 'error', /only 1000/, /mtu 1500/],
+  [
+    'a clock at 1970',
+    withMachine({ now: 100, clockIsSynchronised: undefined }),
+    'clock',
+    'error',
+    /1970-01-01/,
+    /set-ntp/,
+  ],
+  [
+    'a clock nobody sets',
+    withMachine({ clockIsSynchronised: false }),
+    'clock',
+    'warning',
+    /not synchronised/,
+    /set-ntp/,
+  ],
+  [
+    'no TUN',
+    {
+      node: { ...node, status: { ...status, tun: null } },
+      machine: { ...machine, tunProblem: { message: '/dev/net/tun does not exist', cure: 'modprobe tun' } },
+    },
+    'tun',
+    'error',
+    /does not exist/,
+    /modprobe/,
+  ],
+  [
+    'no offload',
+    withStatus({ tun: { name: 'weft0', mtu: 1380, offload: 'none' }, fallbacks: ['node:crypto'] }),
+    'offload',
+    'warning',
+    /node:crypto/,
+    /tun.offload/,
+  ],
+  [
+    'IPv6 off on the TUN',
+    withSysctl('net.ipv6.conf.weft0.disable_ipv6', '1'),
+    'ipv6',
+    'error',
+    /weft0\.disable_ipv6 = 1/,
+    /sysctl -w/,
+  ],
+  [
+    'IPv6 off for later devices',
+    withSysctl('net.ipv6.conf.all.disable_ipv6', '1'),
+    'ipv6',
+    'warning',
+    /come up later/,
+    /sysctl/,
+  ],
+  ['no IPv6 at all', withMachine({ sysctls: new Map() }), 'ipv6', 'error', /without IPv6/, /ipv6\.disable/],
+  [
+    'a gateway that does not forward',
+    withNode({ isGateway: true }),
+    'ipv6',
+    'error',
+    /does not forward/,
+    /forwarding=1/,
+  ],
+  [
+    'Docker drops what a gateway forwards',
+    { node: { ...node, isGateway: true }, machine: { ...machine, hasDocker: true, droppingChains: [forwardDrop] } },
+    'firewall',
+    'error',
+    /Docker sets this/,
+    /DOCKER-USER -i weft0/,
+  ],
+  [
+    'Docker, but no gateway',
+    withMachine({ hasDocker: true, droppingChains: [forwardDrop] }),
+    'firewall',
+    'ok',
+    /none in our way/,
+    /^$/,
+  ],
+  [
+    'a firewall, and nothing proven',
+    {
+      node: { ...node, status: { ...status, endpoints: unproven } },
+      machine: { ...machine, droppingChains: [inputDrop] },
+    },
+    'firewall',
+    'warning',
+    /inet filter input/,
+    /udp dport 16696 accept/,
+  ],
+  ['no nft', withMachine({ droppingChains: undefined }), 'firewall', 'unknown', /nft/, /^$/],
+  [
+    'small buffers',
+    withSysctl('net.core.rmem_max', '212992'),
+    'kernel-settings',
+    'warning',
+    /rmem_max = 212992/,
+    /rmem_max=4194304/,
+  ],
+  [
+    'Redis for everybody',
+    withMachine({ listening: [{ protocol: 'tcp', port: 6379 }] }),
+    'exposure',
+    'warning',
+    /Redis \(6379\)/,
+    /127\.0\.0\.1/,
+  ],
+];
+
+for (const [what, facts, code, state, evidence, remedy] of cases) {
+  test(`${what}: ${code}, ${state}`, (t) => {
+    const line = judge(facts).find((one) => one.code === code)!;
+    t.is(line.state, state, line.evidence);
+    t.regex(line.evidence, evidence);
+    t.regex(line.remedy, remedy);
+  });
+}
+
+test('whatever is wrong is said with a remedy', (t) => {
+  for (const [what, facts] of cases) {
+    for (const line of judge(facts))
+      t.is(line.state === 'ok', line.remedy === '' && line.state !== 'unknown', `${what}: ${line.code}`);
+  }
+});
+
+test('our own port is not counted as open, others are listed', (t) => {
+  const line = judge(
+    withMachine({
+      listening: [
+        { protocol: 'udp', port: 16696 },
+        { protocol: 'udp', port: 5353 },
+        { protocol: 'tcp', port: 80 },
+      ],
+    }),
+  );
+  t.is(line.find(({ code }) => code === 'exposure')!.evidence, 'every member may connect to TCP 80; UDP 5353');
+});
+
+test('sockets on "::" and on our addresses are open to members, others and connections are not', (t) => {
+  const row = (address: string, port: string, state: string) =>
+    `   0: ${address}:${port} 00000000000000000000000000000000:0000 ${state} 00000000:00000000`;
+  const any = '0'.repeat(32);
+  const table = [
+    'header',
+    row(any, '0016', '0A'),
+    row(any, '0016', '0A'),
+    row('000012FD000000000000000001000000', '0050', '0A'),
+    row('00000000000000000000000001000000', '1F90', '0A'),
+    row(any, '01BB', '01'),
+  ].join('\n');
+  t.deepEqual(parseListening(table, 'tcp', ['fd12::1']), [
+    { protocol: 'tcp', port: 22 },
+    { protocol: 'tcp', port: 80 },
+  ]);
+  t.deepEqual(parseListening(table, 'tcp', []), [{ protocol: 'tcp', port: 22 }]);
+});
+
+test('chains that drop by default are read from nft', (t) => {
+  const chain = (hook: string, policy: string) => ({
+    chain: {
+      family: 'ip6',
+      table: 'filter',
+      name: hook.toUpperCase(),
+      handle: 1,
+      type: 'filter',
+      hook,
+      prio: 0,
+      policy,
+    },
+  });
+  const json = JSON.stringify({
+    nftables: [
+      { metainfo: {} },
+      chain('forward', 'drop'),
+      chain('input', 'accept'),
+      chain('output', 'drop'),
+      { chain: { family: 'ip', table: 'nat', name: 'x', handle: 2 } },
+    ],
+  });
+  t.deepEqual(parseChains(json), [forwardDrop]);
+});
+
+test('this very machine can be probed', async (t) => {
+  const facts = await probeMachine('weft0', []);
+  t.true(facts.now > 1_700_000_000);
+  t.true(facts.sysctls.size > 0);
+  for (const line of judge({ node, machine: facts }))
+    t.true(['ok', 'warning', 'error', 'unknown'].includes(line.state));
+});
