@@ -8,7 +8,7 @@ import type { Mesh } from '../mesh/mesh.js';
 import type { Random } from '../random.js';
 import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
 import type { Millis, UnixSeconds } from '../time.js';
-import type { LinkUse } from '../tunnel/peer.js';
+import type { LinkUse } from '../tunnel/key-watch.js';
 import type { LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
 import type { KernelRoute } from './forwarding.js';

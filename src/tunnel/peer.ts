@@ -8,7 +8,9 @@ import { appendMacs } from '../datagram-mac.js';
 import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
 import { Attempt } from './attempt.js';
+import { Challenge, type Outcomes } from './challenge.js';
 import { type HandshakeIdentity, type Hello, type IncomingHandshake, OutgoingHandshake } from './handshake.js';
+import { KeyWatch, type LinkUse } from './key-watch.js';
 import { encodeLinkMessage, type LinkMessage } from './link-message.js';
 import type { Carriage, Cipher, LinkId, Path, PlaneCommand } from './plane/contract.js';
 import { SeenCounters } from './seen-counters.js';
@@ -39,20 +41,7 @@ export interface PeerHost<Certificate> {
   openTrial(peer: Peer<Certificate>, newcomer: IncomingHandshake, from: Endpoint, now: Millis): void;
 }
 
-/** What the plane counts of a link (`LinkCounters`). */
-export interface LinkUse {
-  readonly txFrames: number;
-  /** On the clock of `now`. */
-  readonly lastHeard: Millis;
-}
-
 /** Our tuning. */
-const lookInterval: Millis = second; // at end-to-end keys: is what we send still opened by somebody?
-const doubtInterval: Millis = second / 2;
-const doubts = 3;
-const probes = 3;
-const probeWait: Millis = 200; // or the measured round trip with room, if that is longer
-const longestProbeWait: Millis = 600;
 const trialPause: Millis = 10 * second; // a replay from an old incarnation buys one Diffie-Hellman in this time
 const cookieLifetime: Millis = 2 * minute;
 const idleAfter: Millis = 60 * second; // an overlay association unheard for this long gets no new keys
@@ -69,27 +58,12 @@ interface Answer<Certificate> {
   readonly certificate: Certificate;
 }
 
-/** What becomes of a newcomer: the one we know is gone; it is there; nobody wants to know any more. */
-interface Outcomes {
-  readonly replace: () => void;
-  readonly keep: () => void;
-  readonly drop: () => void;
-}
-
 /** What was read of an answer to a handshake of ours. */
 interface Response {
   readonly hello: Hello;
   readonly remoteIndex: number;
   readonly way: Carriage['kind'];
   readonly attempt: Attempt;
-}
-
-/** A newcomer with our peer's key, while we ask the one we know whether it is still there. */
-interface Challenge {
-  readonly outcomes: Outcomes;
-  readonly nonce: Uint8Array;
-  probesLeft: number;
-  dueAt: Millis;
 }
 
 /**
@@ -130,10 +104,7 @@ export class Peer<Certificate> {
   #roundTrip: Millis = 0;
   #noTrialBefore = Number.NEGATIVE_INFINITY;
   #rekeyNotBefore = Number.NEGATIVE_INFINITY;
-  #lookAt: Millis = never;
-  /** Of end-to-end keys: what had been sent and heard at the last look, and for how many looks nothing came back. */
-  #seenUse: LinkUse = { txFrames: 0, lastHeard: 0 };
-  #unheardLooks = 0;
+  readonly #watch = new KeyWatch();
 
   constructor(host: PeerHost<Certificate>, node: NodeNumber, publicKey: Uint8Array) {
     this.#host = host;
@@ -368,14 +339,8 @@ export class Peer<Certificate> {
   }
 
   #challengeFor(outcomes: Outcomes, now: Millis): void {
-    const before = this.#challenge;
-    before?.outcomes.drop();
-    const { nonce, probesLeft, dueAt } = before ?? {
-      nonce: this.#host.random.bytes(8),
-      probesLeft: probes,
-      dueAt: now,
-    };
-    this.#challenge = { outcomes, nonce, probesLeft, dueAt };
+    if (this.#challenge) this.#challenge.supersede(outcomes);
+    else this.#challenge = new Challenge(outcomes, this.#host.random.bytes(8), now);
     this.#probe(now);
   }
 
@@ -390,16 +355,12 @@ export class Peer<Certificate> {
 
   #probe(now: Millis): void {
     const challenge = this.#challenge;
-    if (!challenge || now < challenge.dueAt) return;
-    if (challenge.probesLeft === 0) {
-      this.#challenge = undefined;
-      this.#isSilent = true;
-      challenge.outcomes.replace();
-      return;
-    }
-    challenge.probesLeft--;
-    challenge.dueAt = now + Math.min(longestProbeWait, Math.max(probeWait, 2 * this.#roundTrip));
-    this.#say({ kind: 'probe', nonce: challenge.nonce });
+    const next = challenge?.next(this.#roundTrip, now);
+    if (next === 'probe') this.#say({ kind: 'probe', nonce: challenge!.nonce });
+    if (next !== 'replace') return;
+    this.#challenge = undefined;
+    this.#isSilent = true;
+    challenge!.outcomes.replace();
   }
 
   #tryNewcomer(incoming: IncomingHandshake, from: Path, now: Millis): void {
@@ -444,7 +405,7 @@ export class Peer<Certificate> {
         break;
       case 'echo': {
         const challenge = this.#challenge;
-        if (!challenge || !equalBytes(challenge.nonce, message.nonce)) break;
+        if (!challenge?.isAnsweredBy(message.nonce)) break;
         this.#challenge = undefined;
         challenge.outcomes.keep();
         break;
@@ -560,8 +521,8 @@ export class Peer<Certificate> {
   get deadline(): Millis {
     let soonest = this.#sessions.deadline;
     for (const attempt of this.#attempts.values()) soonest = Math.min(soonest, attempt.deadline);
-    soonest = Math.min(soonest, this.#rekeyAt, this.#lookAt);
-    if (this.#challenge) soonest = Math.min(soonest, this.#challenge.dueAt);
+    soonest = Math.min(soonest, this.#rekeyAt, this.#watch.deadline);
+    if (this.#challenge) soonest = Math.min(soonest, this.#challenge.deadline);
     return soonest;
   }
 
@@ -575,36 +536,19 @@ export class Peer<Certificate> {
     }
     this.#sendAttempts(now);
     if (now >= this.#rekeyAt) this.#rekey(now);
-    if (now >= this.#lookAt) this.#look(now);
+    if (now >= this.#watch.deadline) this.#look(now);
   }
 
-  /**
-   * The plane watches tunnels; who watches end-to-end keys? A peer that was restarted drops our frames without a word. So:
-   * something was sent and nothing came back, then a probe; three looks without an answer, then new keys are asked for.
-   */
   #look(now: Millis): void {
     if (this.#standing !== 'session' || this.#link === undefined) {
-      this.#lookAt = never;
+      this.#watch.stop();
       return;
     }
-    const use = this.#host.counters(this.#link);
-    const isHeard = use.lastHeard > this.#seenUse.lastHeard;
-    const isUnanswered = !isHeard && (use.txFrames > this.#seenUse.txFrames || this.#unheardLooks > 0);
-    this.#unheardLooks = isUnanswered ? this.#unheardLooks + 1 : 0;
-    this.#seenUse = use;
-    if (this.#unheardLooks > doubts) {
-      this.#unheardLooks = 0;
-      this.#isSilent = true;
-      if (!this.#attempts.has('overlay')) this.#rekeyOver({ kind: 'overlay', node: this.node }, undefined, now);
-    } else if (isUnanswered) {
-      this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
-    }
-    this.#lookAgain(now, isUnanswered ? doubtInterval : lookInterval);
-  }
-
-  /** On a common beat, so that thousands of associations are looked at in one go. */
-  #lookAgain(now: Millis, interval: Millis): void {
-    this.#lookAt = (Math.floor(now / interval) + 1) * interval;
+    const news = this.#watch.look(this.#host.counters(this.#link), now);
+    if (news === 'probe') this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
+    if (news !== 'lost') return;
+    this.#isSilent = true;
+    if (!this.#attempts.has('overlay')) this.#rekeyOver({ kind: 'overlay', node: this.node }, undefined, now);
   }
 
   get #rekeyAt(): Millis {
@@ -721,7 +665,7 @@ export class Peer<Certificate> {
     if (endpoint && this.#standing !== 'tunnel') this.#host.emit({ kind: 'tunnelUp', ...shared, endpoint });
     else if (!endpoint && this.#standing === 'none') this.#host.emit({ kind: 'sessionUp', ...shared });
     this.#standing = endpoint ? 'tunnel' : 'session';
-    if (this.#standing === 'session' && this.#lookAt === never) this.#lookAt = Number.NEGATIVE_INFINITY;
+    if (this.#standing === 'session') this.#watch.start();
   }
 
   /** Tells that what stood does so no more. */

@@ -19,8 +19,9 @@ import {
   prologueOf,
   responseReceiver,
 } from './handshake.js';
+import type { LinkUse } from './key-watch.js';
 import { decodeLinkMessage, encodeLinkMessage } from './link-message.js';
-import { type LinkUse, Peer, type PeerHost } from './peer.js';
+import { Peer, type PeerHost } from './peer.js';
 import type { LinkId, Path, PlaneEvent } from './plane/contract.js';
 import { SessionKeys } from './session-keys.js';
 import type { TunnelEffect } from './tunnel-effect.js';
