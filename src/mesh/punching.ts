@@ -38,8 +38,9 @@ export type PunchingEffect =
 /** Our tuning. */
 /** When the answering side punches, after "go": early and dense while both NATs are fresh, later for what was lost. */
 const punchTimes: readonly Millis[] = [0, 60, 150, 400, 1000];
-/** Never more than this in a minute, whatever is wanted and whoever asks (overlays.md case 28). */
-export const punchesPerMinute = 120;
+/** Never more than these in a minute, whatever is wanted and whoever asks (overlays.md case 28). */
+export const punchesPerMinute = 240;
+export const dialsPerMinute = 30;
 /** Exchanges another node may begin with us in a minute: each makes us send where that node says. */
 const offersPerNode = 3;
 /** So that a change of ours, and the many small ones after a start, stay below that. */
@@ -93,8 +94,8 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   readonly #tries = new Map<NodeNumber, Try>();
   #endpoints: readonly Endpoint[] = [];
   #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
-  /** When punches were sent in the last minute. */
-  #sent: Millis[] = [];
+  readonly #punchBudget = new Budget(punchesPerMinute);
+  readonly #dialBudget = new Budget(dialsPerMinute);
 
   /** `node` is our own number: of two who ask each other at once, the lower one's exchange goes on. */
   constructor(node: NodeNumber, random: Random) {
@@ -247,6 +248,9 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     if (!attempt) return refuse('busy');
     attempt.offers = attempt.offers.filter((at) => at > now - minute);
     if (attempt.offers.length >= offersPerNode) return refuse('busy');
+    if (this.#punchBudget.left(now) < punchTimes.length * mostPunchEndpoints || this.#dialBudget.left(now) === 0) {
+      return refuse('busy');
+    }
     attempt.offers.push(now);
     // Both asked at once: the lower number's exchange goes on, the other is forgotten by both.
     if ((attempt.stage === 'offered' || attempt.stage === 'acting') && this.#node < from) return [];
@@ -302,21 +306,16 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     const effects = attempt.dials ? [] : this.#punches(attempt, now);
     const next = times[attempt.rounds];
     attempt.dueAt = next === undefined ? now + tunnelPatience : since + next;
-    if (next !== undefined || targets.length === 0) return effects;
+    if (next !== undefined || targets.length === 0 || !this.#dialBudget.take(now)) return effects;
     return [...effects, { kind: 'dial', node, endpoints: targets }];
   }
 
   #punches({ targets, exchange }: Try, now: Millis): PunchingEffect[] {
     const effects: PunchingEffect[] = [];
-    for (const to of targets) if (this.#mayPunch(now)) effects.push({ kind: 'sendPunch', to, body: exchange });
+    for (const to of targets) {
+      if (this.#punchBudget.take(now)) effects.push({ kind: 'sendPunch', to, body: exchange });
+    }
     return effects;
-  }
-
-  #mayPunch(now: Millis): boolean {
-    this.#sent = this.#sent.filter((at) => at > now - minute);
-    if (this.#sent.length >= punchesPerMinute) return false;
-    this.#sent.push(now);
-    return true;
   }
 
   #fail(attempt: Try, reason: string, now: Millis): PunchingEffect[] {
@@ -325,5 +324,26 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     // What nobody here wants is kept only to count the other side's offers.
     attempt.dueAt = now + (attempt.wanted ? wait * (0.75 + 0.5 * this.#random.unit()) : minute);
     return [{ kind: 'punchFailed', node: attempt.node, reason }];
+  }
+}
+
+/** So many of something in any minute, and not one more. */
+class Budget {
+  readonly #most: number;
+  #taken: Millis[] = [];
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  left(now: Millis): number {
+    this.#taken = this.#taken.filter((at) => at > now - minute);
+    return this.#most - this.#taken.length;
+  }
+
+  take(now: Millis): boolean {
+    if (this.left(now) <= 0) return false;
+    this.#taken.push(now);
+    return true;
   }
 }

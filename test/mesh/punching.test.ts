@@ -3,7 +3,13 @@ import fc from 'fast-check';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import { decodeMap } from '../../src/addr/fields.js';
 import { type NatClass, type PunchSide, whyNoPunch } from '../../src/mesh/nat-class.js';
-import { Punching, type PunchingEffect, type PunchingEvent, punchesPerMinute } from '../../src/mesh/punching.js';
+import {
+  dialsPerMinute,
+  Punching,
+  type PunchingEffect,
+  type PunchingEvent,
+  punchesPerMinute,
+} from '../../src/mesh/punching.js';
 import { decodePunch, encodePunch } from '../../src/mesh/punching-message.js';
 import { seededRandom } from '../../src/random.js';
 import { type Millis, minute, second } from '../../src/time.js';
@@ -271,7 +277,7 @@ test('28: whoever asks, and for whatever: never more than the budget leaves in a
       }
       const mostIn = (times: readonly Millis[]) =>
         Math.max(0, ...times.map((start) => times.filter((at) => at >= start && at < start + minute).length));
-      return mostIn(sent) <= punchesPerMinute;
+      return mostIn(sent) <= punchesPerMinute && mostIn(dialled) <= dialsPerMinute;
     }),
     { seed: 9, numRuns: 30 },
   );
@@ -289,9 +295,11 @@ test('a flood of offers reaches the budget and stops there', (t) => {
     punching.handle({ kind: 'messageReceived', from, message: offer }, 0);
     const go = decodeMap(encodePunch({ kind: 'go', exchange }))!;
     const effects = punching.handle({ kind: 'messageReceived', from, message: go }, 0);
+    for (let now = 60; now <= 1000; now += 10) effects.push(...punching.tick(now));
     sent += effects.filter(({ kind }) => kind === 'sendPunch').length;
   }
-  t.is(sent, punchesPerMinute);
+  // What is left at the end is too little for a whole exchange.
+  t.true(sent > punchesPerMinute - 5 * 4 && sent <= punchesPerMinute);
 });
 
 test('one node that offers again and again is refused after three', (t) => {

@@ -66,7 +66,7 @@ async function routerThat(t: ExecutionContext, lies: (router: LyingRouter) => vo
 const isMapped = ({ state }: MappingStatus) => state === 'mapped';
 const hasEnded = ({ state, reason }: MappingStatus) => (state === 'refused' || state === 'absent') && reason !== null;
 
-test('an honest router is mapped, and unmapped on leaving', async (t) => {
+test('25: an honest router is mapped, and unmapped on leaving', async (t) => {
   const router = await routerThat(t, () => {});
   const { status, leave } = await mapOn(t, router.address, isMapped);
   t.like(status, { gateway: router.address, externalAddress: '11.0.0.2', externalPort: 16696, leaseSeconds: 3600 });
@@ -75,21 +75,21 @@ test('an honest router is mapped, and unmapped on leaving', async (t) => {
   t.is(router.table.size, 0);
 });
 
-test('its answer may come from any port', async (t) => {
+test('25: its answer may come from any port', async (t) => {
   const router = await routerThat(t, (it) => {
     it.answerFrom = { address: it.address, port: 0 };
   });
   t.is((await mapOn(t, router.address, isMapped)).status.externalPort, 16696);
 });
 
-test('a relative control URL without a leading slash is of the place of the description', async (t) => {
+test('25: a relative control URL without a leading slash is of the place of the description', async (t) => {
   const router = await routerThat(t, (it) => {
     it.controlUrl = () => 'control?WANIPConn1';
   });
   t.is((await mapOn(t, router.address, isMapped)).status.externalPort, 16696);
 });
 
-test('718: other ports are tried', async (t) => {
+test('25: 718: other ports are tried', async (t) => {
   let refusals = 0;
   const router = await routerThat(t, (it) => {
     it.refuse = (action) =>
@@ -100,7 +100,7 @@ test('718: other ports are tried', async (t) => {
   t.is(router.calls.filter((call) => call === 'AddPortMapping').length, 4);
 });
 
-test('718 without end: eight ports, then the reason says what to click', async (t) => {
+test('25: 718 without end: eight ports, then the reason says what to click', async (t) => {
   const router = await routerThat(t, (it) => {
     it.refuse = (action) =>
       action === 'AddPortMapping' ? { errorCode: 718, words: 'ConflictInMappingEntry' } : undefined;
@@ -114,7 +114,7 @@ test('718 without end: eight ports, then the reason says what to click', async (
   );
 });
 
-test('a router that lets one steal ports: an entry of another machine is left alone', async (t) => {
+test('25: a router that lets one steal ports: an entry of another machine is left alone', async (t) => {
   const router = await routerThat(t, (it) => {
     it.table.set('16696', { client: '192.168.1.9', internalPort: '16696', lease: '0' });
   });
@@ -123,7 +123,7 @@ test('a router that lets one steal ports: an entry of another machine is left al
   t.is(router.table.get('16696')?.client, '192.168.1.9');
 });
 
-test('725 OnlyPermanentLeasesSupported: a permanent lease is asked for, and removed on leaving', async (t) => {
+test('25: 725 OnlyPermanentLeasesSupported: a permanent lease is asked for, and removed on leaving', async (t) => {
   const router = await routerThat(t, (it) => {
     it.refuse = (action, body) =>
       action === 'AddPortMapping' && !body.includes('<NewLeaseDuration>0<')
@@ -136,7 +136,7 @@ test('725 OnlyPermanentLeasesSupported: a permanent lease is asked for, and remo
   t.is(router.table.size, 0);
 });
 
-test('724 SamePortValuesRequired: no other port is tried, and the reason says so', async (t) => {
+test('25: 724 SamePortValuesRequired: no other port is tried, and the reason says so', async (t) => {
   const router = await routerThat(t, (it) => {
     it.table.set('16696', { client: '192.168.1.9', internalPort: '16696', lease: '0' });
     it.refuse = (action, body) =>
@@ -150,14 +150,14 @@ test('724 SamePortValuesRequired: no other port is tried, and the reason says so
   t.regex(status.reason!, /the port belongs to another machine/);
 });
 
-test('a lease other than asked is the one that counts', async (t) => {
+test('25: a lease other than asked is the one that counts', async (t) => {
   const router = await routerThat(t, (it) => {
     it.store = (entry) => ({ ...entry, lease: '120' });
   });
   t.is((await mapOn(t, router.address, isMapped)).status.leaseSeconds, 120);
 });
 
-test('a wrong port in its table is not believed', async (t) => {
+test('25: a wrong port in its table is not believed', async (t) => {
   const router = await routerThat(t, (it) => {
     it.store = (entry) => ({ ...entry, internalPort: '9' });
   });
@@ -166,7 +166,7 @@ test('a wrong port in its table is not believed', async (t) => {
 });
 
 for (const address of ['0.0.0.0', '127.0.0.1', '169.254.3.4', '239.1.1.1', 'a.host.name', '']) {
-  test(`an external address of "${address}" is not believed`, async (t) => {
+  test(`25: an external address of "${address}" is not believed`, async (t) => {
     const router = await routerThat(t, (it) => {
       it.externalAddress = address;
     });
@@ -177,7 +177,7 @@ for (const address of ['0.0.0.0', '127.0.0.1', '169.254.3.4', '239.1.1.1', 'a.ho
   });
 }
 
-test('a private external address is double NAT, and said so', async (t) => {
+test('25: a private external address is double NAT, and said so', async (t) => {
   const router = await routerThat(t, (it) => {
     it.externalAddress = '192.168.178.20';
   });
@@ -185,7 +185,7 @@ test('a private external address is double NAT, and said so', async (t) => {
   t.regex(status.reason!, /second router stands in front of it \(double NAT\)/);
 });
 
-test('an external address of 100.64.0.0/10 is the provider’s NAT, and said so', async (t) => {
+test('25: an external address of 100.64.0.0/10 is the provider’s NAT, and said so', async (t) => {
   const router = await routerThat(t, (it) => {
     it.externalAddress = '100.72.1.1';
   });
@@ -193,7 +193,7 @@ test('an external address of 100.64.0.0/10 is the provider’s NAT, and said so'
   t.regex(status.reason!, /\(CGNAT\).*ask the provider/);
 });
 
-test('a redirect to another host is not followed', async (t) => {
+test('25: a redirect to another host is not followed', async (t) => {
   let reached = 0;
   const victim = createServer((_, response) => {
     reached++;
@@ -210,7 +210,7 @@ test('a redirect to another host is not followed', async (t) => {
   t.is(reached, 0);
 });
 
-test('a location or a control URL on another host is not visited', async (t) => {
+test('25: a location or a control URL on another host is not visited', async (t) => {
   const other = await routerThat(t, () => {});
   const byLocation = await routerThat(t, (it) => {
     it.location = () => `http://${other.address}:${other.port}/description.xml`;
@@ -224,7 +224,7 @@ test('a location or a control URL on another host is not visited', async (t) => 
   t.deepEqual(other.paths, []);
 });
 
-test('an answer from a second device is not believed', async (t) => {
+test('25: an answer from a second device is not believed', async (t) => {
   const second = await routerThat(t, () => {});
   const { status } = await mapOn(t, freshAddress(), hasEnded);
   t.is(status.state, 'absent');
@@ -232,14 +232,14 @@ test('an answer from a second device is not believed', async (t) => {
   t.deepEqual(second.paths, []);
 });
 
-test('a second device that is faster than the router changes nothing', async (t) => {
+test('25: a second device that is faster than the router changes nothing', async (t) => {
   const second = await routerThat(t, () => {});
   const router = await routerThat(t, () => {});
   t.is((await mapOn(t, router.address, isMapped)).status.gateway, router.address);
   t.deepEqual(second.paths, []);
 });
 
-test('an endless description is given up at its bound', async (t) => {
+test('25: an endless description is given up at its bound', async (t) => {
   let sent = 0;
   const router = await routerThat(t, (it) => {
     it.describe = (response) => {
@@ -256,7 +256,7 @@ test('an endless description is given up at its bound', async (t) => {
   t.true(sent < 8 * 2 ** 20, `${sent} octets left the router`);
 });
 
-test('a description of an octet a second is given up', async (t) => {
+test('25: a description of an octet a second is given up', async (t) => {
   const router = await routerThat(t, (it) => {
     it.describe = (response) => {
       response.writeHead(200, { 'content-type': 'text/xml' });
@@ -268,7 +268,7 @@ test('a description of an octet a second is given up', async (t) => {
   t.regex(status.reason!, /no answer in time/);
 });
 
-test('an XML bomb stays as small as it came', async (t) => {
+test('25: an XML bomb stays as small as it came', async (t) => {
   const router = await routerThat(t, (it) => {
     const entities = Array.from({ length: 30 }, (_, i) => `<!ENTITY a${i + 1} "&a${i};&a${i};&a${i};">`).join('');
     const bomb = () =>
@@ -279,7 +279,7 @@ test('an XML bomb stays as small as it came', async (t) => {
   t.is(status.externalPort, 16696);
 });
 
-test('a control URL that is not there (404) is a refusal in words', async (t) => {
+test('25: a control URL that is not there (404) is a refusal in words', async (t) => {
   const router = await routerThat(t, (it) => {
     const description = it.description().replace('/control', '/elsewhere');
     it.describe = (response) => sendXml(response, 200, description);
@@ -288,7 +288,7 @@ test('a control URL that is not there (404) is a refusal in words', async (t) =>
   t.regex(status.reason!, /refused over UPnP \(HTTP status 404\)/);
 });
 
-test('what is no description at all is no router', async (t) => {
+test('25: what is no description at all is no router', async (t) => {
   const router = await routerThat(t, (it) => {
     it.describe = (response) => response.end('<html>please log in</html>');
   });
@@ -296,7 +296,7 @@ test('what is no description at all is no router', async (t) => {
   t.regex(status.reason!, /its description makes no sense/);
 });
 
-test('NAT-PMP: an answer from another host is never seen, and one for another port is not taken', async (t) => {
+test('25: NAT-PMP: an answer from another host is never seen, and one for another port is not taken', async (t) => {
   const address = freshAddress();
   const router = createSocket('udp4');
   const stranger = createSocket('udp4');
@@ -323,7 +323,7 @@ test('NAT-PMP: an answer from another host is never seen, and one for another po
   t.like(status, { protocol: 'nat-pmp', externalAddress: '11.0.0.7', externalPort: 40_000, leaseSeconds: 3600 });
 });
 
-test('NAT-PMP: refused with words, and an external port of 0 is none', async (t) => {
+test('25: NAT-PMP: refused with words, and an external port of 0 is none', async (t) => {
   const answering = async (result: number) => {
     const router = createSocket('udp4');
     const address = freshAddress();
