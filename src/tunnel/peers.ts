@@ -2,13 +2,11 @@ import type { Endpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { equalBytes, toHex } from '../bytes.js';
 import { mac1Of, openCookieReply } from '../cookie-reply.js';
-import { AgreementKey } from '../crypto.js';
-import { appendMacs } from '../datagram-mac.js';
 import { MeshError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import type { DhKey } from '../noise.js';
 import type { Random } from '../random.js';
-import { type Millis, never, second } from '../time.js';
+import { type Millis, never } from '../time.js';
 import { ControlChannel, FrameType } from './frame.js';
 import {
   type HandshakeIdentity,
@@ -20,10 +18,10 @@ import {
   responseReceiver,
 } from './handshake.js';
 import type { LinkUse } from './key-watch.js';
-import { decodeLinkMessage, encodeLinkMessage } from './link-message.js';
+import { decodeLinkMessage } from './link-message.js';
 import { Peer, type PeerHost } from './peer.js';
 import type { LinkId, Path, PlaneEvent } from './plane/contract.js';
-import { SessionKeys } from './session-keys.js';
+import { Trials } from './trials.js';
 import type { TunnelEffect } from './tunnel-effect.js';
 
 /** What the tunnels must know of who is a member. */
@@ -83,16 +81,6 @@ export type TunnelEvent =
 const maxTunnels = 1024;
 const maxAssociations = 4096;
 const maxAwaited = 4096;
-const trialLifetime: Millis = 5 * second;
-
-/** A second machine with the key of a peer that lives: is it there, or is this a replay? */
-interface Trial<Certificate> {
-  readonly peer: Peer<Certificate>;
-  readonly endpoint: Endpoint;
-  readonly localIndex: number;
-  readonly keys: SessionKeys;
-  readonly until: Millis;
-}
 
 /**
  * All associations of this node with others.
@@ -109,7 +97,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   readonly #peers = new Map<NodeNumber, Peer<Certificate>>();
   readonly #links = new Map<LinkId, Peer<Certificate>>();
   readonly #closing = new Set<LinkId>();
-  readonly #trials = new Map<LinkId, Trial<Certificate>>();
+  readonly #trials: Trials<Certificate>;
   readonly #indices = new Map<number, Peer<Certificate>>();
   /** By mac1 in hex: who answered that initiation. As many as there are sessions we answered. */
   readonly #answered = new Map<string, Peer<Certificate>>();
@@ -128,6 +116,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     if (options.lanes < 1 || options.lanes > maxLanes) throw new RangeError('1 to 8 lanes');
     this.#identity = { prologue: prologueOf(options.networkId), key: options.key };
     this.#host = this.#makeHost();
+    this.#trials = new Trials(this.#host, () => this.#takeLink());
   }
 
   handle(event: TunnelEvent, now: Millis): TunnelEffect<Certificate>[] {
@@ -150,7 +139,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         this.#chain = checkedChain(event.chain);
         break;
       case 'stop':
-        for (const link of [...this.#trials.keys()]) this.#endTrial(link);
+        this.#trials.expire(never);
         for (const peer of [...this.#peers.values()]) this.#with(peer, () => peer.dismiss(event.reason));
         break;
     }
@@ -165,10 +154,8 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         if (peer.deadline <= now) peer.tick(now);
       });
     }
-    for (const [link, trial] of [...this.#trials]) {
-      if (trial.until <= now) this.#endTrial(link);
-      else this.#due = Math.min(this.#due, trial.until);
-    }
+    this.#trials.expire(now);
+    this.#due = Math.min(this.#due, this.#trials.deadline);
     return this.#take();
   }
 
@@ -220,15 +207,19 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
       case 'failed':
         return;
       case 'confirmed':
-        this.#trialConfirmed(event.link);
+        this.#isCloned(this.#trials.confirmed(event.link));
         break;
       case 'installed':
-        this.#trials.get(event.link)?.keys.wipe();
+        this.#trials.installed(event.link);
         break;
       default:
         break;
     }
     this.#with(this.#links.get(event.link), (peer) => fromLink(peer, event, now));
+  }
+
+  #isCloned(found: { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined): void {
+    if (found) this.#with(found.peer, (peer) => peer.reportClone(found.endpoint));
   }
 
   #datagram(bytes: Uint8Array, from: Path, now: Millis): void {
@@ -359,7 +350,10 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         if (peer) this.#answered.set(mac1, peer);
         else this.#answered.delete(mac1);
       },
-      openTrial: (peer, newcomer, from, now) => this.#openTrial(peer, newcomer, from, now),
+      openTrial: (peer, newcomer, from, now) => {
+        this.#trials.open(peer, newcomer, from, now);
+        this.#due = Math.min(this.#due, this.#trials.deadline);
+      },
     };
   }
 
@@ -393,66 +387,6 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
       if (!this.#links.has(link) && !this.#closing.has(link) && !this.#trials.has(link)) return link;
     }
     throw new Error('the plane closes no links'); // the bounds above leave most of the numbers free
-  }
-
-  #openTrial(peer: Peer<Certificate>, newcomer: IncomingHandshake, from: Endpoint, now: Millis): void {
-    const localIndex = this.#takeIndex(peer);
-    const ephemeral = AgreementKey.ephemeral(this.#options.random);
-    const body = newcomer.respond(ephemeral, localIndex, this.#host.hello('response', from));
-    ephemeral.wipe();
-    if (!body) {
-      this.#indices.delete(localIndex);
-      return;
-    }
-    const keys = new SessionKeys((send, receive) => newcomer.split(send, receive));
-    const link = this.#takeLink();
-    this.#trials.set(link, { peer, endpoint: from, localIndex, keys, until: now + trialLifetime });
-    this.#due = Math.min(this.#due, now + trialLifetime);
-    // Number 0 is nobody's: no packet is ever sealed for it or taken from it.
-    this.#emit({
-      kind: 'plane',
-      command: { kind: 'openLink', link, node: 0, carriage: { kind: 'direct', endpoint: from } },
-    });
-    this.#emit({
-      kind: 'plane',
-      command: {
-        kind: 'installSession',
-        session: {
-          link,
-          cipher: newcomer.hello.aesFaster && this.#options.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',
-          localIndex,
-          localLanes: this.#options.lanes,
-          remoteIndex: newcomer.remoteIndex,
-          remoteLanes: newcomer.hello.lanes,
-          sendKey: keys.send,
-          receiveKey: keys.receive,
-          role: 'responder',
-        },
-      },
-    });
-    const bytes = appendMacs(newcomer.remotePublicKey, body);
-    this.#emit({
-      kind: 'plane',
-      command: { kind: 'sendDatagram', to: { kind: 'direct', endpoint: from }, bytes },
-    });
-  }
-
-  /** The newcomer sent a frame under keys just made, and the peer we know answered a probe: both are there. */
-  #trialConfirmed(link: LinkId): void {
-    const trial = this.#trials.get(link);
-    if (!trial) return; // a link of a peer we know
-    const bytes = encodeLinkMessage({ kind: 'bye', reason: 'another machine runs with this key' });
-    this.#emit({ kind: 'plane', command: { kind: 'sendControl', link, bytes } });
-    this.#endTrial(link);
-    this.#with(trial.peer, (peer) => peer.reportClone(trial.endpoint));
-  }
-
-  #endTrial(link: LinkId): void {
-    const trial = this.#trials.get(link)!;
-    this.#trials.delete(link);
-    this.#indices.delete(trial.localIndex);
-    trial.keys.wipe();
-    this.#emit({ kind: 'plane', command: { kind: 'closeLink', link } });
   }
 }
 

@@ -1,0 +1,106 @@
+import type { Endpoint } from '../addr/endpoint.js';
+import { AgreementKey } from '../crypto.js';
+import { appendMacs } from '../datagram-mac.js';
+import { type Millis, never, second } from '../time.js';
+import type { IncomingHandshake } from './handshake.js';
+import { encodeLinkMessage } from './link-message.js';
+import type { Peer, PeerHost } from './peer.js';
+import type { LinkId, PlaneCommand } from './plane/contract.js';
+import { SessionKeys } from './session-keys.js';
+
+const trialLifetime: Millis = 5 * second;
+
+interface Trial<Certificate> {
+  readonly peer: Peer<Certificate>;
+  readonly endpoint: Endpoint;
+  readonly localIndex: number;
+  readonly keys: SessionKeys;
+  readonly until: Millis;
+}
+
+/**
+ * A second machine with the key of a peer that lives: is it there, or is this a replay? It is answered on a link of its own to
+ * node number 0, which is nobody's: no packet is ever sealed for it or taken from it. A peer has one trial in ten seconds.
+ */
+export class Trials<Certificate> {
+  readonly #host: PeerHost<Certificate>;
+  readonly #takeLink: () => LinkId;
+  readonly #trials = new Map<LinkId, Trial<Certificate>>();
+
+  constructor(host: PeerHost<Certificate>, takeLink: () => LinkId) {
+    this.#host = host;
+    this.#takeLink = takeLink;
+  }
+
+  has(link: LinkId): boolean {
+    return this.#trials.has(link);
+  }
+
+  get deadline(): Millis {
+    let soonest = never;
+    for (const { until } of this.#trials.values()) soonest = Math.min(soonest, until);
+    return soonest;
+  }
+
+  open(peer: Peer<Certificate>, newcomer: IncomingHandshake, endpoint: Endpoint, now: Millis): void {
+    const { random, aesFaster, lanes } = this.#host;
+    const localIndex = this.#host.takeIndex(peer);
+    const ephemeral = AgreementKey.ephemeral(random);
+    const body = newcomer.respond(ephemeral, localIndex, this.#host.hello('response', endpoint));
+    ephemeral.wipe();
+    if (!body) {
+      this.#host.giveIndexBack(localIndex);
+      return;
+    }
+    const keys = new SessionKeys((send, receive) => newcomer.split(send, receive));
+    const link = this.#takeLink();
+    this.#trials.set(link, { peer, endpoint, localIndex, keys, until: now + trialLifetime });
+    const to = { kind: 'direct', endpoint } as const;
+    this.#command({ kind: 'openLink', link, node: 0, carriage: to });
+    this.#command({
+      kind: 'installSession',
+      session: {
+        link,
+        cipher: newcomer.hello.aesFaster && aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',
+        localIndex,
+        localLanes: lanes,
+        remoteIndex: newcomer.remoteIndex,
+        remoteLanes: newcomer.hello.lanes,
+        sendKey: keys.send,
+        receiveKey: keys.receive,
+        role: 'responder',
+      },
+    });
+    this.#command({ kind: 'sendDatagram', to, bytes: appendMacs(newcomer.remotePublicKey, body) });
+  }
+
+  installed(link: LinkId): void {
+    this.#trials.get(link)?.keys.wipe();
+  }
+
+  /** The newcomer sent a frame under keys just made, and the peer we know answered a probe: both are there. Whose key it is. */
+  confirmed(link: LinkId): { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined {
+    const trial = this.#trials.get(link);
+    if (!trial) return undefined; // a link of a peer we know
+    const bytes = encodeLinkMessage({ kind: 'bye', reason: 'another machine runs with this key' });
+    this.#command({ kind: 'sendControl', link, bytes });
+    this.#end(link, trial);
+    return trial;
+  }
+
+  /** Ends those whose time is over. */
+  expire(now: Millis): void {
+    for (const [link, trial] of [...this.#trials]) if (trial.until <= now) this.#end(link, trial);
+  }
+
+  #end(link: LinkId, trial: Trial<Certificate>): void {
+    this.#trials.delete(link);
+    this.#host.giveIndexBack(trial.localIndex);
+    trial.keys.wipe();
+    this.#command({ kind: 'closeLink', link });
+  }
+
+  #command(command: PlaneCommand): void {
+    this.#host.emit({ kind: 'plane', command });
+  }
+}
