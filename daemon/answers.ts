@@ -74,7 +74,7 @@ export function memberStatus(
     ...membershipInfo(control.mesh),
     tun: { ...tun, offload: offload === '' ? 'none' : offload },
     cipher: member.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',
-    endpoints: control.endpoints.list(),
+    endpoints: control.reachability.endpoints(),
     portMapping: portMappingInfo(control),
     tunnels: { up: control.tunnels.count, total: otherNodes(control.mesh).length },
     routes: { selected: rows.filter((row) => row.selected).length, total: rows.length },

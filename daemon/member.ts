@@ -112,6 +112,7 @@ export class Member {
       port,
       endpoints,
       mapPort: config.portMapping.enabled,
+      ipv6: config.underlay.ipv6,
       relay: { mode: config.relay.mode, limitBitsPerSecond: config.relay.limitMbit * 1e6 },
       lanes: workers,
       aesFaster,
@@ -135,8 +136,7 @@ export class Member {
     });
     this.#stopWatching = watchUnderlay(
       (device) => device === config.tun.name || /^weft\d+$/.test(device),
-      (underlay) =>
-        this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses.map(({ address }) => address) }),
+      (underlay) => this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses }),
       (error) => log.warn('the network cannot be watched', { reason: String(error) }),
     );
   }

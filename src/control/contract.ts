@@ -5,11 +5,11 @@ import type { NodeNumber } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
 import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh } from '../mesh/mesh.js';
+import type { LocalAddress } from '../mesh/reachability.js';
 import type { Random } from '../random.js';
 import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
 import type { Millis, UnixSeconds } from '../time.js';
-import type { LinkUse } from '../tunnel/key-watch.js';
-import type { LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
+import type { LinkCounters, LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
 import type { KernelRoute } from './forwarding.js';
 
@@ -20,7 +20,7 @@ export type ControlEvent =
   | { readonly kind: 'routing'; readonly event: SpeakerEvent }
   | { readonly kind: 'mapping'; readonly event: MappingEvent }
   /** The machine's own addresses outside the overlay, now; told at start and at every change. */
-  | { readonly kind: 'localAddresses'; readonly addresses: readonly string[] }
+  | { readonly kind: 'localAddresses'; readonly addresses: readonly LocalAddress[] }
   /** A `bridge` stands: the plane finds the node at this endpoint. Or why there is none. */
   | { readonly kind: 'bridged'; readonly node: NodeNumber; readonly endpoint: Endpoint }
   | { readonly kind: 'bridgeFailed'; readonly node: NodeNumber; readonly reason: string }
@@ -67,9 +67,11 @@ export interface ControlSetting {
   /** Where we can be reached, as the operator says. */
   readonly endpoints: readonly Endpoint[];
   readonly mapPort: boolean;
+  /** underlay.ipv6. */
+  readonly ipv6: boolean;
   readonly relay: { readonly mode: 'yes' | 'limited' | 'no'; readonly limitBitsPerSecond: number };
   readonly lanes: number;
   readonly aesFaster: boolean;
   /** `Plane.counters`. */
-  readonly counters: (link: LinkId) => LinkUse;
+  readonly counters: (link: LinkId) => LinkCounters;
 }

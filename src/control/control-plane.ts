@@ -1,30 +1,34 @@
 import { type CertificateChain, decodeChain, encodeChain } from '../addr/certificate-chain.js';
+import { formatEndpoint } from '../addr/endpoint.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
 import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
 import type { Machine } from '../machine.js';
+import { dialBackTypes } from '../mesh/dial-back.js';
 import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh, MeshEvent } from '../mesh/mesh.js';
+import { punchTypes } from '../mesh/punching-message.js';
+import { insideAny, Reachability, type ReachabilityEffect, type ReachabilityEvent } from '../mesh/reachability.js';
 import type { Random } from '../random.js';
 import type { SpeakerEffect, SpeakerEvent } from '../routing/contract.js';
 import { Speaker } from '../routing/speaker.js';
-import type { Millis } from '../time.js';
+import { type Millis, second } from '../time.js';
 import { ControlChannel, FrameType } from '../tunnel/frame.js';
 import { Peers, type TunnelEvent, type Membership as TunnelMembership } from '../tunnel/peers.js';
 import type { LinkId, Path, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { TunnelEffect } from '../tunnel/tunnel-effect.js';
 import { Mapping, type MappingEvent } from '../upnp/mapping.js';
 import { certificateAuthority } from './authority.js';
+import { Connector, type ConnectorEffect } from './connector.js';
 import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js';
-import { Dialler } from './dialler.js';
 import { Fallback, isBridged } from './fallback.js';
 import { Forwarding } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
-import { OwnEndpoints } from './own-endpoints.js';
 import { encodeStoredSeqno } from './stored-seqno.js';
 import { Tunnels } from './tunnels.js';
 
 /** The largest Babel packet in a tunnel: one control frame that no path cuts (RFC 8966 §4 asks for 512 at least). */
 const babelMtu = 1200;
+const usePause: Millis = 30 * second;
 
 /**
  * The whole control plane of one member, itself a machine: tunnels, routing, mesh and port mapping, each a machine of its own
@@ -43,11 +47,14 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly mapping: Mapping | undefined;
   readonly forwarding: Forwarding;
   readonly tunnels = new Tunnels();
-  readonly endpoints: OwnEndpoints;
+  readonly reachability: Reachability;
   readonly #setting: ControlSetting;
-  readonly #dialler: Dialler;
+  readonly #connector: Connector;
   readonly #letters = new Letterbox();
   readonly #fallback = new Fallback();
+  readonly #later: (() => void)[] = [];
+  readonly #carried = new Map<LinkId, number>();
+  #noteUseAt: Millis = 0;
   #started = false;
   #out: ControlEffect[] = [];
 
@@ -56,9 +63,14 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     const { membership } = mesh;
     this.#setting = setting;
     this.mesh = mesh;
-    this.endpoints = new OwnEndpoints(setting.port, setting.endpoints, membership.network.prefix);
+    this.reachability = new Reachability({
+      port: setting.port,
+      random,
+      isInside: insideAny([membership.network.prefix]),
+      ipv6: setting.ipv6,
+    });
     this.forwarding = new Forwarding(membership.network.prefix);
-    this.#dialler = new Dialler(membership.number, mesh.directory, random, setting.seeds);
+    this.#connector = new Connector(mesh, setting.seeds, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
     this.peers = new Peers<NodeCertificate>({
       node: membership.number,
@@ -99,17 +111,16 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#map(event.event, now);
         break;
       case 'localAddresses':
-        this.endpoints.setLocal(event.addresses);
+        this.#reach({ kind: 'addressesChanged', addresses: event.addresses }, now);
         this.#map({ kind: 'networkChanged' }, now);
-        this.#dialler.retryAll(now);
-        this.#announceEndpoints(now);
+        this.#performConnector(this.#connector.networkChanged(now), now);
         break;
       case 'ordered':
         this.#performMesh(event.effects, now);
         break;
       case 'bridged': {
         this.#fallback.answered(event.node);
-        const way = this.#dialler.wayTo(event.node);
+        const way = this.#connector.wayTo(event.node);
         if (way) this.#tunnel({ kind: 'dial', ...way, endpoints: [event.endpoint] }, now);
         break;
       }
@@ -124,6 +135,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#tunnel({ kind: 'stop', reason: 'it is stopping' }, now);
         break;
     }
+    this.#finish();
     return this.#take();
   }
 
@@ -133,21 +145,32 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#performRouting(this.speaker.tick(now), now);
     this.#performMesh(this.mesh.tick(now), now);
     if (this.mapping) this.#performMapping(this.mapping.tick(now), now);
+    this.#performReach(this.reachability.tick(now), now);
+    this.#performConnector(this.#connector.tick(now), now);
     this.#letters.expire(now);
-    this.#dial(now);
+    this.#noteUse(now);
     this.#tryTcp(now);
+    this.#finish();
     return this.#take();
   }
 
   deadline(): Millis {
     if (!this.#started) return Number.NEGATIVE_INFINITY;
-    const machines = [this.peers, this.speaker, this.mesh, this.#dialler, this.#letters, this.#fallback];
+    const machines = [
+      this.peers,
+      this.speaker,
+      this.mesh,
+      this.reachability,
+      this.#connector,
+      this.#letters,
+      this.#fallback,
+    ];
     return Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
   }
 
   /** True while a tunnel to this node is being tried. */
   isDialling(node: NodeNumber): boolean {
-    return this.#dialler.isTrying(node);
+    return this.#connector.isTrying(node);
   }
 
   #take(): ControlEffect[] {
@@ -174,7 +197,28 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       },
     });
     this.#route({ kind: 'originate', prefix: nodePrefix(prefix, membership.number), metric: 0 }, now);
-    this.#announceEndpoints(now);
+    this.#listen();
+    this.#reach({ kind: 'endpointsConfigured', endpoints: this.#setting.endpoints }, now);
+  }
+
+  /** Messages of machines that are not the mesh's own; handled when the mesh is done with its turn. */
+  #listen(): void {
+    for (const type of dialBackTypes) {
+      this.mesh.messages.on(type, (message, sender, now) => {
+        this.#later.push(() => this.#reach({ kind: 'messageReceived', from: sender.node, message }, now));
+        return [];
+      });
+    }
+    for (const type of punchTypes) {
+      this.mesh.messages.on(type, (message, sender, now) => {
+        this.#later.push(() => this.#performConnector(this.#connector.messageReceived(sender.node, message, now), now));
+        return [];
+      });
+    }
+  }
+
+  #finish(): void {
+    for (let next = this.#later.shift(); next; next = this.#later.shift()) next();
   }
 
   #onPlane(event: PlaneEvent, now: Millis): void {
@@ -184,6 +228,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#meshEvent({ kind: 'joinDatagram', from: event.from.endpoint, bytes: event.bytes }, now);
           return;
         }
+        if (event.bytes[0] === FrameType.dialBack) {
+          this.#reach({ kind: 'dialBackReceived', body: event.bytes.subarray(1) }, now);
+          return;
+        }
         break;
       case 'control':
         if (this.#onControl(event.link, event.bytes, event.receivedAt, now)) return;
@@ -191,8 +239,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       case 'measured': {
         this.tunnels.measured(event);
         const { rtt, jitter, loss } = event;
-        if (this.tunnels.has(event.link)) {
+        const tunnel = this.tunnels.get(event.link);
+        if (tunnel) {
           this.#route({ kind: 'measured', interface: event.link, rtt, jitter, loss }, now);
+          this.#performConnector(this.#connector.measured(tunnel.node, rtt, now), now);
         }
         break;
       }
@@ -236,6 +286,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#performMesh(this.mesh.handle(event, now), now);
   }
 
+  #reach(event: ReachabilityEvent, now: Millis): void {
+    this.#performReach(this.reachability.handle(event, now), now);
+  }
+
   #map(event: MappingEvent, now: Millis): void {
     if (this.mapping) this.#performMapping(this.mapping.handle(event, now), now);
   }
@@ -249,12 +303,13 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'tunnelUp':
           this.tunnels.up(effect.link, effect.certificate, effect.endpoint, now);
-          this.#dialler.connected(effect.node);
-          this.#tell('tunnel-up', effect.node, 'tunnel up');
+          this.#tell('tunnel-up', effect.node, `tunnel up at ${formatEndpoint(effect.endpoint)}`);
           this.#route({ kind: 'certificateHeld', node: effect.node }, now);
           this.#meshEvent({ kind: 'neighbourUp', node: effect.node }, now);
           this.#route({ kind: 'tunnelUp', interface: effect.link, neighbour: effect.node, mtu: babelMtu }, now);
           this.#sendLetters(effect.link, effect.node);
+          this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
+          this.#performConnector(this.#connector.tunnelUp(effect.node, now), now);
           if (!isBridged(effect.endpoint)) this.#leaveTcp(now);
           break;
         case 'tunnelDown':
@@ -262,10 +317,13 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tell('tunnel-down', effect.node, effect.reason);
           this.#route({ kind: 'interfaceDown', interface: effect.link }, now);
           this.#meshEvent({ kind: 'neighbourDown', node: effect.node }, now);
-          this.#dialler.lost(effect.node, now);
+          this.#carried.delete(effect.link);
+          this.#reach({ kind: 'neighbourDown', node: effect.node }, now);
+          this.#performConnector(this.#connector.tunnelDown(effect.node, now), now);
           break;
         case 'tunnelMoved':
           this.tunnels.moved(effect.link, effect.endpoint);
+          this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
           break;
         case 'sessionUp':
           this.tunnels.sessionUp(effect.link, effect.certificate);
@@ -275,10 +333,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.tunnels.sessionDown(effect.link);
           break;
         case 'observed':
-          if (this.endpoints.observe(effect.by, effect.endpoint)) {
-            this.#map({ kind: 'observedExternally', address: effect.endpoint.address }, now);
-            this.#announceEndpoints(now);
-          }
+          this.#reach({ kind: 'observed', by: effect.by, endpoint: effect.endpoint }, now);
           break;
         case 'refused':
           this.tunnels.refused(effect.reason);
@@ -288,11 +343,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'dialFailed':
           this.tunnels.failed(effect.node, effect.reason);
-          this.#dialler.failed(effect.node, now);
+          this.#performConnector(this.#connector.dialFailed(effect.node, now), now);
           break;
       }
     }
-    this.#dial(now);
   }
 
   #performRouting(effects: readonly SpeakerEffect[], now: Millis): void {
@@ -342,7 +396,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tell('key-revoked', effect.number, 'its key was revoked');
           this.#closeVoid(now);
           if (effect.number !== undefined && !this.mesh.directory.certificateOf(effect.number)) {
-            this.#dialler.forget(effect.number);
+            this.#performConnector(this.#connector.nodeGone(effect.number, now), now);
             this.#route({ kind: 'certificateLost', node: effect.number }, now);
           }
           break;
@@ -354,7 +408,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tell('certificate-renewed', this.mesh.membership.number, 'certificate renewed');
           break;
         case 'nodeChanged':
-          this.#dialler.retry(effect.number, now);
+          this.#performConnector(this.#connector.nodeChanged(effect.number, now), now);
           this.#route({ kind: 'certificateHeld', node: effect.number }, now);
           break;
         case 'joined':
@@ -362,7 +416,72 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break; // of a joining node, which has no control plane yet
       }
     }
-    this.#dial(now);
+  }
+
+  #performReach(effects: readonly ReachabilityEffect[], now: Millis): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'sendMesh':
+          this.#sendMesh(effect.to, effect.bytes, now);
+          break;
+        case 'sendDialBack': {
+          const bytes = withType(FrameType.dialBack, effect.body);
+          const to: Path = { kind: 'direct', endpoint: effect.to };
+          this.#out.push({ kind: 'plane', command: { kind: 'sendDatagram', to, bytes, fresh: true } });
+          break;
+        }
+        case 'endpointsChanged':
+          this.#meshEvent({ kind: 'endpointsChanged', endpoints: effect.endpoints }, now);
+          this.#sideChanged(now);
+          break;
+        case 'natClassified':
+          this.#sideChanged(now);
+          break;
+        case 'observedExternally':
+          this.#map({ kind: 'observedExternally', address: effect.address }, now);
+          break;
+      }
+    }
+  }
+
+  #sideChanged(now: Millis): void {
+    const endpoints = this.reachability.endpoints();
+    const side = { open: endpoints.some((endpoint) => endpoint.proven), nat: this.reachability.nat() };
+    this.#performConnector(this.#connector.sideChanged(endpoints, side, now), now);
+  }
+
+  #performConnector(effects: readonly ConnectorEffect[], now: Millis): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'dial': {
+          const { node, publicKey, endpoints } = effect;
+          this.#tunnel({ kind: 'dial', node, publicKey, endpoints }, now);
+          break;
+        }
+        case 'hangUp':
+          this.#tunnel({ kind: 'hangUp', node: effect.node, reason: 'another tunnel serves better' }, now);
+          break;
+        case 'sendPunch':
+          this.#sendDatagram({ kind: 'direct', endpoint: effect.to }, withType(FrameType.punch, effect.body));
+          break;
+        case 'failed':
+          this.tunnels.failed(effect.node, effect.reason);
+          break;
+        default:
+          this.#performMesh([effect], now);
+      }
+    }
+  }
+
+  /** Which tunnels carried packets lately: those are never closed for a nearer one. */
+  #noteUse(now: Millis): void {
+    if (now < this.#noteUseAt) return;
+    this.#noteUseAt = now + usePause;
+    for (const { link, node } of [...this.tunnels.all()]) {
+      const carried = this.#setting.counters(link).carried;
+      if (carried > (this.#carried.get(link) ?? 0)) this.#performConnector(this.#connector.used(node, now), now);
+      this.#carried.set(link, carried);
+    }
   }
 
   #performMapping(effects: ReturnType<Mapping['tick']>, now: Millis): void {
@@ -371,9 +490,11 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#out.push({ kind: 'mapping', order: effect });
         continue;
       }
-      this.endpoints.setMapping(effect.status);
+      const { state, protocol, externalAddress, externalPort } = effect.status;
+      const holds = (state === 'mapped' || state === 'renewing') && externalAddress !== null && externalPort !== null;
+      const endpoint = holds ? { address: externalAddress, port: externalPort } : undefined;
+      this.#reach({ kind: 'mappingChanged', endpoint, source: protocol ?? 'upnp' }, now);
       this.#tell('port-mapping', undefined, effect.status.reason ?? effect.status.state);
-      this.#announceEndpoints(now);
     }
   }
 
@@ -394,15 +515,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     }
   }
 
-  #dial(now: Millis): void {
-    for (const { node, publicKey, endpoints } of this.#dialler.due(now, this.tunnels)) {
-      this.#performTunnel(this.peers.handle({ kind: 'dial', node, publicKey, endpoints }, now), now);
-    }
-  }
-
   #tryTcp(now: Millis): void {
     const standing = [...this.tunnels.all()].map((tunnel) => tunnel.endpoint);
-    for (const candidate of this.#fallback.due(now, standing, this.#dialler.trying())) {
+    for (const candidate of this.#fallback.due(now, standing, this.#connector.trying())) {
       this.#out.push({ kind: 'bridge', node: candidate.node, endpoints: candidate.endpoints });
     }
   }
@@ -411,12 +526,6 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #leaveTcp(now: Millis): void {
     for (const tunnel of [...this.tunnels.all()]) {
       if (isBridged(tunnel.endpoint)) this.#tunnel({ kind: 'hangUp', node: tunnel.node, reason: 'UDP works now' }, now);
-    }
-  }
-
-  #announceEndpoints(now: Millis): void {
-    if (this.endpoints.takeChange()) {
-      this.#meshEvent({ kind: 'endpointsChanged', endpoints: this.endpoints.list() }, now);
     }
   }
 
@@ -442,10 +551,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   #sendControl(link: LinkId, channel: number, body: Uint8Array): void {
-    const bytes = new Uint8Array(1 + body.length);
-    bytes[0] = channel;
-    bytes.set(body, 1);
-    this.#out.push({ kind: 'plane', command: { kind: 'sendControl', link, bytes } });
+    this.#out.push({ kind: 'plane', command: { kind: 'sendControl', link, bytes: withType(channel, body) } });
   }
 
   #sendDatagram(to: Path, bytes: Uint8Array): void {
@@ -464,6 +570,14 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #tell(code: string, node: NodeNumber | undefined, detail: string): void {
     this.#out.push({ kind: 'told', code, node, detail });
   }
+}
+
+/** What is sent after one octet that says what it is. */
+function withType(type: number, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + body.length);
+  bytes[0] = type;
+  bytes.set(body, 1);
+  return bytes;
 }
 
 function isJoining(type: number): boolean {

@@ -6,9 +6,11 @@ import type { MeshEffect } from './effects.js';
 import { type MeshMessages, meshMessage } from './messages.js';
 
 export type TopologyEvent =
-  /** A node that may be dialled: its record is held, and it is not us. */
+  /** A node that may be dialled: its record is held, and it is not us. Told again: there is news of it, try now. */
   | { readonly kind: 'nodeKnown'; readonly node: NodeNumber }
   | { readonly kind: 'nodeGone'; readonly node: NodeNumber }
+  /** Our own network is another: what failed before may work now. */
+  | { readonly kind: 'networkChanged' }
   /** `own`: we dialled. */
   | { readonly kind: 'tunnelUp'; readonly node: NodeNumber; readonly own: boolean }
   | { readonly kind: 'tunnelDown'; readonly node: NodeNumber }
@@ -94,11 +96,16 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   handle(event: TopologyEvent, now: Millis): TopologyEffect[] {
+    if (event.kind === 'networkChanged') {
+      this.#backoffs.clear();
+      this.#next = Math.min(this.#next, now);
+      return [];
+    }
     const tunnel = this.#tunnels.get(event.node);
     switch (event.kind) {
       case 'nodeKnown':
-        if (this.#places.has(event.node)) return [];
-        this.#places.set(event.node, this.#known.push(event.node) - 1);
+        this.#backoffs.delete(event.node);
+        if (!this.#places.has(event.node)) this.#places.set(event.node, this.#known.push(event.node) - 1);
         break;
       case 'nodeGone':
         this.#forget(event.node);

@@ -144,6 +144,8 @@ export interface LinkCounters {
   readonly rxBytes: number;
   readonly txFrames: number;
   readonly rxFrames: number;
+  /** Of both: packets and relayed frames, so not what keeps the tunnel itself. */
+  readonly carried: number;
   /** When a frame last opened, on the plane's monotonic clock; 0 if never. */
   readonly lastHeard: Millis;
 }

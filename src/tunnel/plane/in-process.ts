@@ -113,7 +113,7 @@ export class InProcessPlane implements Plane {
 
   counters(link: LinkId): LinkCounters {
     const shared = this.#links.get(link);
-    if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, lastHeard: 0 };
+    if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, carried: 0, lastHeard: 0 };
     return new LinkShared(shared, 0).counters();
   }
 

@@ -106,7 +106,8 @@ export class Inbound {
     const lane = this.#open(at, length, sealed, undefined, now);
     if (!lane) return;
     const link = lane.session.link;
-    link.shared.heard(length, now);
+    const carries = type === FrameType.packet || type === FrameType.relay;
+    link.shared.heard(length, carries ? 1 : 0, now);
     if (lane.isNewest(this.#arena.view.getUint32(at + 12))) this.#checkSource(link, now);
     if (type === FrameType.relay) this.#takeRelayed(lane, at, length, now);
     else this.#takeOpened(lane, at, sealed, now);
@@ -213,7 +214,7 @@ export class Inbound {
     if (!end) return;
     // What came through relays says nothing about the direct path, which must still be found silent.
     const { address, shared } = end.session.link;
-    shared.heard(innerLength, address ? shared.lastHeard : now);
+    shared.heard(innerLength, 0, address ? shared.lastHeard : now);
     this.#takeOpened(end, inner, sealed, now);
   }
 
@@ -242,7 +243,7 @@ export class Inbound {
     const counter = this.#transmitter.takeForRelay(session);
     if (counter < 0) return this.#drops.count('worn-session');
     this.#transmitter.sealRelay(at, session, 0, counter, destination, source, hop);
-    via.shared.sent(length);
+    via.shared.sent(length, 1);
     this.#extendRun(via, via.address, at, length);
   }
 

@@ -5,13 +5,13 @@ import type { LinkCounters } from './contract.js';
 export const smallestPathSize = 1232;
 
 const words = 4;
-const perWorker = 4;
+const perWorker = 5;
 
 /**
  * What the workers share of a link; the main thread reads the counters here, so they cost nothing on the way.
  *
  *   i32: 0 workers that closed it │ 1 suspected │ 2 path size │ 3 unused
- *   f64: last heard │ per worker: octets out, octets in, frames out, frames in
+ *   f64: last heard │ per worker: octets out, octets in, frames out, frames in, carried
  */
 export class LinkShared {
   readonly #words: Int32Array;
@@ -55,20 +55,24 @@ export class LinkShared {
     return this.#numbers[0]!;
   }
 
-  heard(octets: number, now: Millis): void {
+  /** `carried`: 1 for a packet or a relayed frame, 0 for what keeps the tunnel itself. */
+  heard(octets: number, carried: 0 | 1, now: Millis): void {
     this.#numbers[0] = now;
+    this.#numbers[this.#base + 4]! += carried;
     this.#numbers[this.#base + 1]! += octets;
     this.#numbers[this.#base + 3]! += 1;
   }
 
-  sent(octets: number): void {
+  sent(octets: number, carried: 0 | 1): void {
+    this.#numbers[this.#base + 4]! += carried;
     this.#numbers[this.#base]! += octets;
     this.#numbers[this.#base + 2]! += 1;
   }
 
   counters(): LinkCounters {
-    const sum = [0, 0, 0, 0];
+    const sum = [0, 0, 0, 0, 0];
     for (let i = 1; i < this.#numbers.length; i++) sum[(i - 1) % perWorker]! += this.#numbers[i]!;
-    return { txBytes: sum[0]!, rxBytes: sum[1]!, txFrames: sum[2]!, rxFrames: sum[3]!, lastHeard: this.lastHeard };
+    const [txBytes, rxBytes, txFrames, rxFrames, carried] = sum as [number, number, number, number, number];
+    return { txBytes, rxBytes, txFrames, rxFrames, carried, lastHeard: this.lastHeard };
   }
 }

@@ -125,7 +125,7 @@ export class Transmitter {
     writeHeader(this.#view, at, type, flags, session.sendIndex, counter);
     session.sendKey.seal(at, counter, text, length, 0, 0);
     this.#outbox.commit(frame);
-    link.shared.sent(frame);
+    link.shared.sent(frame, type === FrameType.packet ? 1 : 0);
     return true;
   }
 
@@ -148,11 +148,11 @@ export class Transmitter {
       if (at < 0) return false;
       this.#sealEndToEnd(link, session, type, flags, counter, text, length, at + relayOverhead);
       this.#outbox.commit(relayOverhead + inner);
-      link.shared.sent(inner);
+      link.shared.sent(inner, type === FrameType.packet ? 1 : 0);
       return true;
     }
     this.#sealEndToEnd(link, session, type, flags, counter, text, length, endToEndAt);
-    link.shared.sent(inner);
+    link.shared.sent(inner, type === FrameType.packet ? 1 : 0);
     return this.relayCut(via, viaSession, to, link.node, this.#state.node, firstHopLimit, endToEndAt, inner);
   }
 
@@ -180,7 +180,7 @@ export class Transmitter {
       this.sealRelay(at, session, flag, counter + half, destination, source, hopLimit);
       this.#arena.bytes.copyWithin(at + relayOverhead, inner + start, inner + start + size);
       this.#outbox.commit(frame);
-      via.shared.sent(frame);
+      via.shared.sent(frame, 1);
     }
     return true;
   }
@@ -216,7 +216,7 @@ export class Transmitter {
     }
     const at = this.#outbox.begin(to, relayOverhead + inner);
     this.sealRelay(at, session, flags, counter, destination, this.#state.node, hopLimit);
-    via.shared.sent(relayOverhead + inner);
+    via.shared.sent(relayOverhead + inner, 1);
     return at;
   }
 

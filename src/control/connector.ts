@@ -1,0 +1,171 @@
+import type { Endpoint } from '../addr/endpoint.js';
+import type { FieldMap } from '../addr/fields.js';
+import type { InvitingMember } from '../addr/invitation.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import type { MeshEffect } from '../mesh/effects.js';
+import type { Mesh } from '../mesh/mesh.js';
+import type { PunchSide } from '../mesh/nat-class.js';
+import { Punching, type PunchingEffect, type PunchingEvent } from '../mesh/punching.js';
+import { worthDialling } from '../mesh/reachability-candidates.js';
+import { Topology, type TopologyEffect, type TopologyEvent } from '../mesh/topology.js';
+import type { Random } from '../random.js';
+import type { Millis } from '../time.js';
+
+/** A node and how to reach it. */
+export interface Way {
+  readonly node: NodeNumber;
+  readonly publicKey: Uint8Array;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export type ConnectorEffect =
+  | ({ readonly kind: 'dial' } & Way)
+  | { readonly kind: 'hangUp'; readonly node: NodeNumber }
+  | { readonly kind: 'sendPunch'; readonly to: Endpoint; readonly body: Uint8Array }
+  | { readonly kind: 'failed'; readonly node: NodeNumber; readonly reason: string }
+  | MeshEffect;
+
+/**
+ * Gets the tunnels the topology wants: dials what can be dialled, has holes punched where neither side is open.
+ *
+ *     Topology ──dial──► endpoints worth it? ──► Peers
+ *                             └─ nobody proven ──► Punching ──dial──► Peers
+ */
+export class Connector {
+  readonly #mesh: Mesh;
+  readonly #seeds: readonly InvitingMember[];
+  readonly #topology: Topology;
+  readonly #punching: Punching;
+  /** Dials that were ordered and have come to no end yet. */
+  readonly #running = new Set<NodeNumber>();
+  #own: readonly Endpoint[] = [];
+  #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+
+  /** `seeds`: the members our invitation named, for as long as the directory does not know them. */
+  constructor(mesh: Mesh, seeds: readonly InvitingMember[], random: Random) {
+    this.#mesh = mesh;
+    this.#seeds = seeds;
+    this.#topology = new Topology(random, mesh.messages);
+    this.#punching = new Punching(mesh.membership.number, random);
+    const known = [
+      ...seeds.map((seed) => seed.number),
+      ...[...mesh.directory.records()].map(({ node }) => node.number),
+    ];
+    for (const node of known)
+      if (node !== mesh.membership.number) this.#topology.handle({ kind: 'nodeKnown', node }, 0);
+  }
+
+  /** The directory holds something newer about it. */
+  nodeChanged(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    return node === this.#mesh.membership.number ? [] : this.#choose({ kind: 'nodeKnown', node }, now);
+  }
+
+  nodeGone(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    this.#running.delete(node);
+    return [...this.#choose({ kind: 'nodeGone', node }, now), ...this.#punch({ kind: 'directUnwanted', node }, now)];
+  }
+
+  tunnelUp(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    const own = this.#running.delete(node);
+    return [...this.#punch({ kind: 'tunnelUp', node }, now), ...this.#choose({ kind: 'tunnelUp', node, own }, now)];
+  }
+
+  tunnelDown(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    return [...this.#punch({ kind: 'tunnelDown', node }, now), ...this.#choose({ kind: 'tunnelDown', node }, now)];
+  }
+
+  dialFailed(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    this.#running.delete(node);
+    return this.#choose({ kind: 'dialFailed', node }, now);
+  }
+
+  measured(node: NodeNumber, rtt: Millis, now: Millis): ConnectorEffect[] {
+    return this.#choose({ kind: 'measured', node, rtt }, now);
+  }
+
+  /** Its tunnel carried packets lately. */
+  used(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    return this.#choose({ kind: 'tunnelUsed', node }, now);
+  }
+
+  /** Where we may be reached, and what our NAT does. */
+  sideChanged(endpoints: readonly Endpoint[], side: PunchSide, now: Millis): ConnectorEffect[] {
+    this.#own = endpoints;
+    this.#side = side;
+    return this.#punch({ kind: 'sideChanged', endpoints, side }, now);
+  }
+
+  networkChanged(now: Millis): ConnectorEffect[] {
+    return this.#choose({ kind: 'networkChanged' }, now);
+  }
+
+  /** One of `punchTypes`. */
+  messageReceived(from: NodeNumber, message: FieldMap, now: Millis): ConnectorEffect[] {
+    return this.#punch({ kind: 'messageReceived', from, message }, now);
+  }
+
+  tick(now: Millis): ConnectorEffect[] {
+    const chosen = now >= this.#topology.deadline() ? this.#translate(this.#topology.tick(now), now) : [];
+    const punched = now >= this.#punching.deadline() ? this.#translatePunching(this.#punching.tick(now)) : [];
+    return [...chosen, ...punched];
+  }
+
+  deadline(): Millis {
+    return Math.min(this.#topology.deadline(), this.#punching.deadline());
+  }
+
+  isTrying(node: NodeNumber): boolean {
+    return this.#running.has(node);
+  }
+
+  /** The dials that run. */
+  trying(): Way[] {
+    return [...this.#running].map((node) => this.wayTo(node)).filter((way) => way !== undefined);
+  }
+
+  /** Key and endpoints of a node, from its record or from our invitation. */
+  wayTo(node: NodeNumber): Way | undefined {
+    const record = this.#mesh.directory.byNumber(node);
+    if (record) return { node, publicKey: record.node.dh, endpoints: record.endpoints };
+    const seeds = this.#seeds.filter((seed) => seed.number === node);
+    return seeds[0] && { node, publicKey: seeds[0].dh, endpoints: seeds.map((seed) => seed.endpoint) };
+  }
+
+  #choose(event: TopologyEvent, now: Millis): ConnectorEffect[] {
+    return this.#translate(this.#topology.handle(event, now), now);
+  }
+
+  #punch(event: PunchingEvent, now: Millis): ConnectorEffect[] {
+    return this.#translatePunching(this.#punching.handle(event, now));
+  }
+
+  #translate(effects: readonly TopologyEffect[], now: Millis): ConnectorEffect[] {
+    return effects.flatMap((effect): ConnectorEffect[] => {
+      if (effect.kind === 'dial') return this.#dial(effect.node, now);
+      if (effect.kind !== 'hangUp') return [effect];
+      return [effect, ...this.#punch({ kind: 'directUnwanted', node: effect.node }, now)];
+    });
+  }
+
+  #dial(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    const way = this.wayTo(node);
+    if (!way) return this.#choose({ kind: 'dialFailed', node }, now);
+    const isOpen = this.#mesh.directory.byNumber(node)?.endpoints.some((endpoint) => endpoint.proven) ?? true;
+    const punched = isOpen || this.#side.open ? [] : this.#punch({ kind: 'directWanted', node }, now);
+    const endpoints = worthDialling(way.endpoints, this.#own);
+    if (endpoints.length === 0) return [...punched, ...this.#choose({ kind: 'dialFailed', node }, now)];
+    this.#running.add(node);
+    return [{ kind: 'dial', ...way, endpoints }, ...punched];
+  }
+
+  #translatePunching(effects: readonly PunchingEffect[]): ConnectorEffect[] {
+    return effects.flatMap((effect): ConnectorEffect[] => {
+      if (effect.kind === 'punchFailed') return [{ ...effect, kind: 'failed' }];
+      if (effect.kind !== 'dial') return [effect];
+      const way = this.wayTo(effect.node);
+      if (!way) return [];
+      this.#running.add(effect.node);
+      return [{ kind: 'dial', ...way, endpoints: effect.endpoints }];
+    });
+  }
+}
