@@ -79,6 +79,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   readonly #freeColumns: number[] = [];
   #columnCount = 0;
   #effects: SpeakerEffect[] = [];
+  #hasStopped = false;
 
   constructor(options: SpeakerOptions) {
     const tuning = { ...defaultTuning, ...options.tuning };
@@ -107,6 +108,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   }
 
   handle(event: SpeakerEvent, now: Millis): SpeakerEffect[] {
+    // Having said goodbye it is silent, or the answer to a neighbour's question would bring its routes back.
+    if (this.#hasStopped) return [];
     switch (event.kind) {
       case 'packetReceived':
         this.#packetReceived(event.interface, event.from, event.bytes, event.receivedAt, now);
@@ -155,12 +158,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         break;
       case 'stopping':
         this.#stop(now);
-        break;
+        this.#hasStopped = true;
+        return this.#effects.splice(0);
     }
     return this.#finish(now);
   }
 
   tick(now: Millis): SpeakerEffect[] {
+    if (this.#hasStopped) return [];
     for (const at of this.#tables.interfaces.values()) this.#interfaceDue(at, now);
     for (const neighbour of this.#tables.columns) if (neighbour) this.#neighbourDue(neighbour, now);
     this.#routes.tick(now);
@@ -168,6 +173,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   }
 
   deadline(): Millis {
+    if (this.#hasStopped) return never;
     let at = this.#routes.deadline;
     for (const { helloAt, updateAt, outlet } of this.#tables.interfaces.values()) {
       at = Math.min(at, helloAt, updateAt, outlet.flushAt, outlet.resendAt);

@@ -7,6 +7,8 @@ export interface Readable {
   readonly host: Host;
   readonly log: readonly string[];
   table(): TableRow[] | Promise<TableRow[]>;
+  /** All it knows, for the message of a failure. */
+  evidence(): string | Promise<string>;
 }
 
 /** Waits until the router's table has all these ways, such as "10.0.0.0/8 via 3", and none of those that begin so. */
@@ -21,7 +23,7 @@ export async function routerHas(
     const missing = wanted.filter((way) => !ways.includes(way));
     const extra = ways.filter((way) => unwanted.some((start) => way.startsWith(start)));
     if (missing.length + extra.length === 0) return true;
-    const log = router.log.slice(-8).join('\n');
+    const log = `${router.log.slice(-8).join('\n')}\n${await router.evidence()}`;
     return new Missing(
       `missing: ${missing.slice(0, 8).join(', ')}\nunwanted: ${extra.slice(0, 8).join(', ')}\nhas: ${ways.slice(0, 20).join(', ')}\nlog: ${log}`,
     );

@@ -149,4 +149,8 @@ export class Babeld {
     }
     return found;
   }
+
+  async evidence(): Promise<string> {
+    return (await this.ask('dump')).join('\n');
+  }
 }

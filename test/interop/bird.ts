@@ -147,4 +147,8 @@ protocol babel babel1 {
     }
     return rows;
   }
+
+  evidence(): string {
+    return this.ask('show', 'babel', 'neighbors') + this.ask('show', 'babel', 'routes');
+  }
 }

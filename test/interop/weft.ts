@@ -77,4 +77,8 @@ export class Weft {
   async withdraw(prefix: string): Promise<void> {
     await this.#ask({ withdraw: prefix });
   }
+
+  async evidence(): Promise<string> {
+    return JSON.stringify(await this.table());
+  }
 }
