@@ -41,6 +41,7 @@ export class Babeld {
         `state-file ${this.#path('state')}`,
         `pid-file ${this.#path('pid')}`,
         'skip-kernel-setup true',
+        'smoothing-half-life 0', // else it may keep a longer way for a quarter of a minute
         `default type ${type} hello-interval 1 update-interval 2`,
         ...extra,
         ...devices.map((device) => `interface ${device}`),
