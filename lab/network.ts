@@ -1,5 +1,6 @@
 import type { Millis } from '../src/time.js';
 import type { WeftNode } from './node.js';
+import { table } from './table.js';
 import { until } from './until.js';
 import type { World } from './world.js';
 
@@ -38,9 +39,37 @@ export async function allPairsPing(nodes: readonly WeftNode[], within: Millis): 
     },
     (left) => left.length === 0,
     within,
-    () => nodes.map((node) => node.tail(8)).join('\n'),
+    async () => (await Promise.all(nodes.map((node) => view(node)))).join('\n'),
   );
   return performance.now() - started;
+}
+
+/** What a node believes, for an error: its tunnels, its routes, the end of its log. */
+async function view(node: WeftNode): Promise<string> {
+  try {
+    const [peers, routes] = [await node.peers(), await node.routes()];
+    const tunnels = table(
+      ['PEER', 'STATE', 'VIA', 'ENDPOINT', 'TX', 'RX'],
+      peers.map(({ name, state, via, tunnel }) => [
+        name,
+        state,
+        via,
+        tunnel?.endpoint,
+        tunnel?.txBytes,
+        tunnel?.rxBytes,
+      ]),
+    );
+    const ways = table(
+      ['PREFIX', 'ORIGIN', 'NEXT HOP', 'METRIC', 'SEQNO', 'AGE', ''],
+      routes.map(({ prefix, origin, nextHop, metric, seqno, ageSeconds, selected, feasible }) => [
+        ...[prefix, origin, nextHop, metric, seqno, ageSeconds],
+        selected ? 'selected' : feasible ? 'feasible' : 'unfeasible',
+      ]),
+    );
+    return `── ${node.name}\n${tunnels}\n${ways}\n${node.tail(8)}`;
+  } catch (error) {
+    return `── ${node.name}: ${error}\n${node.tail()}`;
+  }
 }
 
 /** Waits until each of the two sees the other in this state. */

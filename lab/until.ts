@@ -19,7 +19,7 @@ export async function until<T>(
   look: () => Promise<T> | T,
   isGood: (seen: T) => boolean,
   within: Millis,
-  tail: () => string = () => '',
+  tail: () => string | Promise<string> = () => '',
 ): Promise<Reached<T>> {
   const started = performance.now();
   for (;;) {
@@ -32,7 +32,7 @@ export async function until<T>(
       last = String(error);
     }
     if (performance.now() - started > within) {
-      throw new Error(`not within ${within} ms: ${what}\nlast seen: ${last.slice(0, 4000)}\n${tail()}`);
+      throw new Error(`not within ${within} ms: ${what}\nlast seen: ${last.slice(0, 4000)}\n${await tail()}`);
     }
     await sleep(interval);
   }
