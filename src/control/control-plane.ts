@@ -342,6 +342,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tell('cloned', effect.node, effect.endpoints.map((e) => `${e.address}:${e.port}`).join(' and '));
           break;
         case 'dialFailed':
+          if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way
           this.tunnels.failed(effect.node, effect.reason);
           this.#performConnector(this.#connector.dialFailed(effect.node, now), now);
           break;
