@@ -467,6 +467,11 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (reader.hasAddress && !equalBytes(reader.address, neighbour.interface.ownAddress)) return;
     neighbour.txcost = reader.rxcost;
     neighbour.ihuDeadline = now + spec.ihuHoldFactor * reader.interval * 10;
+    // It does not hear us although it speaks: in a tunnel, waiting for the next Hello would cost 20 s.
+    if (reader.rxcost === infinity && !neighbour.interface.lan && now >= neighbour.greetAfter) {
+      neighbour.greetAfter = now + greetPause;
+      neighbour.interface.outlet.greet(now);
+    }
     if (reader.hasTimestamp && helloStamped && neighbour.interface.lan) {
       neighbour.delay.ihuStamped(reader.timestamp, reader.timestamp2, receivedAt);
     }

@@ -216,3 +216,39 @@ test('a route lost to one neighbour has others ready', (t) => {
   t.not(world.nodes.get(1)!.next(4), 4);
   t.is(typeof world.nodes.get(1)!.next(4), 'number');
 });
+
+test('a tunnel that only one end gave up works again as soon as it is heard again', (t) => {
+  const world = new Network(12);
+  world.node(1);
+  world.node(2);
+  world.link(1, 2);
+  world.run(5000);
+  world.send(1, { kind: 'silent', interface: world.interfaceOf(1, 2) });
+  t.is(world.nodes.get(1)!.next(2), undefined);
+  world.run(3000);
+  world.send(1, { kind: 'recovered', interface: world.interfaceOf(1, 2) });
+  const took = world.until(() => world.allReach(), 5000);
+  t.truthy(took);
+  t.true(took! < 300, `${took} ms`);
+});
+
+test('a cost that goes up beyond feasibility keeps the route in use until a newer seqno comes', (t) => {
+  const world = new Network(13);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2, { delay: 2 });
+  world.link(2, 3, { delay: 2 });
+  world.run(5000);
+  let lost = false;
+  world.watch = () => {
+    lost ||= world.nodes.get(3)!.next(1) !== 2;
+  };
+  world.change(1, 2, { delay: 150 });
+  world.run(15_000);
+  t.false(lost);
+  const row = world.nodes
+    .get(3)!
+    .speaker.view(world.now)
+    .find((r) => r.origin === 1)!;
+  t.true(row.metric > 3000, `${row.metric}`);
+  t.true(row.feasible);
+});
