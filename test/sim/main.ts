@@ -38,8 +38,13 @@ function run(): void {
   const rows: Measurement[] = [];
   for (const nodes of [...sizes, largest]) {
     const announcing = Math.min(nodes, Number(values.announcing ?? (largest > 2000 ? 200 : nodes)));
+    let shownAt = 0;
     const progress = (text: string) => {
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${nodes} nodes: ${text}`);
+      else if (performance.now() - shownAt > 30_000) {
+        shownAt = performance.now();
+        process.stderr.write(`${nodes} nodes: ${text}\n`);
+      }
     };
     rows.push(
       measure({ nodes, seed, own: Number(values.own), announcing, watchOneIn: Number(values.watch), progress }),

@@ -36,6 +36,8 @@ export interface Measurement {
   readonly residentBytesPerNode: number;
   readonly events: number;
   readonly wallSeconds: number;
+  /** Of all threads of the process, so that a busy machine does not count. */
+  readonly cpuSeconds: number;
   readonly residentMegabytes: number;
 }
 
@@ -46,6 +48,7 @@ const delays = { least: 5, spread: 45 };
 export function measure(options: MeasureOptions): Measurement {
   const { nodes, seed, own, announcing, watchOneIn, progress } = options;
   const started = performance.now();
+  const cpuBefore = process.cpuUsage();
   const random = seededRandom(seed ^ 0x5eed);
   const edges = randomTunnels(nodes, own, random);
   const step = nodes / announcing;
@@ -88,6 +91,7 @@ export function measure(options: MeasureOptions): Measurement {
   const bytes = network.traffic.bytes - before.bytes;
   const lostNodeSeconds = loseOne(world, nodes >> 1);
   const resident = process.memoryUsage().rss;
+  const cpu = process.cpuUsage(cpuBefore);
   return {
     nodes,
     announcing,
@@ -102,6 +106,7 @@ export function measure(options: MeasureOptions): Measurement {
     residentBytesPerNode: resident / nodes,
     events: network.events,
     wallSeconds: (performance.now() - started) / 1000,
+    cpuSeconds: (cpu.user + cpu.system) / 1e6,
     residentMegabytes: resident / 2 ** 20,
   };
 }

@@ -22,6 +22,7 @@ const columns: readonly (readonly [string, (row: Measurement) => string])[] = [
   ['memory, kB a node', (row) => (row.residentBytesPerNode / 1000).toFixed(0)],
   ['memory of the run, MB', (row) => row.residentMegabytes.toFixed(0)],
   ['run, s', (row) => row.wallSeconds.toFixed(0)],
+  ['run, s of CPU', (row) => row.cpuSeconds.toFixed(0)],
 ];
 
 /** The rows as a Markdown table. */

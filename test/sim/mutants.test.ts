@@ -1,0 +1,132 @@
+import test from 'ava';
+import { type Mutant, runMutant } from './mutant-build.js';
+
+/** Classic mistakes of Babel implementations, each as a patch of our source. The scenarios must fail on every one. */
+const mutants: readonly Mutant[] = [
+  {
+    name: 'an equal metric is feasible',
+    file: 'destination.ts',
+    search: '(seqno === source.seqno && refmetric < source.metric)',
+    replace: '(seqno === source.seqno && refmetric <= source.metric)',
+  },
+  {
+    name: 'routes are selected without a look at feasibility',
+    file: 'selection.ts',
+    search:
+      '    if (!destination.isFeasible(router, matrix.seqno(row, column), refmetric)) {\n      this.hasUnfeasible = true;',
+    replace: '    if (false as boolean) {\n      this.hasUnfeasible = true;',
+  },
+  {
+    name: 'feasibility compares the metric with the cost of the link instead of the announced one',
+    file: 'selection.ts',
+    search:
+      '    if (!destination.isFeasible(router, matrix.seqno(row, column), refmetric)) {\n      this.hasUnfeasible = true;',
+    replace:
+      '    if (!destination.isFeasible(router, matrix.seqno(row, column), metric)) {\n      this.hasUnfeasible = true;',
+  },
+  {
+    name: 'seqnos are compared as plain numbers',
+    file: 'seqno.ts',
+    search: 'return ahead !== 0 && ahead < 0x8000;',
+    replace: 'return ahead !== 0 && a > b;',
+  },
+  {
+    name: 'what was announced is not remembered',
+    file: 'destination.ts',
+    search: '    if (metric === infinity) return;\n    const source',
+    replace: '    if (metric >= 0) return;\n    const source',
+  },
+  {
+    name: 'a smaller metric announced at the same seqno is not remembered',
+    file: 'destination.ts',
+    search: 'seqno === source.seqno && metric < source.metric) source.metric = metric',
+    replace: 'seqno === source.seqno && metric > source.metric) source.metric = metric',
+  },
+  {
+    name: 'metrics add up to 65534 at most',
+    file: 'metric.ts',
+    search: 'return sum >= infinity ? infinity : sum;',
+    replace: 'return metric === infinity || cost === infinity ? infinity : Math.min(sum, infinity - 1);',
+  },
+  {
+    name: 'a link adds nothing to the metric',
+    file: 'metric.ts',
+    search: 'metric + Math.max(cost, 1)',
+    replace: 'Math.max(metric, cost)',
+  },
+  {
+    name: 'nobody asks for a newer seqno when a route is lost',
+    file: 'routes.ts',
+    search: 'if (column === none && this.#selection.hasUnfeasible) this.#starve(destination, now);',
+    replace: '',
+  },
+  {
+    name: 'requests for a seqno are not passed on',
+    file: 'routes.ts',
+    search: 'if (reader.hopCount < 2) return;',
+    replace: 'if (reader.hopCount < 2 || reader.hopCount > 2) return;',
+  },
+  {
+    name: 'our own seqno stays as it is when it is asked for',
+    file: 'routes.ts',
+    search: 'if (numbering.increment(now)) this.renumbered(now);',
+    replace: '',
+  },
+  {
+    name: 'a lost prefix is not held',
+    file: 'routes.ts',
+    search: 'destination.heldUntil = now + tuning.holdTime;',
+    replace: 'destination.heldUntil = 0;',
+  },
+  {
+    name: 'a retraction is said once',
+    file: 'routes.ts',
+    search: 'Flag.announced | Flag.forced | Flag.awaiting',
+    replace: 'Flag.announced | Flag.forced',
+  },
+  {
+    name: 'a retraction is not heard',
+    file: 'routes.ts',
+    search: '      if (destination) this.#retract(destination, neighbour, now);\n      return;',
+    replace: '      return;',
+  },
+  {
+    name: 'the routes of a neighbour that is gone are kept',
+    file: 'speaker.ts',
+    search:
+      '    neighbour.cost = infinity;\n    this.#routes.forgetRoutesOf(neighbour, now);\n    this.#tables.columns[neighbour.column] = undefined;',
+    replace: '    this.#tables.columns[neighbour.column] = undefined;',
+  },
+  {
+    name: 'a waiting neighbour is not told when the seqno it asked for comes',
+    file: 'routes.ts',
+    search:
+      '      if (neighbour) this.#tell(destination, neighbour.outlet, this.#soon(now));\n    }\n    if (wasSelected',
+    replace: '    }\n    if (wasSelected',
+  },
+];
+
+/** Two at a time: there are two cores, and each mutant is a process of its own. */
+const lanes = 2;
+let running = 0;
+const waiting: (() => void)[] = [];
+
+async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  if (running >= lanes) await new Promise<void>((resolve) => waiting.push(resolve));
+  running++;
+  try {
+    return await work();
+  } finally {
+    running--;
+    waiting.shift()?.();
+  }
+}
+
+for (const mutant of mutants) {
+  test(`noticed: ${mutant.name}`, async (t) => {
+    t.timeout(100_000);
+    const found = await inTurn(() => runMutant(mutant));
+    t.truthy(found, 'the scenarios did not notice');
+    t.log(found ?? '');
+  });
+}
