@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net';
 import type { RouterSpec } from './description.js';
 import type { Gateway } from './gateway.js';
 import type { Namespace } from './namespace.js';
+import { rebooted } from './nat.js';
 import type { Wire } from './wire.js';
 
 /** A machine that runs programs: a public host, or a member of a home. */
@@ -30,6 +31,7 @@ export class Router {
   /** Its miniupnpd, where it has one. */
   readonly gateway: Gateway | undefined;
   #address: string;
+  #boots = 0;
 
   constructor(
     name: string,
@@ -63,9 +65,7 @@ export class Router {
   async switchOff(): Promise<void> {
     await this.wire.cut();
     await this.gateway?.stop();
-    const lists = ['map inet router outer', 'map inet router inner', 'set inet router taken', 'set inet router spoken'];
-    await this.namespace.nft(lists.map((list) => `flush ${list}\n`).join(''));
-    // Masquerading forgets its connections when the address goes.
+    await this.namespace.nft(rebooted(++this.#boots));
     await this.namespace.must(['ip', 'addr', 'flush', 'dev', 'wan', 'scope', 'global']);
   }
 

@@ -7,7 +7,7 @@ import type { RouterSpec } from './description.js';
  * made (`outer`: inner endpoint, hashed into the packet's mark while it can still be seen, to outer endpoint; `inner`:
  * outer port to inner endpoint) and use it for every further destination. Address restriction also writes down who was spoken to. Packets from outside that match nothing are
  * dropped before conntrack keeps them, or a later packet outwards would find its own tuple taken. `sent` counts what the
- * members try to send, by destination.
+ * members try to send, by destination. Each boot of the router has a conntrack zone of its own (`rebooted`).
  */
 export function routerRules(spec: RouterSpec, external: string): string {
   const nat = spec.nat ?? 'port-restricted';
@@ -38,6 +38,14 @@ table inet router {
   chain upnp_postrouting {}
   chain upnp_forward {}
 
+  chain boot {
+    type filter hook prerouting priority raw; policy accept;
+    ct zone set 1
+  }
+  chain boot_own {
+    type filter hook output priority raw; policy accept;
+    ct zone set 1
+  }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
     ${lines(
@@ -96,4 +104,13 @@ table inet router {
   }
 }
 `;
+}
+
+/** Makes the router forget its mappings and connections: those it had are in another zone, where nothing finds them. */
+export function rebooted(boot: number): string {
+  const lists = ['map inet router outer', 'map inet router inner', 'set inet router taken', 'set inet router spoken'];
+  const chains = ['boot', 'boot_own'].map(
+    (chain) => `flush chain inet router ${chain}\nadd rule inet router ${chain} ct zone set ${1 + boot}\n`,
+  );
+  return [...lists.map((list) => `flush ${list}\n`), ...chains].join('');
 }
