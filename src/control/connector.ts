@@ -118,6 +118,11 @@ export class Connector {
     return this.#running.has(node);
   }
 
+  /** Whether we have sent something to this node lately, to reach it. */
+  hasCalled(node: NodeNumber): boolean {
+    return this.#running.has(node) || this.#punching.isArranging(node);
+  }
+
   /** The dials that run. */
   trying(): Way[] {
     return [...this.#running].map((node) => this.wayTo(node)).filter((way) => way !== undefined);

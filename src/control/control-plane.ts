@@ -308,7 +308,15 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#meshEvent({ kind: 'neighbourUp', node: effect.node }, now);
           this.#route({ kind: 'tunnelUp', interface: effect.link, neighbour: effect.node, mtu: babelMtu }, now);
           this.#sendLetters(effect.link, effect.node);
-          this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
+          this.#reach(
+            {
+              kind: 'neighbourAt',
+              node: effect.node,
+              endpoint: effect.endpoint,
+              uncalled: !this.#connector.hasCalled(effect.node),
+            },
+            now,
+          );
           this.#performConnector(this.#connector.tunnelUp(effect.node, now), now);
           if (!isBridged(effect.endpoint)) this.#leaveTcp(now);
           break;

@@ -21,15 +21,13 @@ export interface Observation {
   readonly seen: Endpoint;
 }
 
-/** `freshPortPassed`: a dial-back to an endpoint that nothing but our own traffic opens came through, or did not. */
+/** `filtering`: as far as dial-backs and strangers have shown. */
 export function classifyNat(
   observations: readonly Observation[],
   ownAddresses: readonly string[],
   ownPort: number,
-  freshPortPassed: boolean | undefined,
+  filtering: Dependence | undefined,
 ): NatClass {
-  const filtering =
-    freshPortPassed === undefined ? undefined : freshPortPassed ? 'address-dependent' : 'address-and-port-dependent';
   const outside = observations.filter(({ seen }) => !ownAddresses.includes(seen.address));
   if (outside.length === 0) {
     if (observations.length === 0) {

@@ -138,6 +138,11 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     return earliest;
   }
 
+  /** Whether we have sent to this node lately, or may any moment, on our own account. */
+  isArranging(node: NodeNumber): boolean {
+    return this.#tries.has(node);
+  }
+
   #want(node: NodeNumber, now: Millis): PunchingEffect[] {
     const attempt = this.#tryWith(node);
     if (!attempt || attempt.wanted) return [];

@@ -12,11 +12,12 @@ import type { NodeNumber } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
-import { type Millis, never, second } from '../time.js';
+import { type Millis, minute, never, second } from '../time.js';
 import { decodeDialBack } from './dial-back.js';
 import { DialBackAsker } from './dial-back-asker.js';
 import { DialBackProver, type ProverEffect } from './dial-back-prover.js';
-import { classifyNat, type NatClass } from './nat-class.js';
+import { classifyNat, type Dependence, type NatClass } from './nat-class.js';
+import { isPrivateAddress } from './reachability-candidates.js';
 
 /** An address of this machine, and the device it is on. */
 export interface LocalAddress {
@@ -31,8 +32,16 @@ export type ReachabilityEvent =
   | { readonly kind: 'addressesChanged'; readonly addresses: readonly LocalAddress[] }
   /** The router forwards this endpoint to us, or nothing any more. */
   | { readonly kind: 'mappingChanged'; readonly endpoint: Endpoint | undefined; readonly source: 'upnp' | 'nat-pmp' }
-  /** A tunnel stands, or its other end has moved; `endpoint` is where that node's frames come from. */
-  | { readonly kind: 'neighbourAt'; readonly node: NodeNumber; readonly endpoint: Endpoint }
+  /**
+   * A tunnel stands, or its other end has moved; `endpoint` is where that node's frames come from. `uncalled`: the other side
+   * has dialled us, and we had sent it nothing.
+   */
+  | {
+      readonly kind: 'neighbourAt';
+      readonly node: NodeNumber;
+      readonly endpoint: Endpoint;
+      readonly uncalled?: boolean;
+    }
   | { readonly kind: 'neighbourDown'; readonly node: NodeNumber }
   /** Where a neighbour sees our frames come from. It says so; it may lie. */
   | { readonly kind: 'observed'; readonly by: NodeNumber; readonly endpoint: Endpoint }
@@ -64,6 +73,8 @@ const innerDevices = /^(docker|br-|veth|virbr|vnet|vmnet|cni|flannel|cali|lxc|lx
 /** Of the endpoints that peers see: behind a NAT that gives each peer another port they are of no use to others. */
 const mostObserved = 2;
 const mostNeighbours = 256;
+/** NATs forget an unused binding within this time, most after one to five minutes (RFC 4787 §4.3). */
+const holeLasts: Millis = 10 * minute;
 /** Several observations and proofs come at once: one record is signed for all. */
 const settle: Millis = 0.05 * second;
 
@@ -91,6 +102,10 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   #told = '';
   #toldNat = '';
   #toldAddress: string | undefined;
+  /** Addresses that our NAT may be open to, because we sent there; and until when. */
+  readonly #spokenTo = new Map<string, Millis>();
+  /** Somebody we had sent nothing to got in: what lets in a fresh port lets in strangers. */
+  #strangerCame = false;
 
   constructor(config: ReachabilityConfig) {
     this.#config = config;
@@ -115,7 +130,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   /** All endpoints of ours, best first: proven before unproven, then by how we came to know them. */
   endpoints(): RecordedEndpoint[] {
-    const all = this.#collect().map((endpoint) => ({ ...endpoint, proven: this.#asker.isProven(endpoint) }));
+    const all = this.#collect().map((endpoint) => ({ ...endpoint, proven: this.#isProven(endpoint) }));
     return all.sort((a, b) => Number(b.proven) - Number(a.proven) || rank[a.source] - rank[b.source]);
   }
 
@@ -124,7 +139,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       endpoint && sees ? [{ by: endpoint, seen: sees }] : [],
     );
     const own = this.#addresses.map(({ address }) => address);
-    return classifyNat(observations, own, this.#config.port, this.#freshPortPassed());
+    return classifyNat(observations, own, this.#config.port, this.#filtering());
   }
 
   #handle(event: ReachabilityEvent, now: Millis): ReachabilityEffect[] {
@@ -135,17 +150,21 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       case 'addressesChanged':
         this.#addresses = event.addresses.filter((each) => this.#isOwn(each));
         this.#asker.startOver(true, now);
+        this.#strangerCame = false;
         return this.#collected(now);
       case 'mappingChanged':
         this.#mapping = event.endpoint && { endpoint: event.endpoint, source: event.source };
         this.#asker.startOver(false, now);
         return this.#collected(now);
       case 'neighbourAt':
-        return this.#neighbourAt(event.node, event.endpoint, now);
-      case 'neighbourDown':
+        return this.#neighbourAt(event.node, event.endpoint, event.uncalled === true, now);
+      case 'neighbourDown': {
+        const endpoint = this.#neighbours.get(event.node)?.endpoint;
+        if (endpoint) this.#spokeTo(endpoint, now + holeLasts);
         this.#neighbours.delete(event.node);
         this.#asker.forgetProver(event.node);
         return this.#collected(now);
+      }
       case 'observed':
         return this.#observed(event.by, event.endpoint, now);
       case 'dialBackReceived': {
@@ -173,7 +192,12 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     }
   }
 
-  #neighbourAt(node: NodeNumber, endpoint: Endpoint, now: Millis): ReachabilityEffect[] {
+  #neighbourAt(node: NodeNumber, endpoint: Endpoint, uncalled: boolean, now: Millis): ReachabilityEffect[] {
+    // Through a forwarded port everybody gets in: that says nothing about the others.
+    const isForwarded = this.#mapping !== undefined || this.#configured.length > 0;
+    const unspoken = (this.#spokenTo.get(endpoint.address) ?? now) <= now && !isPrivateAddress(endpoint.address);
+    if (uncalled && unspoken && !isForwarded) this.#strangerCame = true;
+    this.#spokeTo(endpoint, never);
     const known = this.#neighbours.get(node);
     if (known) known.endpoint = endpoint;
     else if (this.#neighbours.size < mostNeighbours) this.#neighbours.set(node, { endpoint, sees: undefined });
@@ -182,13 +206,22 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return [];
   }
 
+  #spokeTo({ address }: Endpoint, until: Millis): void {
+    this.#spokenTo.delete(address);
+    if (this.#spokenTo.size >= mostNeighbours) this.#spokenTo.delete(this.#spokenTo.keys().next().value!);
+    this.#spokenTo.set(address, until);
+  }
+
   #observed(by: NodeNumber, endpoint: Endpoint, now: Millis): ReachabilityEffect[] {
     if (!this.#isDiallable(endpoint)) return [];
     const neighbour = this.#neighbours.get(by) ?? { endpoint: undefined, sees: undefined };
     if (neighbour.sees && sameEndpoint(neighbour.sees, endpoint)) return [];
     if (this.#neighbours.size >= mostNeighbours && !this.#neighbours.has(by)) return [];
     // Seen elsewhere than before: whatever was proven was proven of another place of the network.
-    if (neighbour.sees && neighbour.sees.address !== endpoint.address) this.#asker.startOver(false, now);
+    if (neighbour.sees && neighbour.sees.address !== endpoint.address) {
+      this.#asker.startOver(false, now);
+      this.#strangerCame = false;
+    }
     neighbour.sees = endpoint;
     this.#neighbours.set(by, neighbour);
     this.#asker.proversChanged(now);
@@ -249,12 +282,22 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return [...this.#neighbours].filter(([, { sees }]) => sees?.address === address).map(([node]) => node);
   }
 
+  /**
+   * An endpoint that nothing but our own traffic opens may let in a prover only because we have sent to its address: there a
+   * stranger must have got in as well.
+   */
+  #isProven(endpoint: Endpoint & { readonly source: EndpointSource }): boolean {
+    return this.#asker.isProven(endpoint) && (endpoint.source !== 'observed' || this.#strangerCame);
+  }
+
   /** Told only by endpoints that nothing but our own traffic opens. */
-  #freshPortPassed(): boolean | undefined {
+  #filtering(): Dependence | undefined {
     const forwarded = [...this.#configured, ...(this.#mapping ? [this.#mapping.endpoint] : [])];
     const bare = this.#mostSeen().filter((endpoint) => !forwarded.some((other) => sameEndpoint(other, endpoint)));
-    if (bare.some((endpoint) => this.#asker.isProven(endpoint))) return true;
-    return bare.some((endpoint) => this.#asker.hasFailed(endpoint)) ? false : undefined;
+    if (bare.some((endpoint) => this.#asker.isProven(endpoint))) {
+      return this.#strangerCame ? 'endpoint-independent' : 'address-dependent';
+    }
+    return bare.some((endpoint) => this.#asker.hasFailed(endpoint)) ? 'address-and-port-dependent' : undefined;
   }
 
   #tellSoon(now: Millis): void {

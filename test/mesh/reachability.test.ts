@@ -192,6 +192,31 @@ for (const kind of ['endpoint-independent', 'address-restricted', 'port-restrict
   });
 }
 
+test('a dial-back through an address-restricted NAT proves nothing: the prover is no stranger', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'address-restricted');
+  home.tunnelTo(new Node(all, 2, 'public'));
+  all.runUntil(5 * second);
+  t.is(home.reach.nat().filtering, 'address-dependent');
+  t.deepEqual(home.proven(), []);
+});
+
+test('a stranger that got in proves an endpoint that only our own traffic opens; one that we had called does not', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'endpoint-independent');
+  home.tunnelTo(new Node(all, 2, 'public'));
+  all.runUntil(5 * second);
+  home.hears({ kind: 'neighbourAt', node: 3, endpoint: { address: '11.0.3.1', port }, uncalled: false });
+  home.hears({ kind: 'neighbourAt', node: 4, endpoint: { address: '11.0.2.1', port: 5 }, uncalled: true });
+  t.deepEqual(home.proven(), []);
+  home.hears({ kind: 'neighbourAt', node: 5, endpoint: { address: '11.0.5.1', port }, uncalled: true });
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 observed']);
+  t.is(home.reach.nat().filtering, 'endpoint-independent');
+  home.hears({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: home.inner.address }] });
+  all.runUntil(10 * second);
+  t.deepEqual(home.proven(), []);
+});
+
 test('a member that asks for a dial-back to a third address causes no packet there', (t) => {
   const all = world();
   const [prober, asker] = [new Node(all, 1, 'public'), new Node(all, 2, 'port-restricted')];
