@@ -11,7 +11,7 @@ import { MeshError } from '../src/errors.js';
 import * as commands from '../src/mesh/commands.js';
 import { blobs, type MeshEffect } from '../src/mesh/effects.js';
 import { foundNetwork } from '../src/mesh/found.js';
-import { exportIdentity, importIdentity } from '../src/mesh/identity-copy.js';
+import { importIdentity } from '../src/mesh/identity-copy.js';
 import { Mesh } from '../src/mesh/mesh.js';
 import { systemRandom } from '../src/random.js';
 import { memberStatus, membershipInfo, peerRows, routeRows, why } from './answers.js';
@@ -284,7 +284,7 @@ class Node implements NodeApi {
   identityExport({ passphrase }: { readonly passphrase: string }): SealedExport {
     const mesh = this.#requireMesh();
     const stored = this.#setting.state.read(blobs.membership)!;
-    return { sealed: toText(exportIdentity(mesh.membership, stored, systemRandom(), passphrase)) };
+    return { sealed: toText(commands.copyIdentity(mesh, stored, systemRandom(), passphrase)) };
   }
 
   identityImport({ sealed, passphrase }: SealedExport & { readonly passphrase: string }): Promise<Membership> {

@@ -15,6 +15,7 @@ import { MeshError } from '../errors.js';
 import type { Random } from '../random.js';
 import type { Millis, UnixSeconds } from '../time.js';
 import type { Outcome } from './effects.js';
+import { exportIdentity } from './identity-copy.js';
 import { maxRevocations } from './membership.js';
 import { type Mesh, requireIssuer } from './mesh.js';
 import { sendMesh } from './messages.js';
@@ -90,21 +91,36 @@ function invitingMembers(mesh: Mesh, explicit: readonly Endpoint[]): InvitingMem
     dh: identity.agreement.publicKey,
     endpoint: { address: endpoint.address, port: endpoint.port },
   }));
-  const others = [...mesh.directory.records()]
-    .filter(({ node }) => node.number !== number)
-    .map(({ node, endpoints }) => ({ node, endpoint: mostOpenFirst(endpoints)[0] }))
-    .filter((door) => door.endpoint !== undefined && openness(door.endpoint) > 0)
-    .sort((a, b) => openness(b.endpoint!) - openness(a.endpoint!))
+  const others = doors(mesh)
+    .filter(({ endpoint }) => openness(endpoint) > 0)
     .slice(0, maxInvitingMembers - 1)
-    .map(
-      ({ node, endpoint }): InvitingMember => ({
-        number: node.number,
-        dh: node.dh,
-        endpoint: { address: endpoint!.address, port: endpoint!.port },
-      }),
-    );
+    .map(({ node, endpoint }): InvitingMember => {
+      const { address, port } = endpoint;
+      return { number: node.number, dh: node.dh, endpoint: { address, port } };
+    });
   const mine = Math.max(explicit.length, 2, maxInvitingMembers - others.length);
   return [...own.slice(0, mine), ...others].slice(0, maxInvitingMembers);
+}
+
+/** Other members by their most open endpoint, the most open first. */
+function doors(mesh: Mesh) {
+  return [...mesh.directory.records()]
+    .filter(({ node }) => node.number !== mesh.membership.number)
+    .flatMap((record) => {
+      const endpoint = mostOpenFirst(record.endpoints)[0];
+      return endpoint ? [{ node: record.node, record, endpoint }] : [];
+    })
+    .sort((a, b) => openness(b.endpoint) - openness(a.endpoint));
+}
+
+/** The members a copy of this node finds the network by: few, so that the copy stays small. */
+const copiedRecords = 16;
+
+/** A copy of who this node is, for another machine. `stored`: its membership as it is on the disk. */
+export function copyIdentity(mesh: Mesh, stored: Uint8Array, random: Random, passphrase: string): Uint8Array {
+  const records = doors(mesh).slice(0, copiedRecords);
+  const octets = records.map(({ record }) => record.bytes);
+  return exportIdentity(mesh.membership, stored, octets, random, passphrase);
 }
 
 /** How likely a stranger gets in there; 0 for what only a LAN, or only those spoken to before, can reach. */

@@ -23,6 +23,11 @@ const maxShown = 4096;
 
 const cure = 'move it away: it is only a memory of where others are, and fills again from any neighbour';
 
+/** The blob "directory" of these records. */
+export function encodeDirectory(records: readonly Uint8Array[]): Uint8Array {
+  return encodeCbor({ v: 1, records: [...records] });
+}
+
 /** What became of a record: `newer` was taken; all others were not, and are counted by these names. */
 export type RecordOutcome = 'newer' | 'known' | 'malformed' | 'forged' | 'replayed' | 'full' | MembershipFault;
 
@@ -168,7 +173,7 @@ export class Directory {
     if (!this.#changed) return [];
     this.#changed = false;
     const records = [...this.#records.values()].map((record) => record.bytes);
-    return [{ kind: 'persist', name: blobs.directory, bytes: encodeCbor({ v: 1, records }) }];
+    return [{ kind: 'persist', name: blobs.directory, bytes: encodeDirectory(records) }];
   }
 
   #put(record: EndpointRecord): void {

@@ -292,7 +292,12 @@ export class Gossip {
     }
     for (const { key, number } of gone) {
       this.forget(key);
-      if (key !== this.#membership.identity.id) effects.push({ kind: 'revoked', key, number });
+      if (key === this.#membership.identity.id) continue;
+      // Who is out hears it while its tunnel stands, so that its operator can see why nobody answers any more.
+      if (number !== undefined && this.#neighbours.has(number)) {
+        for (const bytes of revocations) effects.push(this.#item(number, 'revocations', bytes));
+      }
+      effects.push({ kind: 'revoked', key, number });
     }
     if (!this.#membership.verifyNode(this.#membership.chain.node).ok) effects.push({ kind: 'expelled' });
     for (const bytes of revocations) effects.push(...this.spread('revocations', bytes, now, except));

@@ -5,23 +5,29 @@ import { MeshError } from '../errors.js';
 import { openWithPassphrase, sealWithPassphrase } from '../passphrase.js';
 import type { Random } from '../random.js';
 import type { UnixSeconds } from '../time.js';
+import { encodeDirectory } from './directory.js';
 import { blobs, type Outcome } from './effects.js';
 import { persistIdentity } from './found.js';
 import { Membership } from './membership.js';
 import { requirePassphrase } from './network-key.js';
+import { octetLists } from './stored.js';
 
 const maxMembershipLength = 16 * 1024 * 1024;
 
-/** A copy of who this node is, sealed under a passphrase: keys, certificate, and what it knows of issuers and revocations. */
+/**
+ * A copy of who this node is, sealed under a passphrase: keys, certificate, and what it knows of issuers and revocations.
+ * `records` of a few other members go with it: by them the copy finds the network.
+ */
 export function exportIdentity(
   membership: Membership,
   stored: Uint8Array,
+  records: readonly Uint8Array[],
   random: Random,
   passphrase: string,
 ): Uint8Array {
   requirePassphrase(passphrase);
   const identity = membership.identity.encode();
-  const copy = encodeCbor({ v: 1, identity, membership: stored });
+  const copy = encodeCbor({ v: 1, identity, membership: stored, records: [...records] });
   const sealed = sealWithPassphrase(random, passphrase, copy);
   identity.fill(0);
   copy.fill(0);
@@ -44,6 +50,10 @@ export function importIdentity(
   const membership = Membership.restore(identity, bytes, wallClock);
   return {
     value: membership,
-    effects: [persistIdentity(identity), { kind: 'persist', name: blobs.membership, bytes }],
+    effects: [
+      persistIdentity(identity),
+      { kind: 'persist', name: blobs.directory, bytes: encodeDirectory(octetLists(map.records)) },
+      { kind: 'persist', name: blobs.membership, bytes },
+    ],
   };
 }

@@ -275,7 +275,7 @@ test('an identity comes back on another machine with its address', (t) => {
   const old = world.member(issuer, 'a');
   world.run(3000);
   const { number } = old.mesh!.membership;
-  const copy = exportIdentity(old.mesh!.membership, old.disk.get('membership')!, world.random, 'a long passphrase');
+  const copy = exportIdentity(old.mesh!.membership, old.disk.get('membership')!, [], world.random, 'a long passphrase');
   t.is(
     codeOf(() => importIdentity(copy, 'a wrong passphrase', world.wallClock)),
     'bad-passphrase',

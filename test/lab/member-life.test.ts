@@ -1,0 +1,218 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { Membership } from '../../daemon/api.js';
+import { State } from '../../daemon/state.js';
+import { host } from '../../lab/description.js';
+import { allPairsPing, network } from '../../lab/network.js';
+import type { WeftNode } from '../../lab/node.js';
+import { until } from '../../lab/until.js';
+import { World } from '../../lab/world.js';
+import { type CborValue, decodeCbor, encodeCbor } from '../../src/cbor.js';
+
+/* One network of machines with public addresses for all tests of this file, which build on one another. */
+const second = 1000;
+const { serial } = test;
+const world = await World.build({ anna: host(), ben: host(), carl: host(), dora: host() });
+test.after.always(() => world.remove());
+const names = ['anna', 'ben', 'carl', 'dora'];
+const nodes = names.map((name) => world.node(name));
+const [anna, ben, carl, dora] = nodes as [WeftNode, WeftNode, WeftNode, WeftNode];
+test.before(() => network(world, names, '[port-mapping]\nenabled = false\n'));
+
+/** The passphrase for whatever is exported here, as a file. */
+const passphraseFile = join(world.folder, 'passphrase');
+writeFileSync(passphraseFile, 'correct horse battery\n', { mode: 0o600 });
+const sealedBy = ['--passphrase-file', passphraseFile];
+
+serial(
+  'killed and started again, a node has its address back within 2 s, and its apps saw loss and no error',
+  async (t) => {
+    await allPairsPing(nodes, 10 * second);
+    const { address } = await ben.app('talk');
+    const talk = new Talk(ben, address, await anna.address());
+    const before = await ben.address();
+    await ben.kill('SIGKILL');
+    const startTook = await ben.start();
+    const { took } = await until(
+      'ben pings anna',
+      async () => ben.pings(await anna.address()),
+      (answers) => answers,
+      5 * second,
+    );
+    t.is(await ben.address(), before);
+    t.log(`started in ${startTook}, in use after ${took} more`);
+    t.true(startTook + took < 2 * second, `the address was in use again after ${startTook} + ${took} ms`);
+    const { sent, errors } = await talk.end();
+    t.deepEqual(errors, []);
+    t.true(sent > 50);
+  },
+);
+
+serial(
+  'state wiped but certificate and keys kept: the routes are accepted by all within a second of being announced',
+  async (t) => {
+    await ben.kill('SIGTERM');
+    for (const blob of ['routing', 'directory', 'seeds', 'apps'])
+      rmSync(join(ben.state, `${blob}.state`), { force: true });
+    // Nothing is left that would lead it to the others: they find it.
+    await ben.start();
+    const prefix = (await ben.status()).node!.prefix;
+    const up = await Promise.all(
+      [anna, carl, dora].map(async (node) => {
+        await until(
+          `${node.name} has a tunnel to ben`,
+          async () => (await node.peer('ben'))?.tunnel ?? null,
+          (tunnel) => tunnel !== null,
+          15 * second,
+        );
+        const { took } = await until(
+          `${node.name} accepts what ben announces`,
+          async () => (await node.routes()).filter((row) => row.prefix === prefix && row.selected),
+          (rows) => rows.length === 1,
+          5 * second,
+          () => node.tail(),
+        );
+        return took;
+      }),
+    );
+    t.true(Math.max(...up) < second, `accepted after ${up} ms`);
+  },
+);
+
+serial('a revoked node is out everywhere within 10 s, and stays out', async (t) => {
+  const address = await dora.address();
+  await anna.weft('revoke', 'dora');
+  const revoked = performance.now();
+  await until(
+    'nobody has a tunnel or a route to dora',
+    async () =>
+      (await Promise.all([anna, ben, carl].map((node) => node.peer('dora')))).map((peer) => peer?.state ?? 'gone'),
+    (states) => states.every((state) => state === 'gone' || state === 'unreachable'),
+    10 * second,
+  );
+  await until(
+    'dora has no tunnel',
+    async () => (await dora.peers()).filter((peer) => peer.tunnel),
+    (tunnels) => tunnels.length === 0,
+    10 * second - (performance.now() - revoked),
+  );
+  t.true(performance.now() - revoked < 10 * second);
+  const codes = (await dora.status()).health.map((item) => item.code);
+  t.true(codes.includes('revoked'), codes.join());
+  // It does not believe it: what it knows of revocations is gone from its disk, and it dials.
+  await dora.kill('SIGKILL');
+  const state = State.open(dora.state);
+  const membership = decodeCbor(state.read('membership')!, 1 << 20) as { revocations: CborValue[] };
+  membership.revocations = [];
+  state.write('membership', encodeCbor(membership as unknown as CborValue));
+  state.close();
+  await anna.host.namespace.nft(`
+    table inet watch {
+      counter dialled { }
+      chain in { type filter hook input priority 0; ip saddr ${dora.host.address} udp dport 16696 counter name dialled; }
+    }`);
+  await dora.start();
+  await until(
+    'dora dials anna again and again',
+    () => anna.host.namespace.must(['nft', 'list', 'counter', 'inet', 'watch', 'dialled']),
+    (text) => Number(/packets (\d+)/.exec(text)?.[1]) >= 4,
+    15 * second,
+    () => dora.tail(),
+  );
+  for (const node of [anna, ben, carl]) t.is((await node.peer('dora'))?.tunnel ?? null, null);
+  t.false(await anna.pings(address));
+  await anna.host.namespace.nft('delete table inet watch');
+});
+
+serial('a revoked machine leaves, and comes back with an invitation of its own', async (t) => {
+  const old = await dora.address();
+  await dora.weft('leave');
+  t.is((await dora.status()).node, null);
+  t.notRegex(await dora.host.namespace.must(['ip', '-6', 'addr', 'show', 'dev', 'lo']), new RegExp(old));
+  t.notRegex(await dora.host.namespace.must(['ip', '-6', 'route', 'show', 'table', 'all']), /proto 120/);
+  t.notRegex(await dora.host.namespace.must(['ip', 'link']), /weft0/);
+  await dora.join(await anna.invite());
+  t.not(await dora.address(), old);
+  await allPairsPing(nodes, 10 * second);
+});
+
+serial('a new machine takes over the address of a lost one', async (t) => {
+  const old = (await carl.status()).node!;
+  const { node } = await (async (): Promise<Membership> => {
+    const token = await anna.invite('--as', 'carl');
+    await dora.weft('leave');
+    return dora.weft('join', token);
+  })();
+  t.is(node.address, old.address);
+  t.is(node.name, 'carl');
+  t.not(node.id, old.id);
+  await until(
+    'the old key is out',
+    async () => (await carl.status()).health.map((item) => item.code),
+    (codes) => codes.includes('revoked'),
+    10 * second,
+    () => `${carl.tail()}\n${anna.tail()}`,
+  );
+  await allPairsPing([anna, ben, dora], 10 * second);
+  t.is((await anna.peers()).filter((peer) => peer.name === 'carl').length, 1);
+  await carl.weft('leave');
+});
+
+serial('an exported identity is the same node on another machine', async (t) => {
+  const file = join(world.folder, 'ben.identity');
+  const before = (await ben.status()).node!;
+  await ben.weft('identity', 'export', file, ...sealedBy);
+  await ben.kill('SIGKILL');
+  const { node } = await carl.weft<Membership>('identity', 'import', file, ...sealedBy);
+  t.deepEqual(node, before);
+  await allPairsPing([anna, carl, dora], 10 * second);
+});
+
+serial('the network key is exported, lost, and brought back', async (t) => {
+  const warned = async () => (await anna.status()).health.some((item) => item.code === 'network-key-not-exported');
+  t.true(await warned());
+  const file = join(world.folder, 'network.key');
+  await anna.weft('network-key', 'export', file, ...sealedBy);
+  t.false(await warned());
+  await anna.kill('SIGTERM');
+  rmSync(join(anna.state, 'network-key.state'));
+  await anna.start();
+  const refused = await anna.run('issuer', 'add', 'ben');
+  t.is(refused.code, 1);
+  t.regex(refused.stderr, /the network key is not on this machine; .*weft network-key import FILE/);
+  await anna.weft('network-key', 'import', file, ...sealedBy);
+  await anna.weft('issuer', 'add', 'ben');
+  t.false(await warned());
+  t.notRegex(readFileSync(file, 'latin1'), /weft state/);
+});
+
+/** A program that sends a datagram every 10 ms from one overlay address to another, and counts what the kernel says to it. */
+class Talk {
+  readonly #child: ReturnType<WeftNode['host']['namespace']['spawn']>;
+  readonly #output: Promise<string>;
+
+  constructor(node: WeftNode, from: string, to: string) {
+    const program = `
+      const socket = require('node:dgram').createSocket('udp6');
+      const said = { sent: 0, errors: [] };
+      socket.on('error', (error) => said.errors.push(error.code));
+      socket.bind(4000, '${from}', () => socket.connect(4001, '${to}', () => {
+        setInterval(() => socket.send('x', (error) => error ? said.errors.push(error.code) : said.sent++), 10);
+      }));
+      process.on('SIGTERM', () => { console.log(JSON.stringify(said)); process.exit(); });`;
+    this.#child = node.host.namespace.spawn([process.execPath, '-e', program]);
+    this.#output = new Promise((resolve) => {
+      let text = '';
+      this.#child.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      this.#child.once('close', () => resolve(text));
+    });
+  }
+
+  async end(): Promise<{ readonly sent: number; readonly errors: readonly string[] }> {
+    this.#child.kill('SIGTERM');
+    return JSON.parse(await this.#output);
+  }
+}
