@@ -73,8 +73,13 @@ test('a revocation is on disk before anything is closed or told', (t) => {
   const hosts = chainOf(world, 3);
   hosts[1]!.done.length = 0;
   world.order(hosts[0]!, revoke(hosts[0]!.mesh!, 'n2', world.now));
-  const kinds = hosts[1]!.done.map((effect) => effect.kind);
-  t.deepEqual(kinds.slice(0, 2), ['persist', 'revoked']);
+  const done = hosts[1]!.done.slice(0, 3);
+  t.deepEqual(
+    done.map((effect) => effect.kind),
+    ['persist', 'sendMesh', 'revoked'],
+  );
+  // Only who is out hears before its tunnel is closed; nobody could tell it afterwards.
+  t.is((done[1] as { to: number }).to, hosts[2]!.mesh!.membership.number);
 });
 
 test('a node restarts into its network with every issuer dead', (t) => {

@@ -188,8 +188,11 @@ export class Prober {
     if (!watched || !answer) return;
     const view = new DataView(answer.buffer);
     const kind = answer[0]!;
-    if (kind === ProbeKind.pong) watched.liveness.answered(view.getUint32(4), at);
-    else if (kind === ProbeKind.passed) {
+    if (kind === ProbeKind.pong) {
+      watched.liveness.answered(view.getUint32(4), at);
+      // Routing counts an unmeasured tunnel as slow: the first measurement is told at once, not at the next probe.
+      if (!watched.reported) this.#report(watched, at);
+    } else if (kind === ProbeKind.passed) {
       watched.pathSize.passed(view.getUint16(2), at);
       watched.link.shared.pathSize = watched.pathSize.size;
     } else if (kind === ProbeKind.answer) this.#challengeAnswered(watched, answer, report.source, at);
