@@ -80,7 +80,19 @@ export function memberStatus(
     routes: { selected: rows.filter((row) => row.selected).length, total: rows.length },
     health: memberHealth(member, critical),
     fallbacks,
+    drops: Object.fromEntries(dropsOf(member)),
   };
+}
+
+/** Everything dropped since the start, of the plane, the handshakes and the mesh: reasons and counts. */
+function dropsOf({ control, plane }: Member): [string, number][] {
+  const refused = [...control.tunnels.refusals()].map(([reason, count]): [string, number] => [kebab(reason), count]);
+  return [...plane.drops(), ...refused, ...control.mesh.drops()].filter(([, count]) => count > 0);
+}
+
+/** "the certificate is for another key" as a name like the others. */
+function kebab(reason: string): string {
+  return `refused-${reason.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
 }
 
 function portMappingInfo(control: ControlPlane): PortMappingInfo {

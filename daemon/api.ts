@@ -69,6 +69,8 @@ export interface Status {
   readonly health: readonly HealthItem[];
   /** Slower ways taken because a faster one is missing or was switched off by `force.*`; empty at best. */
   readonly fallbacks: readonly string[];
+  /** Packets, frames, handshakes and messages dropped since the daemon's start, by reason (docs/protocol); none: absent. */
+  readonly drops: Readonly<Record<string, number>>;
 }
 
 export type PeerState = 'direct' | 'relayed' | 'connecting' | 'unreachable';

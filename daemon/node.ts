@@ -150,6 +150,7 @@ class Node implements NodeApi {
             },
           ],
       fallbacks: [],
+      drops: {},
     };
   }
 

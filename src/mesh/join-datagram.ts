@@ -62,9 +62,9 @@ export function encodeJoinBody(message: JoinMessage): Uint8Array {
   return concatBytes(joinHeader(message), message.part);
 }
 
-/** The whole datagram, for the node with this X25519 key. */
-export function encodeJoinDatagram(message: JoinMessage, receiver: Uint8Array): Uint8Array {
-  return appendMacs(receiver, encodeJoinBody(message));
+/** The whole datagram, for the node with this X25519 key. `cookie`: 16 octets, if it asked for one. */
+export function encodeJoinDatagram(message: JoinMessage, receiver: Uint8Array, cookie?: Uint8Array): Uint8Array {
+  return appendMacs(receiver, encodeJoinBody(message), cookie);
 }
 
 export function decodeJoinBody(body: Uint8Array): JoinMessage | undefined {

@@ -2,11 +2,12 @@ import { type CertificateChain, chainFault, decodeChain } from '../addr/certific
 import type { Endpoint } from '../addr/endpoint.js';
 import { decodeMap } from '../addr/fields.js';
 import type { NodeIdentity } from '../addr/identity.js';
-import type { Invitation } from '../addr/invitation.js';
+import type { Invitation, InvitingMember } from '../addr/invitation.js';
 import { Network, networkId } from '../addr/network.js';
 import { nodeKey } from '../addr/public-key.js';
 import { equalBytes } from '../bytes.js';
 import { encodeCbor } from '../cbor.js';
+import { cookieReplyLength, mac1Of, openCookieReply } from '../cookie-reply.js';
 import { AgreementKey, aeadOpen, aeadSeal, signed, VerifyingKey } from '../crypto.js';
 import { checkMac1, mac1Key } from '../datagram-mac.js';
 import type { MeshError } from '../errors.js';
@@ -75,6 +76,8 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
   /** What is being sent again and again. */
   #outgoing: JoinMessage | undefined;
   readonly #receiveKey = new Uint8Array(32);
+  /** By member, in the token's order: what a member under load gave us to show that we hear it. */
+  readonly #cookies: (Uint8Array | undefined)[] = [];
   #sent = 0;
   #requestsSent = 0;
   #pause: Millis = firstPause;
@@ -99,7 +102,9 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
   }
 
   handle(event: JoinEvent, now: Millis): MeshEffect[] {
-    if (this.#state === 'done' || !checkMac1(this.#ownMac, event.bytes)) return [];
+    if (this.#state === 'done') return [];
+    if (event.bytes.length === cookieReplyLength && this.#outgoing) return this.#onCookie(event.bytes);
+    if (!checkMac1(this.#ownMac, event.bytes)) return [];
     const message = decodeJoinDatagram(event.bytes);
     if (!message || !equalBytes(message.exchange, this.#exchange)) return [];
     if (message.type === JoinType.response && this.#state === 'asking') return this.#onResponse(message, now);
@@ -153,7 +158,27 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
     if (this.#state === 'requesting') this.#requestsSent++;
     if (this.#sent % members.length === 0) this.#pause = Math.min(longestPause, this.#pause * 2);
     this.#next = now + this.#pause * (0.9 + 0.2 * this.#random.unit());
-    return { kind: 'sendDatagram', to: member.endpoint, bytes: encodeJoinDatagram(this.#outgoing!, member.dh) };
+    return this.#datagramTo(member);
+  }
+
+  #datagramTo(member: InvitingMember): Extract<MeshEffect, { kind: 'sendDatagram' }> {
+    const cookie = this.#cookies[this.#invitation.members.indexOf(member)];
+    return { kind: 'sendDatagram', to: member.endpoint, bytes: encodeJoinDatagram(this.#outgoing!, member.dh, cookie) };
+  }
+
+  /**
+   * A member under load asks to be shown that we hear it: it gets the same again with its cookie, at once the first time;
+   * after that at our own pace, so that a flood of cookies buys nothing.
+   */
+  #onCookie(reply: Uint8Array): MeshEffect[] {
+    for (const [i, member] of this.#invitation.members.entries()) {
+      const cookie = openCookieReply(member.dh, mac1Of(this.#datagramTo(member).bytes), reply);
+      if (!cookie) continue;
+      const isFirst = this.#cookies[i] === undefined;
+      this.#cookies[i] = cookie;
+      return isFirst ? [this.#datagramTo(member)] : [];
+    }
+    return [];
   }
 
   #onResponse(message: JoinMessage, now: Millis): MeshEffect[] {

@@ -4,39 +4,10 @@ import { datagramMacLength, datagramMacsLength, mac1Key } from '../datagram-mac.
 import type { Random } from '../random.js';
 import { type Millis, minute, second } from '../time.js';
 import { FrameType } from './frame.js';
+import type { DatagramGuard, DatagramSource, GuardDropReason } from './plane/guard.js';
 import { QuickHmac } from './quick-hmac.js';
 import { SourceBuckets } from './source-buckets.js';
 import { TokenBucket } from './token-bucket.js';
-
-/**
- * Stands before everything that costs: each handshake-class datagram (types 0x01 to 0x08) passes here, in the worker that
- * received it, before it may reach the control plane.
- *
- *     length ─► mac1 ─► under load? ─no──────────────► bucket of the source ─► bucket of all ─► pass
- *       │        │          └─yes─► mac2 ─valid─────────────┘     │                 │
- *     drop      drop                 └─none─► cookie reply       drop              drop
- *            (strangers:                      (never larger
- *             silence)                         than what came)
- *
- * Strangers cannot make it believe in load: only what carries our mac1 counts. Nothing here does a Diffie-Hellman, and a
- * dropped datagram leaves no object behind but two short texts of the hash function.
- */
-export type DropReason =
-  | 'handshake-type'
-  | 'handshake-length'
-  | 'handshake-mac1'
-  | 'handshake-mac2'
-  | 'handshake-source-rate'
-  | 'handshake-rate'
-  | 'handshake-cookie-rate'
-  | 'punch';
-
-/** Where a datagram came from. Of a relayed handshake: address fe80::node number (`tunnelLinkLocal`), port 0. */
-export interface DatagramSource {
-  /** 16 octets; IPv4 as ::ffff:a.b.c.d. */
-  readonly address: Uint8Array;
-  readonly port: number;
-}
 
 export interface GuardOptions {
   /** Our X25519 public key. */
@@ -72,17 +43,31 @@ const light = { perSecond: 500, burst: 100 }; // cookie replies and dial-backs c
 const cookieReplies = { perSecond: 2000, burst: 500 }; // at about 15 µs each
 const cookieLifetime: Millis = 2 * minute;
 
-export class Guard {
+/**
+ * Stands before everything that costs: each handshake-class datagram (types 0x01 to 0x08) passes here, in the worker that
+ * received it, before it may reach the control plane.
+ *
+ *     length ─► mac1 ─► under load? ─no──────────────► bucket of the source ─► bucket of all ─► pass
+ *       │        │          └─yes─► mac2 ─valid─────────────┘     │                 │
+ *     drop      drop                 └─none─► cookie reply       drop              drop
+ *            (strangers:                      (never larger
+ *             silence)                         than what came)
+ *
+ * Strangers cannot make it believe in load: only what carries our mac1 counts. Nothing here does a Diffie-Hellman, and a
+ * dropped datagram leaves no object behind but two short texts of the hash function.
+ */
+export class Guard implements DatagramGuard {
   readonly #mac1: QuickHmac;
   readonly #mac2 = new QuickHmac(new Uint8Array(0), maxHandshakeLength);
   readonly #cookieSecret: Uint8Array;
   readonly #cookieReplyKey: Uint8Array;
   readonly #random: Random;
   readonly #sources: SourceBuckets;
+  /** Apart from the one above: who forges a peer's address needs no mac here, and must not use up that peer's handshakes. */
+  readonly #lightSources: SourceBuckets;
   readonly #overall = new TokenBucket(overall.perSecond, overall.burst);
   readonly #light = new TokenBucket(light.perSecond, light.burst);
   readonly #cookieReplies = new TokenBucket(cookieReplies.perSecond, cookieReplies.burst);
-  readonly #drops = new Map<DropReason, number>();
   readonly #cookie = new Uint8Array(cookieLength);
   readonly #place = new Uint8Array(18);
   /** The keys of this period of `cookieLifetime` and the one before. */
@@ -99,42 +84,31 @@ export class Guard {
     this.#cookieSecret = options.cookieSecret;
     this.#cookieReplyKey = cookieReplyKey(options.publicKey);
     this.#random = options.random;
-    this.#sources = new SourceBuckets(perSource.sources, perSource.perSecond, perSource.burst, options.random);
+    const { sources, perSecond, burst } = perSource;
+    this.#sources = new SourceBuckets(sources, perSecond, burst, options.random);
+    this.#lightSources = new SourceBuckets(sources, perSecond, burst, options.random);
   }
 
   /**
-   * Judges one datagram. Octets are a cookie reply to send back to `source`, the caller's, never more than came in. The
-   * datagram and the source are only looked at, so their buffers may be reused.
+   * Judges one datagram: passed, dropped for a reason, or octets: a cookie reply to send back to `source`, the caller's,
+   * never more than came in. The datagram and the source are only looked at, so their buffers may be reused.
    */
-  admit(bytes: Uint8Array, source: DatagramSource, now: Millis): 'pass' | 'drop' | Uint8Array {
+  admit(bytes: Uint8Array, source: DatagramSource, now: Millis): 'pass' | GuardDropReason | Uint8Array {
     const type = bytes.length === 0 ? 0 : bytes[0]!;
     const bounds = lengths[type];
-    if (!bounds) return this.#drop('handshake-type');
-    if (bytes.length < bounds[0] || bytes.length > bounds[1]) return this.#drop('handshake-length');
-    if (type === FrameType.punch) return this.#drop('punch'); // it has done its work in the sender's NAT
-    if (type === FrameType.cookieReply || type === FrameType.dialBack) return this.#rated(this.#light, source, now);
-    if (!this.#mac1.covers(bytes, bytes.length - datagramMacsLength)) return this.#drop('handshake-mac1');
+    if (!bounds) return 'handshake-type';
+    if (bytes.length < bounds[0] || bytes.length > bounds[1]) return 'handshake-length';
+    if (type === FrameType.punch) return 'punch'; // it has done its work in the sender's NAT
+    if (type === FrameType.cookieReply || type === FrameType.dialBack) {
+      return rated(this.#lightSources, this.#light, source, now);
+    }
+    if (!this.#mac1.covers(bytes, bytes.length - datagramMacsLength)) return 'handshake-mac1';
     if (this.#isUnderLoad(now) && type !== FrameType.joinTransport && type !== FrameType.joinResponse) {
       // The joiner's side of these two is a session of ours already: its answers are few and not worth a round trip.
       if (!this.#hasMac2(bytes)) return this.#cookieReply(bytes, source, now);
-      if (!this.#mac2Fits(bytes, source, now)) return this.#drop('handshake-mac2');
+      if (!this.#mac2Fits(bytes, source, now)) return 'handshake-mac2';
     }
-    return this.#rated(this.#overall, source, now);
-  }
-
-  /** Datagrams dropped since the start, by reason. A live view. */
-  drops(): ReadonlyMap<DropReason, number> {
-    return this.#drops;
-  }
-
-  #drop(reason: DropReason): 'drop' {
-    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
-    return 'drop';
-  }
-
-  #rated(all: TokenBucket, source: DatagramSource, now: Millis): 'pass' | 'drop' {
-    if (!this.#sources.take(source.address, now)) return this.#drop('handshake-source-rate');
-    return all.take(now) ? 'pass' : this.#drop('handshake-rate');
+    return rated(this.#sources, this.#overall, source, now);
   }
 
   #isUnderLoad(now: Millis): boolean {
@@ -163,8 +137,8 @@ export class Guard {
     return this.#mac2.covers(bytes, bytes.length - datagramMacLength);
   }
 
-  #cookieReply(bytes: Uint8Array, source: DatagramSource, now: Millis): 'drop' | Uint8Array {
-    if (!this.#cookieReplies.take(now)) return this.#drop('handshake-cookie-rate');
+  #cookieReply(bytes: Uint8Array, source: DatagramSource, now: Millis): GuardDropReason | Uint8Array {
+    if (!this.#cookieReplies.take(now)) return 'handshake-cookie-rate';
     this.#rotate(now);
     this.#makeCookie(this.#current!, source);
     return sealCookieReply(this.#cookieReplyKey, mac1Of(bytes), this.#cookie, this.#random.bytes(12));
@@ -191,4 +165,14 @@ export class Guard {
     new DataView(octets.buffer).setBigInt64(0, BigInt(period));
     return new QuickHmac(hmacSha256(this.#cookieSecret, octets), 18);
   }
+}
+
+function rated(
+  sources: SourceBuckets,
+  all: TokenBucket,
+  source: DatagramSource,
+  now: Millis,
+): 'pass' | 'handshake-source-rate' | 'handshake-rate' {
+  if (!sources.take(source.address, now)) return 'handshake-source-rate';
+  return all.take(now) ? 'pass' : 'handshake-rate';
 }

@@ -44,6 +44,7 @@ export const wellStatus: Status = {
     },
   ],
   fallbacks: [],
+  drops: {},
 };
 
 export const noNetworkStatus: Status = {

@@ -118,7 +118,7 @@ export class PlaneStandIn {
         : { address: tunnelLinkLocal(from.node), port: 0 };
     const verdict = this.#guard.admit(parcel.bytes, source, now);
     if (verdict === 'pass') this.#say({ kind: 'datagram', from, bytes: new Uint8Array(parcel.bytes) });
-    else if (verdict !== 'drop') this.#send(from, { kind: 'datagram', bytes: verdict });
+    else if (typeof verdict !== 'string') this.#send(from, { kind: 'datagram', bytes: verdict });
   }
 
   /** Liveness of direct links: a probe each time, silence after 2 s. To be called every half second. */

@@ -1,3 +1,5 @@
+import { guardDropReasons } from './guard.js';
+
 /** Why packets and frames are dropped. The names are a promise: status, metrics and docs/protocol/plane.md use them. */
 export const dropReasons = [
   'malformed-packet',
@@ -18,7 +20,7 @@ export const dropReasons = [
   'hop-limit',
   'relay-refused',
   'relay-limit',
-  'handshake-refused',
+  ...guardDropReasons,
   'join-expired',
   'send-failed',
   'tun-write-failed',

@@ -290,8 +290,8 @@ export class Inbound {
   #takeHandshake(at: number, length: number, node: number | undefined, now: Millis): void {
     const octets = this.#arena.bytes.subarray(at, at + length);
     const verdict = this.guard?.admit(octets, this.#sourceFor(node), now) ?? 'pass';
-    if (verdict === 'drop') return this.#drops.count('handshake-refused');
-    if (verdict !== 'pass') return this.#reply(node, verdict, now);
+    if (typeof verdict !== 'string') return this.#reply(node, verdict, now);
+    if (verdict !== 'pass') return this.#drops.count(verdict);
     const from: Path =
       node === undefined ? { kind: 'direct', endpoint: toEndpoint(this.#udp.source) } : { kind: 'overlay', node };
     this.#emit({ kind: 'datagram', from, bytes: new Uint8Array(octets) });

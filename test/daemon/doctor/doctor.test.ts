@@ -26,6 +26,7 @@ const status: Status = {
   routes: { selected: 2, total: 2 },
   health: [],
   fallbacks: [],
+  drops: {},
 };
 const tunnel = {
   endpoint: '11.0.0.3:16696',
