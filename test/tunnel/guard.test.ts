@@ -73,7 +73,11 @@ test('a mac for another node, or a flipped bit at any octet, meets silence', (t)
   const datagram = initiation();
   for (let at = 0; at < datagram.length - 16; at++) {
     datagram[at]! ^= 0x10;
-    t.is(subject.admit(datagram, source('192.0.2.1'), 0), at === 0 ? 'handshake-type' : 'handshake-mac1', `octet ${at}`);
+    t.is(
+      subject.admit(datagram, source('192.0.2.1'), 0),
+      at === 0 ? 'handshake-type' : 'handshake-mac1',
+      `octet ${at}`,
+    );
     datagram[at]! ^= 0x10;
   }
   const other = new AgreementKey(random.bytes(32)).publicKey;
