@@ -58,6 +58,8 @@ export class Destination {
   heldUntil: Millis = 0;
   /** Since when another route has been better by the margin; 0: none is. */
   betterSince: Millis = 0;
+  /** When a route was found after there was none: until things have settled, the best is taken at once. */
+  foundAt: Millis = 0;
   /** The metric when the selected route was chosen: has it become worse since? */
   chosenMetric: Metric = infinity;
   /** Neighbours left because they had become worse. */

@@ -352,6 +352,7 @@ export class Routes {
     if (column >= 0) this.#watchExpiry(destination, this.#tables.columns[column]!);
     destination.heldUntil = 0;
     const isNew = wasSelected === none;
+    if (isNew) destination.foundAt = now;
     const newRouter = destination.router !== oldRouter;
     if (isNew || newRouter || destination.seqno !== oldSeqno || destination.egress !== oldEgress) {
       this.#newVersion(destination, now);

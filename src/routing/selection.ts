@@ -116,6 +116,10 @@ export class Selection {
       destination.betterSince = 0;
       return current;
     }
+    if (now - destination.foundAt < this.#tuning.settling) {
+      destination.betterSince = 0;
+      return better;
+    }
     if (destination.betterSince === 0) {
       destination.betterSince = now;
       return current;

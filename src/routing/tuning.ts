@@ -46,6 +46,8 @@ export interface Tuning {
   readonly switchShare: number;
   /** ... for so long, plus up to a quarter by chance so that two ends of a path do not move together. */
   readonly dwell: Millis;
+  /** For so long after a destination was found, better routes come in one after the other: each is taken at once. */
+  readonly settling: Millis;
   /** A neighbour left because it had become worse is not returned to for so long: congestion that follows us. */
   readonly leftFor: Millis;
   /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
@@ -84,6 +86,7 @@ export const defaultTuning: Tuning = {
   switchMargin: 50,
   switchShare: 1 / 16,
   dwell: 2 * second,
+  settling: 1 * second,
   leftFor: 5 * minute,
   holdTime: 1 * minute,
   seqnoBurst: 8,
