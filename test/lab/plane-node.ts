@@ -28,6 +28,8 @@ export interface PlaneNodeOptions {
   readonly force?: PlaneForce;
   readonly relay?: boolean;
   readonly ipv4?: boolean;
+  /** The underlay also speaks IPv6. */
+  readonly ipv6?: boolean;
 }
 
 const network = parsePrefix('fd77:6566:7400::/40')!;
@@ -43,6 +45,7 @@ async function main(options: PlaneNodeOptions): Promise<void> {
   const plane = await openLinuxPlane({
     tunName: options.tun,
     port: options.port,
+    ipv6: options.ipv6 ?? false,
     ...(options.workers === undefined ? {} : { workers: options.workers }),
     ...(options.force ? { force: options.force } : {}),
   });
@@ -107,8 +110,9 @@ async function main(options: PlaneNodeOptions): Promise<void> {
     rssMb: Math.round(process.memoryUsage().rss / 1e6),
     cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
   };
+  const stopping = process.hrtime.bigint();
   await plane.stop();
-  console.log(JSON.stringify(report));
+  console.log(JSON.stringify({ ...report, stopMillis: Number(process.hrtime.bigint() - stopping) / 1e6 }));
 }
 
 function ipv4(...octets: number[]): Uint8Array {

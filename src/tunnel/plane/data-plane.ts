@@ -23,6 +23,7 @@ import { toUnderlay } from './underlay-address.js';
 const sessionsPerLink = 3;
 const sendAt = 2048;
 const longestControl = 1400;
+const burstsPerTurn = 8;
 const waitingInterval: Millis = 5;
 
 /** A command, and the memory the workers share for what it opens. */
@@ -92,9 +93,9 @@ export class DataPlane {
 
   /** Moves packets both ways until nothing waits or the budgets are used; how many reads found something. */
   work(now: Millis): number {
-    const fromTun = this.#outbound.drain(16, now);
+    const fromTun = this.#outbound.drain(now);
     if (fromTun > 0) this.#outbox.flush();
-    const fromUdp = this.#inbound.drain(16, now);
+    const fromUdp = this.#inbound.drain(burstsPerTurn, now);
     if (fromUdp > 0) {
       if (this.#inbound.confirmedAny) {
         this.#inbound.confirmedAny = false;

@@ -175,8 +175,6 @@ export class Inbound {
     if (headers + other.length + length + tagLength > this.#arena.joinLength) {
       return this.#drops.count('malformed-frame');
     }
-    // The join buffer is used again by the next pair, so nothing of it may wait in the glue.
-    this.#glue.flush();
     bytes.copyWithin(join, at, at + headers);
     bytes[join + 1] = flags & ~halves;
     const first = join + headers;
@@ -190,7 +188,9 @@ export class Inbound {
     const whole = other.length + length;
     if (type === FrameType.relay) this.#takeRelayed(lane, join, headers + whole, now);
     else this.#takeOpened(lane, join, whole, now);
+    // The join buffer is used again by the next pair, so nothing of it may wait.
     this.#glue.flush();
+    this.#flushRun();
   }
 
   /** A relayed frame at `at` whose relay header is open: for us, or for a node behind us. */

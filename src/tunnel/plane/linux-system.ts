@@ -20,6 +20,8 @@ export const system = {
 
 export const Errno = {
   again: 11,
+  noBuffers: 105,
+  inputOutput: 5,
   access: 13,
   busy: 16,
   invalid: 22,

@@ -195,8 +195,11 @@ export class LinuxUdp implements UdpPort {
     if (segment < length && this.#segmentation) {
       this.#sending.view.setUint16(controlAt + 16, segment, true);
       if (this.#sendOne(at, length, 24)) return 0;
-      // EIO: a device without the offload. EMSGSIZE or EINVAL: a segment larger than the device takes.
-      if (errno() === 5) this.#segmentation = false;
+      const code = errno();
+      // A full queue is as full for the parts: drop, as a router would, rather than wait and hear nobody meanwhile.
+      if (code === Errno.again || code === Errno.noBuffers) return Math.ceil(length / segment);
+      // A device without the offload. (Other errors: a segment larger than the device takes; each part says for itself.)
+      if (code === Errno.inputOutput) this.#segmentation = false;
     }
     let lost = 0;
     for (let done = 0; done < length; done += segment) {
@@ -210,7 +213,7 @@ export class LinuxUdp implements UdpPort {
     message.setPointer(iovecAt, this.#arena.base + at);
     message.setInt(iovecAt + 8, length);
     message.setInt(40, control);
-    return system.sendmsg(this.#fd, message.address, 0) === length;
+    return system.sendmsg(this.#fd, message.address, dontWait) === length;
   }
 
   #setDestination(to: UnderlayAddress): void {

@@ -16,6 +16,10 @@ import { type PlaneState, Way } from './state.js';
 import type { Transmitter } from './transmitter.js';
 import { VirtioGso, VirtioHeader, virtioHeaderLength, writePlainVirtio } from './virtio.js';
 
+/** One turn: enough small packets to fill a send, few enough super-packets to keep acknowledgements waiting briefly. */
+const mostPackets = 96;
+const mostOctets = 256 * 1024;
+
 /** Packets of our kernel: where each goes, cut where it is a super-packet, sealed, sent. */
 export class Outbound {
   readonly #arena: Arena;
@@ -52,13 +56,15 @@ export class Outbound {
     this.#answers = new OctetBucket(100, 20, now);
   }
 
-  /** Takes up to `budget` packets from the TUN; how many there were. */
-  drain(budget: number, now: Millis): number {
+  /** Takes packets from the TUN, until none waits or the other direction should have its turn; how many there were. */
+  drain(now: Millis): number {
     let packets = 0;
-    while (packets < budget) {
+    let octets = 0;
+    while (packets < mostPackets && octets < mostOctets) {
       const length = this.#tun.read(this.#arena.tunIn, this.#arena.tunInLength);
       if (length === 0) break;
       packets++;
+      octets += length;
       this.#take(length, now);
     }
     return packets;

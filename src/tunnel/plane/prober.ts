@@ -1,3 +1,4 @@
+import { isIpv4Bytes } from '../../addr/ip.js';
 import type { Random } from '../../random.js';
 import { type Millis, never, second } from '../../time.js';
 import type { UnderlayAddress } from './adapters.js';
@@ -127,7 +128,10 @@ export class Prober {
       this.#transmitter.sendProbe(link, session, link.address, probeAt, probeLength);
     }
     const alive = !link.shared.suspected && link.shared.lastHeard > 0;
+    // Over IPv6, Ethernet has 20 octets less: a longer probe would only fail in our own kernel.
+    const most = isIpv4Bytes(link.address) ? 1472 : 1452;
     for (const size of pathSize.due(now, alive, liveness.isBusy)) {
+      if (size > most) continue;
       this.#write(ProbeKind.size, size, 0);
       this.#arena.bytes.fill(0, probeAt + probeLength, probeAt + size - frameOverhead);
       this.#transmitter.sendProbe(link, session, link.address, probeAt, size - frameOverhead);
