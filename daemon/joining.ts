@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
 import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
 import { NodeIdentity } from '../src/addr/identity.js';
-import { type InvitingMember, requireInvitation } from '../src/addr/invitation.js';
+import type { Invitation } from '../src/addr/invitation.js';
 import { MeshError } from '../src/errors.js';
 import { blobs, type MeshEffect } from '../src/mesh/effects.js';
 import { type JoinEvent, JoinInitiator } from '../src/mesh/join-initiator.js';
@@ -16,11 +16,10 @@ import { frameForStream, StreamCutter } from './tcp-frames.js';
 const udpAlone: Millis = 2 * second;
 
 /**
- * Redeems a token over a UDP socket of its own, and over TCP too when nothing has come of it for a while. Resolves with the members to dial first, when the membership is on the disk.
- * An identity that is on the disk already, from a try whose answer was lost, asks again and gets the same certificate.
+ * Redeems a token over a UDP socket of its own, and over TCP too when nothing has come of it for a while. Resolves when the
+ * membership is on the disk. An identity that is on the disk already, from a try whose answer was lost, asks again and gets the same certificate.
  */
-export async function joinNetwork(state: State, token: string, name: string): Promise<readonly InvitingMember[]> {
-  const invitation = requireInvitation(token);
+export async function joinNetwork(state: State, invitation: Invitation, name: string): Promise<void> {
   const random = systemRandom();
   const stored = state.read(blobs.identity);
   const identity = (stored && NodeIdentity.decode(stored)) ?? NodeIdentity.make(random);
@@ -30,7 +29,7 @@ export async function joinNetwork(state: State, token: string, name: string): Pr
   const streams = new Map<string, Socket>();
   let fallback: NodeJS.Timeout | undefined;
   try {
-    return await new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       const perform = (effect: MeshEffect) => {
         switch (effect.kind) {
           case 'persist':
@@ -41,7 +40,7 @@ export async function joinNetwork(state: State, token: string, name: string): Pr
             streams.get(formatEndpoint(effect.to))?.write(frameForStream(effect.bytes)!);
             break;
           case 'joined':
-            resolve(effect.members);
+            resolve();
             break;
           case 'joinFailed':
             reject(effect.error);

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { appAddress } from '../src/addr/app-address.js';
+import { requireInvitation } from '../src/addr/invitation.js';
 import { formatIp } from '../src/addr/ip.js';
 import { nameFrom, requireName } from '../src/addr/name.js';
 import { requireNetworkPrefix } from '../src/addr/network.js';
@@ -12,6 +13,7 @@ import * as commands from '../src/mesh/commands.js';
 import { blobs, type MeshEffect } from '../src/mesh/effects.js';
 import { foundNetwork } from '../src/mesh/found.js';
 import { importIdentity } from '../src/mesh/identity-copy.js';
+import { requireStranger } from '../src/mesh/join-errors.js';
 import { Mesh } from '../src/mesh/mesh.js';
 import { systemRandom } from '../src/random.js';
 import { memberStatus, membershipInfo, peerRows, routeRows, why } from './answers.js';
@@ -198,10 +200,12 @@ class Node implements NodeApi {
 
   join(options: JoinOptions): Promise<Membership> {
     return this.#change(async () => {
-      this.#requireNoNetwork();
       const { state } = this.#setting;
-      const members = await joinNetwork(state, options.token, this.#ownName(options.name));
-      state.write('seeds', encodeSeeds(members));
+      const invitation = requireInvitation(options.token);
+      requireStranger(this.#mesh?.membership, invitation);
+      // Before the membership: a crash between the two must not leave a member that knows nobody.
+      state.write('seeds', encodeSeeds(invitation.members));
+      await joinNetwork(state, invitation, this.#ownName(options.name));
       return this.#begin();
     });
   }

@@ -47,8 +47,10 @@ export class WeftNode {
     return join(this.#folder, 'state');
   }
 
-  /** Starts the daemon and waits until it answers. `config` is TOML and stays for later starts. */
-  async start(options: { readonly config?: string; readonly within?: Millis } = {}): Promise<Millis> {
+  /** Starts the daemon and waits until it answers. `config` is TOML and stays for later starts; `env` is for this one. */
+  async start(
+    options: { readonly config?: string; readonly within?: Millis; readonly env?: NodeJS.ProcessEnv } = {},
+  ): Promise<Millis> {
     if (this.#child) throw new Error(`${this.name} runs already`);
     this.#config = options.config ?? this.#config;
     const flags = ['--state', this.state, '--socket', this.#socket];
@@ -57,7 +59,8 @@ export class WeftNode {
       writeFileSync(file, this.#config);
       flags.push('--config', file);
     }
-    const child = this.host.namespace.spawn([process.execPath, '--enable-source-maps', bin('weftd.js'), ...flags]);
+    const command = [process.execPath, '--enable-source-maps', bin('weftd.js'), ...flags];
+    const child = this.host.namespace.spawn(command, options.env ? { env: options.env } : {});
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {

@@ -1,0 +1,226 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import type { Membership } from '../../daemon/api.js';
+import { type HostSpec, host } from '../../lab/description.js';
+import { udpOn } from '../../lab/machines.js';
+import type { Output } from '../../lab/namespace.js';
+import { WeftNode } from '../../lab/node.js';
+import { World } from '../../lab/world.js';
+
+/*
+ * What an operator, a disk or a machine can get wrong: each gives one line that names the cause and the cure, exit 1, and
+ * loses nothing (issue: Bad input). `lone` founds a network and is broken in every way; the others have a part each.
+ */
+const { serial } = test;
+const config = '[port-mapping]\nenabled = false\n';
+const machines: Record<string, HostSpec> = { lone: host(), off: host(), twin: host(), old: host(), early: host() };
+const world = await World.build(machines);
+test.after.always(() => world.remove());
+const lone = world.node('lone');
+
+const bin = (file: string) => join(import.meta.dirname, '../../bin', file);
+const configFile = join(world.folder, 'plain.toml');
+writeFileSync(configFile, config);
+
+/** Runs weftd on the machine until it ends; `before` is a command that starts what follows it. */
+function weftd(node: WeftNode, options: { readonly config?: string; readonly before?: readonly string[] } = {}) {
+  const file = join(world.folder, `${node.name}.toml`);
+  writeFileSync(file, options.config ?? config);
+  const flags = ['--state', node.state, '--socket', join(world.folder, `${node.name}.sock`), '--config', file];
+  const command = [...(options.before ?? []), process.execPath, bin('weftd.js'), ...flags];
+  return node.host.namespace.run(command, { timeout: 10_000 });
+}
+
+/** Exit 1, and the one line on standard error: "PROGRAM: cause; cure". */
+function refused(t: ExecutionContext, output: Output, line: RegExp): void {
+  const last = output.stderr.split('\n').filter((text) => text !== '' && !text.startsWith('{'));
+  t.is(output.code, 1, output.stdout + output.stderr);
+  t.is(last.length, 1, output.stderr);
+  t.regex(last[0]!, /^weftd?: .+; .+$/);
+  t.regex(last[0]!, line);
+}
+
+/** The node is what it was: it starts and is well. */
+async function stillWell(t: ExecutionContext, node: WeftNode, before: Membership): Promise<void> {
+  await node.start({ config });
+  const { node: info, network } = await node.status();
+  t.deepEqual({ node: info, network }, { node: before.node, network: before.network });
+  await node.kill('SIGTERM');
+}
+
+let founded: Membership;
+
+serial('tokens that are none, and commands where there is no network', async (t) => {
+  refused(t, await lone.run('join', 'not-a-token', '--state', lone.state), /token.*; .*weft invite/);
+  refused(t, await lone.run('invite', '--state', lone.state), /belongs to no network; found one with "weft init"/);
+  await lone.start({ config });
+  refused(t, await lone.run('join', 'weft1qqqqqqqqq'), /token.*; .*weft invite/);
+  founded = await lone.init();
+  const token = await lone.invite();
+  const typo = token.slice(0, 20) + (token[20] === 'a' ? 'b' : 'a') + token.slice(21);
+  const twin = world.node('twin');
+  refused(t, await twin.run('join', typo, '--state', twin.state), /token.*; /);
+  refused(t, await twin.run('join', token.slice(0, -7), '--state', twin.state), /token.*; /);
+  t.is((await twin.run('status')).code, 2);
+});
+
+serial('a member is not made a member of another network by mistake', async (t) => {
+  const other = world.node('early');
+  await other.start({ config });
+  const { network } = await other.init();
+  refused(
+    t,
+    await lone.run('join', await other.invite()),
+    /a member of another network; leave it first \(weft leave\)/,
+  );
+  refused(t, await lone.run('join', await lone.invite()), /a member of that network; see it with: weft status/);
+  refused(t, await lone.run('init'), /member of network .* already; leave it first/);
+  t.not((await lone.status()).network!.id, network.id);
+  await other.kill('SIGTERM');
+});
+
+serial('a configuration that is wrong', async (t) => {
+  await lone.kill('SIGTERM');
+  refused(
+    t,
+    await weftd(lone, { config: 'lisen = "0.0.0.0:1"\n' }),
+    /lone\.toml line 1: unknown key "lisen"; did you mean "listen"\?/,
+  );
+  refused(
+    t,
+    await weftd(lone, { config: '\n[tun]\nmtu = "big"\n' }),
+    /lone\.toml line 3: bad value for "tun\.mtu"; it must be/,
+  );
+  refused(t, await weftd(lone, { config: 'listen = \n' }), /lone\.toml/);
+  await stillWell(t, lone, founded);
+});
+
+serial('a port and a device that others hold', async (t) => {
+  const socket = udpOn(lone.host, 16696);
+  refused(t, await weftd(lone), /UDP port 16696 is in use; stop the other program .*or choose another port/);
+  socket.close();
+  await lone.host.namespace.must(['ip', 'link', 'add', 'weft7', 'type', 'veth', 'peer', 'far7']);
+  refused(t, await weftd(lone, { config: `${config}[tun]\nname = "weft7"\n` }), /weft7 exists and is no TUN device; /);
+  refused(
+    t,
+    await weftd(lone, { config: `listen = "11.99.99.99:16696"\n${config}` }),
+    /does not have the address 11\.99\.99\.99; /,
+  );
+  await stillWell(t, lone, founded);
+});
+
+serial('no right to a TUN, and no TUN at all', async (t) => {
+  const without = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin', '--'];
+  refused(t, await weftd(lone, { before: without }), /network device is not permitted; run as root/);
+  const hidden = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /dev/net && exec "$@"', 'sh'];
+  refused(t, await weftd(lone, { before: hidden }), /\/dev\/net\/tun does not exist; load the module \(modprobe tun\)/);
+  await stillWell(t, lone, founded);
+});
+
+serial('no IPv4', async (t) => {
+  const { namespace, address } = lone.host;
+  const before = await namespace.must(['ip', '-4', 'route', 'show', 'default']);
+  await namespace.must(['ip', 'addr', 'flush', 'dev', 'eth0', 'scope', 'global']);
+  refused(t, await weftd(lone), /no IPv4 address.*; connect it to a network/);
+  await namespace.must(['ip', 'addr', 'add', `${address}/24`, 'dev', 'eth0']);
+  await namespace.must(['ip', 'route', 'replace', ...before.trim().split(/\s+/)]);
+  await stillWell(t, lone, founded);
+});
+
+serial('state that is half there, or that something stands in the way of', async (t) => {
+  for (const blob of ['identity', 'membership', 'issuer', 'network-key', 'routing']) {
+    const file = join(lone.state, `${blob}.state`);
+    const whole = readFileSync(file);
+    truncateSync(file, Math.floor(whole.length / 2));
+    refused(t, await weftd(lone), new RegExp(`${blob}\\.state is damaged or only half there; put back a copy`));
+    writeFileSync(file, whole, { mode: 0o600 });
+  }
+  const file = join(lone.state, 'membership.state');
+  renameSync(file, `${file}.aside`);
+  mkdirSync(file);
+  refused(t, await weftd(lone), /cannot read .*membership\.state \(EISDIR\); check the disk/);
+  renameSync(file, `${file}.folder`);
+  renameSync(`${file}.aside`, file);
+  // What a crash in the middle of a write leaves behind is cleared away.
+  writeFileSync(join(lone.state, 'membership.state.new'), 'half');
+  await stillWell(t, lone, founded);
+  t.false(existsSync(join(lone.state, 'membership.state.new')));
+});
+
+serial('IPv6 switched off by sysctl is switched on where it is needed, and only there', async (t) => {
+  const off = world.node('off');
+  const { namespace } = off.host;
+  await namespace.must(['sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1']);
+  await off.start({ config });
+  await off.init();
+  const value = async (device: string) =>
+    (await namespace.must(['sysctl', '-n', `net.ipv6.conf.${device}.disable_ipv6`])).trim();
+  t.deepEqual(await Promise.all(['weft0', 'lo', 'eth0', 'all', 'default'].map(value)), ['0', '0', '1', '1', '1']);
+  t.true(await off.pings(await off.address()));
+  await off.kill('SIGTERM');
+});
+
+serial('two networks on one host keep out of each other’s way', async (t) => {
+  const [twin, old] = [world.node('twin'), world.node('old')];
+  await Promise.all([lone.start({ config }), old.start({ config }), twin.start({ config })]);
+  await old.init();
+  await twin.join(await lone.invite());
+  // The same device, the same port, the same folder: each is refused.
+  const second = new WeftNode(twin.host, join(world.folder, 'second'));
+  await second.run('join', await old.invite(), '--state', second.state);
+  refused(t, await weftd(second), /another process holds weft0; stop it .*tun\.name = "weft1"/);
+  refused(t, await weftd(second, { config: `${config}[tun]\nname = "weft1"\n` }), /UDP port 16696 is in use/);
+  refused(
+    t,
+    await weftd(twin, { config: `${config}[tun]\nname = "weft1"\n` }),
+    /another weftd or weft command is using/,
+  );
+
+  await second.start({ config: `listen = "0.0.0.0:16697"\n${config}[tun]\nname = "weft1"\n` });
+  const pings = async () => [await twin.pings(await lone.address()), await twin.pings(await old.address())];
+  for (let tries = 0; tries < 50 && !(await pings()).every(Boolean); tries++);
+  t.deepEqual(await pings(), [true, true]);
+  // One leaves, the other stays as it is.
+  await second.weft('leave');
+  t.true(await twin.pings(await lone.address()));
+  t.false(await twin.pings(await old.address()));
+  await Promise.all([twin.kill('SIGTERM'), old.kill('SIGTERM'), second.kill('SIGTERM')]);
+});
+
+/** Makes Date.now() of every Node process it is given to as an environment wrong by so many seconds. */
+function wrongClock(seconds: number): NodeJS.ProcessEnv {
+  const script = `const now=Date.now;Date.now=()=>now()+${seconds}*1000`;
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
+}
+
+const since1970 = -Math.floor(Date.now() / 1000) + 100;
+
+serial('a clock in 1970 founds no network, and keeps nobody from joining one', async (t) => {
+  const early = world.node('early');
+  await early.start({ config });
+  await early.weft('leave', '--force');
+  await early.kill('SIGTERM');
+  await early.start({ config, env: wrongClock(since1970) });
+  refused(t, await early.run('init'), /clock of this machine says 1970-01-01; set it \(timedatectl/);
+  await early.join(await lone.invite());
+  for (let tries = 0; tries < 50 && !(await early.pings(await lone.address())); tries++);
+  t.true(await early.pings(await lone.address()));
+  t.deepEqual((await early.status()).health, []);
+});
+
+serial('a clock an hour ahead, on the issuer or on the newcomer, changes nothing', async (t) => {
+  const off = world.node('off');
+  await off.start({ config, env: wrongClock(3600) });
+  await off.weft('leave', '--force');
+  await off.join(await lone.invite('--expires', '10m'));
+  await lone.kill('SIGTERM');
+  await lone.start({ config, env: wrongClock(3600) });
+  const twin = world.node('twin');
+  await twin.start({ config });
+  await twin.weft('leave');
+  await twin.join(await lone.invite('--expires', '10m'));
+  for (let tries = 0; tries < 50 && !(await twin.pings(await lone.address())); tries++);
+  t.true(await twin.pings(await lone.address()));
+  t.true(await off.pings(await lone.address()));
+});
