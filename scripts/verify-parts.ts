@@ -16,4 +16,18 @@ export const verifyParts: readonly VerifyPart[] = [
     minutes: 4,
     root: true,
   },
+  {
+    name: 'simulator',
+    what: '1,000 nodes against their figures; every scenario with many seeds, and the long storms',
+    command: ['--max-old-space-size=8000', 'dist/test/sim/verify.js'],
+    minutes: 25,
+    root: false,
+  },
+  {
+    name: 'routers',
+    what: 'a babeld that restarts with its router-id and without its seqno',
+    command: ['dist/test/interop/verify.js'],
+    minutes: 13,
+    root: true,
+  },
 ];
