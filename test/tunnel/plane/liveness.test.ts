@@ -1,0 +1,122 @@
+import test from 'ava';
+import { Liveness, type LivenessNews } from '../../../src/tunnel/plane/liveness.js';
+
+/** One tunnel on a virtual clock: the other end answers after `rtt` unless it is dead. */
+class Bench {
+  now = 10_000;
+  readonly liveness = new Liveness(this.now);
+  readonly news: { readonly at: number; readonly what: LivenessNews }[] = [];
+  probes = 0;
+  rtt = 20;
+  dead = false;
+  /** Frames of our own traffic a second; the other side's traffic is heard as often while it lives. */
+  traffic = 0;
+  #heard = this.now;
+  #sent = 0;
+  readonly #answers: { readonly at: number; readonly sequence: number }[] = [];
+
+  run(duration: number, step = 5): void {
+    const end = this.now + duration;
+    while (this.now < end) {
+      this.now += step;
+      if (this.traffic > 0 && this.now % (1000 / this.traffic) < step) {
+        this.#sent++;
+        if (!this.dead) this.#heard = this.now;
+      }
+      while (this.#answers[0] && this.#answers[0].at <= this.now) {
+        const { sequence } = this.#answers.shift()!;
+        if (this.dead) continue;
+        this.#heard = this.now;
+        this.liveness.answered(sequence, this.now);
+      }
+      const what = this.liveness.look(this.now, this.#heard, this.#sent + this.probes);
+      if (what) this.news.push({ at: this.now, what });
+      if (this.liveness.wantsProbe(this.now)) {
+        this.probes++;
+        this.#answers.push({ at: this.now + this.rtt, sequence: this.liveness.probeSent(this.now) });
+      }
+    }
+  }
+
+  /** The machine sleeps: time passes and nobody looks. */
+  sleep(duration: number): void {
+    this.now += duration;
+  }
+
+  first(what: LivenessNews): number {
+    return this.news.find((one) => one.what === what)?.at ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+test('an idle tunnel is asked now and then, and stays alive', (t) => {
+  const bench = new Bench();
+  bench.run(60_000);
+  t.deepEqual(bench.news, []);
+  t.true(bench.probes <= 130, `${bench.probes} probes a minute`);
+  const slow = new Bench();
+  slow.liveness.setPace('slow');
+  slow.run(60_000);
+  t.true(slow.probes <= 15, `${slow.probes} probes a minute`);
+});
+
+test('traffic is proof of life: probes go out only to measure', (t) => {
+  const bench = new Bench();
+  bench.traffic = 100;
+  bench.run(20_000);
+  t.deepEqual(bench.news, []);
+  t.true(bench.probes >= 15 && bench.probes <= 30, `${bench.probes}`);
+  t.is(Math.round(bench.liveness.rtt!), 20);
+});
+
+for (const rtt of [1, 20, 150]) {
+  test(`death under traffic is suspected soon and certain after two seconds (round trip ${rtt} ms)`, (t) => {
+    const bench = new Bench();
+    bench.rtt = rtt;
+    bench.traffic = 100;
+    bench.run(5000);
+    const death = bench.now;
+    bench.dead = true;
+    bench.run(4000);
+    const suspected = bench.first('suspected') - death;
+    t.true(suspected <= 500 + 2 * rtt, `suspected after ${suspected} ms`);
+    const silent = bench.first('silent') - death;
+    t.true(silent >= 1900 && silent <= 2500, `silent after ${silent} ms`);
+    bench.dead = false;
+    bench.run(2000);
+    t.is(bench.news.at(-1)!.what, 'recovered');
+  });
+}
+
+test('a sleep of our own accuses nobody', (t) => {
+  const bench = new Bench();
+  bench.traffic = 100;
+  bench.run(3000);
+  for (let i = 0; i < 5; i++) {
+    bench.sleep(5000);
+    bench.run(500);
+  }
+  t.deepEqual(bench.news, []);
+});
+
+test('a path that loses a tenth of all frames is not called dead, and its loss is seen', (t) => {
+  const bench = new Bench();
+  bench.traffic = 0;
+  let lost = 0;
+  for (let i = 0; i < 600; i++) {
+    // Every tenth probe finds nobody.
+    bench.dead = i % 10 === 9;
+    if (bench.dead) lost++;
+    bench.run(500);
+  }
+  t.true(lost > 0);
+  t.false(bench.news.some(({ what }) => what === 'silent'));
+  t.true(bench.liveness.loss > 0.02 && bench.liveness.loss < 0.5, `${bench.liveness.loss}`);
+});
+
+test('answers nobody asked for change nothing', (t) => {
+  const bench = new Bench();
+  bench.run(2000);
+  const before = bench.liveness.rtt;
+  for (const sequence of [0, 2 ** 32 - 1, 1_000_000]) bench.liveness.answered(sequence, bench.now + 9999);
+  t.is(bench.liveness.rtt, before);
+});
