@@ -45,8 +45,11 @@ export const dialsPerMinute = 30;
 const offersPerNode = 3;
 /** So that a change of ours, and the many small ones after a start, stay below that. */
 const offerPause: Millis = 20 * second;
-/** For an answer through relays, and for the tunnel after that. */
-const answerPatience: Millis = 4 * second;
+/** Messages through relays get lost while routes and sessions settle: an offer is repeated, with the same exchange. */
+const offerTimes = 4;
+const offerWait: Millis = second;
+/** Without "go" for so long the answering side acts all the same: the other one most likely does. */
+const goWait: Millis = second;
 const tunnelPatience: Millis = 4 * second;
 const firstRetry: Millis = 15 * second;
 const lastRetry: Millis = 10 * minute;
@@ -92,6 +95,8 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   readonly #node: NodeNumber;
   readonly #random: Random;
   readonly #tries = new Map<NodeNumber, Try>();
+  /** Nodes with a direct tunnel: there is nothing to arrange with them. */
+  readonly #direct = new Set<NodeNumber>();
   #endpoints: readonly Endpoint[] = [];
   #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
   readonly #punchBudget = new Budget(punchesPerMinute);
@@ -111,9 +116,11 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
         this.#unwant(event.node);
         return [];
       case 'tunnelUp':
+        this.#direct.add(event.node);
         this.#settle(event.node);
         return [];
       case 'tunnelDown':
+        this.#direct.delete(event.node);
         return this.#lost(event.node, now);
       case 'sideChanged':
         return this.#sideChanged(event.endpoints, event.side, now);
@@ -147,6 +154,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     const attempt = this.#tryWith(node);
     if (!attempt || attempt.wanted) return [];
     attempt.wanted = true;
+    if (this.#direct.has(node)) this.#settle(node);
     return attempt.stage === 'waiting' ? this.#offer(attempt, now) : [];
   }
 
@@ -208,7 +216,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   #offer(attempt: Try, now: Millis): PunchingEffect[] {
     attempt.exchange = this.#random.bytes(8);
     attempt.offeredAt = now;
-    this.#enter(attempt, 'offered', now, answerPatience);
+    this.#enter(attempt, 'offered', now, offerWait);
     return [this.#say(attempt, 'offer')];
   }
 
@@ -249,22 +257,28 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     const refuse = (reason: 'hopeless' | 'busy'): PunchingEffect[] => [
       { kind: 'sendMesh', to: from, bytes: encodePunch({ kind: 'no', exchange, reason }) },
     ];
+    // Sent before the tunnel stood; the other side knows by now.
+    if (this.#direct.has(from)) return [];
     const attempt = this.#tryWith(from);
     if (!attempt) return refuse('busy');
+    // Both asked at once: the lower number's exchange goes on. That the other one asks may mean that it has not heard.
+    if ((attempt.stage === 'offered' || attempt.stage === 'acting') && this.#node < from) {
+      return attempt.stage === 'offered' ? [this.#say(attempt, 'offer')] : [];
+    }
+    if (attempt.stage === 'answered' && equalBytes(attempt.exchange, exchange)) return [this.#say(attempt, 'answer')];
+    if (attempt.stage === 'acting' && equalBytes(attempt.exchange, exchange)) return [];
     attempt.offers = attempt.offers.filter((at) => at > now - minute);
     if (attempt.offers.length >= offersPerNode) return refuse('busy');
     if (this.#punchBudget.left(now) < punchTimes.length * mostPunchEndpoints || this.#dialBudget.left(now) === 0) {
       return refuse('busy');
     }
     attempt.offers.push(now);
-    // Both asked at once: the lower number's exchange goes on, the other is forgotten by both.
-    if ((attempt.stage === 'offered' || attempt.stage === 'acting') && this.#node < from) return [];
     const hopeless = whyNoPunch(this.#side, offer.side);
     if (hopeless !== undefined) return [...refuse('hopeless'), ...this.#fail(attempt, hopeless, now)];
     attempt.exchange = exchange;
     attempt.targets = this.#targets(offer.endpoints);
     attempt.dials = isSymmetric(this.#side) && !isSymmetric(offer.side);
-    this.#enter(attempt, 'answered', now, answerPatience);
+    this.#enter(attempt, 'answered', now, goWait);
     return [this.#say(attempt, 'answer')];
   }
 
@@ -293,9 +307,13 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
         this.#tries.delete(attempt.node);
         return [];
       case 'offered':
-        return this.#fail(attempt, 'it does not answer', now);
+        if (++attempt.rounds === offerTimes) return this.#fail(attempt, 'it does not answer', now);
+        attempt.since = now;
+        attempt.dueAt = now + offerWait;
+        return [this.#say(attempt, 'offer')];
       case 'answered':
-        return this.#fail(attempt, 'it did not go on', now);
+        this.#enter(attempt, 'acting', now, 0);
+        return this.#act(attempt, now);
       case 'acting':
         return this.#act(attempt, now);
       case 'direct':

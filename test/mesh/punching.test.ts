@@ -32,6 +32,7 @@ class Node {
   readonly #world: NatWorld;
   readonly #number: number;
   #other: Node | undefined;
+  #isLost = () => false;
 
   constructor(world: NatWorld, number: number, kind: Kind, knowsItself: boolean) {
     this.#world = world;
@@ -51,6 +52,10 @@ class Node {
     this.hears({ kind: 'sideChanged', endpoints: nat ? [seen, this.inner] : [seen], side });
   }
 
+  loses(isLost: () => boolean): void {
+    this.#isLost = isLost;
+  }
+
   meets(other: Node): void {
     this.#other = other;
   }
@@ -64,7 +69,7 @@ class Node {
       if (effect.kind === 'sendPunch') this.#world.send(this.inner, effect.to, 'punch');
       if (effect.kind === 'punchFailed') this.failures.push(effect.reason);
       if (effect.kind === 'dial') this.#dial(effect.endpoints);
-      if (effect.kind === 'sendMesh') {
+      if (effect.kind === 'sendMesh' && !this.#isLost()) {
         const event = { kind: 'messageReceived', from: this.#number, message: decodeMap(effect.bytes)! } as const;
         this.#world.at(this.#world.now + overlayDelay, () => this.#other!.hears(event));
       }
@@ -138,6 +143,19 @@ test('both want each other at the same moment: one exchange goes on', (t) => {
     t.true(a.connectedAt! < second);
     t.true(b.connectedAt! < second);
     t.deepEqual([...a.failures, ...b.failures], []);
+  }
+});
+
+test('messages that get lost on their way through the relays are made up for', (t) => {
+  for (let lost = 0; lost < 4; lost++) {
+    const { world, a, b } = pair('port-restricted', 'port-restricted', true, lost);
+    let count = 0;
+    for (const node of [a, b]) node.loses(() => count++ === lost);
+    a.hears({ kind: 'directWanted', node: 2 });
+    b.hears({ kind: 'directWanted', node: 1 });
+    world.runUntil(10 * second);
+    t.true(a.connectedAt! < 3 * second, `message ${lost} lost: ${a.connectedAt} ms`);
+    t.true(b.connectedAt! < 3 * second);
   }
 });
 
