@@ -2,15 +2,8 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { MeshError } from '../src/errors.js';
-import {
-  callMethods,
-  type Emit,
-  maxRequestLength,
-  type NodeApi,
-  type Request,
-  type Response,
-  streamMethods,
-} from './api.js';
+import { parseRequest } from './admin-request.js';
+import { type Emit, maxRequestLength, type NodeApi, type Request, type Response } from './api.js';
 import type { Log } from './log.js';
 
 /** How long a client may take to say what it wants. */
@@ -135,20 +128,6 @@ function serve(socket: Socket, api: NodeApi, log: Log): void {
     socket.end();
   };
   socket.on('data', onData);
-}
-
-const known: ReadonlySet<string> = new Set([...callMethods, ...streamMethods]);
-
-function parseRequest(line: string): Request | undefined {
-  try {
-    const value = JSON.parse(line) as Partial<Request> | null;
-    if (typeof value !== 'object' || value === null || !known.has(value.method ?? '')) return undefined;
-    const options = value.options ?? {};
-    if (typeof options !== 'object' || Array.isArray(options)) return undefined;
-    return { method: value.method!, options };
-  } catch {
-    return undefined; // not JSON: refused in words
-  }
 }
 
 function perform(

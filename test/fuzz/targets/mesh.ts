@@ -1,0 +1,125 @@
+import { decodeMap } from '../../../src/addr/fields.js';
+import { MeshError } from '../../../src/errors.js';
+import { decodeDialBack, decodeDialBackBody, encodeDialBack, encodeDialBackBody } from '../../../src/mesh/dial-back.js';
+import { decodeJoinBody, decodeJoinDatagram, decodeJoinPlaintext } from '../../../src/mesh/join-datagram.js';
+import type { MeshEvent } from '../../../src/mesh/mesh.js';
+import { Mesh } from '../../../src/mesh/mesh.js';
+import { decodePunch, encodePunch, mostPunchEndpoints } from '../../../src/mesh/punching-message.js';
+import { storedOn, World } from '../../mesh/world.js';
+import { promise, type Target } from '../target.js';
+
+/** Everything an issuer heard while three nodes joined and met. */
+function heardByAnIssuer() {
+  const world = new World(1);
+  const issuer = world.found();
+  const heard: Extract<MeshEvent, { bytes: Uint8Array }>[] = [];
+  const handle = issuer.mesh!.handle.bind(issuer.mesh!);
+  issuer.mesh!.handle = (event, now) => {
+    if ('bytes' in event) heard.push(event);
+    return handle(event, now);
+  };
+  for (const name of ['a', 'b']) world.member(issuer, name);
+  world.run(5000);
+  issuer.mesh!.handle = handle;
+  return { world, issuer, heard };
+}
+
+const messages = heardByAnIssuer();
+
+const meshMessages: Target = {
+  name: 'mesh messages',
+  files: [
+    'mesh/mesh.js',
+    'mesh/messages.js',
+    'mesh/gossip.js',
+    'mesh/directory.js',
+    'mesh/digest.js',
+    'mesh/join-relay.js',
+  ],
+  seeds: messages.heard.filter(({ kind }) => kind === 'meshReceived').map(({ bytes }) => bytes),
+  make: () => {
+    const { world, issuer } = heardByAnIssuer();
+    const { revocationCount, issuerCount } = issuer.mesh!.membership;
+    return (input) => {
+      world.now += 50;
+      const effects = issuer.mesh!.handle({ kind: 'meshReceived', from: 2, neighbour: true, bytes: input }, world.now);
+      for (const effect of effects) {
+        if (effect.kind === 'sendMesh') promise(effect.bytes.length <= 1200, 'a message fits a control frame');
+      }
+      const { membership, directory } = issuer.mesh!;
+      promise(
+        membership.revocationCount === revocationCount && membership.issuerCount === issuerCount,
+        'nobody is put out',
+      );
+      promise(directory.size === 3, 'nobody is let in');
+    };
+  },
+};
+
+const joining: Target = {
+  name: 'joining',
+  files: ['mesh/join-datagram.js', 'mesh/join-responder.js'],
+  seeds: messages.heard.filter(({ kind }) => kind === 'joinDatagram').map(({ bytes }) => bytes),
+  make: () => {
+    const { world, issuer } = heardByAnIssuer();
+    const from = { address: '11.9.9.9', port: 1 };
+    return (input) => {
+      world.now += 30;
+      decodeJoinBody(input);
+      decodeJoinDatagram(input);
+      decodeJoinPlaintext(input);
+      for (const effect of issuer.mesh!.handle({ kind: 'joinDatagram', from, bytes: input }, world.now)) {
+        if (effect.kind === 'sendDatagram') promise(effect.bytes.length <= input.length, 'no answer is larger');
+      }
+    };
+  },
+};
+
+const nonce = new Uint8Array(8).fill(3);
+const reachability: Target = {
+  name: 'dial-back punch',
+  files: ['mesh/dial-back.js', 'mesh/punching-message.js', 'addr/fields.js'],
+  seeds: [
+    encodeDialBack({ kind: 'ask', nonce, endpoint: { address: '192.0.2.1', port: 5 } }),
+    encodeDialBack({ kind: 'arrived', nonce, proof: nonce }),
+    encodeDialBack({ kind: 'refused', nonce, reason: 'busy' }),
+    encodeDialBackBody(nonce, nonce),
+    encodePunch({
+      kind: 'offer',
+      exchange: nonce,
+      endpoints: [{ address: '192.0.2.1', port: 5 }],
+      side: { open: true, nat: { mapping: 'endpoint-independent', filtering: undefined } },
+    }),
+    encodePunch({ kind: 'no', exchange: nonce, reason: 'busy' }),
+  ],
+  make: () => (input) => {
+    decodeDialBackBody(input);
+    const map = decodeMap(input);
+    if (!map) return;
+    decodeDialBack(map);
+    const punch = decodePunch(map);
+    if (punch && 'endpoints' in punch) {
+      promise(punch.endpoints.length <= mostPunchEndpoints, 'few endpoints are punched at');
+    }
+  },
+};
+
+const blobNames = ['membership', 'issuer', 'network-key', 'directory', 'identity'] as const;
+
+/** Input: which blob of the disk it stands for, then the blob. */
+const disk: Target = {
+  name: 'disk',
+  files: ['mesh/stored.js', 'mesh/membership.js', 'mesh/issuer.js', 'mesh/directory.js', 'mesh/network-key.js'],
+  seeds: blobNames.map((name, i) => Uint8Array.of(i, ...(messages.issuer.disk.get(name) ?? []))),
+  make: (random) => (input) => {
+    const stored = new Map(messages.issuer.disk);
+    stored.set(blobNames[(input[0] ?? 0) % blobNames.length]!, input.subarray(1));
+    try {
+      Mesh.restore(storedOn(stored), random, messages.world.wallClock);
+    } catch (error) {
+      promise(error instanceof MeshError && error.cure !== '', `an unreadable disk is an error with a cure: ${error}`);
+    }
+  },
+};
+
+export const meshTargets: readonly Target[] = [meshMessages, joining, reachability, disk];
