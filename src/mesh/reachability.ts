@@ -151,7 +151,10 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
         this.#addresses = event.addresses.filter((each) => this.#isOwn(each));
         this.#asker.startOver(true, now);
         this.#strangerCame = false;
-        return this.#collected(now);
+        this.#collected(now);
+        // At the start nobody knows anything of us: what there is is told at once, and an invitation can name it.
+        if (this.#told === '') this.#tellAt = now;
+        return [];
       case 'mappingChanged':
         this.#mapping = event.endpoint && { endpoint: event.endpoint, source: event.source };
         this.#asker.startOver(false, now);

@@ -1,0 +1,114 @@
+import test from 'ava';
+import { revoke } from '../../src/mesh/commands.js';
+import { type Millis, second } from '../../src/time.js';
+import { type Machine, World } from './world.js';
+
+function pairs(machines: readonly Machine[]): [Machine, Machine][] {
+  return machines.flatMap((a) => machines.filter((b) => b !== a).map((b): [Machine, Machine] => [a, b]));
+}
+
+/** Every node sends every other its name, and each is heard. */
+function everyoneHearsEveryone(world: World, machines: readonly Machine[]): boolean {
+  for (const machine of machines) machine.packets.length = 0;
+  for (const [a, b] of pairs(machines)) a.send(b, a.name);
+  world.run(second);
+  return pairs(machines).every(([a, b]) => b.heard.includes(a.name));
+}
+
+/** How long until a datagram of each reaches each, tried every 100 ms. */
+function untilEveryoneHears(world: World, machines: readonly Machine[]): Millis {
+  const started = world.now;
+  for (const machine of machines) machine.packets.length = 0;
+  const missing = () => pairs(machines).filter(([a, b]) => !b.heard.includes(a.name));
+  while (missing().length > 0) {
+    if (world.now - started > 20 * second) throw new Error(`unheard: ${missing().map(String).join(', ')}`);
+    for (const [a, b] of missing()) a.send(b, a.name);
+    world.run(100);
+  }
+  return world.now - started;
+}
+
+test('five nodes join, have a tunnel each to each, and hear one another', (t) => {
+  const world = new World(1);
+  const machines = world.network(5);
+  const took = world.until(() => pairs(machines).every(([a, b]) => a.hasTunnelTo(b)), 10 * second);
+  t.true(took < 5 * second, `all tunnels ${took} ms after the last join`);
+  world.until(() => pairs(machines).every(([a, b]) => a.nextHopTo(b) === b.number), 10 * second);
+  t.true(everyoneHearsEveryone(world, machines));
+});
+
+test('two that cannot speak directly are relayed, by another relay when the first one dies', (t) => {
+  const world = new World(2);
+  const machines = world.network(4);
+  const [, , c, d] = machines as [Machine, Machine, Machine, Machine];
+  world.until(() => pairs(machines).every(([a, b]) => a.hasTunnelTo(b)), 10 * second);
+  world.separate(c, d);
+  world.until(() => !c.hasTunnelTo(d) && !d.hasTunnelTo(c), 10 * second);
+  t.true(everyoneHearsEveryone(world, machines));
+  const first = c.nextHopTo(d);
+  const relay = machines.find((machine) => machine.number === c.nextHopTo(d))!;
+  t.true(relay !== c && relay !== d);
+  relay.crash();
+  c.send(d, 'keep the link busy');
+  const took = world.until(() => {
+    const hop = c.nextHopTo(d);
+    return hop !== undefined && hop !== first;
+  }, 5 * second);
+  t.true(took < 2 * second, `another relay after ${took} ms`);
+});
+
+test('a revoked node is heard of everywhere at once, and its tunnels are closed', (t) => {
+  const world = new World(3);
+  const machines = world.network(5);
+  const out = machines[4]!;
+  const number = out.number;
+  const rest = machines.slice(0, 4);
+  world.until(() => pairs(machines).every(([a, b]) => a.hasTunnelTo(b)), 10 * second);
+  const { effects } = revoke(machines[0]!.mesh, 'n5', world.now);
+  machines[0]!.order(effects);
+  const took = world.until(() => rest.every((machine) => !machine.control!.tunnels.tunnelTo(number)), 10 * second);
+  t.true(took < second, `closed after ${took} ms`);
+  world.run(10 * second);
+  t.true(out.expelled);
+  for (const machine of rest) t.is(machine.control!.forwarding.choices(number).length, 0);
+  t.true(everyoneHearsEveryone(world, rest));
+});
+
+test('a node that crashed starts from its disk with every issuer dead, and is reached again', (t) => {
+  const world = new World(4);
+  const machines = world.network(4);
+  const [issuer, a, b, c] = machines as [Machine, Machine, Machine, Machine];
+  world.until(() => pairs(machines).every(([x, y]) => x.hasTunnelTo(y)), 10 * second);
+  world.run(10 * second);
+  issuer.crash();
+  const before = b.overlayAddress;
+  b.crash();
+  world.run(5 * second);
+  b.start();
+  const took = untilEveryoneHears(world, [a, b, c]);
+  t.true(took < 2 * second, `reached again after ${took} ms`);
+  t.deepEqual(b.overlayAddress, before);
+});
+
+test('routing state that was lost makes no route unfeasible', (t) => {
+  const world = new World(5);
+  const machines = world.network(4);
+  const [a, b, c, d] = machines as [Machine, Machine, Machine, Machine];
+  world.until(() => pairs(machines).every(([x, y]) => x.hasTunnelTo(y)), 10 * second);
+  world.run(60 * second);
+  d.crash();
+  d.disk.delete('routing');
+  d.start();
+  const took = untilEveryoneHears(world, [a, b, c, d]);
+  t.true(took < 2 * second, `accepted after ${took} ms`);
+});
+
+test('the same seed gives the same run', (t) => {
+  const told = (seed: number) => {
+    const world = new World(seed);
+    const machines = world.network(3);
+    world.run(30 * second);
+    return machines.map((machine) => machine.told.map(({ code, node, detail }) => `${code} ${node} ${detail}`));
+  };
+  t.deepEqual(told(6), told(6));
+});
