@@ -2,6 +2,7 @@
 # npm test: installs what is missing, builds, lints, and runs everything within its budget.
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/path.sh
 WEFT_TEST_STARTED=$(date +%s)
 export WEFT_TEST_STARTED
 sh scripts/prepare.sh
