@@ -3,6 +3,7 @@ import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
 import type { MeshEffect } from './effects.js';
+import { KnownNodes } from './known-nodes.js';
 import { type MeshMessages, meshMessage } from './messages.js';
 
 export type TopologyEvent =
@@ -35,6 +36,13 @@ export const ownRandom = 5;
 export const ownNear = 5;
 /** Own and others' together. */
 export const maxTunnels = 30;
+/**
+ * Whom few others choose makes more random ones itself, until it has so many in all. Chosen by chance alone, some nodes would
+ * have little more than their own ten, and a node is cut off when all its neighbours die: the few decide how safe all are.
+ */
+const leastTunnels = 15;
+/** So many in all allow it to give them up again. */
+const enoughTunnels = 18;
 const maxShortcuts = 4;
 
 /** A tunnel that carried nothing for so long may be closed. */
@@ -52,6 +60,15 @@ const triedMemory: Millis = 30 * minute;
 /** Neighbours tell each other who is near to them: this often, this many. */
 const tellEvery: Millis = 30 * second;
 const maxTold = 20;
+
+/** The nodes that may be dialled, in any order. */
+export interface NodeList {
+  readonly size: number;
+  at(index: number): NodeNumber;
+  has(node: NodeNumber): boolean;
+  add(node: NodeNumber): void;
+  remove(node: NodeNumber): void;
+}
 
 /** Why we have, or want, a tunnel of our own. */
 type Purpose = 'mesh' | 'random' | 'near' | 'trial' | 'shortcut';
@@ -75,20 +92,22 @@ interface Backoff {
  */
 export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #random: Random;
-  readonly #known: NodeNumber[] = [];
-  readonly #places = new Map<NodeNumber, number>();
+  readonly #known: NodeList;
   readonly #tunnels = new Map<NodeNumber, Tunnel>();
   readonly #dialling = new Map<NodeNumber, { purpose: Purpose; since: Millis }>();
   readonly #backoffs = new Map<NodeNumber, Backoff>();
   readonly #tried = new Map<NodeNumber, Millis>();
   /** What each neighbour said: node and its round trip from there. */
   readonly #told = new Map<NodeNumber, ReadonlyMap<NodeNumber, Millis>>();
+  #startedAt: Millis | undefined;
   #nextTry: Millis = 0;
   #nextTell: Millis = 0;
   #next: Millis = 0;
 
-  constructor(random: Random, messages: MeshMessages) {
+  /** `known`: filled by events `nodeKnown`; given where many topologies share one. */
+  constructor(random: Random, messages: MeshMessages, known: NodeList = new KnownNodes()) {
     this.#random = random;
+    this.#known = known;
     messages.on('near', (message, sender) => {
       if (sender.neighbour && this.#tunnels.has(sender.node)) this.#told.set(sender.node, toldBy(message.n));
       return [];
@@ -105,7 +124,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     switch (event.kind) {
       case 'nodeKnown':
         this.#backoffs.delete(event.node);
-        if (!this.#places.has(event.node)) this.#places.set(event.node, this.#known.push(event.node) - 1);
+        this.#known.add(event.node);
         break;
       case 'nodeGone':
         this.#forget(event.node);
@@ -153,7 +172,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   deadline(): Millis {
-    return this.#known.length === 0 && this.#tunnels.size === 0 ? never : this.#next;
+    return this.#known.size === 0 && this.#tunnels.size === 0 ? never : this.#next;
   }
 
   /** True: another tunnel would be above the cap; strangers to our table are to be refused. */
@@ -162,18 +181,20 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   get #isSmall(): boolean {
-    return this.#known.length < fullMesh;
+    return this.#known.size < fullMesh;
   }
 
   /** In a small network all is dialled; the lower number first, so that two nodes seldom dial each other at once. */
   #meshAll(now: Millis): TopologyEffect[] {
-    return this.#known.filter((node) => this.#isFree(node, now)).flatMap((node) => this.#dial(node, 'mesh', now));
+    const known = Array.from({ length: this.#known.size }, (_, index) => this.#known.at(index));
+    return known.flatMap((node) => this.#dial(node, 'mesh', now));
   }
 
   /** As many tunnels of our own as there should be, one dial of a kind a tick. */
   #fill(now: Millis): TopologyEffect[] {
     const effects: TopologyEffect[] = [];
-    if (this.#count('random') + this.#count('mesh') < ownRandom) {
+    const random = this.#count('random') + this.#count('mesh');
+    if (random < ownRandom || (this.#tunnels.size + this.#dialling.size < leastTunnels && this.#isSettled(now))) {
       const node = this.#anyone(now);
       if (node !== undefined) effects.push(...this.#dial(node, 'random', now));
     }
@@ -182,6 +203,12 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       if (node !== undefined) effects.push(...this.#dial(node, 'near', now));
     }
     return effects;
+  }
+
+  /** The others had time to choose us. */
+  #isSettled(now: Millis): boolean {
+    this.#startedAt ??= now;
+    return now >= this.#startedAt + minute;
   }
 
   /** One try at a time: somebody likely near, now and then anybody, lest all know only the same. */
@@ -218,7 +245,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       if (isDone && this.#isIdle(tunnel, now)) return this.#hangUp(node, now);
     }
     if (this.#isSmall) return [];
-    if (this.#count('mesh') + this.#count('random') > ownRandom) {
+    if (this.#count('mesh') + this.#count('random') > ownRandom && this.#tunnels.size > enoughTunnels) {
       const spare = this.#newestIdle((tunnel) => tunnel.purpose === 'mesh' || tunnel.purpose === 'random', now);
       if (spare !== undefined) return this.#hangUp(spare, now);
     }
@@ -247,7 +274,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       if (rtt === undefined) continue;
       for (const [node, further] of told) {
         const bound = rtt + further;
-        if ((best && bound >= best.bound) || !this.#places.has(node) || this.#tried.has(node)) continue;
+        if ((best && bound >= best.bound) || !this.#known.has(node) || this.#tried.has(node)) continue;
         if (this.#isFree(node, now)) best = { node, bound };
       }
     }
@@ -255,8 +282,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   #anyone(now: Millis): NodeNumber | undefined {
-    for (let attempt = 0; attempt < 8 && this.#known.length > 0; attempt++) {
-      const node = this.#known[this.#random.below(this.#known.length)]!;
+    for (let attempt = 0; attempt < 8 && this.#known.size > 0; attempt++) {
+      const node = this.#known.at(this.#random.below(this.#known.size));
       if (this.#isFree(node, now)) return node;
     }
     return undefined;
@@ -315,20 +342,13 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   #backOff(node: NodeNumber, now: Millis): void {
     this.#dialling.delete(node);
-    if (!this.#places.has(node)) return;
+    if (!this.#known.has(node)) return;
     const pause = Math.min(longestBackoff, 2 * (this.#backoffs.get(node)?.pause ?? firstBackoff / 2));
     this.#backoffs.set(node, { pause, until: now + pause * (0.75 + 0.5 * this.#random.unit()) });
   }
 
   #forget(node: NodeNumber): void {
-    const place = this.#places.get(node);
-    if (place === undefined) return;
-    const last = this.#known.pop()!;
-    if (last !== node) {
-      this.#known[place] = last;
-      this.#places.set(last, place);
-    }
-    this.#places.delete(node);
+    this.#known.remove(node);
     this.#dialling.delete(node);
     this.#backoffs.delete(node);
     this.#tried.delete(node);

@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { linkReport, linkRows, measureLinks } from './link-report.js';
 import { type Measurement, measure } from './measure.js';
-import { markdownTable, report } from './report.js';
+import { markdownTable, type ReportFiles, report } from './report.js';
 
-const usage = `npm run sim -- [options]
+const usage = `npm run sim -- [options]             Babel by the thousand
+npm run sim -- topology [options]    hops, survivors and delays of the product's choice of tunnels
 
   --nodes N         the largest network of the series (default 1000)
   --announcing N    how many of its nodes announce a prefix (default: all up to 2000 nodes, else 200)
@@ -15,7 +17,8 @@ const usage = `npm run sim -- [options]
   --out FOLDER      where the report goes (default docs/reports)
 `;
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     nodes: { type: 'string', default: '1000' },
     announcing: { type: 'string' },
@@ -28,8 +31,23 @@ const { values } = parseArgs({
   },
 });
 
-if (values.help) console.log(usage);
+if (values.help || positionals.some((name) => name !== 'topology')) console.log(usage);
+else if (positionals.length > 0) runTopology();
 else run();
+
+function runTopology(): void {
+  const seed = Number(values.seed);
+  const figures = measureLinks(seed, (text) => console.error(text));
+  write(linkReport(figures, `npm run sim -- topology --seed ${seed}`));
+  for (const { what, measured, target, ok } of linkRows(figures)) {
+    console.log(`${ok ? 'met' : 'MISSED'}  ${what}: ${measured} (${target})`);
+  }
+}
+
+function write(files: ReportFiles): void {
+  mkdirSync(values.out, { recursive: true });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(values.out, name), content);
+}
 
 function run(): void {
   const largest = Number(values.nodes);
@@ -59,7 +77,6 @@ function run(): void {
   }
   const options = [`--nodes ${largest}`, ...(values.only ? ['--only'] : []), `--seed ${seed}`];
   const files = report(`sim-${largest}`, seed, `npm run sim -- ${options.join(' ')}`, rows);
-  mkdirSync(values.out, { recursive: true });
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(values.out, name), content);
+  write(files);
   console.log(`report: ${join(values.out, `sim-${largest}.md`)}`);
 }
