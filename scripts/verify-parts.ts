@@ -30,4 +30,11 @@ export const verifyParts: readonly VerifyPart[] = [
     minutes: 13,
     root: true,
   },
+  {
+    name: 'topology',
+    what: 'hops to 6,400 nodes, survivors of half a network, delays over 2,500 nodes, from the product’s choice of tunnels',
+    command: ['dist/test/sim/verify-links.js'],
+    minutes: 10,
+    root: false,
+  },
 ];
