@@ -49,6 +49,8 @@ export class Member {
   readonly #lans: LanBabel;
   readonly #bridge: TcpBridge;
   readonly #stopWatching: () => void;
+  /** Resolves when our own addresses were told: an invitation can name them. */
+  readonly #located: Promise<void>;
   readonly #events: NodeEvent[] = [];
   readonly #listeners = new Set<(event: NodeEvent) => void>();
   #apps: readonly string[];
@@ -69,19 +71,15 @@ export class Member {
       ...(config.force.workers > 0 ? { workers: config.force.workers } : {}),
       force: { ...config.force, ...(config.tun.offload ? {} : { noVnetHeader: true }) },
     });
+    let member: Member | undefined;
     try {
-      const member = new Member(
-        setting,
-        mesh,
-        plane,
-        aesFaster,
-        await resolveEndpoints(config.endpoints, config.listen.port),
-      );
-      await member.#applyHost();
+      const endpoints = await resolveEndpoints(config.endpoints, config.listen.port);
+      member = new Member(setting, mesh, plane, aesFaster, endpoints);
+      await Promise.all([member.#applyHost(), member.#located]);
       member.#driver.wake();
       return member;
     } catch (error) {
-      await plane.stop();
+      await (member ? member.stop() : plane.stop());
       throw error;
     }
   }
@@ -134,10 +132,20 @@ export class Member {
       if (event.kind === 'failed') this.#fail(new Error(event.reason));
       else this.#driver.post({ kind: 'plane', event });
     });
+    let located = () => {};
+    this.#located = new Promise((resolve) => {
+      located = resolve;
+    });
     this.#stopWatching = watchUnderlay(
       (device) => device === config.tun.name || /^weft\d+$/.test(device),
-      (underlay) => this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses }),
-      (error) => log.warn('the network cannot be watched', { reason: String(error) }),
+      (underlay) => {
+        this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses });
+        located();
+      },
+      (error) => {
+        log.warn('the network cannot be watched', { reason: String(error) });
+        located();
+      },
     );
   }
 
