@@ -116,6 +116,10 @@ const reportFixes: Readonly<Record<string, string>> = {
   cloned: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
   'other-daemon': 'stop the other Babel daemon, or remove the interface from [[babel.interface]]',
   'import-meets-connected': 'the LAN router announces a network this machine is connected to: filter it there',
+  'foreign-import':
+    'to use it: weft grant NAME --lan PREFIX on an issuer, and "import" of [[babel.interface]] where that is set',
+  'default-route': 'to use it, list it in "import" of [[babel.interface]]',
+  'not-granted': 'if it may announce this prefix: weft grant NAME --lan PREFIX on its issuer; else look at that node',
   quota: 'the neighbour announces more than it may: look at it, and revoke it if it is not well meant',
 };
 
@@ -151,6 +155,7 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
       fix: 'allow port mapping on the router, or forward the UDP port by hand and set endpoints in the config',
     });
   }
+  health.push(...member.lanHealth());
   const said = new Set<string>();
   for (const event of [...member.events()].reverse()) {
     if (Date.parse(event.at) < Date.now() - reportAge) break;
@@ -159,13 +164,16 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
     said.add(event.kind + event.node);
     health.push({
       code: event.kind,
-      severity: 'warning',
+      severity: quietReports.has(event.kind) ? 'info' : 'warning',
       message: `${event.node === null ? '' : `${event.node}: `}${event.message}`,
       fix: reportFixes[event.kind] ?? 'look at that node; revoke it if it is not well meant: weft revoke NAME',
     });
   }
   return health;
 }
+
+/** Nothing is wrong: a router on our LAN announces more than we take. */
+const quietReports = new Set(['foreign-import', 'default-route']);
 
 const reportCodes = new Set([
   'cloned',

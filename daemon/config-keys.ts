@@ -1,5 +1,6 @@
 import { type Endpoint, parseEndpoint } from '../src/addr/endpoint.js';
 import { isName } from '../src/addr/name.js';
+import { type Prefix, parsePrefix } from '../src/addr/prefix.js';
 import type { Millis } from '../src/time.js';
 import { parseDuration } from './duration.js';
 
@@ -55,6 +56,18 @@ function duration(preset: string, from: Millis, to: Millis, comment: string): Ke
     const length = typeof value === 'string' ? parseDuration(value) : undefined;
     return length !== undefined && length >= from && length <= to ? length : undefined;
   });
+}
+
+/** Undefined without the key: unlike an empty list, which means none. */
+function prefixes(comment: string): Key<readonly Prefix[] | undefined> & { readonly optional: true } {
+  const want = 'a list of prefixes such as ["192.168.7.0/24", "2001:db8:7::/48"]';
+  const one = key<readonly Prefix[] | undefined>(undefined, '["192.168.7.0/24"]', want, comment, (value) => {
+    const read = Array.isArray(value)
+      ? value.map((text) => (typeof text === 'string' ? parsePrefix(text) : undefined))
+      : [undefined];
+    return read.every((prefix) => prefix !== undefined) ? read : undefined;
+  });
+  return { ...one, optional: true };
 }
 
 /** The kernel's bound on device names (IFNAMSIZ - 1), and no character that means something to a shell or to `ip`. */
@@ -113,15 +126,22 @@ export const configKeys = {
     ipv6: flag(false, 'Build tunnels over IPv6 too, where both ends have it.'),
   },
   babel: {
+    acceptDefaultRoutes: flag(false, 'Use a default route that a gateway of the overlay is granted and announces.'),
     interface: {
-      comment: 'A LAN on which routers speak Babel (babeld, BIRD, FRR): one table for each device.',
+      comment: 'A LAN to join with the overlay: this machine forwards for it, and speaks Babel with its routers.',
       each: {
         device: key<string | undefined>(undefined, '"eth1"', 'a device name', 'The device; needed.', (value) =>
           typeof value === 'string' && devicePattern.test(value) ? value : undefined,
         ),
         helloInterval: duration('4s', 100, 600_000, 'How often we say hello.'),
         updateInterval: duration('16s', 100, 600_000, 'How often we repeat all routes.'),
-        type: choice('wired', ['wired', 'wireless'], 'How losses count.'),
+        type: choice('wired', ['wired', 'wireless', 'tunnel'], 'How losses and delay count.'),
+        import: prefixes(
+          'What we take from its routers, with all longer ones. Without it: what our certificate grants.',
+        ),
+        export: prefixes(
+          'What we tell its routers, with all longer ones. Without it: the overlay and all LANs behind it.',
+        ),
       },
     },
   },

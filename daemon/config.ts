@@ -83,7 +83,7 @@ class Reader {
   #readItem(keys: object, item: unknown, path: Path): object {
     if (!isTable(item)) this.#refuseValue(path, 'a table');
     const read = this.read(keys, item as Record<string, unknown>, path) as Record<string, unknown>;
-    const missing = Object.keys(read).find((name) => read[name] === undefined);
+    const missing = Object.entries(keys).find(([name, key]) => read[name] === undefined && !('optional' in key))?.[0];
     if (missing !== undefined) {
       throw new MeshError(
         'config-missing-key',

@@ -1,104 +1,218 @@
-import type { IpBytes } from '../src/addr/ip.js';
-import { parsePrefix } from '../src/addr/prefix.js';
-import type { KernelRoute } from '../src/control/forwarding.js';
-import type { SpeakerEvent } from '../src/routing/contract.js';
-import { defaultMark } from '../src/tunnel/plane/linux.js';
+import { networkInterfaces } from 'node:os';
+import { formatIp, type IpBytes, isIpv4Bytes, parseIp } from '../src/addr/ip.js';
+import type { Prefix } from '../src/addr/prefix.js';
+import { MeshError } from '../src/errors.js';
+import type { LanPolicy, SpeakerEvent } from '../src/routing/contract.js';
+import type { HealthItem } from './api.js';
 import type { Config } from './config.js';
-import { KernelRoutes, type LanRoute } from './lan/kernel-routes.js';
+import type { LanDevice } from './lan/device.js';
+import { type KernelView, readKernelView } from './lan/kernel-view.js';
 import { Lans } from './lan/lans.js';
+import { lanPolicy, originated } from './lan/policy.js';
 import type { Log } from './log.js';
 
 /** IP and UDP header of IPv6, taken off the MTU (RFC 8966 §4). */
 const headers = 48;
-const everything = [parsePrefix('::/0')!, parsePrefix('0.0.0.0/0')!];
 
-/** The LANs of `[[babel.interface]]`: their sockets, their part of the kernel's routes, their names as interface numbers. */
+/** What the LANs need of the node around them. */
+export interface LanSurroundings {
+  readonly network: Prefix;
+  readonly log: Log;
+  /** What our certificate grants now. */
+  grants(): readonly Prefix[];
+  tell(event: SpeakerEvent): void;
+  /** `Host.forward`. */
+  forward(devices: readonly string[]): readonly string[];
+  /** `forwarding-on` and the like, for the log and `weft events`. */
+  said(code: string, detail: string): void;
+}
+
+/**
+ * The LANs of `[[babel.interface]]`: their sockets, what may pass between them and the overlay, and the networks connected to
+ * them that we originate. What the kernel is connected to and what our certificate grants may change at any time: `refresh`
+ * looks again, and tells the speaker only what is different.
+ */
 export class LanBabel {
   readonly #interfaces: Config['babel']['interface'];
   readonly #first: number;
+  readonly #around: LanSurroundings;
   readonly #lans: Lans | undefined;
-  readonly #routes: KernelRoutes | undefined;
-  #held = new Map<string, LanRoute>();
+  readonly #up = new Map<string, LanDevice>();
+  /** What the speaker was told of each LAN. */
+  readonly #told = new Map<string, string>();
+  readonly #troubles = new Map<string, MeshError>();
+  #originated = new Map<string, Prefix>();
+  #refreshing = false;
+  #refreshAgain = false;
 
-  constructor(
-    interfaces: Config['babel']['interface'],
-    firstInterface: number,
-    log: Log,
-    tell: (event: SpeakerEvent) => void,
-  ) {
+  constructor(interfaces: Config['babel']['interface'], firstInterface: number, around: LanSurroundings) {
     this.#interfaces = interfaces;
     this.#first = firstInterface;
+    this.#around = around;
     if (interfaces.length === 0) return;
-    const routes = new KernelRoutes({
-      mark: defaultMark,
-      failed: (cause) => log.warn('the kernel refused a route', { reason: cause.message }),
-    });
-    this.#routes = routes;
-    void routes.start().catch((cause) => log.warn('the kernel refused a route', { reason: String(cause) }));
     this.#lans = new Lans(
       interfaces.map((lan) => lan.device!),
       {
         up: (device) => {
-          const lan = interfaces.find((one) => one.device === device.name)!;
-          void routes.view().then((view) => {
-            tell({
-              kind: 'lanUp',
-              interface: this.#numberOf(device.name),
-              ownAddress: device.linkLocal,
-              mtu: device.mtu - headers,
-              options: {
-                imports: everything,
-                exports: everything,
-                connected: view.connected.map((network) => network.prefix),
-                type: lan.type,
-                helloInterval: lan.helloInterval,
-                updateInterval: lan.updateInterval,
-                ...(device.ipv4 ? { ownIpv4: device.ipv4 } : {}),
-              },
-            });
-          });
+          this.#up.set(device.name, device);
+          this.#troubles.delete(device.name);
+          this.refresh();
         },
-        down: (name) => tell({ kind: 'interfaceDown', interface: this.#numberOf(name) }),
+        down: (name) => {
+          this.#up.delete(name);
+          this.#told.delete(name);
+          around.tell({ kind: 'interfaceDown', interface: this.#numberOf(name) });
+          this.refresh();
+        },
         received: (name, packet) =>
-          tell({
+          around.tell({
             kind: 'packetReceived',
             interface: this.#numberOf(name),
             from: packet.source,
             bytes: packet.bytes,
             receivedAt: packet.receivedAt / 1000,
           }),
-        trouble: (name, error) => log.warn(error.message, { device: name, code: error.code, cure: error.cure }),
+        trouble: (name, error) => {
+          this.#troubles.set(name, error);
+          around.log.warn(error.message, { device: name, code: error.code, cure: error.cure });
+        },
       },
     );
   }
 
   send(interfaceNumber: number, bytes: Uint8Array, to: IpBytes | 'multicast'): void {
-    this.#lans?.send(this.#nameOf(interfaceNumber), bytes, to === 'multicast' ? undefined : to);
+    this.#lans?.send(this.deviceOf(interfaceNumber), bytes, to === 'multicast' ? undefined : to);
   }
 
-  /** All routes the kernel is to hold; those that leave by a LAN are ours to see to. */
-  setRoutes(routes: readonly KernelRoute[]): void {
-    const wanted = new Map<string, LanRoute>();
-    for (const route of routes) {
-      if (route.via !== 'lan') continue;
-      const way = { nextHop: route.gateway, device: this.#nameOf(route.interface) };
-      wanted.set(route.prefix.key, { prefix: route.prefix, way });
+  deviceOf(interfaceNumber: number): string {
+    return this.#interfaces[interfaceNumber - this.#first]?.device ?? '';
+  }
+
+  /** Our IPv4 address that others accept packets from: in a network we originate. */
+  ipv4Source(): string | undefined {
+    const own = ownAddresses().filter(isIpv4Bytes);
+    const source = own.find((address) => [...this.#originated.values()].some((prefix) => prefix.contains(address)));
+    return source && formatIp(source);
+  }
+
+  /** What an operator should know: a LAN that does not work, and why. */
+  health(): HealthItem[] {
+    const items = [...this.#troubles.values()].map(
+      (error): HealthItem => ({ code: error.code, severity: 'warning', message: error.message, fix: error.cure }),
+    );
+    for (const { device } of this.#interfaces) {
+      if (this.#up.has(device!) || this.#troubles.has(device!)) continue;
+      items.push({
+        code: 'babel-interface-down',
+        severity: 'warning',
+        message: `${device} of [[babel.interface]] is not there, is down, or has no IPv6 link-local address`,
+        fix: `look at "ip addr show dev ${device}"`,
+      });
     }
-    const gone = [...this.#held.values()].filter((route) => !wanted.has(route.prefix.key)).map((route) => route.prefix);
-    this.#routes?.apply([...wanted.values()], gone);
-    this.#held = wanted;
+    return items;
   }
 
-  async stop(): Promise<void> {
+  /** Call when addresses, routes or our certificate may have changed. */
+  refresh(): void {
+    if (this.#refreshing) {
+      this.#refreshAgain = true;
+      return;
+    }
+    this.#refreshing = true;
+    void readKernelView()
+      .then((view) => this.#apply(view))
+      .catch((cause) => this.#around.log.warn('the network cannot be watched', { reason: String(cause) }))
+      .finally(() => {
+        this.#refreshing = false;
+        if (!this.#refreshAgain) return;
+        this.#refreshAgain = false;
+        this.refresh();
+      });
+  }
+
+  #apply(view: KernelView): void {
+    const grants = this.#around.grants();
+    if (this.#up.size > 0) this.#forward();
+    for (const device of this.#up.values()) this.#tellOf(device, grants, view);
+    const devices = new Set(this.#interfaces.map((lan) => lan.device!));
+    const connected = view.connected.filter((one) => devices.has(one.device)).map((one) => one.prefix);
+    const wanted = originated(connected, ownAddresses(), grants, this.#around.network);
+    const before = this.#originated;
+    this.#originated = new Map(wanted.map((prefix) => [prefix.key, prefix]));
+    for (const prefix of wanted) {
+      if (!before.has(prefix.key)) this.#around.tell({ kind: 'originate', prefix, metric: 0 });
+    }
+    for (const [key, prefix] of before) {
+      if (!this.#originated.has(key)) this.#around.tell({ kind: 'withdraw', prefix });
+    }
+  }
+
+  #tellOf(device: LanDevice, grants: readonly Prefix[], view: KernelView): void {
+    const lan = this.#interfaces.find((one) => one.device === device.name)!;
+    const policy = lanPolicy({ device: device.name, import: lan.import, export: lan.export }, grants, view);
+    const text = policyText(policy);
+    const before = this.#told.get(device.name);
+    if (before === text) return;
+    this.#told.set(device.name, text);
+    const number = this.#numberOf(device.name);
+    if (before !== undefined) {
+      this.#around.tell({ kind: 'lanPolicyChanged', interface: number, policy });
+      return;
+    }
+    this.#around.tell({
+      kind: 'lanUp',
+      interface: number,
+      ownAddress: device.linkLocal,
+      mtu: device.mtu - headers,
+      options: {
+        ...policy,
+        type: lan.type,
+        helloInterval: lan.helloInterval,
+        updateInterval: lan.updateInterval,
+        ...(device.ipv4 ? { ownIpv4: device.ipv4 } : {}),
+      },
+    });
+  }
+
+  #forward(): void {
+    const { said, forward } = this.#around;
+    try {
+      const changed = forward([...this.#up.keys()]);
+      this.#troubles.delete(forwardingTrouble);
+      if (changed.length > 0) said('forwarding-on', `for [[babel.interface]]: ${changed.join(', ')}`);
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+      if (!this.#troubles.has(forwardingTrouble)) said(error.code, `${error.message}; ${error.cure}`);
+      this.#troubles.set(forwardingTrouble, error);
+    }
+  }
+
+  close(): void {
     this.#lans?.close();
-    await this.#routes?.stop();
   }
 
   #numberOf(device: string): number {
     return this.#first + this.#interfaces.findIndex((lan) => lan.device === device);
   }
+}
 
-  #nameOf(interfaceNumber: number): string {
-    return this.#interfaces[interfaceNumber - this.#first]?.device ?? '';
-  }
+/** A key of `#troubles` that is no device's name. */
+const forwardingTrouble = '';
+
+function policyText(policy: LanPolicy): string {
+  return Object.values(policy)
+    .map((list: readonly Prefix[]) =>
+      list
+        .map((prefix) => prefix.key)
+        .sort()
+        .join(' '),
+    )
+    .join(' | ');
+}
+
+function ownAddresses(): IpBytes[] {
+  return Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .map((entry) => parseIp(entry.address))
+    .filter((address) => address !== undefined);
 }

@@ -15,11 +15,11 @@ import { systemRandom } from '../src/random.js';
 import { defaultMark, type LinuxPlane, openLinuxPlane } from '../src/tunnel/plane/linux.js';
 import { RouterFinder } from '../src/upnp/gateways.js';
 import { MappingShell } from '../src/upnp/gateways-shell.js';
-import type { NodeEvent } from './api.js';
+import type { HealthItem, NodeEvent } from './api.js';
 import { isAesFaster } from './cipher-speed.js';
 import { Driver, systemClock } from './driver.js';
 import { Host } from './kernel/host.js';
-import type { HostPlan } from './kernel/plan.js';
+import type { HostPlan, LanRoute } from './kernel/plan.js';
 import { checkMachine } from './kernel/preflight.js';
 import { watchUnderlay } from './kernel/underlay.js';
 import { LanBabel } from './lan-babel.js';
@@ -111,6 +111,8 @@ export class Member {
       endpoints,
       mapPort: config.portMapping.enabled,
       ipv6: config.underlay.ipv6,
+      lans: config.babel.interface.map((lan) => lan.device!),
+      acceptDefaultRoutes: config.babel.acceptDefaultRoutes,
       relay: { mode: config.relay.mode, limitBitsPerSecond: config.relay.limitMbit * 1e6 },
       lanes: workers,
       aesFaster,
@@ -121,9 +123,14 @@ export class Member {
     this.#mapping = new MappingShell(new RouterFinder(config.portMapping.protocols), (event) =>
       this.#driver.post({ kind: 'mapping', event }),
     );
-    this.#lans = new LanBabel(config.babel.interface, firstLanInterface, log, (event) =>
-      this.#driver.post({ kind: 'routing', event }),
-    );
+    this.#lans = new LanBabel(config.babel.interface, firstLanInterface, {
+      network: mesh.membership.network.prefix,
+      log,
+      grants: () => mesh.membership.chain.node.lan,
+      tell: (event) => this.#driver.post({ kind: 'routing', event }),
+      forward: (devices) => this.#host.forward(devices),
+      said: (code, detail) => this.#tell({ kind: 'told', code, node: undefined, detail }),
+    });
     this.#bridge = new TcpBridge(port);
     void this.#bridge.listen(port, config.listen.address).then((listening) => {
       if (!listening) log.warn('the tcp port is taken, so nobody can fall back to it', { port });
@@ -141,12 +148,19 @@ export class Member {
       (underlay) => {
         this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses });
         located();
+        this.#lans.refresh();
+        // The kernel drops routes with the device they leave by.
+        void this.#applyHost().catch((error) => this.#complain(error));
       },
       (error) => {
         log.warn('the network cannot be watched', { reason: String(error) });
         located();
       },
     );
+  }
+
+  lanHealth(): readonly HealthItem[] {
+    return this.#lans.health();
   }
 
   get apps(): readonly string[] {
@@ -191,8 +205,10 @@ export class Member {
     this.#driver.post({ kind: 'stopping' });
     this.#driver.stop();
     this.#bridge.close();
-    await Promise.all([this.plane.stop(), this.#lans.stop(), withLimit(this.#mapping.close(), 1000)]);
+    this.#lans.close();
+    await Promise.all([this.plane.stop(), withLimit(this.#mapping.close(), 1000)]);
     if (leave) await this.#host.remove();
+    else if (this.#setting.config.babel.interface.length > 0) await this.#leaveLans();
   }
 
   #perform(effect: ControlEffect): void {
@@ -207,7 +223,6 @@ export class Member {
         this.#lans.send(effect.interface, effect.bytes, effect.to);
         break;
       case 'kernelRoutes':
-        this.#lans.setRoutes(effect.routes);
         void this.#applyHost().catch((error) => this.#complain(error));
         break;
       case 'mapping':
@@ -218,6 +233,7 @@ export class Member {
         break;
       case 'told':
         this.#tell(effect);
+        if (effect.code === 'certificate-renewed') this.#lans.refresh();
         break;
       case 'routeChanged':
         break;
@@ -272,6 +288,12 @@ export class Member {
     }
   }
 
+  /** Whoever routes for a LAN must be running: routes to its routers go, those into the overlay stay as they are. */
+  async #leaveLans(): Promise<void> {
+    const plan = this.#plan();
+    await this.#host.apply({ ...plan, lans: plan.lans.filter((lan) => lan.via !== 'lan') });
+  }
+
   #plan(): HostPlan {
     const { membership } = this.control.mesh;
     const network = membership.network.prefix;
@@ -284,10 +306,12 @@ export class Member {
       own: nodePrefix(network, membership.number),
       node: formatIp(nodeAddress(network, membership.number)),
       apps: this.#apps.map((name) => formatIp(appAddress(network, membership.number, name))),
-      lans: this.control.forwarding
-        .kernelRoutes()
-        .filter((route) => route.via === 'overlay')
-        .map((route) => route.prefix),
+      lans: this.control.forwarding.kernelRoutes().map((route): LanRoute => {
+        const { prefix, via } = route;
+        if (via !== 'lan') return { prefix, via };
+        return { prefix, via, router: formatIp(route.gateway), device: this.#lans.deviceOf(route.interface) };
+      }),
+      ipv4Source: this.#lans.ipv4Source(),
     };
   }
 }

@@ -1,6 +1,6 @@
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { ipJson } from './ip.js';
-import { type HostEntries, hostProtocol, lanTable, rulePriorities } from './plan.js';
+import { type HostEntries, hostProtocol, lanTable, rulePriorities, viaText } from './plan.js';
 
 interface LinkWithAddresses {
   readonly addr_info?: readonly {
@@ -14,6 +14,9 @@ interface Route {
   readonly type?: string;
   readonly dst: string;
   readonly dev?: string;
+  readonly gateway?: string;
+  /** An IPv4 route's IPv6 gateway. */
+  readonly via?: { readonly host: string };
   readonly table?: string;
   readonly prefsrc?: string;
   readonly metric?: number;
@@ -61,6 +64,8 @@ function routeText(route: Route, family: '-4' | '-6'): string {
   const prefix = parsePrefix(route.dst === 'default' ? any : route.dst)?.toString() ?? route.dst;
   const rest = `table ${route.table ?? 'main'} proto ${hostProtocol} metric ${route.metric ?? 0}`;
   if (route.type !== undefined && route.type !== 'unicast') return `${route.type} ${prefix} ${rest}`;
+  const gateway = route.gateway ?? route.via?.host;
+  if (gateway) return `${prefix} ${viaText(family === '-4', gateway)} dev ${route.dev} onlink ${rest}`;
   const source = route.prefsrc ? ` src ${route.prefsrc}` : '';
   return `${prefix} dev ${route.dev}${source} ${rest}`;
 }

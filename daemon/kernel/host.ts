@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { MeshError } from '../../src/errors.js';
 import { readHost } from './actual.js';
+import { enableForwarding } from './forwarding.js';
 import { ipBatch, isTun, type Link, readLinks } from './ip.js';
 import { type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
 
@@ -42,6 +43,14 @@ export class Host {
       await ipBatch('-4', commands4);
       return { ipv6Enabled, changes: linkCommands.length + commands6.length + commands4.length };
     });
+  }
+
+  /**
+   * Lets this machine forward packets between the overlay and these devices of its LANs. Gives the kernel settings that were
+   * changed, and throws MeshError "forwarding-off" when one may not be. Never undone: something else may rely on it by then.
+   */
+  forward(devices: readonly string[]): readonly string[] {
+    return enableForwarding([this.#device, ...devices]);
   }
 
   /** Takes everything away, the device too: for leave and for removal of the package. Needs no plan and no state. */

@@ -10,10 +10,10 @@ export async function ipJson<T>(...args: string[]): Promise<T[]> {
   return output.trim() === '' ? [] : (JSON.parse(output) as T[]).filter(isFilled);
 }
 
-/** Runs the commands in order; stops at the first refused one and throws MeshError. */
+/** Runs the commands in order, also those behind a refused one; throws MeshError about the first of these at the end. */
 export async function ipBatch(family: '-4' | '-6', commands: readonly string[]): Promise<void> {
   if (commands.length === 0) return;
-  const { status, complaint } = await run([family, '-batch', '-'], `${commands.join('\n')}\n`);
+  const { status, complaint } = await run([family, '-force', '-batch', '-'], `${commands.join('\n')}\n`);
   if (status !== 0) throw refused(commands[failedLine(complaint) - 1] ?? 'batch', complaint);
 }
 

@@ -6,7 +6,7 @@ import type { Prefix } from '../../src/addr/prefix.js';
  *     lo            node and app addresses, /128: apps keep them while weftd restarts
  *     own table     network prefix -> weft0, src = node address;
  *                   own /64 -> throw, so that the operator's routes inside it (containers, a LAN) are found in main
- *     LAN table     prefixes behind other nodes -> weft0
+ *     LAN table     prefixes behind other nodes -> weft0; prefixes learned from routers on our LANs -> those routers
  *     main table    network prefix, own /64 -> unreachable: nothing leaks to the default route, for marked packets and
  *                   while weft0 is away; nothing loops kernel-TUN-kernel
  *     rules         packets without our mark look in the own table; then, where there are LAN prefixes, in main but for its
@@ -26,9 +26,19 @@ export interface HostPlan {
   /** Canonical text (RFC 5952), as all addresses here. */
   readonly node: string;
   readonly apps: readonly string[];
-  /** LAN prefixes of either family behind other nodes. What routers on our own LANs announce is not in here. */
-  readonly lans: readonly Prefix[];
+  /** LAN prefixes of either family: behind other nodes, or behind a router on a LAN of ours. */
+  readonly lans: readonly LanRoute[];
+  /** Our address from which IPv4 packets to LANs behind other nodes come; undefined: as the kernel likes. */
+  readonly ipv4Source: string | undefined;
 }
+
+/**
+ * A LAN prefix: behind another node, by the TUN; lost and not yet known to be lost everywhere; or behind a router on a LAN of
+ * ours. IPv4 may have an IPv6 router (RFC 9229).
+ */
+export type LanRoute =
+  | { readonly prefix: Prefix; readonly via: 'overlay' | 'nowhere' }
+  | { readonly prefix: Prefix; readonly via: 'lan'; readonly router: string; readonly device: string };
 
 /** `proto` of our routes and rules in the kernel; a number that /etc/iproute2/rt_protos leaves free. */
 export const hostProtocol = 120;
@@ -77,8 +87,17 @@ export function planEntries(plan: HostPlan): HostEntries {
   const own = inTable(tag, routeMetric);
   const main = inTable('main', tag);
   const lan = inTable(lanTable(tag), routeMetric);
-  const lans4 = plan.lans.filter((prefix) => prefix.isIpv4);
-  const lans6 = plan.lans.filter((prefix) => !prefix.isIpv4);
+  const lans4 = plan.lans.filter(({ prefix }) => prefix.isIpv4);
+  const lans6 = plan.lans.filter(({ prefix }) => !prefix.isIpv4);
+  const source4 = plan.ipv4Source === undefined ? '' : ` src ${plan.ipv4Source}`;
+  const lanLine = (route: LanRoute) => {
+    const { prefix } = route;
+    if (route.via === 'nowhere') return `unreachable ${prefix} ${lan}`;
+    if (route.via === 'lan') {
+      return `${prefix} ${viaText(prefix.isIpv4, route.router)} dev ${route.device} onlink ${lan}`;
+    }
+    return `${prefix} dev ${plan.device}${prefix.isIpv4 ? source4 : ` src ${plan.node}`} ${lan}`;
+  };
   const unmarked = `not fwmark 0x${plan.mark.toString(16)} lookup`;
   const lanRules = [
     `${unmarked} main suppress_prefixlength 0 pref ${tag + mainOffset} protocol ${hostProtocol}`,
@@ -91,12 +110,17 @@ export function planEntries(plan: HostPlan): HostEntries {
       `unreachable ${plan.own} ${main}`,
       `throw ${plan.own} ${own}`,
       `${plan.network} dev ${plan.device} src ${plan.node} ${own}`,
-      ...lans6.map((prefix) => `${prefix} dev ${plan.device} src ${plan.node} ${lan}`),
+      ...lans6.map(lanLine),
     ],
-    routes4: lans4.map((prefix) => `${prefix} dev ${plan.device} ${lan}`),
+    routes4: lans4.map(lanLine),
     rules6: [`${unmarked} ${tag} pref ${tag} protocol ${hostProtocol}`, ...(lans6.length > 0 ? lanRules : [])],
     rules4: lans4.length > 0 ? lanRules : [],
   };
+}
+
+/** "via 10.1.0.9", or "via inet6 fe80::9" of an IPv4 route. */
+export function viaText(isIpv4: boolean, gateway: string): string {
+  return isIpv4 && gateway.includes(':') ? `via inet6 ${gateway}` : `via ${gateway}`;
 }
 
 /** What has to be done, in order: additions before removals, so that no moment is without a route. */

@@ -30,9 +30,10 @@ export function readLanDevice(name: string): LanDevice | undefined {
   };
 }
 
+/** From /proc, since /sys shows the network namespace it was mounted in. */
 function readMtu(name: string): number {
   try {
-    return Number(readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'));
+    return Number(readFileSync(`/proc/sys/net/ipv6/conf/${name}/mtu`, 'utf8'));
   } catch {
     return 1280; // it went away meanwhile; the next look says so
   }

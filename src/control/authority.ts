@@ -28,6 +28,7 @@ export function certificateAuthority(mesh: Mesh): OriginAuthority {
       if (!certificate) return 'unknown';
       return keyOf(node, certificate.key)?.verify(label(octets), signature) ? 'valid' : 'invalid';
     },
-    grants: (node, prefix) => certificateOf(node)?.lan.some((lan) => lan.covers(prefix)) ?? false,
+    grants: (node, prefix) =>
+      certificateOf(node)?.lan.some((lan) => lan.isIpv4 === prefix.isIpv4 && lan.covers(prefix)) ?? false,
   };
 }

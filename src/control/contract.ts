@@ -72,6 +72,10 @@ export interface ControlSetting {
   readonly relay: { readonly mode: 'yes' | 'limited' | 'no'; readonly limitBitsPerSecond: number };
   readonly lanes: number;
   readonly aesFaster: boolean;
+  /** Devices of the LANs, the first of which is interface `firstLanInterface`; for reports. */
+  readonly lans?: readonly string[];
+  /** ::/0 and 0.0.0.0/0 from gateways of the overlay whose certificates grant them. */
+  readonly acceptDefaultRoutes?: boolean;
   /** `Plane.counters`. */
   readonly counters: (link: LinkId) => LinkCounters;
 }

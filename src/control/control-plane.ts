@@ -1,5 +1,6 @@
 import { type CertificateChain, decodeChain, encodeChain } from '../addr/certificate-chain.js';
 import { formatEndpoint } from '../addr/endpoint.js';
+import { formatIp } from '../addr/ip.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
 import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
 import type { Machine } from '../machine.js';
@@ -21,7 +22,7 @@ import { certificateAuthority } from './authority.js';
 import { Connector, type ConnectorEffect } from './connector.js';
 import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js';
 import { Fallback, isBridged } from './fallback.js';
-import { Forwarding } from './forwarding.js';
+import { Forwarding, firstLanInterface } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
 import { encodeStoredSeqno } from './stored-seqno.js';
 import { Tunnels } from './tunnels.js';
@@ -93,6 +94,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       stored: setting.storedSeqno,
       freshEpoch: Math.max(1, Math.floor(setting.unixSeconds())),
       authority: certificateAuthority(mesh),
+      acceptDefaultRoutes: setting.acceptDefaultRoutes ?? false,
       random,
       now: setting.now,
     });
@@ -303,6 +305,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'tunnelUp':
           this.tunnels.up(effect.link, effect.certificate, effect.endpoint, now);
+          this.#setSources(effect.link, effect.certificate);
           this.#tell('tunnel-up', effect.node, `tunnel up at ${formatEndpoint(effect.endpoint)}`);
           this.#route({ kind: 'certificateHeld', node: effect.node }, now);
           this.#meshEvent({ kind: 'neighbourUp', node: effect.node }, now);
@@ -335,6 +338,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'sessionUp':
           this.tunnels.sessionUp(effect.link, effect.certificate);
+          this.#setSources(effect.link, effect.certificate);
           this.#sendLetters(effect.link, effect.node);
           break;
         case 'sessionDown':
@@ -383,7 +387,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#out.push({ kind: 'persist', name: 'routing', bytes: encodeStoredSeqno(effect.state) });
           break;
         case 'reported':
-          this.#tell(effect.code, this.tunnels.nodeOf(effect.interface), effect.detail);
+          this.#tell(effect.code, this.tunnels.nodeOf(effect.interface), this.#reportDetail(effect));
           break;
       }
     }
@@ -414,11 +418,13 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'renewed':
           this.#tunnel({ kind: 'credentialsChanged', chain: encodeChain(effect.chain) }, now);
+          this.#route({ kind: 'certificateHeld', node: this.mesh.membership.number }, now);
           this.#tell('certificate-renewed', this.mesh.membership.number, 'certificate renewed');
           break;
         case 'nodeChanged':
           this.#performConnector(this.#connector.nodeChanged(effect.number, now), now);
           this.#route({ kind: 'certificateHeld', node: effect.number }, now);
+          this.#grantsChanged(effect.number);
           break;
         case 'joined':
         case 'joinFailed':
@@ -574,6 +580,25 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       if (this.tunnels.setPace(link, pace))
         this.#out.push({ kind: 'plane', command: { kind: 'setProbing', link, pace } });
     }
+  }
+
+  /** Of a LAN the neighbour is named by its address: it is no node. */
+  #reportDetail({ interface: id, neighbour, detail }: Extract<SpeakerEffect, { kind: 'reported' }>): string {
+    const device = this.#setting.lans?.[id - firstLanInterface];
+    return device === undefined ? detail : `${detail}, from ${formatIp(neighbour)} on ${device}`;
+  }
+
+  #grantsChanged(node: NodeNumber): void {
+    const link = this.tunnels.linkTo(node);
+    const certificate = this.mesh.directory.certificateOf(node);
+    if (link !== undefined && certificate) this.#setSources(link, certificate);
+  }
+
+  /** From which LAN addresses the node at the other end may send. */
+  #setSources(link: LinkId, { number, lan }: NodeCertificate): void {
+    const newest = this.mesh.directory.certificateOf(number)?.lan ?? lan;
+    const prefixes = newest.map(({ bytes, length }) => ({ prefix: bytes, length }));
+    this.#out.push({ kind: 'plane', command: { kind: 'setSources', link, prefixes } });
   }
 
   #tell(code: string, node: NodeNumber | undefined, detail: string): void {

@@ -6,9 +6,9 @@ import type { NodeRoute, PlaneCommand, PrefixRoute } from '../tunnel/plane/contr
 /** Interfaces of the speaker from here on are LANs; below are tunnels, numbered as their links. */
 export const firstLanInterface = 0x1_0000;
 
-/** How the kernel reaches a LAN prefix; `overlay`: into the TUN. */
+/** How the kernel reaches a LAN prefix; `overlay`: into the TUN; `nowhere`: not now, and not by a shorter prefix either. */
 export type KernelRoute =
-  | { readonly prefix: Prefix; readonly via: 'overlay' }
+  | { readonly prefix: Prefix; readonly via: 'overlay' | 'nowhere' }
   | { readonly prefix: Prefix; readonly via: 'lan'; readonly interface: number; readonly gateway: Uint8Array };
 
 export interface ForwardingChange {
@@ -23,6 +23,7 @@ export interface ForwardingChange {
  *
  *   prefix of a node   -> NodeRoute   { node, hops: links, best first }
  *   prefix of a LAN    -> PrefixRoute { prefix, egress }  and a kernel route
+ *   a network we are connected to -> PrefixRoute { prefix, egress: undefined }: the kernel has its own route
  */
 export class Forwarding {
   readonly #network: Prefix;
@@ -69,13 +70,16 @@ export class Forwarding {
       kernelChanged = true;
       const { bytes: prefix, length } = change.prefix;
       const best = change.choices[0];
-      if (best) {
+      if (change.own) {
+        prefixes.push({ prefix, length, egress: undefined });
+        this.#kernel.delete(change.prefix.key);
+      } else if (best) {
         prefixes.push({ prefix, length, egress: best.egress });
         this.#kernel.set(change.prefix.key, kernelRoute(change.prefix, best));
       } else if (change.held) {
         // Node 0 is never assigned and has no next hop: packets are dropped rather than follow a shorter prefix.
         prefixes.push({ prefix, length, egress: 0 });
-        this.#kernel.set(change.prefix.key, { prefix: change.prefix, via: 'overlay' });
+        this.#kernel.set(change.prefix.key, { prefix: change.prefix, via: 'nowhere' });
       } else {
         removedPrefixes.push({ prefix, length });
         this.#kernel.delete(change.prefix.key);

@@ -2,7 +2,7 @@ import { type NodeNumber, nodeNumberOf } from '../addr/node-number.js';
 import { Prefix } from '../addr/prefix.js';
 import { type Millis, never, second } from '../time.js';
 import type { PacketReader } from './codec/packet-reader.js';
-import type { Interner } from './contract.js';
+import type { Interner, LanPolicy, ReportCode } from './contract.js';
 import { type Destination, none, type Proof } from './destination.js';
 import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
 import { isMartian } from './martians.js';
@@ -16,6 +16,7 @@ const staleBy = 64;
 const certificateRetry: Millis = 2 * second;
 const certificateTries = 5;
 const maxWanted = 4096;
+const maxUngranted = 256;
 
 /**
  * What an origin or an egress signs (PROTOCOL.md, Babel): prefix length u8 ‖ prefix 16 ‖ router-id 8 ‖ seqno u16 ‖ egress
@@ -32,6 +33,14 @@ export function signedOctets(prefix: Prefix, high: number, low: number, seqno: n
   out[27] = egress >> 16;
   view.setUint16(28, egress & 0xffff);
   return out;
+}
+
+/** Why a prefix announced on a LAN is not taken from it; undefined when it is. */
+export function importRefusal(policy: LanPolicy, prefix: Prefix): ReportCode | undefined {
+  if (isDefaultRoute(prefix))
+    return policy.imports.some((entry) => entry.key === prefix.key) ? undefined : 'default-route';
+  if (!listCovers(policy.imports, prefix)) return 'foreign-import';
+  return listOverlaps(policy.connected, prefix) ? 'import-meets-connected' : undefined;
 }
 
 /**
@@ -53,6 +62,7 @@ export class Admission {
 
   readonly #tables: Tables;
   readonly #interner: Interner | undefined;
+  #ungranted: { readonly node: NodeNumber; readonly prefix: Prefix; readonly neighbour: Neighbour }[] = [];
   readonly #wanted = new Map<NodeNumber, { from: number; at: Millis; tries: number }>();
 
   constructor(tables: Tables, interner: Interner | undefined) {
@@ -124,12 +134,12 @@ export class Admission {
       return echoed ? false : this.#refuse('overlay-prefix-from-lan', reader, neighbour, now);
     }
     const prefix = known?.prefix ?? new Prefix(reader.prefix, reader.prefixLength);
-    if (isDefaultRoute(prefix) && !lan.policy.imports.some((entry) => entry.key === prefix.key)) {
-      return this.#refuse('default-route', reader, neighbour, now);
-    }
-    if (!listCovers(lan.policy.imports, prefix)) return this.#refuse('foreign-import', reader, neighbour, now);
-    if (!isDefaultRoute(prefix) && listOverlaps(lan.policy.connected, prefix)) {
-      return this.#refuse('import-meets-connected', reader, neighbour, now);
+    const refusal = importRefusal(lan.policy, prefix);
+    if (refusal) {
+      // Routers without split horizon repeat what we told them: not worth a word.
+      const { routerIdHigh: high, routerIdLow: low } = reader;
+      const echoed = known && known.selected !== none && this.#tables.routers.is(known.router, high, low);
+      return echoed ? false : this.#refuse(refusal, reader, neighbour, now);
     }
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
     lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
@@ -205,12 +215,30 @@ export class Admission {
       default:
         if (!this.#isCurrent(reader, neighbour, now)) return false;
         if (this.egress !== 0 && !authority.grants(this.egress, prefix)) {
+          this.#noteUngranted(signer, prefix, neighbour);
           return this.#refuse('not-granted', reader, neighbour, now);
         }
         this.#keep(reader.seqno, signer, signature, true);
         this.noteNewest(destination, this.router);
         return true;
     }
+  }
+
+  /** Announced before its grant came to us, or without one. */
+  #noteUngranted(node: NodeNumber, prefix: Prefix, neighbour: Neighbour): void {
+    const known = this.#ungranted.some((one) => one.neighbour === neighbour && one.prefix.key === prefix.key);
+    if (known) return;
+    if (this.#ungranted.length >= maxUngranted) this.#ungranted.shift();
+    this.#ungranted.push({ node, prefix, neighbour });
+  }
+
+  /** What this node announced and was refused for want of a grant, if a certificate grants it now; forgotten here. */
+  takeGranted(node: NodeNumber): readonly { readonly prefix: Prefix; readonly neighbour: Neighbour }[] {
+    const granted = this.#ungranted.filter(
+      (one) => one.node === node && this.#tables.authority.grants(node, one.prefix),
+    );
+    this.#ungranted = this.#ungranted.filter((one) => !granted.includes(one));
+    return granted;
   }
 
   /** False, reported, for a seqno long overtaken. */

@@ -25,6 +25,8 @@ export interface LanPolicy {
   readonly exports: readonly Prefix[];
   /** Connected networks and default gateways (host prefixes): an imported prefix that overlaps one is refused. */
   readonly connected: readonly Prefix[];
+  /** Networks connected to this very LAN: its machines reach them without us, so they are not announced there. */
+  readonly onLink: readonly Prefix[];
 }
 
 export interface LanOptions extends LanPolicy {
@@ -82,7 +84,7 @@ export type SpeakerEvent =
   /** Ours: the own /64, or a network connected here that our certificate grants. */
   | { readonly kind: 'originate'; readonly prefix: Prefix; readonly metric: Metric }
   | { readonly kind: 'withdraw'; readonly prefix: Prefix }
-  /** A node's certificate came, or grants something else now: what waited for it is looked at again. */
+  /** A node's certificate, ours too, came, or grants something else now: what depends on it is looked at again. */
   | { readonly kind: 'certificateHeld'; readonly node: NodeNumber }
   /** Revoked: what it originated or let out is dropped. */
   | { readonly kind: 'certificateLost'; readonly node: NodeNumber }
@@ -107,8 +109,10 @@ export interface RouteChoice {
 
 export interface RouteChange {
   readonly prefix: Prefix;
-  /** The selected route, then up to two feasible others by other neighbours, best first. Empty: unreachable or gone. */
+  /** The selected route, then up to two feasible others by other neighbours, best first. Empty: ours, unreachable or gone. */
   readonly choices: readonly RouteChoice[];
+  /** We originate it: packets for it are our kernel's. */
+  readonly own: boolean;
   /** Lost and not yet known to be lost everywhere: drop packets for it rather than follow a shorter prefix. */
   readonly held: boolean;
 }

@@ -2,7 +2,7 @@ import type { IpBytes } from '../addr/ip.js';
 import type { Prefix } from '../addr/prefix.js';
 import { equalBytes } from '../bytes.js';
 import { type Millis, never } from '../time.js';
-import { Admission, signedOctets } from './admission.js';
+import { Admission, importRefusal, signedOctets } from './admission.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { UpdateFields } from './codec/packet-writer.js';
 import type { Interner, RouteChange, RouteChoice, RouteRow } from './contract.js';
@@ -616,11 +616,35 @@ export class Routes {
   // ---- certificates
 
   certificateHeld(destination: Destination | undefined, node: number, now: Millis): void {
+    for (const { prefix, neighbour } of this.admission.takeGranted(node)) {
+      if (this.#tables.columns[neighbour.column] === neighbour) this.#ask(prefix.bytes, prefix.length, neighbour, now);
+    }
     for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
       if (!candidate.proofs.some((proof) => proof.signer === node)) continue;
       this.admission.certificateHeld(candidate, node);
       this.#reprove(candidate, node);
       this.reselect(candidate, now);
+    }
+  }
+
+  /** Our own certificate grants something else: what we let out of the overlay is announced, or retracted, anew. */
+  ownGrantsChanged(now: Millis): void {
+    for (const destination of this.admission.foreign) {
+      if (destination.selected !== none && destination.egress === this.#tables.node) {
+        this.#announce(destination, this.#soon(now));
+      }
+    }
+  }
+
+  /** A LAN's policy is another: what it refuses now goes. */
+  policyChanged(neighbour: Neighbour, now: Millis): void {
+    const { matrix, destinations } = this.#tables;
+    const { policy } = neighbour.interface.lan!;
+    for (const destination of destinations) {
+      if (!matrix.has(destination.row, neighbour.column, Flag.present)) continue;
+      if (!importRefusal(policy, destination.prefix)) continue;
+      this.#flush(destination, neighbour);
+      this.reselect(destination, now);
     }
   }
 
@@ -693,6 +717,7 @@ export class Routes {
     const { node, authority } = this.#tables;
     if (lan) {
       if (!listCovers(lan.policy.exports, destination.prefix)) return false;
+      if (listCovers(lan.policy.onLink, destination.prefix)) return false;
       if (via && !via.interface.lan && lan.homes.size > 0) {
         return !lan.homes.has(this.#tables.routers.id(destination.router));
       }
@@ -886,7 +911,8 @@ export class Routes {
 
   #changeOf(destination: Destination): RouteChange | undefined {
     const isRouted = destination.selected >= 0;
-    const first = isRouted ? destination.selected : none;
+    const own = destination.selected === ourselves;
+    const first = isRouted || own ? destination.selected : none;
     const second = isRouted ? destination.second : none;
     const third = isRouted ? destination.third : none;
     const held = destination.heldUntil !== 0;
@@ -906,8 +932,8 @@ export class Routes {
     destination.toldHeld = held;
     destination.toldRouter = router;
     destination.toldEgress = egress;
-    const choices = columns.filter((column) => column !== none).map((column) => this.#choiceOf(destination, column));
-    return { prefix: destination.prefix, choices, held };
+    const choices = columns.filter((column) => column >= 0).map((column) => this.#choiceOf(destination, column));
+    return { prefix: destination.prefix, choices, own, held };
   }
 
   #choiceOf(destination: Destination, column: number): RouteChoice {

@@ -151,7 +151,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         this.#routes.withdraw(event.prefix, now);
         break;
       case 'certificateHeld':
-        this.#routes.certificateHeld(this.#homeOf(event.node), event.node, now);
+        if (event.node === this.#tables.node) this.#routes.ownGrantsChanged(now);
+        else this.#routes.certificateHeld(this.#homeOf(event.node), event.node, now);
         break;
       case 'certificateLost':
         this.#routes.certificateLost(this.#homeOf(event.node), event.node, now);
@@ -282,7 +283,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   #policyChanged(id: InterfaceId, lan: NonNullable<Interface['lan']>, policy: LanPolicy, now: Millis): void {
     lan.policy = policy;
     // What may no longer be imported goes; what may now comes with the next update, which is asked for.
-    for (const neighbour of this.#neighboursAt(id)) this.#routes.forgetRoutesOf(neighbour, now);
+    for (const neighbour of this.#neighboursAt(id)) this.#routes.policyChanged(neighbour, now);
     const { outlet } = this.#tables.interfaces.get(id)!;
     outlet.requestAll = true;
     outlet.dump(false, now + this.#tables.tuning.urgentDelay);

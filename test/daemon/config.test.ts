@@ -5,6 +5,7 @@ import test from 'ava';
 import { lineOf, parseConfig, readConfig } from '../../daemon/config.js';
 import { configSample } from '../../daemon/config-keys.js';
 import { resolvePaths } from '../../daemon/paths.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
 import { MeshError } from '../../src/errors.js';
 
 function mistake(t: import('ava').ExecutionContext, text: string): MeshError {
@@ -35,6 +36,8 @@ limit-mbit = 20
 [[babel.interface]]
 device = "eth1"
 hello-interval = "500ms"
+import = ["10.9.0.0/16", "2001:db8:7::/48"]
+export = []
 [[babel.interface]]
 device = "eth2"
 type = "wireless"
@@ -48,8 +51,22 @@ node = "database"
   t.is(config.tun.name, 'weft1');
   t.is(config.relay.limitMbit, 20);
   t.deepEqual(config.babel.interface, [
-    { device: 'eth1', helloInterval: 500, updateInterval: 16_000, type: 'wired' },
-    { device: 'eth2', helloInterval: 4000, updateInterval: 16_000, type: 'wireless' },
+    {
+      device: 'eth1',
+      helloInterval: 500,
+      updateInterval: 16_000,
+      type: 'wired',
+      import: [parsePrefix('10.9.0.0/16'), parsePrefix('2001:db8:7::/48')],
+      export: [],
+    },
+    {
+      device: 'eth2',
+      helloInterval: 4000,
+      updateInterval: 16_000,
+      type: 'wireless',
+      import: undefined,
+      export: undefined,
+    },
   ]);
   t.deepEqual(config.critical, [{ node: 'database' }]);
 });

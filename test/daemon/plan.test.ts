@@ -18,7 +18,8 @@ const plan: HostPlan = {
   own: parsePrefix('fd5e:cd52:8401:7::/64')!,
   node: 'fd5e:cd52:8401:7::1',
   apps: ['fd5e:cd52:8401:7:9b0c:1:2:3'],
-  lans: ['192.168.7.0/24', '2001:db8:7::/48'].map((text) => parsePrefix(text)!),
+  lans: ['192.168.7.0/24', '2001:db8:7::/48'].map((text) => ({ prefix: parsePrefix(text)!, via: 'overlay' as const })),
+  ipv4Source: undefined,
 };
 
 test('a plan becomes addresses, routes and rules that carry the tag', (t) => {
@@ -110,4 +111,26 @@ test('networks on one host have tags of their own below the main rule', (t) => {
   const tags = ['weft0', 'weft1', 'weft999', 'mesh', 'home', 'a-long-name-123'].map(hostTag);
   t.is(new Set(tags).size, tags.length);
   t.true(tags.every((tag) => tag > 255 && tag < 32766));
+});
+
+test('LAN prefixes go to their routers, by the TUN, or nowhere while they are lost', (t) => {
+  const prefix = (text: string) => parsePrefix(text)!;
+  const entries = planEntries({
+    ...plan,
+    lans: [
+      { prefix: prefix('10.9.0.0/16'), via: 'lan', router: '192.168.1.9', device: 'eth1' },
+      { prefix: prefix('10.8.0.0/16'), via: 'lan', router: 'fe80::9', device: 'eth1' },
+      { prefix: prefix('10.7.0.0/16'), via: 'nowhere' },
+      { prefix: prefix('10.6.0.0/16'), via: 'overlay' },
+      { prefix: prefix('2001:db8:9::/48'), via: 'lan', router: 'fe80::9', device: 'eth1' },
+    ],
+    ipv4Source: '192.168.1.5',
+  });
+  t.deepEqual(entries.routes4, [
+    '10.9.0.0/16 via 192.168.1.9 dev eth1 onlink table 21000 proto 120 metric 1024',
+    '10.8.0.0/16 via inet6 fe80::9 dev eth1 onlink table 21000 proto 120 metric 1024',
+    'unreachable 10.7.0.0/16 table 21000 proto 120 metric 1024',
+    '10.6.0.0/16 dev weft0 src 192.168.1.5 table 21000 proto 120 metric 1024',
+  ]);
+  t.is(entries.routes6.at(-1), '2001:db8:9::/48 via fe80::9 dev eth1 onlink table 21000 proto 120 metric 1024');
 });

@@ -1,9 +1,9 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { canonicalPrefix, type TableRow } from './route.js';
-import { parseComplaints, RouterProcess } from './router.js';
+import { type Place, parseComplaints, RouterProcess } from './router.js';
 import { until } from './until.js';
-import type { Host, World } from './world.js';
+import type { Host } from './world.js';
 
 export interface BabeldOptions {
   readonly devices: readonly string[];
@@ -17,19 +17,19 @@ export interface BabeldOptions {
 /** babeld on a host, with Hello every second and Update every two. Tables are read from its local socket. */
 export class Babeld {
   readonly host: Host;
-  readonly #world: World;
+  readonly #place: Place;
   readonly #options: BabeldOptions;
   #process: RouterProcess;
 
-  constructor(world: World, host: Host, options: BabeldOptions) {
-    this.#world = world;
+  constructor(place: Place, host: Host, options: BabeldOptions) {
+    this.#place = place;
     this.host = host;
     this.#options = options;
     this.#process = this.#start();
   }
 
   #path(kind: string): string {
-    return this.#world.file(`${this.host.name}.babeld.${kind}`);
+    return this.#place.file(`${this.host.name}.babeld.${kind}`);
   }
 
   #start(): RouterProcess {
@@ -52,7 +52,7 @@ export class Babeld {
     );
     rmSync(this.#path('pid'), { force: true });
     rmSync(this.#path('sock'), { force: true });
-    return new RouterProcess(this.#world, this.host, 'babeld', '-c', this.#path('conf'));
+    return new RouterProcess(this.#place, this.host, 'babeld', '-c', this.#path('conf'));
   }
 
   async ready(): Promise<this> {

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { canonicalPrefix, type TableRow } from './route.js';
-import { parseComplaints, RouterProcess } from './router.js';
+import { type Place, parseComplaints, RouterProcess } from './router.js';
 import { until } from './until.js';
-import type { Host, World } from './world.js';
+import type { Host } from './world.js';
 
 export interface BirdOptions {
   readonly devices: readonly string[];
@@ -18,19 +18,19 @@ export interface BirdOptions {
 /** BIRD on a host, with Hello every second and Update every two. It announces the addresses of its loopback. */
 export class Bird {
   readonly host: Host;
-  readonly #world: World;
+  readonly #place: Place;
   #options: BirdOptions;
   #process: RouterProcess;
 
-  constructor(world: World, host: Host, options: BirdOptions) {
-    this.#world = world;
+  constructor(place: Place, host: Host, options: BirdOptions) {
+    this.#place = place;
     this.host = host;
     this.#options = options;
     this.#process = this.#start();
   }
 
   #path(kind: string): string {
-    return this.#world.file(`${this.host.name}.bird.${kind}`);
+    return this.#place.file(`${this.host.name}.bird.${kind}`);
   }
 
   #writeConfig(): void {
@@ -69,7 +69,7 @@ protocol babel babel1 {
   #start(): RouterProcess {
     this.#writeConfig();
     return new RouterProcess(
-      this.#world,
+      this.#place,
       this.host,
       'bird',
       '-f',

@@ -1,9 +1,9 @@
 import test, { type ExecutionContext } from 'ava';
-import { lanRouteProtocol } from '../../daemon/lan/kernel-routes.js';
 import { routerHas } from './agree.js';
 import { Babeld } from './babeld.js';
 import { Bird } from './bird.js';
 import { kernelRoutes } from './kernel.js';
+import { routeProtocol } from './kernel-routes.js';
 import { Missing, until } from './until.js';
 import { Weft } from './weft.js';
 import { type Host, onHost, World } from './world.js';
@@ -32,7 +32,7 @@ function via(hop: number, ...origins: readonly number[]): string[] {
 
 function weftRoutes(host: Host): string[] {
   return kernelRoutes(host)
-    .filter((route) => route.protocol === String(lanRouteProtocol))
+    .filter((route) => route.protocol === String(routeProtocol))
     .map((route) => route.prefix);
 }
 

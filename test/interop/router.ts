@@ -1,6 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
 import { until } from './until.js';
-import type { Host, World } from './world.js';
+import type { Host } from './world.js';
+
+/** Where routers run: a world of this folder, or one of lab/. */
+export interface Place {
+  /** A path for a file of this name, which goes with the place. */
+  file(name: string): string;
+  /** Starts a program on the host. */
+  start(host: Host, program: string, ...args: readonly string[]): ChildProcess;
+}
 
 /** A running router whose words are kept. */
 export class RouterProcess {
@@ -9,9 +17,9 @@ export class RouterProcess {
   readonly #lines: string[] = [];
   #partial = '';
 
-  constructor(world: World, host: Host, program: string, ...args: readonly string[]) {
+  constructor(place: Place, host: Host, program: string, ...args: readonly string[]) {
     this.host = host;
-    this.#child = world.start(host, program, ...args);
+    this.#child = place.start(host, program, ...args);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => this.#take(text));
     }

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { KernelRoutes, type LanRoute } from '../../daemon/lan/kernel-routes.js';
+import { readKernelView } from '../../daemon/lan/kernel-view.js';
 import { Lans } from '../../daemon/lan/lans.js';
 import { monotonicMicros } from '../../daemon/lan/sockets.js';
 import { formatIp } from '../../src/addr/ip.js';
@@ -8,6 +8,7 @@ import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { systemRandom } from '../../src/random.js';
 import type { InterfaceId, LanOptions, SpeakerEffect, SpeakerEvent, StoredSeqno } from '../../src/routing/contract.js';
 import { Speaker } from '../../src/routing/speaker.js';
+import { KernelRoutes, type LanRoute } from './kernel-routes.js';
 
 /**
  * A LAN router of nothing but the speaker, the LAN sockets and the kernel routes, for real routers to talk to:
@@ -115,7 +116,7 @@ for (const prefix of settings.originate) tell({ kind: 'originate', prefix: parse
 const lans = new Lans(settings.devices, {
   up: (device) => {
     say({ up: device.name });
-    void routes.view().then((view) => {
+    void readKernelView().then((view) => {
       tell({
         kind: 'lanUp',
         interface: interfaceOf(device.name),
@@ -125,6 +126,7 @@ const lans = new Lans(settings.devices, {
           imports: everything,
           exports: everything,
           connected: view.connected.map((network) => network.prefix),
+          onLink: [],
           type: settings.type ?? 'wired',
           helloInterval: 1000,
           updateInterval: 2000,

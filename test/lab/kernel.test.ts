@@ -47,6 +47,7 @@ function planFor(device: string, network: string, own: string): HostPlan {
     node: `${own}::1`,
     apps: [`${own}:8000:1:2:3`],
     lans: [],
+    ipv4Source: undefined,
   };
 }
 
@@ -124,7 +125,7 @@ serial('without weft0 packets for the network leave by no other way', async (t) 
 
 serial('what an earlier run left behind is reconciled: old address, app and routes go', async (t) => {
   makeTun(t, 'weft0');
-  const before = { ...first, lans: [parsePrefix('192.168.7.0/24')!] };
+  const before = { ...first, lans: [{ prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' as const }] };
   await new Host('weft0').apply(before);
   const host = new Host('weft0');
   t.teardown(() => host.remove());
@@ -143,9 +144,10 @@ serial('LAN prefixes of both families go through the overlay, but never in the p
   ip('route', 'add', 'default', 'via', '10.9.0.254');
   const host = new Host('weft0');
   t.teardown(() => host.remove());
-  const lans = ['192.168.7.0/24', '10.9.0.0/25', '2001:db8:7::/48', '2001:db8:9::/80'].map(
-    (text) => parsePrefix(text)!,
-  );
+  const lans = ['192.168.7.0/24', '10.9.0.0/25', '2001:db8:7::/48', '2001:db8:9::/80'].map((text) => ({
+    prefix: parsePrefix(text)!,
+    via: 'overlay' as const,
+  }));
   await host.apply({ ...first, lans });
   t.regex(ip('route', 'get', '192.168.7.5'), /dev weft0/);
   t.regex(wayTo('2001:db8:7::5'), /dev weft0 .*src fd5e:cd52:8401:7::1/);
@@ -155,6 +157,45 @@ serial('LAN prefixes of both families go through the overlay, but never in the p
   t.is((await host.apply({ ...first, lans })).changes, 0);
   await host.apply(first);
   t.regex(ip('route', 'get', '192.168.7.5'), /dev lan9/);
+});
+
+serial('routes to routers on a LAN are set once, change their way without a gap, and go one by one', async (t) => {
+  makeTun(t, 'weft0');
+  makeWire(t, 'lan9');
+  ip('link', 'set', 'lan9', 'up');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  const way = (text: string, router: string) =>
+    ({ prefix: parsePrefix(text)!, via: 'lan', router, device: 'lan9' }) as const;
+  const lans = [
+    way('10.9.0.0/16', '10.1.0.9'),
+    way('10.8.0.0/16', 'fe80::9'),
+    way('2001:db8:8::/48', 'fe80::9'),
+    { prefix: parsePrefix('10.7.0.0/16')!, via: 'nowhere' as const },
+  ];
+  await host.apply({ ...first, lans });
+  t.is((await host.apply({ ...first, lans })).changes, 0);
+  t.regex(ip('route', 'get', '10.8.1.1'), /via inet6 fe80::9 dev lan9/);
+  t.regex(spawnSync('ip', ['route', 'get', '10.7.1.1']).stderr.toString(), /unreachable|No route/);
+  const moved = [way('10.9.0.0/16', '10.1.0.8'), { prefix: parsePrefix('10.8.0.0/16')!, via: 'overlay' as const }];
+  t.is((await host.apply({ ...first, lans: moved })).changes, 6, 'two replaced, two routes and the IPv6 rules removed');
+  t.regex(ip('route', 'get', '10.9.1.1'), /via 10\.1\.0\.8 dev lan9/);
+  t.regex(ip('route', 'get', '10.8.1.1'), /dev weft0/);
+  t.is((await host.apply({ ...first, lans: moved })).changes, 0);
+});
+
+serial('one refused route does not keep the others out', async (t) => {
+  makeTun(t, 'weft0');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  const lans = [
+    { prefix: parsePrefix('10.9.0.0/16')!, via: 'lan', router: '10.1.0.9', device: 'gone9' } as const,
+    { prefix: parsePrefix('10.8.0.0/16')!, via: 'overlay' } as const,
+  ];
+  const error = await t.throwsAsync(host.apply({ ...first, lans }), { instanceOf: MeshError });
+  t.is(error.code, 'kernel-refused');
+  t.regex(error.message, /10\.9\.0\.0\/16/);
+  t.regex(ip('route', 'get', '10.8.1.1'), /dev weft0/);
 });
 
 serial('two networks on one host do not touch each other', async (t) => {
@@ -176,7 +217,10 @@ serial('removal takes all of it away, without any record of what it was', async 
     [ip('-6', 'addr'), ip('-6', 'route', 'show', 'table', 'all'), ip('-6', 'rule'), ip('rule')].join('');
   const before = everything();
   makeTun(t, 'weft0');
-  await new Host('weft0').apply({ ...first, lans: [parsePrefix('192.168.7.0/24')!] });
+  await new Host('weft0').apply({
+    ...first,
+    lans: [{ prefix: parsePrefix('192.168.7.0/24')!, via: 'overlay' as const }],
+  });
   t.not(everything(), before);
   await new Host('weft0').remove();
   t.is(everything(), before);

@@ -265,7 +265,7 @@ export class Network {
       interface: lan,
       ownAddress: address,
       mtu: 1400,
-      options: { imports: all, exports: all, connected: [], ...options },
+      options: { imports: all, exports: all, connected: [], onLink: [], ...options },
     });
   }
 

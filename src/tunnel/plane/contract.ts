@@ -63,6 +63,12 @@ export interface PrefixRoute {
   readonly egress: NodeNumber | undefined;
 }
 
+export interface GrantedPrefix {
+  /** 16 octets; IPv4 as ::ffff:0:0/96 and longer. */
+  readonly prefix: Uint8Array;
+  readonly length: number;
+}
+
 export type PlaneCommand =
   /**
    * One link a node. Node 0: a link on trial, whose other end is not known to be the node it claims to be; it carries control
@@ -87,6 +93,8 @@ export type PlaneCommand =
   /** Sends a handshake-class datagram as it is. `fresh`: from a new source port (dial-back). */
   | { readonly kind: 'sendDatagram'; readonly to: Path; readonly bytes: Uint8Array; readonly fresh?: boolean }
   /** How often an idle link is probed: fast where selected routes use it (DESIGN section 7). */
+  /** Prefixes outside the overlay that the node's certificate grants: its packets may come from any address in them. */
+  | { readonly kind: 'setSources'; readonly link: LinkId; readonly prefixes: readonly GrantedPrefix[] }
   | { readonly kind: 'setProbing'; readonly link: LinkId; readonly pace: 'fast' | 'slow' }
   /** The whole node: own number and network for source checks; whether relaying for others is allowed, and its cap. */
   | {

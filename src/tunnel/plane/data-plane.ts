@@ -147,6 +147,9 @@ export class DataPlane {
         return this.#sendControl(command.link, command.bytes, now);
       case 'sendDatagram':
         return this.#sendDatagram(command, now);
+      case 'setSources':
+        this.#state.links.get(command.link)?.setSources(command.prefixes);
+        return;
       case 'setProbing':
         return this.#prober.setPace(command.link, command.pace);
       case 'configure':

@@ -1,5 +1,5 @@
 import type { LinkId, NodeRoute, PrefixRoute } from './contract.js';
-import type { AddressWords } from './packet.js';
+import { type AddressWords, maskOf } from './packet.js';
 
 /** What `lookup` says besides a node number. */
 export const ownPrefix = 0;
@@ -250,11 +250,6 @@ function words(prefix: Uint8Array): Int32Array {
 
 function bitOf(key: Int32Array, index: number): number {
   return (key[index >>> 5]! >>> (31 - (index & 31))) & 1;
-}
-
-/** The leading `bits` of a word, as a mask; shifts in JavaScript are modulo 32, so the ends are explicit. */
-function maskOf(bits: number): number {
-  return bits <= 0 ? 0 : bits >= 32 ? -1 : -1 << (32 - bits);
 }
 
 function matches(trie: Int32Array, node: number, length: number, a: number, b: number, c: number, d: number): boolean {

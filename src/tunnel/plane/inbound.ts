@@ -279,7 +279,11 @@ export class Inbound {
     if (open && !packet.plain) return this.#drops.count('checksum-flag');
     const address = this.#address;
     address.readSource(view, packet);
-    if (address.isForbidden() || this.#state.nodeFor(address) !== link.node) return this.#drops.count('wrong-source');
+    if (address.isForbidden()) return this.#drops.count('wrong-source');
+    // A LAN may have several gateways: packets may come by another than the one our own would go to.
+    if (this.#state.nodeFor(address) !== link.node && (this.#state.isOverlay(address) || !link.mayCarry(address))) {
+      return this.#drops.count('wrong-source');
+    }
     address.readDestination(view, packet);
     if (address.isForbidden()) return this.#drops.count('forbidden-destination');
     if (this.#state.nodeFor(address) !== ownPrefix) return this.#drops.count('not-for-us');

@@ -3,8 +3,9 @@ import { second } from '../../time.js';
 import { ReplayWindow } from '../replay-window.js';
 import type { UnderlayAddress } from './adapters.js';
 import { type Aead, type AeadKey, laneKey } from './aead.js';
-import type { LinkId, SessionInstall } from './contract.js';
+import type { GrantedPrefix, LinkId, SessionInstall } from './contract.js';
 import type { LinkShared } from './link-shared.js';
+import { type AddressWords, maskOf } from './packet.js';
 
 /** A lane asks for new keys here, and stops there (DESIGN section 4: GCM's bound). */
 export const wornCounter = 2 ** 27;
@@ -37,12 +38,34 @@ export class Link {
   address: UnderlayAddress | undefined;
   /** Newest first; at most three. */
   readonly sessions: Session[] = [];
+  /** Granted prefixes, as four words of address and four of mask each. */
+  #sources = new Int32Array(0);
 
   constructor(id: LinkId, node: number, shared: LinkShared, address: UnderlayAddress | undefined) {
     this.id = id;
     this.node = node;
     this.shared = shared;
     this.address = address;
+  }
+
+  setSources(prefixes: readonly GrantedPrefix[]): void {
+    this.#sources = Int32Array.from(
+      prefixes.flatMap(({ prefix, length }) => {
+        const view = new DataView(prefix.buffer, prefix.byteOffset, 16);
+        const words = [0, 1, 2, 3];
+        return [...words.map((i) => view.getInt32(4 * i)), ...words.map((i) => maskOf(length - 32 * i))];
+      }),
+    );
+  }
+
+  /** True for an address of a LAN that the node's certificate grants it. */
+  mayCarry({ a, b, c, d }: AddressWords): boolean {
+    const s = this.#sources;
+    for (let i = 0; i < s.length; i += 8) {
+      const differs = ((a ^ s[i]!) & s[i + 4]!) | ((b ^ s[i + 1]!) & s[i + 5]!);
+      if ((differs | ((c ^ s[i + 2]!) & s[i + 6]!) | ((d ^ s[i + 3]!) & s[i + 7]!)) === 0) return true;
+    }
+    return false;
   }
 
   /** The session to send on now. */

@@ -115,3 +115,8 @@ export class AddressWords {
     return a >>> 24 === 0xff || ((a >>> 22) << 22) >>> 0 === 0xfe80_0000;
   }
 }
+
+/** The leading `bits` of a word, as a mask; shifts in JavaScript are modulo 32, so the ends are explicit. */
+export function maskOf(bits: number): number {
+  return bits <= 0 ? 0 : bits >= 32 ? -1 : -1 << (32 - bits);
+}

@@ -59,9 +59,13 @@ export class PlaneState {
     return this.#byNode.get(node) ?? [];
   }
 
+  isOverlay(address: AddressWords): boolean {
+    return address.a === this.#networkA && (address.b & ~this.#numberMask) === this.#networkB;
+  }
+
   /** The node that answers for an address: a number, `ownPrefix`, or `noPrefix`. */
   nodeFor(address: AddressWords): number {
-    if (address.a === this.#networkA && (address.b & ~this.#numberMask) === this.#networkB) {
+    if (this.isOverlay(address)) {
       const number = address.b & this.#numberMask;
       // The reserved /64 of number 0 holds portable addresses: prefixes, longest first (DESIGN section 3).
       if (number !== 0) return number === this.node ? ownPrefix : number;

@@ -1,7 +1,6 @@
 import { formatIp, type IpBytes } from '../../src/addr/ip.js';
 import type { Prefix } from '../../src/addr/prefix.js';
 import { runIp } from './ip-tool.js';
-import { type KernelView, parseKernelView } from './kernel-view.js';
 
 /** A route learned from a LAN as the kernel shall hold it. */
 export interface LanRoute {
@@ -11,30 +10,22 @@ export interface LanRoute {
 }
 
 export interface KernelRoutesOptions {
-  /** Route protocol number, by which our routes are told from all others, also from the overlay's own (119). */
-  readonly protocol?: number;
-  readonly table?: number;
-  /** Packets with this mark skip the table: the tunnels' own datagrams. */
-  readonly mark?: number;
   readonly failed: (cause: Error) => void;
 }
 
-export const lanRouteProtocol = 120;
-export const lanRouteTable = 16600;
-/** Our two rules stand before the main table (32766) and behind the overlay's (16696 and on). */
+/** By which they are told from all others. */
+export const routeProtocol = 120;
+const table = 16600;
 const rulePriority = 32_697;
 
 /**
- * The kernel's routes to prefixes learned from LANs: in a table of their own, marked with a protocol number of their own,
- * each replaced atomically. Looked up after every longer-than-default route of the main table and before its default route.
+ * The kernel's routes of the lone speaker (speaker-node.ts), which has no host plan: in a table of their own, looked up after
+ * every longer-than-default route of the main table and before its default route.
  *
  * What is wanted is written down at once and carried out in order by one `ip -batch` at a time, so a burst of changes costs
  * one process. `start` removes what an earlier run left after a kill.
  */
 export class KernelRoutes {
-  readonly #protocol: number;
-  readonly #table: number;
-  readonly #mark: number | undefined;
   readonly #failed: (cause: Error) => void;
   readonly #pending = new Map<string, LanRoute | Prefix>();
   /** What the kernel holds of ours, by prefix. */
@@ -43,22 +34,18 @@ export class KernelRoutes {
   #scheduled = false;
 
   constructor(options: KernelRoutesOptions) {
-    this.#protocol = options.protocol ?? lanRouteProtocol;
-    this.#table = options.table ?? lanRouteTable;
-    this.#mark = options.mark;
     this.#failed = options.failed;
   }
 
   /** Removes leftovers and puts the rules in place. */
   async start(): Promise<void> {
     await this.#sweep();
-    const unmarked = this.#mark === undefined ? '' : `not fwmark ${this.#mark} `;
     for (const family of ['-4', '-6']) {
       await runIp(
         [family, '-batch', '-'],
         [
-          `rule add ${unmarked}lookup main suppress_prefixlength 0 priority ${rulePriority} protocol ${this.#protocol}`,
-          `rule add ${unmarked}lookup ${this.#table} priority ${rulePriority + 1} protocol ${this.#protocol}`,
+          `rule add lookup main suppress_prefixlength 0 priority ${rulePriority} protocol ${routeProtocol}`,
+          `rule add lookup ${table} priority ${rulePriority + 1} protocol ${routeProtocol}`,
           '',
         ].join('\n'),
       );
@@ -91,7 +78,7 @@ export class KernelRoutes {
   }
 
   #replacement({ prefix, way }: LanRoute): string {
-    const ending = `table ${this.#table} protocol ${this.#protocol}`;
+    const ending = `table ${table} protocol ${routeProtocol}`;
     if (!way) return `route replace unreachable ${prefix} ${ending}`;
     const gateway = formatIp(way.nextHop);
     const via = prefix.isIpv4 && gateway.includes(':') ? `via inet6 ${gateway}` : `via ${gateway}`;
@@ -99,20 +86,7 @@ export class KernelRoutes {
   }
 
   #deletion(prefix: Prefix): string {
-    return `route del ${prefix} table ${this.#table} protocol ${this.#protocol}`;
-  }
-
-  /** What the kernel routes without us, read anew. */
-  async view(): Promise<KernelView> {
-    const [ipv4, ipv6] = await Promise.all(
-      ['-4', '-6'].map((family) => runIp([family, '-j', 'route', 'show', 'table', 'main'])),
-    );
-    return parseKernelView(ipv4!, ipv6!);
-  }
-
-  /** Resolves when everything asked for so far has been carried out. */
-  async settled(): Promise<void> {
-    await this.#busy;
+    return `route del ${prefix} table ${table} protocol ${routeProtocol}`;
   }
 
   /** Takes away all that is ours. */
@@ -126,10 +100,8 @@ export class KernelRoutes {
     this.#installed.clear();
     for (const family of ['-4', '-6']) {
       // An empty table is an error to ip, and so is a rule that is not there.
-      await runIp([family, 'route', 'flush', 'table', `${this.#table}`, 'protocol', `${this.#protocol}`]).catch(
-        () => '',
-      );
-      await runIp([family, 'rule', 'flush', 'protocol', `${this.#protocol}`]).catch(() => '');
+      await runIp([family, 'route', 'flush', 'table', `${table}`, 'protocol', `${routeProtocol}`]).catch(() => '');
+      await runIp([family, 'rule', 'flush', 'protocol', `${routeProtocol}`]).catch(() => '');
     }
   }
 }

@@ -1,0 +1,231 @@
+import { join } from 'node:path';
+import test from 'ava';
+import { home, host } from '../../lab/description.js';
+import { allPairsPing } from '../../lab/network.js';
+import type { WeftNode } from '../../lab/node.js';
+import { until } from '../../lab/until.js';
+import { World } from '../../lab/world.js';
+import { Babeld } from '../interop/babeld.js';
+import { Bird } from '../interop/bird.js';
+import type { Place } from '../interop/router.js';
+
+/*
+ * Two homes whose routers keep their UDP apart, so a relay carries everything between them:
+ *
+ *   home-a 192.168.10.0/24: gwa and gwz (weft), ra (a babeld router), ha (a plain host)
+ *   home-b 192.168.20.0/24: gwb (weft), rb (a BIRD router), hb (a plain host)
+ *   hub: weft on the Internet
+ *
+ * One world for all tests of this file, which build on one another.
+ */
+const second = 1000;
+const { serial } = test;
+const world = await World.build({
+  hub: host(),
+  'home-a': home({ lan: '192.168.10.0', members: ['gwa', 'gwz', 'ra', 'ha'] }),
+  'home-b': home({ lan: '192.168.20.0', members: ['gwb', 'rb', 'hb'] }),
+});
+test.after.always(() => world.remove());
+
+const [hub, gwa, gwz, gwb] = ['hub', 'gwa', 'gwz', 'gwb'].map((name) => world.node(name)) as [
+  WeftNode,
+  WeftNode,
+  WeftNode,
+  WeftNode,
+];
+const plain = '[port-mapping]\nenabled = false\n';
+const gateway = `${plain}[[babel.interface]]\ndevice = "eth0"\nhello-interval = "1s"\nupdate-interval = "2s"\n`;
+const grantsA = ['192.168.10.0/24', 'fd0a:10::/64', '10.10.0.0/16', 'fd0a:aa::/48'];
+const grantsB = ['192.168.20.0/24', 'fd0b:20::/64', '10.20.0.0/16', 'fd0b:bb::/48'];
+const asFlags = (prefixes: readonly string[]) => prefixes.flatMap((prefix) => ['--lan', prefix]);
+
+const place: Place = {
+  file: (name) => join(world.folder, name),
+  start: (on, program, ...args) => world.host(on.name).namespace.spawn([program, ...args]),
+};
+const routerOn = (name: string, number: number) => ({ name, namespace: '', number });
+
+const inside = (name: string, ...command: readonly string[]) => world.host(name).namespace.must(command);
+const ip = (name: string, ...words: readonly string[]) => inside(name, 'ip', ...words);
+
+async function pings(from: string, to: string, source?: string): Promise<boolean> {
+  const flags = source === undefined ? [] : ['-I', source];
+  const { code } = await world.host(from).namespace.run(['ping', '-n', '-q', '-c1', '-W1', ...flags, to]);
+  return code === 0;
+}
+
+async function reaches(from: string, to: string, within: number, source?: string): Promise<number> {
+  const { took } = await until(
+    `${from} pings ${to}`,
+    () => pings(from, to, source),
+    (answers) => answers,
+    within,
+    async () => [await table('gwa'), await table('gwb'), gwa.tail(8), gwb.tail(8), ...(await selected(hub))].join('\n'),
+  );
+  return took;
+}
+
+/** The kernel's LAN table on a gateway, both families. */
+async function table(name: string): Promise<string> {
+  const show = async (family: string) => {
+    const { stdout } = await world.host(name).namespace.run(['ip', family, 'route', 'show', 'table', '21000']);
+    return stdout;
+  };
+  return `${await show('-4')}${await show('-6')}`;
+}
+
+async function selected(node: WeftNode): Promise<string[]> {
+  const rows = await node.routes();
+  return rows.filter((row) => row.selected).map((row) => `${row.prefix} ${row.egress ?? ''} via ${row.nextHop}`);
+}
+
+/** Waits until the node's selected LAN prefixes, of those asked about, are these. */
+async function knows(node: WeftNode, wanted: Readonly<Record<string, boolean>>, within: number): Promise<number> {
+  const { took } = await until(
+    `${node.name} knows ${JSON.stringify(wanted)}`,
+    async () => (await node.routes()).filter((row) => row.selected).map((row) => row.prefix),
+    (prefixes) => Object.entries(wanted).every(([prefix, is]) => prefixes.includes(prefix) === is),
+    within,
+    () => node.tail(),
+  );
+  return took;
+}
+
+let babeld: Babeld;
+let bird: Bird;
+
+test.before(async () => {
+  await world.separate('home-a', 'home-b', 'udp');
+  await ip('ha', '-6', 'addr', 'add', 'fd0a:10::13/64', 'dev', 'eth0', 'nodad');
+  await ip('hb', '-6', 'addr', 'add', 'fd0b:20::12/64', 'dev', 'eth0', 'nodad');
+  await ip('gwa', '-6', 'addr', 'add', 'fd0a:10::10/64', 'dev', 'eth0', 'nodad');
+  await ip('gwz', '-6', 'addr', 'add', 'fd0a:10::11/64', 'dev', 'eth0', 'nodad');
+  await ip('gwb', '-6', 'addr', 'add', 'fd0b:20::10/64', 'dev', 'eth0', 'nodad');
+  await Promise.all([hub.start({ config: plain }), gwa.start({ config: gateway }), gwb.start({ config: gateway })]);
+  await hub.init();
+  await gwa.join(await hub.invite(...asFlags(grantsA)));
+  await gwb.join(await hub.invite(...asFlags(grantsB)));
+  const overlay = (await hub.status()).network!.prefix;
+  // Plain hosts have routes to the gateway of their LAN, as a home router would hand them out.
+  await ip('ha', 'route', 'add', '192.168.20.0/24', 'via', '192.168.10.10');
+  for (const prefix of ['192.168.10.0/24', '10.10.0.0/16'])
+    await ip('hb', 'route', 'add', prefix, 'via', '192.168.20.10');
+  for (const prefix of [overlay, 'fd0b:20::/64']) await ip('ha', '-6', 'route', 'add', prefix, 'via', 'fd0a:10::10');
+  for (const prefix of [overlay, 'fd0a:10::/64']) await ip('hb', '-6', 'route', 'add', prefix, 'via', 'fd0b:20::10');
+});
+
+serial('plain hosts of two LANs talk through their gateways and a relay, over IPv4 and IPv6', async (t) => {
+  await allPairsPing([hub, gwa, gwb], 15 * second);
+  await reaches('ha', '192.168.20.12', 10 * second);
+  await reaches('hb', '192.168.10.13', 5 * second);
+  await reaches('ha', 'fd0b:20::12', 5 * second);
+  await reaches('hub', 'fd0a:10::13', 5 * second);
+  await reaches('ha', await hub.address(), 5 * second);
+  await reaches('gwa', '192.168.20.12', 5 * second);
+  t.is((await gwa.peer('gwb'))?.state, 'relayed');
+  const said = (await gwa.status()).health.map((item) => item.code);
+  t.false(said.includes('forwarding-off'), said.join());
+  t.regex(
+    gwa.log().join('\n'),
+    /forwarding-on.*net\.ipv6\.conf\.eth0\.accept_ra = 2.*net\.ipv6\.conf\.all\.forwarding = 1/,
+  );
+});
+
+serial('real routers on both LANs: their prefixes reach the other side, and what may not pass is named', async (t) => {
+  await ip('ra', 'addr', 'add', '10.10.0.1/32', 'dev', 'lo');
+  await ip('ra', 'addr', 'add', '10.10.0.2/32', 'dev', 'lo');
+  await ip('ra', 'addr', 'add', '172.16.5.1/32', 'dev', 'lo');
+  await ip('ra', '-6', 'addr', 'add', 'fd0a:aa::1/128', 'dev', 'lo', 'nodad');
+  await ip('rb', 'addr', 'add', '10.20.0.1/32', 'dev', 'lo');
+  await ip('rb', '-6', 'addr', 'add', 'fd0b:bb::1/128', 'dev', 'lo', 'nodad');
+  const allow = ['10.10.0.0/16', '172.16.0.0/12', '192.168.10.0/24', 'fd0a:aa::/48'];
+  babeld = new Babeld(place, routerOn('ra', 1), {
+    devices: ['eth0'],
+    announce: allow.map((prefix) => `redistribute local ip ${prefix} allow`),
+  });
+  bird = new Bird(place, routerOn('rb', 2), { devices: ['eth0'] });
+  await Promise.all([babeld.ready(), bird.ready()]);
+  await reaches('ra', '10.20.0.1', 15 * second, '10.10.0.1');
+  await reaches('rb', 'fd0a:aa::1', 5 * second, 'fd0b:bb::1');
+  await reaches('ra', '192.168.20.12', 5 * second, '10.10.0.1');
+  const rows = (await hub.routes()).filter((row) => row.prefix === '10.10.0.1/32' && row.selected);
+  t.is(rows[0]?.egress, 'gwa');
+  t.regex(await table('gwa'), /10\.10\.0\.1 via 192\.168\.10\.12 dev eth0 proto 120/);
+  const { health } = await gwa.status();
+  const of = (code: string) =>
+    health
+      .filter((item) => item.code === code)
+      .map((item) => item.message)
+      .join('; ');
+  t.regex(of('import-meets-connected'), /192\.168\.10\.12\/32 .*from fe80::\S+ on eth0/);
+  t.regex(of('foreign-import'), /172\.16\.5\.1\/32/);
+  t.deepEqual([...babeld.complaints, ...bird.complaints], []);
+});
+
+serial('a prefix withdrawn on the LAN is gone everywhere; kill -9 and a restart leave no stale route', async (t) => {
+  await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': true }, 5 * second);
+  await gwa.kill('SIGKILL');
+  t.regex(await table('gwa'), /10\.10\.0\.2 via/, 'the kernel keeps what a killed daemon gave it');
+  await ip('ra', 'addr', 'del', '10.10.0.2/32', 'dev', 'lo');
+  await gwa.start();
+  await reaches('ra', '10.20.0.1', 15 * second, '10.10.0.1');
+  t.notRegex(await table('gwa'), /10\.10\.0\.2 via/);
+  await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': false }, 5 * second);
+});
+
+serial('two gateways on one LAN make no loop, and each stands in for the other', async (t) => {
+  await gwz.start({ config: gateway });
+  await gwz.join(await hub.invite(...asFlags(grantsA)));
+  await until(
+    'both gateways are ways to the LAN',
+    async () => (await hub.routes()).filter((row) => row.prefix === '10.10.0.1/32').map((row) => row.egress),
+    (egresses) => egresses.includes('gwa') && egresses.includes('gwz'),
+    15 * second,
+    () => gwz.tail(),
+  );
+  await until(
+    'the router has two ways out',
+    async () => (await babeld.table()).filter((row) => row.prefix === '10.20.0.1/32').length,
+    (ways) => ways === 2,
+    10 * second,
+    () => babeld.evidence(),
+  );
+  t.true(await pings('ra', '10.20.0.1', '10.10.0.1'));
+  // Neither takes what came out of the overlay back from the LAN, or sends the LAN's own prefixes round.
+  for (const name of ['gwa', 'gwz']) {
+    t.regex(await table(name), /10\.20\.0\.1 dev weft0/);
+    t.regex(await table(name), /10\.10\.0\.1 via 192\.168\.10\.12 dev eth0/);
+  }
+  const met = (await gwz.status()).health.filter((item) => item.message.includes('192.168.10.0/24'));
+  t.deepEqual(met, [], 'gateways do not tell each other of the LAN they share');
+  await gwa.kill('SIGKILL');
+  t.log(`stood in after ${await reaches('ra', '10.20.0.1', 15 * second, '10.10.0.1')} ms`);
+  await gwa.start();
+  await until(
+    'both are back',
+    async () => (await hub.routes()).filter((row) => row.prefix === '10.10.0.1/32').map((row) => row.egress),
+    (egresses) => egresses.includes('gwa') && egresses.includes('gwz'),
+    15 * second,
+    () => gwa.tail(),
+  );
+  await gwz.kill('SIGTERM');
+  t.notRegex(await table('gwz'), /via 192\.168\.10\.12/, 'an orderly stop takes them away');
+  await reaches('ra', '10.20.0.1', 15 * second, '10.10.0.1');
+});
+
+serial('a grant taken away takes its routes with it everywhere, and given back brings them', async (t) => {
+  await hub.weft('grant', 'gwb', '--lan', '192.168.20.0/24');
+  const took = await Promise.all(
+    [hub, gwa].map((node) => knows(node, { '10.20.0.1/32': false, '192.168.20.0/24': true }, 10 * second)),
+  );
+  t.log(`gone after ${took} ms`);
+  await until(
+    'the kernel knows it no more',
+    () => table('gwa'),
+    (routes) => !routes.includes('10.20.0.1 dev'),
+    2 * second,
+  );
+  await hub.weft('grant', 'gwb', ...asFlags(grantsB));
+  await knows(gwa, { '10.20.0.1/32': true, 'fd0b:20::/64': true }, 15 * second);
+  await reaches('ra', '10.20.0.1', 10 * second, '10.10.0.1');
+});
