@@ -63,6 +63,16 @@ export class Liveness {
     return this.#lookedAt - this.#sentAt < busyFor;
   }
 
+  /**
+   * The path is another: silence on the one before says nothing about it, and its own is news again. Until something is
+   * heard the doubt stays. What was measured stays until there is better.
+   */
+  pathChanged(now: Millis): void {
+    if (this.#state === 'silent') this.#state = 'suspected';
+    this.#restart(now);
+    this.#probedAt = now - fastInterval;
+  }
+
   setPace(pace: 'fast' | 'slow'): void {
     this.#pace = pace;
   }

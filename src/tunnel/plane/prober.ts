@@ -96,6 +96,7 @@ export class Prober {
   pathChanged(link: Link, now: Millis): void {
     const watched = this.#watched.get(link.id);
     if (!watched) return;
+    watched.liveness.pathChanged(now);
     watched.pathSize.restart(now);
     link.shared.pathSize = watched.pathSize.size;
     this.#deadline = now;

@@ -120,3 +120,31 @@ test('answers nobody asked for change nothing', (t) => {
   for (const sequence of [0, 2 ** 32 - 1, 1_000_000]) bench.liveness.answered(sequence, bench.now + 9999);
   t.is(bench.liveness.rtt, before);
 });
+
+test('another path that is dead from the start is told to be silent too', (t) => {
+  const bench = new Bench();
+  bench.run(2000);
+  bench.dead = true;
+  bench.run(5000);
+  t.deepEqual(
+    bench.news.map(({ what }) => what),
+    ['suspected', 'silent'],
+  );
+  bench.news.length = 0;
+  const changed = bench.now;
+  bench.liveness.pathChanged(changed);
+  bench.run(5000);
+  t.deepEqual(
+    bench.news.map(({ what }) => what),
+    ['silent'],
+  );
+  t.true(bench.first('silent') - changed <= 2600, `silent after ${bench.first('silent') - changed} ms`);
+  bench.news.length = 0;
+  bench.dead = false;
+  bench.liveness.pathChanged(bench.now);
+  bench.run(5000);
+  t.deepEqual(
+    bench.news.map(({ what }) => what),
+    ['recovered'],
+  );
+});
