@@ -23,6 +23,7 @@ import type { HostPlan, LanRoute } from './kernel/plan.js';
 import { checkMachine } from './kernel/preflight.js';
 import { watchUnderlay } from './kernel/underlay.js';
 import { LanBabel } from './lan-babel.js';
+import { LanBeaconSockets } from './lan-beacon.js';
 import type { NodeSetting } from './node-contract.js';
 import { resolveEndpoints } from './resolve-endpoints.js';
 import { TcpBridge } from './tcp-bridge.js';
@@ -48,6 +49,7 @@ export class Member {
   readonly #mapping: MappingShell;
   readonly #lans: LanBabel;
   readonly #bridge: TcpBridge;
+  readonly #beacons: LanBeaconSockets;
   readonly #stopWatching: () => void;
   /** Resolves when our own addresses were told: an invitation can name them. */
   readonly #located: Promise<void>;
@@ -131,6 +133,10 @@ export class Member {
       forward: (devices) => this.#host.forward(devices),
       said: (code, detail) => this.#tell({ kind: 'told', code, node: undefined, detail }),
     });
+    this.#beacons = new LanBeaconSockets(
+      (from, bytes) => this.#driver.post({ kind: 'beaconReceived', from, bytes }),
+      (reason) => log.warn('members on this lan cannot be found by themselves', { reason }),
+    );
     this.#bridge = new TcpBridge(port);
     void this.#bridge.listen(port, config.listen.address).then((listening) => {
       if (!listening) log.warn('the tcp port is taken, so nobody can fall back to it', { port });
@@ -146,6 +152,7 @@ export class Member {
     this.#stopWatching = watchUnderlay(
       (device) => device === config.tun.name || /^weft\d+$/.test(device),
       (underlay) => {
+        this.#beacons.setAddresses(underlay.addresses.map(({ address }) => address));
         this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses });
         located();
         this.#lans.refresh();
@@ -206,6 +213,7 @@ export class Member {
     this.#driver.stop();
     this.#bridge.close();
     this.#lans.close();
+    this.#beacons.close();
     await Promise.all([this.plane.stop(), withLimit(this.#mapping.close(), 1000)]);
     if (leave) await this.#host.remove();
     else if (this.#setting.config.babel.interface.length > 0) await this.#leaveLans();
@@ -227,6 +235,9 @@ export class Member {
         break;
       case 'mapping':
         this.#mapping.carryOut(effect.order);
+        break;
+      case 'sendBeacon':
+        this.#beacons.send(effect.bytes);
         break;
       case 'bridge':
         void this.#openBridge(effect.node, effect.endpoints);

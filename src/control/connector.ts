@@ -1,4 +1,4 @@
-import type { Endpoint } from '../addr/endpoint.js';
+import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
 import type { FieldMap } from '../addr/fields.js';
 import type { InvitingMember } from '../addr/invitation.js';
 import type { NodeNumber } from '../addr/node-number.js';
@@ -25,6 +25,8 @@ export type ConnectorEffect =
   | { readonly kind: 'failed'; readonly node: NodeNumber; readonly reason: string }
   | MeshEffect;
 
+const maxOnLan = 256;
+
 /**
  * Gets the tunnels the topology wants: dials what can be dialled, has holes punched where neither side is open.
  *
@@ -38,6 +40,8 @@ export class Connector {
   readonly #punching: Punching;
   /** Dials that were ordered and have come to no end yet. */
   readonly #running = new Set<NodeNumber>();
+  /** Where nodes on our LAN say they are: hints, as many as the beacons' table holds. */
+  readonly #onLan = new Map<NodeNumber, Endpoint>();
   #own: readonly Endpoint[] = [];
   #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
 
@@ -95,7 +99,25 @@ export class Connector {
     return this.#punch({ kind: 'sideChanged', endpoints, side }, now);
   }
 
+  /** It says it is on our LAN. `standing`: it has a tunnel elsewhere, which moves there when it answers. */
+  foundOnLan(node: NodeNumber, endpoint: Endpoint, standing: boolean, now: Millis): ConnectorEffect[] {
+    const way = this.wayTo(node);
+    if (!way) return [];
+    this.#onLan.delete(node);
+    if (this.#onLan.size >= maxOnLan) this.#onLan.delete(this.#onLan.keys().next().value!);
+    this.#onLan.set(node, endpoint);
+    if (!standing && !this.#running.has(node)) return this.#choose({ kind: 'nearby', node }, now);
+    const endpoints = standing ? [endpoint] : this.#endpointsOf(way);
+    this.#running.add(node);
+    return [{ kind: 'dial', ...way, endpoints }];
+  }
+
+  tunnelMoved(node: NodeNumber): void {
+    this.#running.delete(node);
+  }
+
   networkChanged(now: Millis): ConnectorEffect[] {
+    this.#onLan.clear();
     return this.#choose({ kind: 'networkChanged' }, now);
   }
 
@@ -157,10 +179,16 @@ export class Connector {
     if (!way) return this.#choose({ kind: 'dialFailed', node }, now);
     const isOpen = this.#mesh.directory.byNumber(node)?.endpoints.some((endpoint) => endpoint.proven) ?? true;
     const punched = isOpen || this.#side.open ? [] : this.#punch({ kind: 'directWanted', node }, now);
-    const endpoints = worthDialling(way.endpoints, this.#own);
+    const endpoints = this.#endpointsOf(way);
     if (endpoints.length === 0) return [...punched, ...this.#choose({ kind: 'dialFailed', node }, now)];
     this.#running.add(node);
     return [{ kind: 'dial', ...way, endpoints }, ...punched];
+  }
+
+  #endpointsOf(way: Way): Endpoint[] {
+    const onLan = this.#onLan.get(way.node);
+    const others = worthDialling(way.endpoints, this.#own);
+    return onLan ? [onLan, ...others.filter((endpoint) => !sameEndpoint(endpoint, onLan))] : others;
   }
 
   #translatePunching(effects: readonly PunchingEffect[]): ConnectorEffect[] {

@@ -21,6 +21,8 @@ export type ControlEvent =
   | { readonly kind: 'mapping'; readonly event: MappingEvent }
   /** The machine's own addresses outside the overlay, now; told at start and at every change. */
   | { readonly kind: 'localAddresses'; readonly addresses: readonly LocalAddress[] }
+  /** A datagram came to the port of the LAN's beacons. */
+  | { readonly kind: 'beaconReceived'; readonly from: string; readonly bytes: Uint8Array }
   /** A `bridge` stands: the plane finds the node at this endpoint. Or why there is none. */
   | { readonly kind: 'bridged'; readonly node: NodeNumber; readonly endpoint: Endpoint }
   | { readonly kind: 'bridgeFailed'; readonly node: NodeNumber; readonly reason: string }
@@ -41,6 +43,8 @@ export type ControlEffect =
   /** All LAN prefixes the kernel is to hold from now on. */
   | { readonly kind: 'kernelRoutes'; readonly routes: readonly KernelRoute[] }
   | { readonly kind: 'mapping'; readonly order: Exclude<MappingEffect, { kind: 'statusChanged' }> }
+  /** To the beacons' group, on every LAN of ours. */
+  | { readonly kind: 'sendBeacon'; readonly bytes: Uint8Array }
   /** Try these over TCP, one after the other, and answer `bridged` or `bridgeFailed`. */
   | { readonly kind: 'bridge'; readonly node: NodeNumber; readonly endpoints: readonly Endpoint[] }
   /** Something worth a line in the log and in `weft events`; `code` in kebab-case. */

@@ -6,6 +6,7 @@ import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../addr/node-numbe
 import type { Machine } from '../machine.js';
 import { dialBackTypes } from '../mesh/dial-back.js';
 import type { MeshEffect } from '../mesh/effects.js';
+import { LanBeacon, type LanBeaconEffect } from '../mesh/lan-beacon.js';
 import type { Mesh, MeshEvent } from '../mesh/mesh.js';
 import { punchTypes } from '../mesh/punching-message.js';
 import { insideAny, Reachability, type ReachabilityEffect, type ReachabilityEvent } from '../mesh/reachability.js';
@@ -51,6 +52,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly reachability: Reachability;
   readonly #setting: ControlSetting;
   readonly #connector: Connector;
+  readonly #beacon: LanBeacon;
   readonly #letters = new Letterbox();
   readonly #fallback = new Fallback();
   readonly #later: (() => void)[] = [];
@@ -72,6 +74,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     });
     this.forwarding = new Forwarding(membership.network.prefix);
     this.#connector = new Connector(mesh, setting.seeds, random);
+    this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
     this.peers = new Peers<NodeCertificate>({
       node: membership.number,
@@ -116,6 +119,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#reach({ kind: 'addressesChanged', addresses: event.addresses }, now);
         this.#map({ kind: 'networkChanged' }, now);
         this.#performConnector(this.#connector.networkChanged(now), now);
+        this.#performBeacon(this.#beacon.handle({ kind: 'addressesChanged' }, now), now);
+        break;
+      case 'beaconReceived':
+        this.#performBeacon(this.#beacon.handle(event, now), now);
         break;
       case 'ordered':
         this.#performMesh(event.effects, now);
@@ -149,6 +156,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     if (this.mapping) this.#performMapping(this.mapping.tick(now), now);
     this.#performReach(this.reachability.tick(now), now);
     this.#performConnector(this.#connector.tick(now), now);
+    this.#performBeacon(this.#beacon.tick(now), now);
     this.#letters.expire(now);
     this.#noteUse(now);
     this.#tryTcp(now);
@@ -164,6 +172,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       this.mesh,
       this.reachability,
       this.#connector,
+      this.#beacon,
       this.#letters,
       this.#fallback,
     ];
@@ -334,6 +343,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'tunnelMoved':
           this.tunnels.moved(effect.link, effect.endpoint);
+          this.#connector.tunnelMoved(effect.node);
           this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
           break;
         case 'sessionUp':
@@ -485,6 +495,19 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         default:
           this.#performMesh([effect], now);
       }
+    }
+  }
+
+  #performBeacon(effects: readonly LanBeaconEffect[], now: Millis): void {
+    for (const effect of effects) {
+      if (effect.kind === 'sendBeacon') {
+        this.#out.push(effect);
+        continue;
+      }
+      const here = this.tunnels.tunnelTo(effect.node)?.endpoint;
+      if (here && this.#beacon.isHeardAt(effect.node, here)) continue;
+      const found = this.#connector.foundOnLan(effect.node, effect.endpoint, here !== undefined, now);
+      this.#performConnector(found, now);
     }
   }
 

@@ -10,6 +10,8 @@ export type TopologyEvent =
   /** A node that may be dialled: its record is held, and it is not us. Told again: there is news of it, try now. */
   | { readonly kind: 'nodeKnown'; readonly node: NodeNumber }
   | { readonly kind: 'nodeGone'; readonly node: NodeNumber }
+  /** It is said to be very near, on our LAN. */
+  | { readonly kind: 'nearby'; readonly node: NodeNumber }
   /** Our own network is another: what failed before may work now. */
   | { readonly kind: 'networkChanged' }
   /** `own`: we dialled. */
@@ -60,6 +62,8 @@ const triedMemory: Millis = 30 * minute;
 /** Neighbours tell each other who is near to them: this often, this many. */
 const tellEvery: Millis = 30 * second;
 const maxTold = 20;
+/** Nodes said to be on our LAN, the newest. */
+const maxNearby = 64;
 
 /** The nodes that may be dialled, in any order. */
 export interface NodeList {
@@ -96,6 +100,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #tunnels = new Map<NodeNumber, Tunnel>();
   readonly #dialling = new Map<NodeNumber, { purpose: Purpose; since: Millis }>();
   readonly #backoffs = new Map<NodeNumber, Backoff>();
+  readonly #nearby = new Set<NodeNumber>();
   readonly #tried = new Map<NodeNumber, Millis>();
   /** What each neighbour said: node and its round trip from there. */
   readonly #told = new Map<NodeNumber, ReadonlyMap<NodeNumber, Millis>>();
@@ -125,6 +130,12 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       case 'nodeKnown':
         this.#backoffs.delete(event.node);
         this.#known.add(event.node);
+        break;
+      case 'nearby':
+        if (!this.#known.has(event.node)) return [];
+        this.#backoffs.delete(event.node);
+        if (this.#nearby.size >= maxNearby) this.#nearby.delete(this.#nearby.values().next().value!);
+        this.#nearby.add(event.node);
         break;
       case 'nodeGone':
         this.#forget(event.node);
@@ -266,8 +277,11 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return [...this.#tunnels.keys()].map((to) => ({ kind: 'sendMesh', to, bytes }));
   }
 
-  /** The free node with the least round trip through the neighbour that told of it. */
+  /** One on our LAN, or the free node with the least round trip through the neighbour that told of it. */
   #likelyNear(now: Millis): { node: NodeNumber; bound: Millis } | undefined {
+    for (const node of this.#nearby) {
+      if (this.#isFree(node, now) && !this.#tried.has(node)) return { node, bound: 0 };
+    }
     let best: { node: NodeNumber; bound: Millis } | undefined;
     for (const [neighbour, told] of this.#told) {
       const rtt = this.#tunnels.get(neighbour)?.rtt;
@@ -352,6 +366,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     this.#dialling.delete(node);
     this.#backoffs.delete(node);
     this.#tried.delete(node);
+    this.#nearby.delete(node);
   }
 }
 

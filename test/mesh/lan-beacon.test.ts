@@ -1,0 +1,87 @@
+import test from 'ava';
+import { LanBeacon, type LanBeaconEffect } from '../../src/mesh/lan-beacon.js';
+import { beaconKey, beaconLength, decodeBeacon, encodeBeacon } from '../../src/mesh/lan-beacon-datagram.js';
+import { seededRandom } from '../../src/random.js';
+
+const networkId = new Uint8Array(32).fill(7);
+const key = beaconKey(networkId);
+const random = seededRandom(1);
+
+function beacon(node: number): LanBeacon {
+  return new LanBeacon(networkId, node, 16696, random);
+}
+
+function said(effects: readonly LanBeaconEffect[]): Uint8Array[] {
+  return effects.flatMap((effect) => (effect.kind === 'sendBeacon' ? [effect.bytes] : []));
+}
+
+function received(bytes: Uint8Array, from = '192.168.1.7') {
+  return { kind: 'beaconReceived', from, bytes } as const;
+}
+
+test('a beacon is read by members of its network, and by nobody else', (t) => {
+  const bytes = encodeBeacon(key, { node: 0xabcdef, port: 16696 }, random.bytes(12));
+  t.is(bytes.length, beaconLength);
+  t.deepEqual(decodeBeacon(key, bytes), { node: 0xabcdef, port: 16696 });
+  t.is(decodeBeacon(beaconKey(new Uint8Array(32)), bytes), undefined);
+  for (let length = 0; length < bytes.length; length++) t.is(decodeBeacon(key, bytes.subarray(0, length)), undefined);
+  for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    const changed = bytes.slice();
+    changed[bit >> 3]! ^= 1 << (bit & 7);
+    t.is(decodeBeacon(key, changed), undefined, `bit ${bit}`);
+  }
+});
+
+test('two beacons of one node have nothing in common to follow it by', (t) => {
+  const [one, other] = [1, 2].map(() => encodeBeacon(key, { node: 5, port: 16696 }, random.bytes(12)));
+  const same = one!.filter((octet, i) => octet === other![i]);
+  t.true(same.length < 6, `${same.length} octets alike`);
+});
+
+test('two nodes on one LAN hear of each other within a second, whoever was there first', (t) => {
+  const [first, second] = [beacon(1), beacon(2)];
+  const early = first.handle({ kind: 'addressesChanged' }, 0);
+  t.is(said(early).length, 1);
+  const late = said(second.handle({ kind: 'addressesChanged' }, 5000));
+  const found = first.handle(received(late[0]!), 5000);
+  t.deepEqual(found, [{ kind: 'foundOnLan', node: 2, endpoint: { address: '192.168.1.7', port: 16696 } }]);
+  t.true(first.deadline() <= 6000);
+  const answer = said(first.tick(first.deadline()));
+  t.is(second.handle(received(answer[0]!, '192.168.1.6'), 6000)[0]?.kind, 'foundOnLan');
+});
+
+test('one’s own beacon is nobody’s; a place is told again after a while only', (t) => {
+  const node = beacon(1);
+  const other = encodeBeacon(key, { node: 2, port: 1 }, random.bytes(12));
+  t.deepEqual(node.handle(received(encodeBeacon(key, { node: 1, port: 1 }, random.bytes(12))), 0), []);
+  t.is(node.handle(received(other), 0).length, 1);
+  t.is(node.handle(received(other), 10_000).length, 0);
+  t.is(node.handle(received(other), 30_000).length, 1);
+  t.true(node.isHeardAt(2, { address: '192.168.1.7', port: 1 }));
+  t.false(node.isHeardAt(2, { address: '192.168.1.8', port: 1 }));
+});
+
+test('a flood costs a bounded number of looks, makes no flood of ours, and fills a bounded table', (t) => {
+  const node = beacon(1);
+  node.handle({ kind: 'addressesChanged' }, 0);
+  let told = 0;
+  let sent = 0;
+  for (let i = 0; i < 60_000; i++) {
+    const now = i;
+    const bytes = encodeBeacon(key, { node: 2 + (i % 5000), port: 16696 }, random.bytes(12));
+    told += node.handle(received(bytes, `10.0.${i % 7}.1`), now).length;
+    if (now >= node.deadline()) sent += said(node.tick(now)).length;
+  }
+  t.true(told <= 60 * 50, `${told}`);
+  t.true(sent <= 61, `${sent} beacons of ours in a minute`);
+  t.true(node.dropped > 50_000);
+});
+
+test('noise, and beacons that claim to come from nowhere, are dropped', (t) => {
+  const node = beacon(1);
+  const good = encodeBeacon(key, { node: 2, port: 16696 }, random.bytes(12));
+  for (const from of ['127.0.0.1', '0.0.0.0', '224.0.0.1', '169.254.1.1', 'x']) {
+    t.deepEqual(node.handle(received(good, from), 0), []);
+  }
+  for (let length = 0; length < 64; length++) t.deepEqual(node.handle(received(random.bytes(length)), 2000), []);
+});
