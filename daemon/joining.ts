@@ -13,7 +13,7 @@ import type { State } from './state.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
 
 /** How long UDP alone is tried. */
-const udpAlone: Millis = 2 * second;
+const udpAlone: Millis = second;
 
 /**
  * Redeems a token over a UDP socket of its own, and over TCP too when nothing has come of it for a while. Resolves when the

@@ -2,9 +2,10 @@ import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { appAddress } from '../src/addr/app-address.js';
 import { requireInvitation } from '../src/addr/invitation.js';
-import { formatIp } from '../src/addr/ip.js';
+import { formatIp, type IpBytes } from '../src/addr/ip.js';
 import { nameFrom, requireName } from '../src/addr/name.js';
 import { requireNetworkPrefix } from '../src/addr/network.js';
+import { nodeAddress } from '../src/addr/node-number.js';
 import { type Prefix, parsePrefix } from '../src/addr/prefix.js';
 import { nodeKey } from '../src/addr/public-key.js';
 import { encodeSeeds } from '../src/control/seeds.js';
@@ -15,6 +16,7 @@ import { foundNetwork } from '../src/mesh/found.js';
 import { importIdentity } from '../src/mesh/identity-copy.js';
 import { requireStranger } from '../src/mesh/join-errors.js';
 import { Mesh } from '../src/mesh/mesh.js';
+import type { NatClass } from '../src/mesh/nat-class.js';
 import { systemRandom } from '../src/random.js';
 import { memberStatus, membershipInfo, peerRows, routeRows, why } from './answers.js';
 import {
@@ -45,6 +47,7 @@ import {
   type Why,
 } from './api.js';
 import { isAesFaster } from './cipher-speed.js';
+import { runDoctor } from './doctor/doctor.js';
 import { sendEcho } from './echo.js';
 import { joinNetwork } from './joining.js';
 import { Host } from './kernel/host.js';
@@ -59,6 +62,12 @@ const unixSeconds = () => Date.now() / 1000;
 /** Blobs beside those of the mesh that belong to a membership and go with it. */
 const otherBlobs = ['routing', 'seeds', 'apps'];
 const maxHops = 32;
+const nothingKnown: NatClass = {
+  translated: undefined,
+  mapping: undefined,
+  filtering: undefined,
+  portPreservation: undefined,
+};
 
 /** Wires control plane, plane, kernel and state together and runs them. Without a membership in the state it only answers. */
 export async function startNode(setting: NodeSetting): Promise<RunningNode> {
@@ -325,9 +334,24 @@ class Node implements NodeApi {
     return { name: target, address: formatIp(resolveName(this.#requireMesh(), target)) };
   }
 
-  doctor(): DoctorCheck[] {
-    this.#requireMember();
-    return [];
+  /** Of a node at rest too: then only the machine has something to say. */
+  doctor(): Promise<DoctorCheck[]> {
+    const { config } = this.#setting;
+    const member = this.#member;
+    const apps = member?.apps ?? [];
+    const own = this.#mesh ? [formatIp(ownAddress(this.#mesh)), ...apps.map((name) => this.#appRow(name).address)] : [];
+    return runDoctor({
+      device: config.tun.name,
+      ownAddresses: own,
+      node: {
+        status: this.status(),
+        peers: member ? peerRows(member) : [],
+        nat: member?.control.reachability.nat() ?? nothingKnown,
+        newestSignedTime: this.#mesh?.membership.newestSigned,
+        port: member?.plane.capabilities().port ?? config.listen.port,
+        isGateway: config.babel.interface.length > 0,
+      },
+    });
   }
 
   async trace({ target }: { readonly target: string }): Promise<TraceHop[]> {
@@ -476,6 +500,10 @@ class Node implements NodeApi {
     if (this.#member) return this.#member;
     throw new MeshError('no-daemon', 'weftd does not run', 'start it: systemctl start weft, or weftd, or npm start');
   }
+}
+
+function ownAddress({ membership }: Mesh): IpBytes {
+  return nodeAddress(membership.network.prefix, membership.number);
 }
 
 function requirePrefix(text: string): Prefix {

@@ -22,6 +22,7 @@ export function checkClock({ machine: { now, clockIsSynchronised }, node }: Doct
 export function checkTunDevice({ machine: { tunProblem }, node: { status } }: DoctorFacts): DoctorCheck {
   const check = checkOf('tun', 'TUN device');
   if (status.tun) return check.ok(`${status.tun.name}, MTU ${status.tun.mtu}`);
+  if (!tunProblem && !status.node) return check.ok('none is open yet; one can be made');
   return tunProblem ? check.error(tunProblem.message, tunProblem.cure) : check.error('none is open', 'restart weftd');
 }
 

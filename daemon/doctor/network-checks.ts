@@ -22,6 +22,14 @@ export function checkUnderlay({ machine: { addresses, gateways } }: DoctorFacts)
 export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorCheck {
   const check = checkOf('udp-out', 'UDP gets out');
   const { up, total } = status.tunnels;
+  const tunnels = peers.flatMap(({ tunnel }) => tunnel ?? []);
+  // A tunnel over TCP ends on our own loopback (src/control/fallback.ts).
+  if (tunnels.length > 0 && tunnels.every(({ endpoint }) => endpoint.startsWith('127.'))) {
+    return check.warning(
+      `${counted(up, 'tunnel')} up, but over TCP only: no answer came over UDP`,
+      'a firewall here or at the router drops UDP: allow it outwards, to any address and port',
+    );
+  }
   if (up > 0) return check.ok(`${counted(up, 'tunnel')} up`);
   if (total === 0 && peers.length === 0) return check.ok('no other node to try it with');
   const last = peers.find(({ lastError }) => lastError !== null)?.lastError;

@@ -98,6 +98,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       freshEpoch: Math.max(1, Math.floor(setting.unixSeconds())),
       authority: certificateAuthority(mesh),
       acceptDefaultRoutes: setting.acceptDefaultRoutes ?? false,
+      relays: setting.relay.mode !== 'no',
       random,
       now: setting.now,
     });

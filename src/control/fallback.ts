@@ -6,7 +6,7 @@ import { type Millis, never, second } from '../time.js';
 const maxBridges = 3;
 const maxTried = 4;
 /** How long UDP alone is tried, and the pause after a failed bridge. */
-const udpAlone: Millis = 3 * second;
+const udpAlone: Millis = second;
 const retryPause: Millis = 10 * second;
 
 export interface Candidate {

@@ -714,7 +714,8 @@ export class Routes {
     if (via && via.interface === at && at.splitsHorizon && (flags & Flag.forced) === 0) return false;
     if (via && via.column === outlet.column && !at.lan && (flags & Flag.forced) === 0) return false;
     const { lan } = at;
-    const { node, authority } = this.#tables;
+    const { node, authority, relays } = this.#tables;
+    if (via && !via.interface.lan && !lan && !relays) return false;
     if (lan) {
       if (!listCovers(lan.policy.exports, destination.prefix)) return false;
       if (listCovers(lan.policy.onLink, destination.prefix)) return false;

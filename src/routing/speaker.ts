@@ -49,6 +49,8 @@ export interface SpeakerOptions {
   readonly freshEpoch: Epoch;
   /** ::/0 and 0.0.0.0/0 from granted gateways; by the operator's word only. */
   readonly acceptDefaultRoutes?: boolean;
+  /** False: what came by one tunnel is announced in no other, so nobody sends through us (relay.mode = "no"). Default: true. */
+  readonly relays?: boolean;
   readonly interner?: Interner;
   readonly tuning?: Partial<Tuning>;
 }
@@ -89,6 +91,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       node: options.node,
       network: options.network,
       acceptDefaultRoutes: options.acceptDefaultRoutes ?? false,
+      relays: options.relays ?? true,
       authority: options.authority,
       random: options.random,
       tuning,

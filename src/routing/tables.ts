@@ -17,6 +17,7 @@ export interface Tables {
   readonly node: number;
   readonly network: Prefix;
   readonly acceptDefaultRoutes: boolean;
+  readonly relays: boolean;
   readonly authority: OriginAuthority;
   readonly random: Random;
   readonly tuning: Tuning;

@@ -232,3 +232,25 @@ test('two machines with one key do not chase each other', (t) => {
   world.inject(2, 3, claim({ prefix: own, router: idOf(3, 900), seqno: 1, signedBy: 2 }));
   t.true(codes(world, 3).includes('own-prefix-by-another'));
 });
+
+test('who does not relay announces only what is its own: nobody sends through it', (t) => {
+  const world = new Network(28);
+  world.node(1);
+  world.node(2, { relays: false });
+  world.node(3);
+  world.node(4);
+  world.link(1, 2);
+  world.link(2, 3);
+  world.run(2000);
+  const to = (from: number, node: number) => world.nodes.get(from)!.routes.get(nodePrefix(overlay, node).key);
+  t.is(to(1, 3), undefined, 'no way through it');
+  t.is(to(1, 2)?.choices[0]?.neighbourNode, 2, 'itself it is reached');
+  t.is(to(2, 3)?.choices[0]?.neighbourNode, 3, 'and reaches all');
+  world.link(1, 4);
+  world.link(4, 3);
+  world.run(2000);
+  t.deepEqual(
+    to(1, 3)?.choices.map((choice) => choice.neighbourNode),
+    [4],
+  );
+});

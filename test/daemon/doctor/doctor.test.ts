@@ -125,6 +125,14 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /allow it outwards/,
   ],
   [
+    'UDP does not get out, TCP does',
+    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, endpoint: '127.0.0.1:40000' } }] }),
+    'udp-out',
+    'warning',
+    /over TCP only/,
+    /drops UDP/,
+  ],
+  [
     'router refuses, nothing proven',
     withStatus({ portMapping: refused, endpoints: unproven }),
     'port-mapping',
