@@ -1,6 +1,7 @@
 import { Narrator } from './narrator.js';
 import { requireLab } from './requirements.js';
 import { failover } from './scenarios/failover.js';
+import { flood } from './scenarios/flood.js';
 import { journey } from './scenarios/journey.js';
 import { mapping } from './scenarios/mapping.js';
 import { allMeetings, isAsExpected, matrixTable, natMatrix } from './scenarios/nat-matrix.js';
@@ -33,6 +34,12 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     does: 'the relay in use falls silent, five times: how long nothing comes',
     async run(tell) {
       return (await failover(tell, 5)).every((outage) => outage < 1000);
+    },
+  },
+  flood: {
+    does: '50,000 forged handshakes a second: what is left of the throughput, beside the same flood to a closed port',
+    async run(tell) {
+      return (await flood(tell, 3, 3)).every(({ ratio }) => ratio >= 0.8);
     },
   },
   mapping: {

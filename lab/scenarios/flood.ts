@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { decodeInvitation } from '../../src/addr/invitation.js';
+import { toHex } from '../../src/bytes.js';
+import { host } from '../description.js';
+import type { FloodOptions } from '../flooder.js';
+import { finished } from '../namespace.js';
+import type { Narrator } from '../narrator.js';
+import { allPairsPing, network } from '../network.js';
+import { stream } from '../stream.js';
+import { World } from '../world.js';
+
+const flooder = new URL('../flooder.js', import.meta.url).pathname;
+const closedPort = 9;
+
+export interface FloodResult {
+  readonly name: string;
+  /** Megabits a second through the tunnel, medians: under the flood to a closed port, and under the same to weft's. */
+  readonly closed: number;
+  readonly open: number;
+  /** Median of the rounds' ratios. */
+  readonly ratio: number;
+  readonly perSecond: number;
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+const kinds: readonly { readonly name: string; readonly known: boolean; readonly spoofed: boolean }[] = [
+  { name: 'strangers, many sources', known: false, spoofed: true },
+  { name: 'strangers, one source', known: false, spoofed: false },
+  { name: 'who knows our key, many sources', known: true, spoofed: true },
+  { name: 'who knows our key, one source', known: true, spoofed: false },
+];
+
+/**
+ * Forged initiations at 50,000 a second hit the port of b while a sends to b through their tunnel; beside it, in turn, the
+ * same flood to a port where nobody listens: what it costs the machine anyway.
+ */
+export async function flood(tell: Narrator, rounds: number, seconds: number, only?: string): Promise<FloodResult[]> {
+  const world = await World.build({ b: host(), a: host(), x: host() });
+  try {
+    const [b, a] = await network(world, ['b', 'a']);
+    const publicKey = toHex(decodeInvitation(await b!.invite())!.dh);
+    await allPairsPing([a!, b!], 20_000);
+    const address = await b!.address();
+    const target = b!.host.address;
+    const attacker = world.host('x');
+    const under = async (options: Pick<FloodOptions, 'port' | 'spoofed' | 'publicKey'>) => {
+      const whole: FloodOptions = {
+        ...options,
+        to: target,
+        from: options.spoofed ? '11.200.0.1' : attacker.address,
+        perSecond: 50_000,
+        seconds: seconds + 1.5,
+      };
+      const child = attacker.namespace.spawn([process.execPath, flooder, JSON.stringify(whole)]);
+      const over = finished(child);
+      await sleep(800);
+      const rate = await stream(a!.host, b!.host, address, { seconds });
+      const { sent } = JSON.parse((await over).stdout) as { sent: number };
+      return { rate, perSecond: sent / whole.seconds };
+    };
+    const results: FloodResult[] = [];
+    for (const kind of kinds.filter(({ name }) => only === undefined || name === only)) {
+      const options = { spoofed: kind.spoofed, ...(kind.known ? { publicKey } : {}) };
+      const before = (await b!.status()).drops;
+      const pairs: { closed: number; open: number; perSecond: number }[] = [];
+      for (let round = 0; round < rounds; round++) {
+        const closed = await under({ ...options, port: closedPort });
+        const open = await under({ ...options, port: 16696 });
+        pairs.push({ closed: closed.rate, open: open.rate, perSecond: Math.min(closed.perSecond, open.perSecond) });
+      }
+      const after = (await b!.status()).drops;
+      const drops = Object.fromEntries(
+        Object.entries(after)
+          .map(([reason, count]) => [reason, count - (before[reason] ?? 0)] as const)
+          .filter(([, count]) => count > 0),
+      );
+      const result: FloodResult = {
+        name: kind.name,
+        closed: median(pairs.map(({ closed }) => closed)),
+        open: median(pairs.map(({ open }) => open)),
+        ratio: median(pairs.map(({ closed, open }) => open / closed)),
+        perSecond: median(pairs.map(({ perSecond }) => perSecond)),
+        drops,
+      };
+      results.push(result);
+      tell.good(
+        `${kind.name}: ${result.open.toFixed(0)} Mbit/s, to a closed port ${result.closed.toFixed(0)}: ${result.ratio.toFixed(2)} at ${result.perSecond.toFixed(0)}/s; ${JSON.stringify(drops)}`,
+      );
+    }
+    return results;
+  } finally {
+    world.remove();
+  }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
