@@ -40,6 +40,8 @@ export interface DataPlaneParts {
   readonly arena: Arena;
   readonly tun: TunPort;
   readonly udp: UdpPort;
+  /** Where handshake-class datagrams come in a queue of their own; what is sent goes through `udp`. */
+  readonly handshakes?: UdpPort;
   readonly aead: Aead;
   readonly random: Random;
   readonly drops: Drops;
@@ -81,6 +83,7 @@ export class DataPlane {
     this.#inbound = new Inbound(
       arena,
       udp,
+      parts.handshakes,
       this.#state,
       glue,
       this.#outbox,
@@ -95,7 +98,7 @@ export class DataPlane {
   work(now: Millis): number {
     const fromTun = this.#outbound.drain(now);
     if (fromTun > 0) this.#outbox.flush();
-    const fromUdp = this.#inbound.drain(burstsPerTurn, now);
+    const fromUdp = this.#inbound.drain(burstsPerTurn, now) + this.#inbound.drainHandshakes(now);
     if (fromUdp > 0) {
       if (this.#inbound.confirmedAny) {
         this.#inbound.confirmedAny = false;
@@ -110,13 +113,19 @@ export class DataPlane {
     this.#prober.tick(now);
     if (this.#outbound.isWaiting) this.#outbound.retry(now);
     if (this.#inbound.isWaiting) this.#inbound.expire(now);
+    this.#inbound.endRest(now);
     this.#outbox.flush();
     this.#retryAt = now + waitingInterval;
   }
 
   deadline(): Millis {
     const waiting = this.#outbound.isWaiting || this.#inbound.isWaiting ? this.#retryAt : never;
-    return Math.min(this.#prober.deadline(), waiting);
+    return Math.min(this.#prober.deadline(), waiting, this.#inbound.restEnd);
+  }
+
+  /** While true the socket of handshakes is not to be waited for: `deadline` says when it is looked at again. */
+  get restsFromHandshakes(): boolean {
+    return this.#inbound.restEnd !== never;
   }
 
   /** Worker 0 only: what another worker heard of its probes. */

@@ -28,10 +28,17 @@ const discoverByProbe = 3;
 const udpSegment = 103;
 const udpReceiveOffload = 104;
 const bufferOctets = 4 * 1024 * 1024;
+/** About 500 initiations: under a flood, what waits longer than a tenth of a second is better asked again. */
+const handshakeOctets = 512 * 1024;
 
 export interface UdpSockets {
   /** One a worker, all of the same port. */
   readonly sockets: readonly number[];
+  /**
+   * One more of that port, for all that is no transport frame, so that a flood of handshakes fills no queue that packets
+   * wait in. Undefined where the kernel cannot steer.
+   */
+  readonly handshakes: number | undefined;
   readonly port: number;
   readonly family: 4 | 6;
   readonly segmentation: boolean;
@@ -55,7 +62,7 @@ export function openUdp(options: UdpOptions): UdpSockets {
   let receiveOffload = !options.noUdpGso;
   try {
     if (port !== 0) refuseTakenPort(port);
-    for (let i = 0; i < options.sockets; i++) {
+    for (let i = 0; i <= options.sockets; i++) {
       let fd = system.socket(family === 6 ? family6 : family4, datagram | closeOnExec, 0);
       if (fd < 0 && i === 0 && family === 6) {
         family = 4; // a kernel booted without IPv6
@@ -64,18 +71,22 @@ export function openUdp(options: UdpOptions): UdpSockets {
       if (fd < 0)
         throw new MeshError('socket-failed', `no UDP socket (errno ${errno()})`, 'see the limits of the service');
       sockets.push(fd);
-      setUp(fd, family, i, options.mark);
+      setUp(fd, family, i === options.sockets ? 0 : i, options.mark, i === options.sockets);
       // Asked once per socket, but the send itself decides: a driver may still refuse, see LinuxUdp.send.
       segmentation &&= setOption(fd, Level.udp, udpSegment, 0);
       receiveOffload &&= setOption(fd, Level.udp, udpReceiveOffload, 1);
       port = bindTo(fd, family, port);
     }
-    if (options.sockets > 1) steer(sockets[0]!, options.sockets);
   } catch (error) {
     for (const fd of sockets) system.close(fd);
     throw error;
   }
-  return { sockets, port, family, segmentation, receiveOffload };
+  let handshakes = sockets.pop();
+  if (handshakes !== undefined && !steer(sockets[0]!, options.sockets)) {
+    system.close(handshakes);
+    handshakes = undefined;
+  }
+  return { sockets, handshakes, port, family, segmentation, receiveOffload };
 }
 
 /** SO_REUSEPORT would let a second daemon of the same user share the port unseen: look with a socket that does not share. */
@@ -91,11 +102,12 @@ function portInUse(port: number): MeshError {
   return new MeshError('port-in-use', `UDP port ${port} is in use by another program`, 'stop it, or set listen');
 }
 
-function setUp(fd: number, family: 4 | 6, worker: number, mark: number): void {
+function setUp(fd: number, family: 4 | 6, worker: number, mark: number, forHandshakes: boolean): void {
   setOption(fd, Level.socket, SocketOption.reusePort, 1);
   if (mark !== 0) setOption(fd, Level.socket, SocketOption.mark, mark);
-  if (!setOption(fd, Level.socket, SocketOption.receiveBufferForce, bufferOctets))
-    setOption(fd, Level.socket, SocketOption.receiveBuffer, bufferOctets);
+  const room = forHandshakes ? handshakeOctets : bufferOctets;
+  if (!setOption(fd, Level.socket, SocketOption.receiveBufferForce, room))
+    setOption(fd, Level.socket, SocketOption.receiveBuffer, room);
   if (!setOption(fd, Level.socket, SocketOption.sendBufferForce, bufferOctets))
     setOption(fd, Level.socket, SocketOption.sendBuffer, bufferOctets);
   setOption(fd, Level.ip, ipMtuDiscover, discoverByProbe);
@@ -131,14 +143,15 @@ function bindTo(fd: number, family: 4 | 6, port: number): number {
 }
 
 /**
- * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, worker 0 for all else. The
- * kernel runs it on the UDP payload. Receiver indexes of a session begin at a multiple of its lanes, so lane n finds worker n.
+ * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, the one behind the workers'
+ * for all else. The kernel runs it on the UDP payload. Receiver indexes of a session begin at a multiple of its lanes, so
+ * lane n finds worker n. False where the kernel refuses: it then spreads by hash, and every worker opens every frame.
  */
-function steer(fd: number, workers: number): void {
+function steer(fd: number, workers: number): boolean {
   const program = [
     [0x30, 0, 0, 0], // load octet 0, the type
     [0x35, 1, 0, 0x10], // transport frame? skip one
-    [0x06, 0, 0, 0], // return 0
+    [0x06, 0, 0, workers], // return the socket of handshakes
     [0x20, 0, 0, 4], // load the receiver index
     [0x94, 0, 0, workers], // modulo
     [0x16, 0, 0, 0], // return it
@@ -153,8 +166,7 @@ function steer(fd: number, workers: number): void {
   const header = new StructMemory(16);
   header.view.setUint16(0, program.length, true);
   header.setPointer(8, code.address);
-  // Where the kernel refuses, it spreads by hash: every worker opens every frame, so only order suffers.
-  system.setsockopt(fd, Level.socket, SocketOption.reusePortFilter, header.address, 16);
+  return system.setsockopt(fd, Level.socket, SocketOption.reusePortFilter, header.address, 16) === 0;
 }
 
 /** Struct layout: message header 56, one iovec 16, socket address 28, control 64. */
@@ -174,7 +186,7 @@ export class LinuxUdp implements UdpPort {
   readonly #receiving = new StructMemory(168);
   #sendingTo: UnderlayAddress | undefined;
 
-  constructor(fd: number, kind: Omit<UdpSockets, 'sockets' | 'port'>, arena: Arena) {
+  constructor(fd: number, kind: Omit<UdpSockets, 'sockets' | 'handshakes' | 'port'>, arena: Arena) {
     this.#fd = fd;
     this.#arena = arena;
     this.#family = kind.family;

@@ -93,13 +93,15 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
       worker,
       workers,
       tun: { ...tun, fd: tunFd },
-      udp: { ...udp, fd: udp.sockets[worker]! },
+      udp: { ...udp, fd: udp.sockets[worker]!, handshakes: worker === 0 ? udp.handshakes : undefined },
       noEvp: force.noEvp ?? false,
       cookieSecret,
     };
     return new PlaneThread(data);
   });
-  const plane = new ThreadedPlane(threads, () => close([...tun.queues, ...udp.sockets]));
+  const plane = new ThreadedPlane(threads, () =>
+    close([...tun.queues, ...udp.sockets, ...(udp.handshakes === undefined ? [] : [udp.handshakes])]),
+  );
   let evp: boolean;
   try {
     evp = (await Promise.all(threads.map((thread) => thread.ready))).every((is) => is);

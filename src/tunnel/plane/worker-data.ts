@@ -18,6 +18,8 @@ export interface WorkerData {
   };
   readonly udp: {
     readonly fd: number;
+    /** Worker 0: the socket of handshake-class datagrams, where there is one. */
+    readonly handshakes: number | undefined;
     readonly family: 4 | 6;
     readonly segmentation: boolean;
     readonly receiveOffload: boolean;

@@ -18,6 +18,8 @@ import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from '.
 /** One worker thread of the plane: blocks in poll on TUN, UDP and its eventfd; never returns to its event loop. */
 
 const readable = 1;
+/** poll passes over negative descriptors. */
+const notPolled = -1;
 const longestSleep: Millis = 60_000;
 
 function clock(): Millis {
@@ -40,6 +42,7 @@ function run(data: WorkerData): void {
     arena,
     tun: new LinuxTun(data.tun.fd, data.tun, arena),
     udp: new LinuxUdp(data.udp.fd, data.udp, arena),
+    ...(data.udp.handshakes === undefined ? {} : { handshakes: new LinuxUdp(data.udp.handshakes, data.udp, arena) }),
     aead: evp ?? new NodeAead(arena),
     random,
     guard: (publicKey: Uint8Array) => new Guard({ publicKey, cookieSecret: data.cookieSecret, random }),
@@ -49,8 +52,9 @@ function run(data: WorkerData): void {
   };
   const plane = new DataPlane(parts, clock());
   const signals = new Int32Array(data.signals);
-  const polled = new StructMemory(24);
-  [data.tun.fd, data.udp.fd, data.eventFd].forEach((fd, i) => {
+  const polled = new StructMemory(32);
+  const handshakes = data.udp.handshakes ?? notPolled;
+  [data.tun.fd, data.udp.fd, data.eventFd, handshakes].forEach((fd, i) => {
     polled.setInt(8 * i, fd);
     polled.view.setUint16(8 * i + 4, readable, true);
   });
@@ -70,7 +74,8 @@ function run(data: WorkerData): void {
     if (now >= plane.deadline()) plane.tick(now);
     if (done > 0) continue;
     const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(plane.deadline() - now)));
-    system.poll(polled.address, 3, sleep);
+    polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
+    system.poll(polled.address, 4, sleep);
     if ((polled.view.getUint16(16 + 6, true) & readable) !== 0) system.read(data.eventFd, woken.address, 8);
     now = clock();
   }
