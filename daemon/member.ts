@@ -13,10 +13,10 @@ import type { MeshEffect } from '../src/mesh/effects.js';
 import type { Mesh } from '../src/mesh/mesh.js';
 import { systemRandom } from '../src/random.js';
 import { defaultMark, type LinuxPlane, openLinuxPlane } from '../src/tunnel/plane/linux.js';
+import { isAesFaster } from '../src/tunnel/plane/linux-cipher-speed.js';
 import { RouterFinder } from '../src/upnp/gateways.js';
 import { MappingShell } from '../src/upnp/gateways-shell.js';
 import type { HealthItem, NodeEvent } from './api.js';
-import { isAesFaster } from './cipher-speed.js';
 import { Driver, systemClock } from './driver.js';
 import { Host } from './kernel/host.js';
 import type { HostPlan, LanRoute } from './kernel/plan.js';
@@ -63,7 +63,7 @@ export class Member {
   static async start(setting: NodeSetting, mesh: Mesh): Promise<Member> {
     const { config } = setting;
     await checkMachine({ device: config.tun.name, listen: config.listen });
-    const aesFaster = !config.force.noAes && isAesFaster();
+    const aesFaster = !config.force.noAes && isAesFaster(config.force.noEvp);
     const plane = await openLinuxPlane({
       tunName: config.tun.name,
       port: config.listen.port,

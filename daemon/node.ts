@@ -18,6 +18,7 @@ import { requireStranger } from '../src/mesh/join-errors.js';
 import { Mesh } from '../src/mesh/mesh.js';
 import type { NatClass } from '../src/mesh/nat-class.js';
 import { systemRandom } from '../src/random.js';
+import { isAesFaster } from '../src/tunnel/plane/linux-cipher-speed.js';
 import { memberStatus, membershipInfo, peerRows, routeRows, why } from './answers.js';
 import {
   type AppRow,
@@ -46,7 +47,6 @@ import {
   type TraceHop,
   type Why,
 } from './api.js';
-import { isAesFaster } from './cipher-speed.js';
 import { runDoctor } from './doctor/doctor.js';
 import { sendEcho } from './echo.js';
 import { joinNetwork } from './joining.js';
