@@ -8,7 +8,8 @@ import { virtioHeaderLength } from './virtio.js';
 const tunSetInterface = 0x400454ca;
 const tunSetPersist = 0x400454cb;
 const tunSetOffload = 0x400454d0;
-const openReadWriteNonBlocking = 0x802;
+/** Close-on-exec too: an `ip` or `ping` that outlives a killed daemon must not hold the device. */
+const openReadWriteNonBlocking = 0x80802;
 const Flag = { tun: 0x0001, noPacketInfo: 0x1000, virtioHeader: 0x4000, multiQueue: 0x0100 } as const;
 const Offload = { checksum: 0x01, tso4: 0x02, tso6: 0x04, ecn: 0x08, uso4: 0x20, uso6: 0x40 } as const;
 

@@ -138,7 +138,7 @@ class PlaneThread {
     const { port1, port2 } = new MessageChannel();
     this.#orders = port1;
     this.#orders.unref();
-    this.#eventFd = system.eventfd(0, 0x800);
+    this.#eventFd = system.eventfd(0, 0x80800);
     this.#one.setInt(0, 1);
     const workerData: WorkerData = {
       ...data,
