@@ -48,6 +48,10 @@ export async function journey(tell: Narrator, { megabytes }: JourneySize): Promi
     const via = (await homeB.peer('home-a'))?.via;
     tell.good(`home-a and home-b have no direct path; home-b goes via ${via}`);
 
+    const hops = await homeB.weft<{ name: string; rttMs: number | null }[]>('trace', 'home-a');
+    if (hops.map(({ name }) => name).join() !== `${via},home-a`) throw new Error(`trace shows ${JSON.stringify(hops)}`);
+    tell.good(`trace shows the relay: ${hops.map(({ name, rttMs }) => `${name} ${rttMs?.toFixed(1)} ms`).join(', ')}`);
+
     const { address } = await homeA.app('files');
     const file = await offer(homeA.host, address, megabytes * 1_000_000);
     const download = new Download(homeB.host, file.url);

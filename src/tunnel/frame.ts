@@ -38,6 +38,8 @@ export const FrameType = {
   control: 0x11,
   relay: 0x12,
   probe: 0x13,
+  /** The end-to-end part of a relayed frame only: a relay's word about a frame it could not pass on (PROTOCOL.md, The plane). */
+  notice: 0x14,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -54,6 +56,11 @@ export const FrameFlag = {
   firstHalf: 0x02,
   secondHalf: 0x04,
 } as const;
+
+/** The flags octet of a notice: why. */
+export const NoticeReason = { hopLimit: 1, noRoute: 2 } as const;
+/** A notice repeats the transport header of the frame it is about, with its own type and a reason for flags. */
+export const noticeLength = transportHeaderLength;
 
 /** The first octet of a control frame's plaintext says who it is for. */
 export const ControlChannel = {

@@ -3,6 +3,7 @@ import { type Millis, never } from '../../time.js';
 import { FrameType } from '../frame.js';
 import type { TunPort, UdpPort } from './adapters.js';
 import type { Aead } from './aead.js';
+import { Answers } from './answers.js';
 import type { Arena } from './arena.js';
 import type { Carriage, PlaneCommand, PlaneEvent } from './contract.js';
 import type { Drops } from './drops.js';
@@ -15,6 +16,7 @@ import { OctetBucket } from './octet-bucket.js';
 import { Outbound } from './outbound.js';
 import { Outbox } from './outbox.js';
 import { type ProbeReport, Prober } from './prober.js';
+import { SentHeads } from './sent-heads.js';
 import { PlaneState, Way } from './state.js';
 import { Transmitter } from './transmitter.js';
 import { toUnderlay } from './underlay-address.js';
@@ -45,6 +47,8 @@ export interface DataPlaneParts {
   readonly aead: Aead;
   readonly random: Random;
   readonly drops: Drops;
+  /** One for all workers of a plane; without it, its own. */
+  readonly heads?: SentHeads;
   /** Makes the checks of handshake-class datagrams for our public key; without it all pass. */
   readonly guard?: (publicKey: Uint8Array) => DatagramGuard;
   /** Carries a report to `probeReported` of worker 0; may be missing where there is one worker. */
@@ -75,10 +79,12 @@ export class DataPlane {
     const { arena, tun, udp, drops, emit } = parts;
     this.#parts = parts;
     this.#outbox = new Outbox(arena, udp, drops);
-    this.#transmitter = new Transmitter(arena, this.#outbox, this.#state, drops, emit);
+    const heads = parts.heads ?? new SentHeads();
+    const answers = new Answers(arena, tun, now);
+    this.#transmitter = new Transmitter(arena, this.#outbox, this.#state, drops, emit, heads);
     const toFirst = parts.worker === 0 ? undefined : (parts.toFirst ?? (() => {}));
     this.#prober = new Prober(arena, this.#transmitter, parts.random, emit, toFirst);
-    this.#outbound = new Outbound(arena, tun, this.#state, this.#transmitter, drops, emit, now);
+    this.#outbound = new Outbound(arena, tun, this.#state, this.#transmitter, drops, emit, answers);
     const glue = new Glue(arena, tun, drops);
     this.#inbound = new Inbound(
       arena,
@@ -91,6 +97,9 @@ export class DataPlane {
       this.#prober,
       drops,
       emit,
+      heads,
+      answers,
+      now,
     );
   }
 

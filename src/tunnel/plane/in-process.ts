@@ -13,6 +13,7 @@ import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
 import type { ProbeReport } from './prober.js';
 import { QueueTun, QueueUdp, withoutOffload } from './queue-ports.js';
+import { SentHeads } from './sent-heads.js';
 import { toEndpoint, toUnderlay } from './underlay-address.js';
 import { virtioHeaderLength } from './virtio.js';
 
@@ -48,6 +49,7 @@ export class InProcessPlane implements Plane {
     const arena = options.memory?.arena ?? new Arena();
     const aead = options.memory?.aead ?? new NodeAead(arena);
     const workers = options.workers ?? 1;
+    const heads = new SentHeads();
     for (let worker = 0; worker < workers; worker++) {
       const tun = new QueueTun(arena, { offload: false, tcpSegmentation: false, udpSegmentation: false });
       const udp = new QueueUdp(arena);
@@ -60,6 +62,7 @@ export class InProcessPlane implements Plane {
         aead,
         random: options.random,
         drops: this.#drops,
+        heads,
         emit: (event: PlaneEvent) => {
           this.#events.push(event);
         },

@@ -1,26 +1,43 @@
-import { tunnelLinkLocal } from '../../addr/node-number.js';
+import { nodeAddress, tunnelLinkLocal } from '../../addr/node-number.js';
 import { type Millis, never } from '../../time.js';
-import { FrameFlag, FrameType, innerMtu, relayHeaderLength, tagLength, transportHeaderLength } from '../frame.js';
+import {
+  FrameFlag,
+  FrameType,
+  innerMtu,
+  NoticeReason,
+  noticeLength,
+  relayHeaderLength,
+  tagLength,
+  transportHeaderLength,
+} from '../frame.js';
 import type { UdpPort, UnderlayAddress } from './adapters.js';
+import type { Answers } from './answers.js';
 import type { Arena } from './arena.js';
 import type { Path, PlaneEvent } from './contract.js';
 import type { Drops } from './drops.js';
 import { ownPrefix } from './forwarding-table.js';
 import type { Glue } from './glue.js';
 import type { DatagramGuard, DatagramSource } from './guard.js';
+import { Unreached } from './icmp.js';
 import { Joins } from './joins.js';
 import { type Link, lastCounter, type ReceiveLane } from './link.js';
-import type { OctetBucket } from './octet-bucket.js';
+import { OctetBucket } from './octet-bucket.js';
 import type { Outbox } from './outbox.js';
 import { AddressWords, PacketShape } from './packet.js';
 import type { Prober } from './prober.js';
-import type { PlaneState } from './state.js';
+import type { SentHeads } from './sent-heads.js';
+import { firstHopLimit, type PlaneState } from './state.js';
 import { frameOverhead, relayOverhead, type Transmitter } from './transmitter.js';
 import { toEndpoint } from './underlay-address.js';
 
 /** Our tuning: 4000 handshake-class datagrams a second, four times what one core answers, at about 2 % of a core. */
 const handshakesAtOnce = 16;
 const handshakePause: Millis = 0.25;
+
+/** Scratch offsets of the arena: a notice or the address it came from, and the head of the packet it is about. */
+const noticeAt = 2048 + 1536;
+const headAt = 2048 + 1600;
+
 const halves = FrameFlag.firstHalf | FrameFlag.secondHalf;
 
 /** Datagrams of the underlay: opened, delivered, passed on, or dropped and counted. Nothing here throws on what comes. */
@@ -39,6 +56,10 @@ export class Inbound {
   readonly #prober: Prober;
   readonly #drops: Drops;
   readonly #emit: (event: PlaneEvent) => void;
+  readonly #heads: SentHeads;
+  readonly #answers: Answers;
+  /** Notices we send about others' frames. */
+  readonly #notices: OctetBucket;
   readonly #packet = new PacketShape();
   readonly #address = new AddressWords();
   readonly #joins = new Joins();
@@ -64,6 +85,9 @@ export class Inbound {
     prober: Prober,
     drops: Drops,
     emit: (event: PlaneEvent) => void,
+    heads: SentHeads,
+    answers: Answers,
+    now: Millis,
   ) {
     this.#arena = arena;
     this.#udp = udp;
@@ -76,6 +100,9 @@ export class Inbound {
     this.#prober = prober;
     this.#drops = drops;
     this.#emit = emit;
+    this.#heads = heads;
+    this.#answers = answers;
+    this.#notices = new OctetBucket(100, 20, now);
   }
 
   /** Takes up to `budget` bursts from the socket; how many there were. */
@@ -145,7 +172,7 @@ export class Inbound {
     link.shared.heard(length, carries ? 1 : 0, now);
     if (lane.isNewest(this.#arena.view.getUint32(at + 12))) this.#checkSource(link, now);
     if (type === FrameType.relay) this.#takeRelayed(lane, at, length, now);
-    else this.#takeOpened(lane, at, sealed, now);
+    else this.#takeOpened(lane, at, sealed, firstHopLimit, now);
   }
 
   /**
@@ -179,15 +206,18 @@ export class Inbound {
     return lane;
   }
 
-  /** An opened packet, control or probe frame whose plaintext of `length` octets lies behind the header at `at`. */
-  #takeOpened(lane: ReceiveLane, at: number, length: number, now: Millis): void {
+  /**
+   * An opened packet, control or probe frame whose plaintext of `length` octets lies behind the header at `at`. `hopsLeft`:
+   * how many relays it might still have passed.
+   */
+  #takeOpened(lane: ReceiveLane, at: number, length: number, hopsLeft: number, now: Millis): void {
     const { bytes } = this.#arena;
     const type = bytes[at]!;
     const flags = bytes[at + 1]!;
     const text = at + transportHeaderLength;
     const link = lane.session.link;
     if ((flags & halves) !== 0) return this.#takeHalf(lane, at, text, length, now);
-    if (type === FrameType.packet) this.#deliver(link, text, length, flags);
+    if (type === FrameType.packet) this.#deliver(link, text, length, flags, hopsLeft);
     else if (type === FrameType.control) {
       if (length > 0) {
         this.#emit({ kind: 'control', link: link.id, bytes: bytes.slice(text, text + length), receivedAt: now });
@@ -222,7 +252,7 @@ export class Inbound {
     }
     const whole = other.length + length;
     if (type === FrameType.relay) this.#takeRelayed(lane, join, headers + whole, now);
-    else this.#takeOpened(lane, join, whole, now);
+    else this.#takeOpened(lane, join, whole, firstHopLimit, now);
     // The join buffer is used again by the next pair, so nothing of it may wait.
     this.#glue.flush();
     this.#flushRun();
@@ -242,6 +272,7 @@ export class Inbound {
     if (destination !== this.#state.node) {
       return this.#passOn(lane.session.link, at, length, destination, source, hopLimit, now);
     }
+    if (bytes[inner] === FrameType.notice) return this.#takeNotice(inner, innerLength, source, now);
     if (bytes[inner]! < FrameType.packet) return this.#takeHandshake(inner, innerLength, source, now);
     if (bytes[inner] === FrameType.relay) return this.#drops.count('malformed-frame');
     const sealed = innerLength - frameOverhead;
@@ -250,7 +281,7 @@ export class Inbound {
     // What came through relays says nothing about the direct path, which must still be found silent.
     const { address, shared } = end.session.link;
     shared.heard(innerLength, 0, address ? shared.lastHeard : now);
-    this.#takeOpened(end, inner, sealed, now);
+    this.#takeOpened(end, inner, sealed, hopLimit, now);
   }
 
   /** Relaying: eight octets were opened, eight are sealed again where they lie; the rest is not looked at. */
@@ -263,13 +294,22 @@ export class Inbound {
     hopLimit: number,
     now: Millis,
   ): void {
-    if (this.#state.relay === 'no') return this.#drops.count('relay-refused');
-    if (hopLimit <= 1) return this.#drops.count('hop-limit');
+    const inner = at + relayOverhead;
+    if (this.#state.relay === 'no') {
+      this.#drops.count('relay-refused');
+      return this.#notify(NoticeReason.noRoute, source, inner, length - relayOverhead, now);
+    }
+    if (hopLimit <= 1) {
+      this.#drops.count('hop-limit');
+      return this.#notify(NoticeReason.hopLimit, source, inner, length - relayOverhead, now);
+    }
     if (this.relayLimit && !this.relayLimit.take(length, now)) return this.#drops.count('relay-limit');
     const via = this.#state.nextHop(destination, now, from);
     const session = via?.sending(now);
-    if (!via?.address || !session) return this.#drops.count('unreachable');
-    const inner = at + relayOverhead;
+    if (!via?.address || !session) {
+      this.#drops.count('unreachable');
+      return this.#notify(NoticeReason.noRoute, source, inner, length - relayOverhead, now);
+    }
     const hop = hopLimit - 1;
     if (length > via.shared.pathSize) {
       this.#transmitter.relayCut(via, session, via.address, destination, source, hop, inner, length - relayOverhead);
@@ -280,6 +320,30 @@ export class Inbound {
     this.#transmitter.sealRelay(at, session, 0, counter, destination, source, hop);
     via.shared.sent(length, 1);
     this.#extendRun(via, via.address, at, length);
+  }
+
+  /** Tells a packet's source that its frame at `inner` ends here. About packets only, so never about notices. */
+  #notify(reason: number, source: number, inner: number, length: number, now: Millis): void {
+    const { bytes, view, scratch } = this.#arena;
+    if (length < frameOverhead || bytes[inner] !== FrameType.packet || !this.#notices.take(1, now)) return;
+    const at = scratch + noticeAt;
+    bytes.copyWithin(at, inner, inner + noticeLength);
+    view.setUint32(at, (FrameType.notice << 24) | (reason << 16));
+    this.#transmitter.sendHandshake(source, at, noticeLength, now);
+  }
+
+  /** A relay, `node` by its own account and its neighbour's, could not pass on a frame of ours. */
+  #takeNotice(at: number, length: number, node: number, now: Millis): void {
+    const { bytes, view, scratch } = this.#arena;
+    if (length !== noticeLength || !this.#state.network) return this.#drops.count('malformed-frame');
+    const reason = bytes[at + 1]!;
+    const head = scratch + headAt;
+    const kept = this.#heads.take(view.getInt32(at + 4), view.getInt32(at + 12), bytes, head);
+    if (!this.#packet.readHead(view, head, kept)) return this.#drops.count('unknown-index');
+    const from = scratch + noticeAt;
+    bytes.set(nodeAddress(this.#state.network, node), from);
+    const what = reason === NoticeReason.hopLimit ? Unreached.hopLimit : Unreached.noRoute;
+    this.#answers.tell(what, this.#packet, from, now);
   }
 
   #extendRun(via: Link, address: UnderlayAddress, at: number, length: number): void {
@@ -305,7 +369,7 @@ export class Inbound {
   }
 
   /** A packet that this link's node sealed for us. */
-  #deliver(link: Link, at: number, length: number, flags: number): void {
+  #deliver(link: Link, at: number, length: number, flags: number, hopsLeft: number): void {
     const view = this.#arena.view;
     const packet = this.#packet;
     if (length > innerMtu) return this.#drops.count('too-long');
@@ -322,6 +386,9 @@ export class Inbound {
     address.readDestination(view, packet);
     if (address.isForbidden()) return this.#drops.count('forbidden-destination');
     if (this.#state.nodeFor(address) !== ownPrefix) return this.#drops.count('not-for-us');
+    // Relays count as routers. What they say of the hop limit is theirs; it can only end a packet, which they could anyway.
+    const passed = Math.min(packet.hopLimit, firstHopLimit) - hopsLeft;
+    if (passed > 0) packet.lowerHopLimit(view, passed);
     this.#glue.add(packet, open);
   }
 

@@ -9,6 +9,7 @@ import { LinkShared } from './link-shared.js';
 import { StructMemory, system } from './linux-system.js';
 import { openTun } from './linux-tun.js';
 import { openUdp } from './linux-udp.js';
+import { SentHeads } from './sent-heads.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
 /** Marks the outer packets, so that they skip the overlay's routing table (DESIGN section 3). "weft" in ASCII. */
@@ -88,6 +89,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     throw error;
   }
   const cookieSecret = systemRandom().bytes(32);
+  const heads = new SharedArrayBuffer(SentHeads.byteLength);
   const threads = tun.queues.map((tunFd, worker) => {
     const data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'> = {
       worker,
@@ -96,6 +98,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
       udp: { ...udp, fd: udp.sockets[worker]!, handshakes: worker === 0 ? udp.handshakes : undefined },
       noEvp: force.noEvp ?? false,
       cookieSecret,
+      heads,
     };
     return new PlaneThread(data);
   });

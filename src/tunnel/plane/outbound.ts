@@ -1,24 +1,24 @@
 import type { Millis } from '../../time.js';
 import { FrameFlag, FrameType, innerMtu } from '../frame.js';
 import type { TunPort } from './adapters.js';
+import type { Answers } from './answers.js';
 import type { Arena } from './arena.js';
 import { finishSum } from './checksum.js';
 import type { PlaneEvent } from './contract.js';
 import { Cutter } from './cut.js';
-import type { DropReason, Drops } from './drops.js';
+import type { Drops } from './drops.js';
 import { noPrefix, ownPrefix } from './forwarding-table.js';
-import { Gather } from './gather.js';
-import { writeUnreachable } from './icmp.js';
-import { OctetBucket } from './octet-bucket.js';
+import { Unreached } from './icmp.js';
 import { AddressWords, PacketShape, Protocol } from './packet.js';
 import { Staging } from './staging.js';
-import { type PlaneState, Way } from './state.js';
+import { firstHopLimit, type PlaneState, Way } from './state.js';
 import type { Transmitter } from './transmitter.js';
-import { VirtioGso, VirtioHeader, virtioHeaderLength, writePlainVirtio } from './virtio.js';
+import { VirtioGso, VirtioHeader, virtioHeaderLength } from './virtio.js';
 
 /** One turn: enough small packets to fill a send, few enough super-packets to keep acknowledgements waiting briefly. */
 const mostPackets = 96;
 const mostOctets = 256 * 1024;
+const headEvery: Millis = 10;
 
 /** Packets of our kernel: where each goes, cut where it is a super-packet, sealed, sent. */
 export class Outbound {
@@ -34,8 +34,8 @@ export class Outbound {
   readonly #way = new Way();
   readonly #cutter: Cutter;
   readonly #staging = new Staging();
-  readonly #answers: OctetBucket;
-  readonly #gather = new Gather();
+  readonly #answers: Answers;
+  #headKeptAt: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(
     arena: Arena,
@@ -44,7 +44,7 @@ export class Outbound {
     transmitter: Transmitter,
     drops: Drops,
     emit: (event: PlaneEvent) => void,
-    now: Millis,
+    answers: Answers,
   ) {
     this.#arena = arena;
     this.#tun = tun;
@@ -53,7 +53,7 @@ export class Outbound {
     this.#drops = drops;
     this.#emit = emit;
     this.#cutter = new Cutter(arena.bytes);
-    this.#answers = new OctetBucket(100, 20, now);
+    this.#answers = answers;
   }
 
   /** Takes packets from the TUN, until none waits or the other direction should have its turn; how many there were. */
@@ -105,7 +105,20 @@ export class Outbound {
       return this.#state.table.hops(node) ? this.#stage(node, length, now) : this.#unreachable(now);
     }
     if (!way.session) return this.#stage(node, length, now);
+    if (way.link !== way.via) this.#limitHops(way, now);
     this.#send(way);
+  }
+
+  /**
+   * A small hop limit of the packet is the frame's too, so that it runs out at the same relay (traceroute). Heads are kept of
+   * such packets, and else of one in 10 ms: enough to answer a ping or a first SYN, and nothing in a stream.
+   */
+  #limitHops(way: Way, now: Millis): void {
+    const { hopLimit } = this.#packet;
+    way.keepHead = hopLimit < firstHopLimit || now - this.#headKeptAt >= headEvery;
+    if (!way.keepHead) return;
+    way.hopLimit = Math.min(hopLimit, firstHopLimit);
+    this.#headKeptAt = now;
   }
 
   #send(way: Way): void {
@@ -151,19 +164,7 @@ export class Outbound {
   }
 
   #unreachable(now: Millis): void {
-    this.#answer('unreachable', now);
-  }
-
-  #answer(reason: DropReason, now: Millis): void {
-    this.#drops.count(reason);
-    if (!this.#answers.take(1, now)) return;
-    const { bytes, view, join } = this.#arena;
-    const length = writeUnreachable(bytes, view, this.#packet, join + 16);
-    if (length === 0) return;
-    const virtio = join + 16 - virtioHeaderLength;
-    writePlainVirtio(view, virtio);
-    this.#gather.clear();
-    this.#gather.add(virtio, length + virtioHeaderLength);
-    this.#tun.write(this.#gather);
+    this.#drops.count('unreachable');
+    this.#answers.tell(Unreached.noRoute, this.#packet, undefined, now);
   }
 }

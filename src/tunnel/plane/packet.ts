@@ -1,3 +1,5 @@
+import { sumIpv4Header } from './checksum.js';
+
 /** Protocol numbers and header facts of RFC 8200, RFC 791, RFC 9293, RFC 768. */
 export const Protocol = { tcp: 6, udp: 17, fragment: 44, icmp: 1, icmpv6: 58 } as const;
 
@@ -22,6 +24,8 @@ export class PacketShape {
   ipHeader = 0;
   /** The protocol behind the IP header. */
   protocol = 0;
+  /** Hop limit or TTL. */
+  hopLimit = 0;
   /** Arena offset behind the IP header. */
   transport = 0;
   /** TCP or UDP directly behind a fixed IP header, no fragment, header whole: what may travel with its sum open. */
@@ -44,16 +48,41 @@ export class PacketShape {
       if (length < 40 || view.getUint16(at + 4) + 40 !== length) return false;
       this.ipHeader = 40;
       this.protocol = view.getUint8(at + 6);
+      this.hopLimit = view.getUint8(at + 7);
       this.plain = true;
     } else if (this.version === 4) {
       this.ipHeader = (first & 15) << 2;
       if (this.ipHeader < 20 || this.ipHeader > length || view.getUint16(at + 2) !== length) return false;
       this.protocol = view.getUint8(at + 9);
+      this.hopLimit = view.getUint8(at + 8);
       this.plain = this.ipHeader === 20 && (view.getUint16(at + 6) & 0x3fff) === 0;
     } else return false;
     this.transport = at + this.ipHeader;
     if (this.plain) this.#readTransport(view, length);
     return true;
+  }
+
+  /** The head of a packet whose rest is not at hand, as an answer quotes it; false where not even the IP header is whole. */
+  readHead(view: DataView, at: number, length: number): boolean {
+    this.at = at;
+    this.length = length;
+    if (length < 20) return false;
+    this.version = view.getUint8(at) >>> 4;
+    this.ipHeader = this.version === 6 ? 40 : (view.getUint8(at) & 15) << 2;
+    this.protocol = view.getUint8(at + (this.version === 6 ? 6 : 9));
+    this.transport = at + this.ipHeader;
+    return this.ipHeader <= length;
+  }
+
+  /** Takes the relays a packet passed off its hop limit, as routers would; the least is 1. */
+  lowerHopLimit(view: DataView, by: number): void {
+    const hops = Math.max(1, this.hopLimit - by);
+    if (this.version === 6) view.setUint8(this.at + 7, hops);
+    else {
+      view.setUint8(this.at + 8, hops);
+      sumIpv4Header(view, this.at, this.ipHeader);
+    }
+    this.hopLimit = hops;
   }
 
   #readTransport(view: DataView, length: number): void {

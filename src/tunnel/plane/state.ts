@@ -6,6 +6,9 @@ import { ForwardingTable, ownPrefix } from './forwarding-table.js';
 import type { Link, ReceiveLane, Session } from './link.js';
 import type { AddressWords } from './packet.js';
 
+/** How many relays a frame may pass. */
+export const firstHopLimit = 32;
+
 type Configuration = Extract<PlaneCommand, { kind: 'configure' }>;
 
 /** A way for packets to a node: the keys they are sealed with, and the tunnel that carries them. */
@@ -15,6 +18,10 @@ export class Way {
   session: Session | undefined;
   via: Link | undefined;
   viaSession: Session | undefined;
+  /** How many relays a frame may pass, where any are on the way. */
+  hopLimit = firstHopLimit;
+  /** Keep the packet's head, so that a relay's notice can be answered. */
+  keepHead = false;
 }
 
 /** What one worker knows: links, sessions by receiver index, where packets go, and who we are. */
@@ -24,6 +31,8 @@ export class PlaneState {
   readonly table = new ForwardingTable();
   readonly #byNode = new Map<number, Link[]>();
   node = 0;
+  /** The network's prefix, for the addresses of nodes. */
+  network: Prefix | undefined;
   relay: 'yes' | 'limited' | 'no' = 'no';
   #networkA = -1;
   #networkB = -1;
@@ -31,6 +40,7 @@ export class PlaneState {
 
   configure(command: Configuration): void {
     const network = new Prefix(command.networkPrefix, command.networkPrefixLength);
+    this.network = network;
     const view = new DataView(network.bytes.buffer);
     this.#networkA = view.getInt32(0);
     this.#networkB = view.getInt32(4);
@@ -77,6 +87,8 @@ export class PlaneState {
   findWay(node: number, now: Millis, way: Way): boolean {
     way.link = undefined;
     way.session = undefined;
+    way.hopLimit = firstHopLimit;
+    way.keepHead = false;
     const via = this.nextHop(node, now, undefined);
     if (!via) return false;
     way.via = via;

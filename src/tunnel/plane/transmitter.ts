@@ -6,13 +6,12 @@ import type { PlaneEvent } from './contract.js';
 import type { Drops } from './drops.js';
 import type { Link, Session } from './link.js';
 import type { Outbox } from './outbox.js';
-import type { PlaneState, Way } from './state.js';
+import type { SentHeads } from './sent-heads.js';
+import { firstHopLimit, type PlaneState, type Way } from './state.js';
 
 export const frameOverhead = transportHeaderLength + tagLength;
 /** Transport header, sealed relay header and tag in front of the end-to-end frame. */
 export const relayOverhead = transportHeaderLength + relayHeaderLength + tagLength;
-/** How many relays a frame may pass. */
-export const firstHopLimit = 32;
 
 /** Scratch offsets of the arena: a relay header, an end-to-end frame that must be cut. */
 const relayAt = 64;
@@ -47,14 +46,23 @@ export class Transmitter {
   readonly #state: PlaneState;
   readonly #drops: Drops;
   readonly #emit: (event: PlaneEvent) => void;
+  readonly #heads: SentHeads;
 
-  constructor(arena: Arena, outbox: Outbox, state: PlaneState, drops: Drops, emit: (event: PlaneEvent) => void) {
+  constructor(
+    arena: Arena,
+    outbox: Outbox,
+    state: PlaneState,
+    drops: Drops,
+    emit: (event: PlaneEvent) => void,
+    heads: SentHeads,
+  ) {
     this.#arena = arena;
     this.#view = arena.view;
     this.#outbox = outbox;
     this.#state = state;
     this.#drops = drops;
     this.#emit = emit;
+    this.#heads = heads;
   }
 
   /** Seals `length` octets at `text` and sends them on this way; false when they were dropped (and counted). */
@@ -62,7 +70,7 @@ export class Transmitter {
     const { link, session, via, viaSession } = way;
     if (!link || !session || !via?.address || !viaSession) return this.#dropped('no-session');
     if (link === via) return this.#sendDirect(link, session, via.address, type, flags, text, length);
-    return this.#sendRelayed(link, session, via, viaSession, via.address, type, flags, text, length);
+    return this.#sendRelayed(way, link, session, via, viaSession, via.address, type, flags, text, length);
   }
 
   /** One uncut frame on a tunnel, to an address that need not be the tunnel's own (challenges, size probes). */
@@ -130,6 +138,7 @@ export class Transmitter {
   }
 
   #sendRelayed(
+    way: Way,
     link: Link,
     session: Session,
     via: Link,
@@ -143,8 +152,11 @@ export class Transmitter {
     const inner = length + frameOverhead;
     const counter = this.#take(session, 1);
     if (counter < 0) return this.#dropped('worn-session');
+    if (way.keepHead && type === FrameType.packet) {
+      this.#heads.keep(session.sendIndex, counter, this.#arena.bytes, text, length);
+    }
     if (inner + relayOverhead <= via.shared.pathSize) {
-      const at = this.#beginRelay(via, viaSession, to, link.node, 0, inner, firstHopLimit);
+      const at = this.#beginRelay(via, viaSession, to, link.node, 0, inner, way.hopLimit);
       if (at < 0) return false;
       this.#sealEndToEnd(link, session, type, flags, counter, text, length, at + relayOverhead);
       this.#outbox.commit(relayOverhead + inner);
@@ -153,7 +165,7 @@ export class Transmitter {
     }
     this.#sealEndToEnd(link, session, type, flags, counter, text, length, endToEndAt);
     link.shared.sent(inner, type === FrameType.packet ? 1 : 0);
-    return this.relayCut(via, viaSession, to, link.node, this.#state.node, firstHopLimit, endToEndAt, inner);
+    return this.relayCut(via, viaSession, to, link.node, this.#state.node, way.hopLimit, endToEndAt, inner);
   }
 
   /** Sends an end-to-end frame of ours or another's in two relayed halves; the neighbour joins them. */

@@ -29,6 +29,8 @@ export interface WorkerData {
   /** 32 octets, the same in all workers, so that each accepts the cookies of the others. */
   readonly cookieSecret: Uint8Array;
   readonly signals: SharedArrayBuffer;
+  /** A `SentHeads`, the same in all workers. */
+  readonly heads: SharedArrayBuffer;
   readonly drops: SharedArrayBuffer;
   readonly orders: MessagePort;
 }

@@ -13,6 +13,7 @@ import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp } from './linux-udp.js';
 import type { ProbeReport } from './prober.js';
+import { SentHeads } from './sent-heads.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
 /** One worker thread of the plane: blocks in poll on TUN, UDP and its eventfd; never returns to its event loop. */
@@ -47,6 +48,7 @@ function run(data: WorkerData): void {
     random,
     guard: (publicKey: Uint8Array) => new Guard({ publicKey, cookieSecret: data.cookieSecret, random }),
     drops: new Drops(data.drops),
+    heads: new SentHeads(data.heads),
     toFirst: (report: ProbeReport) => post({ kind: 'probe', report }),
     emit,
   };

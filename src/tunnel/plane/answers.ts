@@ -1,0 +1,38 @@
+import type { Millis } from '../../time.js';
+import type { TunPort } from './adapters.js';
+import type { Arena } from './arena.js';
+import { Gather } from './gather.js';
+import { type Unreached, writeUnreached } from './icmp.js';
+import { OctetBucket } from './octet-bucket.js';
+import type { PacketShape } from './packet.js';
+import { virtioHeaderLength, writePlainVirtio } from './virtio.js';
+
+/** ICMPv6 and ICMP errors for our own kernel, about packets it handed us: 100 a second at most (RFC 4443 §2.4f). */
+export class Answers {
+  readonly #arena: Arena;
+  readonly #tun: TunPort;
+  readonly #bucket: OctetBucket;
+  readonly #gather = new Gather();
+
+  constructor(arena: Arena, tun: TunPort, now: Millis) {
+    this.#arena = arena;
+    this.#tun = tun;
+    this.#bucket = new OctetBucket(100, 20, now);
+  }
+
+  /**
+   * Says what became of a packet that lies in the arena, though not in its join buffer, where the answer is written.
+   * `from`: arena offset of the IPv6 address of the node that could not pass it on; undefined: this one.
+   */
+  tell(what: Unreached, packet: PacketShape, from: number | undefined, now: Millis): void {
+    if (!this.#bucket.take(1, now)) return;
+    const { bytes, view, join } = this.#arena;
+    const length = writeUnreached(what, bytes, view, packet, from, join + 16);
+    if (length === 0) return;
+    const virtio = join + 16 - virtioHeaderLength;
+    writePlainVirtio(view, virtio);
+    this.#gather.clear();
+    this.#gather.add(virtio, length + virtioHeaderLength);
+    this.#tun.write(this.#gather);
+  }
+}
