@@ -18,8 +18,8 @@ export function sendEcho(
   const started = performance.now();
   return new Promise((resolve) => {
     execFile('ping', args, { ...(signal ? { signal } : {}), timeout: 5000 }, (_error, stdout) => {
-      const answer = /from ([0-9a-f:]+)[: ].*time=([\d.]+) ms/.exec(stdout);
-      const onTheWay = /From ([0-9a-f:]+?):? .*(?:hop limit|exceeded)/i.exec(stdout);
+      const answer = /from ([0-9a-f:]*[0-9a-f]):? .*time=([\d.]+) ms/.exec(stdout);
+      const onTheWay = /From ([0-9a-f:]*[0-9a-f]):? .*(?:hop limit|exceeded)/i.exec(stdout);
       if (answer) resolve({ from: answer[1], rttMs: Number(answer[2]) });
       else if (onTheWay) resolve({ from: onTheWay[1], rttMs: performance.now() - started });
       else resolve({ from: undefined, rttMs: undefined });
