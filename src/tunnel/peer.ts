@@ -287,6 +287,13 @@ export class Peer<Certificate> {
   }
 
   #answer(incoming: IncomingHandshake, datagram: Uint8Array, certificate: Certificate, from: Path, now: Millis): void {
+    const key = toHex(mac1Of(datagram));
+    // A copy of it may have been answered while the first was being looked into, if the old tunnel ended meanwhile.
+    if (this.#answers.has(key)) {
+      incoming.wipe();
+      this.repeatAnswer(datagram, from, now);
+      return;
+    }
     const index = this.#host.takeIndex(this);
     const ephemeral = AgreementKey.ephemeral(this.#host.random);
     const observed = from.kind === 'direct' ? from.endpoint : undefined;
@@ -302,7 +309,6 @@ export class Peer<Certificate> {
     this.#install(session);
     const mac1 = mac1Of(appendMacs(this.publicKey, body));
     const answer = { session, body, to: from, mac1, hello: incoming.hello, certificate };
-    const key = toHex(mac1Of(datagram));
     this.#answers.set(key, answer);
     this.#host.remember(key, this);
     this.#host.expectCookie(this, mac1);

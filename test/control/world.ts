@@ -13,7 +13,9 @@ import { foundNetwork } from '../../src/mesh/found.js';
 import { JoinInitiator } from '../../src/mesh/join-initiator.js';
 import { Mesh } from '../../src/mesh/mesh.js';
 import { type Random, seededRandom } from '../../src/random.js';
+import type { SpeakerEvent } from '../../src/routing/contract.js';
 import { type Millis, second, type UnixSeconds } from '../../src/time.js';
+import { ControlChannel } from '../../src/tunnel/frame.js';
 import { Guard } from '../../src/tunnel/guard.js';
 import { NodeAead } from '../../src/tunnel/plane/aead.js';
 import { Arena } from '../../src/tunnel/plane/arena.js';
@@ -242,6 +244,21 @@ export class Machine {
   /** What programs here were sent. */
   get heard(): string[] {
     return this.packets.map((packet) => new TextDecoder().decode(packet.subarray(48)));
+  }
+
+  /** Tells the speaker something, as the daemon does of LANs. */
+  route(event: SpeakerEvent): void {
+    this.#handle({ kind: 'routing', event });
+    this.#wake();
+  }
+
+  /** Sends a Babel packet of any content through the tunnel to a neighbour, as a member that was tampered with may. */
+  sendBabel(to: Machine, packet: Uint8Array): void {
+    const link = this.#running.tunnels.linkTo(to.number);
+    if (link === undefined) throw new Error(`${this.name} has no tunnel to ${to.name}`);
+    const bytes = Uint8Array.of(ControlChannel.babel, ...packet);
+    this.#plane!.command({ kind: 'sendControl', link, bytes });
+    this.#wake();
   }
 
   hasTunnelTo(other: Machine): boolean {

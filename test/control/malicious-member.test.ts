@@ -1,0 +1,161 @@
+import test, { type ExecutionContext } from 'ava';
+import { nodePrefix } from '../../src/addr/node-number.js';
+import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
+import { certificateAuthority } from '../../src/control/authority.js';
+import { grant } from '../../src/mesh/commands.js';
+import { signedOctets } from '../../src/routing/admission.js';
+import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import { highOf, lowOf } from '../../src/routing/router-id.js';
+import { second } from '../../src/time.js';
+import { type Machine, World } from './world.js';
+
+/*
+ * A member with a valid certificate, tunnels and keys of its own says what it likes about routes. The others run the product's
+ * whole control plane: what they refuse, whom they name for it, and what they cannot know.
+ */
+
+interface Claim {
+  readonly prefix: Prefix;
+  readonly routerId: string;
+  readonly seqno: number;
+  readonly signer: Machine;
+  readonly metric?: number;
+  readonly egress?: number;
+}
+
+/** An Update with a signature that really is the signer's, of exactly this. */
+function claim({ prefix, routerId, seqno, signer, metric = 1, egress }: Claim): Uint8Array {
+  const [high, low] = [highOf(routerId), lowOf(routerId)];
+  const writer = new PacketWriter(1200);
+  writer.update({
+    prefix: prefix.bytes,
+    prefixLength: prefix.length,
+    routerIdHigh: high,
+    routerIdLow: low,
+    seqno,
+    metric,
+    interval: 30_000,
+    nextHop4: undefined,
+    egress,
+    signature: certificateAuthority(signer.mesh).sign(signedOctets(prefix, high, low, seqno, egress ?? 0)),
+  });
+  return writer.finish();
+}
+
+/** Founder, liar and victim, each with a tunnel to each. */
+function three(seed: number): [World, Machine, Machine, Machine] {
+  const world = new World(seed);
+  const machines = world.network(3);
+  const joined = () => machines.every((a) => machines.every((b) => a === b || a.nextHopTo(b) === b.number));
+  world.until(joined, 20 * second);
+  return [world, ...(machines as [Machine, Machine, Machine])];
+}
+
+const prefixOf = (machine: Machine) => nodePrefix(machine.mesh.membership.network.prefix, machine.number);
+
+/** What the victim's routes to a prefix are; ways that are used come first. */
+function routesTo(world: World, victim: Machine, prefix: Prefix) {
+  return victim
+    .control!.speaker.view(world.now)
+    .filter((row) => row.prefix.key === prefix.key)
+    .sort((a, b) => Number(b.selected) - Number(a.selected));
+}
+
+/** The victim counted it once more and told the operator whom to look at. */
+function refuses(t: ExecutionContext, world: World, liar: Machine, victim: Machine, code: string, packet: Uint8Array) {
+  const counted = () => victim.control!.speaker.counts().get(code as 'quota') ?? 0;
+  const before = counted();
+  const told = victim.told.length;
+  liar.sendBabel(victim, packet);
+  world.run(100);
+  t.is(counted(), before + 1, code);
+  t.deepEqual(
+    victim.told.slice(told).map((one) => [one.code, one.node]),
+    [[code, liar.number]],
+  );
+}
+
+test('the prefix of another, signed by itself or under its own router-id, is refused and the neighbour named', (t) => {
+  const [world, founder, liar, victim] = three(61);
+  const prefix = prefixOf(founder);
+  const { routerId, seqno } = routesTo(world, victim, prefix)[0]!;
+  const own = routesTo(world, victim, prefixOf(liar))[0]!.routerId;
+  refuses(t, world, liar, victim, 'not-the-owner', claim({ prefix, routerId: own, seqno: 1, signer: liar }));
+  refuses(t, world, liar, victim, 'invalid-signature', claim({ prefix, routerId, seqno: seqno + 9, signer: liar }));
+  t.is(victim.nextHopTo(founder), founder.number);
+  t.true(routesTo(world, victim, prefix).every((row) => row.seqno === seqno));
+});
+
+test('a seqno and an epoch that the owner has left behind, with its true signature, are refused', (t) => {
+  const [world, founder, liar, victim] = three(62);
+  const prefix = prefixOf(founder);
+  const before = routesTo(world, victim, prefix)[0]!;
+  const { routerId } = before;
+  const ahead = claim({ prefix, routerId, seqno: before.seqno + 500, signer: founder });
+  liar.sendBabel(victim, ahead);
+  world.run(100);
+  const stale = claim({ prefix, routerId, seqno: before.seqno + 400, signer: founder });
+  refuses(t, world, liar, victim, 'replayed-seqno', stale);
+  founder.crash();
+  founder.disk.delete('routing');
+  world.run(5 * second);
+  founder.start();
+  world.until(() => routesTo(world, victim, prefix)[0]?.selected === true, 20 * second);
+  t.not(routesTo(world, victim, prefix)[0]!.routerId, routerId, 'the founder lost its disk: a new epoch');
+  refuses(t, world, liar, victim, 'old-epoch', claim({ prefix, routerId, seqno: 900, signer: founder }));
+});
+
+test('a LAN prefix is let out by no node without a grant: not by itself, not by the word of another', (t) => {
+  const [world, founder, liar, victim] = three(63);
+  const prefix = parsePrefix('10.9.0.0/16')!;
+  liar.route({ kind: 'originate', prefix, metric: 0 });
+  world.run(2 * second);
+  t.deepEqual(routesTo(world, victim, prefix), [], 'the product does not even announce it');
+  const { routerId } = routesTo(world, victim, prefixOf(liar))[0]!;
+  const lie = claim({ prefix, routerId, seqno: 1, egress: liar.number, signer: liar });
+  refuses(t, world, liar, victim, 'not-granted', lie);
+  const other = claim({ prefix, routerId, seqno: 2, egress: founder.number, signer: liar });
+  refuses(t, world, liar, victim, 'invalid-signature', other);
+  t.false(routesTo(world, victim, prefix).some((row) => row.selected));
+});
+
+test('a grant makes a LAN prefix reachable everywhere, and taken away it is gone, whatever its gateway says', (t) => {
+  const [world, founder, gateway, other] = three(64);
+  const prefix = parsePrefix('10.9.0.0/16')!;
+  const isUsed = () => routesTo(world, other, prefix)[0]?.selected === true;
+  gateway.route({ kind: 'originate', prefix, metric: 0 });
+  founder.order(grant(founder.mesh, gateway.name, [prefix]).effects);
+  const given = world.until(isUsed, 10 * second);
+  t.is(routesTo(world, other, prefix)[0]!.egress, gateway.number);
+  const { routerId, seqno } = routesTo(world, other, prefix)[0]!;
+  founder.order(grant(founder.mesh, gateway.name, []).effects);
+  const taken = world.until(() => !isUsed(), 10 * second);
+  t.true(given < 2 * second && taken < 2 * second, `given after ${given} ms, taken after ${taken} ms`);
+  world.run(2 * second);
+  const lie = claim({ prefix, routerId, seqno: seqno + 1, egress: gateway.number, signer: gateway });
+  gateway.sendBabel(other, lie);
+  world.run(2 * second);
+  t.false(isUsed());
+  t.true(other.told.some((one) => one.code === 'not-granted' && one.node === gateway.number));
+});
+
+test('what signatures do not stop: a member lies about its distance, and gets the traffic', (t) => {
+  const world = new World(65);
+  const machines = world.network(4);
+  const [founder, one, two, victim] = machines as [Machine, Machine, Machine, Machine];
+  const relays = [one, two];
+  world.until(() => relays.every((relay) => relay.hasTunnelTo(victim)), 20 * second);
+  world.separate(founder, victim);
+  world.until(() => !victim.hasTunnelTo(founder), 20 * second);
+  world.until(() => victim.nextHopTo(founder) !== undefined, 20 * second);
+  world.run(60 * second);
+  const prefix = prefixOf(founder);
+  const liar = relays.find((relay) => relay.number !== victim.nextHopTo(founder))!;
+  const { routerId, seqno } = routesTo(world, victim, prefix)[0]!;
+  // The signature of the founder is genuine: it says nothing of how far away the founder is.
+  liar.sendBabel(victim, claim({ prefix, routerId, seqno, metric: 0, signer: founder }));
+  world.until(() => victim.nextHopTo(founder) === liar.number, 20 * second);
+  const row = routesTo(world, victim, prefix)[0]!;
+  t.deepEqual([row.announced, row.selected], [0, true], 'the lie is believed');
+  t.false(victim.told.some(({ node, code }) => node === liar.number && code !== 'tunnel-up' && code !== 'tunnel-down'));
+});
