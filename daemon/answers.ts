@@ -1,12 +1,12 @@
-import { formatIp, type IpBytes } from '../src/addr/ip.js';
+import { formatIp } from '../src/addr/ip.js';
 import { type NodeNumber, nodeAddress, nodeNumberOf, nodePrefix } from '../src/addr/node-number.js';
 import { nodeKey } from '../src/addr/public-key.js';
 import type { ControlPlane } from '../src/control/control-plane.js';
+import { firstLanInterface } from '../src/control/forwarding.js';
 import { meshHealth } from '../src/mesh/commands.js';
 import type { Mesh } from '../src/mesh/mesh.js';
-import type { RouteRow as SpokenRoute, Standing } from '../src/routing/contract.js';
+import type { RouteRow as SpokenRoute } from '../src/routing/contract.js';
 import {
-  type Candidate,
   type HealthItem,
   type Membership,
   type NodeInfo,
@@ -20,6 +20,7 @@ import {
 } from './api.js';
 import type { Member } from './member.js';
 import { resolveTarget } from './resolve-name.js';
+import { coveringRows, explain } from './why.js';
 
 /** What `status`, `peers`, `routes` and `why` say, read off the machines at the moment of the question. */
 
@@ -277,76 +278,28 @@ function nextHopName(member: Member, row: SpokenRoute): string | null {
   return row.neighbour ? formatIp(row.neighbour) : null;
 }
 
-function coveringRows(rows: readonly SpokenRoute[], address: IpBytes): SpokenRoute[] {
-  const covering = rows.filter((row) => row.prefix.contains(address));
-  const longest = Math.max(0, ...covering.map((row) => row.prefix.length));
-  return covering.filter((row) => row.prefix.length === longest);
-}
-
-const reasons: Readonly<Record<Standing, string>> = {
-  selected: 'used: the best feasible route',
-  worse: 'a longer way than the one in use',
-  'not-better-enough': 'a little better than the one in use, but not by enough to change',
-  'better-not-long-enough': 'better than the one in use, but not for long enough yet',
-  'left-lately': 'it was left a short while ago because it got worse; it must prove itself first',
-  suspected: 'nothing is heard from that neighbour at the moment',
-  unfeasible: 'taking it could make a loop: a newer sequence number was asked for',
-  retracted: 'the neighbour has taken it back',
-  'neighbour-unreachable': 'the neighbour does not hear us, or we do not hear it',
-  unproven: 'the certificate of its owner is not here yet',
-  'old-epoch': 'announced under numbers its owner has given up',
-};
-
 export function why(member: Member, target: string): Why {
   const { control } = member;
-  const address = resolveTarget(member.control.mesh, target);
-  const rows = coveringRows(control.speaker.view(member.now()), address);
-  const chosen = rows.find((row) => row.selected);
-  const candidates = rows
-    .map((row): Candidate => {
-      const more =
-        chosen && !row.selected && row.metric < 0xffff
-          ? ` (metric ${row.metric - chosen.metric > 0 ? '+' : ''}${row.metric - chosen.metric})`
-          : '';
-      return {
-        nextHop: nextHopName(member, row),
-        metric: row.metric,
-        seqno: row.seqno,
-        selected: row.selected,
-        feasible: row.feasible,
-        ageSeconds: Math.floor(row.ageSeconds),
-        reason: reasons[row.standing] + more,
-      };
-    })
-    .sort((a, b) => Number(b.selected) - Number(a.selected) || a.metric - b.metric);
+  const address = resolveTarget(control.mesh, target);
   const node = nodeNumberOf(control.mesh.membership.network.prefix, address);
-  return {
+  return explain(control.speaker.view(member.now()), {
     target,
-    address: formatIp(address),
-    decision: decision(member, chosen, node),
-    candidates,
-    change: change(member, chosen, node),
-  };
+    address,
+    hop: (row) => nextHopName(member, row),
+    isDirect: (row) => {
+      const neighbour = row.interface === undefined ? undefined : control.tunnels.nodeOf(row.interface);
+      return neighbour !== undefined && neighbour === (node ?? row.egress);
+    },
+    egress: (row) => egressName(member, row),
+    isLan: (row) => row.interface !== undefined && row.interface >= firstLanInterface,
+    withoutTunnel: withoutTunnel(control, node),
+  });
 }
 
-function decision(member: Member, chosen: SpokenRoute | undefined, node: NodeNumber | undefined): string {
-  if (!chosen) return 'there is no route to it';
-  if (chosen.interface === undefined) return 'it is on this node';
-  const hop = nextHopName(member, chosen);
-  const tunnel = node === undefined ? undefined : member.control.tunnels.tunnelTo(node);
-  if (node !== undefined && member.control.tunnels.nodeOf(chosen.interface) === node) {
-    return `direct, by the tunnel to ${hop} (metric ${chosen.metric})`;
-  }
-  const direct = tunnel ? `; the direct tunnel would cost more` : '';
-  return `relayed by ${hop}, which cannot read it (metric ${chosen.metric})${direct}`;
-}
-
-function change(member: Member, chosen: SpokenRoute | undefined, node: NodeNumber | undefined): string {
-  if (node === undefined || node === member.control.mesh.membership.number) return '';
-  if (member.control.tunnels.tunnelTo(node))
-    return chosen ? 'another way would have to be faster for some seconds' : '';
-  const error = member.control.tunnels.errorOf(node);
-  const record = member.control.mesh.directory.byNumber(node);
+function withoutTunnel(control: ControlPlane, node: NodeNumber | undefined): string {
+  if (node === undefined || node === control.mesh.membership.number || control.tunnels.tunnelTo(node)) return '';
+  const error = control.tunnels.errorOf(node);
+  const record = control.mesh.directory.byNumber(node);
   if (!record) return 'a tunnel to it: its endpoints are not known here yet';
   if (record.endpoints.length === 0) return 'a tunnel to it: it knows no endpoint of its own at which others reach it';
   return `a direct tunnel to it${error ? `: ${error}` : ', which is being tried'}`;

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import { parseIp } from '../../../src/addr/ip.js';
+import { parsePrefix } from '../../../src/addr/prefix.js';
 import { addressOf } from '../../../src/ffi.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
@@ -207,6 +208,45 @@ test('inner packets that lie about where they come from or go to are dropped and
   a.plane.fromKernel(short);
   world.settle();
   t.is(a.dropped('malformed-packet'), 1);
+});
+
+test('a node may send from the LANs its certificate grants, whichever way packets to them go', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  const from = (source: string, version: 4 | 6 = 4) =>
+    buildPacket({
+      version,
+      protocol: 'udp',
+      source: parseIp(source)!,
+      destination: version === 4 ? parseIp('10.2.0.1')! : b.address,
+      payload: new Uint8Array(10),
+    });
+  const route = (text: string, egress: number | undefined) => {
+    const { bytes, length } = parsePrefix(text)!;
+    return { prefix: bytes, length, egress };
+  };
+  a.command({ kind: 'patchRoutes', nodes: [], prefixes: [route('10.2.0.0/16', 2)], removedPrefixes: [] });
+  // Packets of b to 10.1.0.0/16 go to another gateway of that LAN.
+  const prefixes = [route('10.2.0.0/16', undefined), route('10.1.0.0/16', 9)];
+  b.command({ kind: 'patchRoutes', nodes: [], prefixes, removedPrefixes: [] });
+  a.plane.fromKernel(from('10.1.0.5'));
+  world.settle();
+  t.is(b.dropped('wrong-source'), 1, 'not granted');
+  const granted = ['10.1.0.0/16', '::/0'].map((text) => parsePrefix(text)!);
+  const sources = granted.map(({ bytes, length }) => ({ prefix: bytes, length }));
+  b.command({ kind: 'setSources', link: 1, prefixes: sources.slice(0, 1) });
+  a.plane.fromKernel(from('10.1.0.5'));
+  a.plane.fromKernel(from('10.3.0.5'));
+  world.settle();
+  t.is(b.received.length, 1);
+  t.is(b.dropped('wrong-source'), 2);
+  b.command({ kind: 'setSources', link: 1, prefixes: sources });
+  a.plane.fromKernel(from('2001:db8::5', 6));
+  a.plane.fromKernel(from('fd77:6566:7400:9::1', 6));
+  world.settle();
+  t.is(b.received.length, 2);
+  t.is(b.dropped('wrong-source'), 3, 'no grant speaks for an address of another node');
 });
 
 test('a packet nobody has a route for is answered with ICMPv6 unreachable, with a sound sum', (t) => {
