@@ -79,6 +79,8 @@ test('a longer prefix that is lost is shown beside the shorter one in use', (t) 
   world.send(2, { kind: 'withdraw', prefix: prefix('10.9.0.0/16') });
   world.run(2000);
   t.deepEqual([...prefixes()].sort(), ['10.0.0.0/8', '10.9.0.0/16']);
-  const lost = whyOf(world, parseIp('10.9.1.1')!, 2).candidates.find((one) => !one.selected && one.reason.includes('/16'))!;
+  const lost = whyOf(world, parseIp('10.9.1.1')!, 2).candidates.find(
+    (one) => !one.selected && one.reason.includes('/16'),
+  )!;
   t.is(lost.reason, 'the neighbour has taken it back (of 10.9.0.0/16)');
 });
