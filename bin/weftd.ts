@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --v8-pool-size=1
 import { parseArgs } from 'node:util';
 import { readConfig } from '../daemon/config.js';
 import { Host } from '../daemon/kernel/host.js';

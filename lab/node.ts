@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { adminClient } from '../daemon/admin-client.js';
 import type { AppRow, Invitation, Membership, NodeApi, Peer, RouteRow, Status } from '../daemon/api.js';
+import { environment, nodeFlags } from '../daemon/small-memory.js';
 import type { Millis } from '../src/time.js';
 import type { Host } from './machines.js';
 import type { Output } from './namespace.js';
@@ -59,8 +60,8 @@ export class WeftNode {
       writeFileSync(file, this.#config);
       flags.push('--config', file);
     }
-    const command = [process.execPath, '--enable-source-maps', bin('weftd.js'), ...flags];
-    const child = this.host.namespace.spawn(command, options.env ? { env: options.env } : {});
+    const command = [process.execPath, ...nodeFlags, bin('weftd.js'), ...flags];
+    const child = this.host.namespace.spawn(command, { env: { ...process.env, ...environment, ...options.env } });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {

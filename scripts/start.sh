@@ -4,4 +4,6 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/path.sh
 sh scripts/prepare.sh
-exec node --enable-source-maps dist/scripts/start.js "$@"
+# The daemon stays small: see daemon/small-memory.ts.
+export MALLOC_ARENA_MAX=1
+exec node --max-semi-space-size=1 --v8-pool-size=1 dist/scripts/start.js "$@"
