@@ -12,13 +12,14 @@ import { MeshError } from '../src/errors.js';
 import type { MeshEffect } from '../src/mesh/effects.js';
 import type { Mesh } from '../src/mesh/mesh.js';
 import { systemRandom } from '../src/random.js';
-import { defaultMark, type LinuxPlane, openLinuxPlane } from '../src/tunnel/plane/linux.js';
+import { defaultMark, type LinuxPlane, type LinuxPlaneOptions, openLinuxPlane } from '../src/tunnel/plane/linux.js';
 import { isAesFaster } from '../src/tunnel/plane/linux-cipher-speed.js';
 import { RouterFinder } from '../src/upnp/gateways.js';
 import { MappingShell } from '../src/upnp/gateways-shell.js';
 import type { HealthItem, NodeEvent } from './api.js';
 import { Driver, systemClock } from './driver.js';
 import { Host } from './kernel/host.js';
+import { ipBatch } from './kernel/ip.js';
 import type { HostPlan, LanRoute } from './kernel/plan.js';
 import { checkMachine } from './kernel/preflight.js';
 import { watchUnderlay } from './kernel/underlay.js';
@@ -64,9 +65,10 @@ export class Member {
     const { config } = setting;
     await checkMachine({ device: config.tun.name, listen: config.listen });
     const aesFaster = !config.force.noAes && isAesFaster(config.force.noEvp);
-    const plane = await openLinuxPlane({
+    const plane = await openPlane({
       tunName: config.tun.name,
       port: config.listen.port,
+      address: config.listen.address,
       ipv6: config.underlay.ipv6,
       mark: defaultMark,
       persistent: true,
@@ -137,7 +139,7 @@ export class Member {
       (from, bytes) => this.#driver.post({ kind: 'beaconReceived', from, bytes }),
       (reason) => log.warn('members on this lan cannot be found by themselves', { reason }),
     );
-    this.#bridge = new TcpBridge(port);
+    this.#bridge = new TcpBridge(port, config.listen.address);
     void this.#bridge.listen(port, config.listen.address).then((listening) => {
       if (!listening) log.warn('the tcp port is taken, so nobody can fall back to it', { port });
     });
@@ -324,6 +326,20 @@ export class Member {
       }),
       ipv4Source: this.#lans.ipv4Source(),
     };
+  }
+}
+
+/**
+ * A persistent TUN remembers whether it had one queue or several: one made with another number of workers is made anew.
+ * `checkMachine` has seen that it is a TUN and that nobody holds it.
+ */
+async function openPlane(options: LinuxPlaneOptions): Promise<LinuxPlane> {
+  try {
+    return await openLinuxPlane(options);
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== 'tun-mismatch') throw error;
+    await ipBatch('-6', [`link del ${options.tunName}`]);
+    return openLinuxPlane(options);
   }
 }
 

@@ -23,13 +23,13 @@ const loopback = '127.0.0.1';
  * Nothing is said on a connection before the plane has answered what came in on it.
  */
 export class TcpBridge {
-  readonly #planePort: number;
+  readonly #plane: Endpoint;
   readonly #streams = new Set<Stream>();
   #server: Server | undefined;
 
-  /** `planePort`: the UDP port of our own plane. */
-  constructor(planePort: number) {
-    this.#planePort = planePort;
+  /** Where our own plane listens: its UDP port, and its address where that is not any. */
+  constructor(planePort: number, listen = '0.0.0.0') {
+    this.#plane = { address: listen === '0.0.0.0' ? loopback : listen, port: planePort };
   }
 
   /** Takes connections on this TCP port; resolves false when the port is taken: the fallback is then for dialling only. */
@@ -69,7 +69,7 @@ export class TcpBridge {
   }
 
   async #carry(socket: Socket, inbound: boolean): Promise<number> {
-    const stream = new Stream(socket, inbound, this.#planePort, () => this.#streams.delete(stream));
+    const stream = new Stream(socket, inbound, this.#plane, () => this.#streams.delete(stream));
     this.#streams.add(stream);
     return stream.open();
   }
@@ -81,14 +81,14 @@ class Stream {
   readonly #socket: Socket;
   readonly #udp: UdpSocket;
   readonly #cutter = new StreamCutter();
-  readonly #planePort: number;
+  readonly #plane: Endpoint;
   readonly #ended: () => void;
   #over = false;
 
-  constructor(socket: Socket, inbound: boolean, planePort: number, ended: () => void) {
+  constructor(socket: Socket, inbound: boolean, plane: Endpoint, ended: () => void) {
     this.inbound = inbound;
     this.#socket = socket;
-    this.#planePort = planePort;
+    this.#plane = plane;
     this.#ended = ended;
     this.#udp = createSocket('udp4');
     socket.setNoDelay(true);
@@ -107,7 +107,7 @@ class Stream {
     watch.unref();
     this.#socket.on('close', () => clearInterval(watch));
     this.#udp.on('message', (datagram, from) => {
-      if (from.port !== this.#planePort || this.#socket.writableLength > maxWaiting) return;
+      if (from.port !== this.#plane.port || this.#socket.writableLength > maxWaiting) return;
       lastAnswer = performance.now();
       const frame = frameForStream(datagram);
       if (frame) this.#socket.write(frame);
@@ -115,7 +115,7 @@ class Stream {
     this.#socket.on('data', (chunk) => {
       const datagrams = this.#cutter.push(chunk);
       if (!datagrams) return this.end();
-      for (const datagram of datagrams) this.#udp.send(datagram, this.#planePort, loopback);
+      for (const datagram of datagrams) this.#udp.send(datagram, this.#plane.port, this.#plane.address);
     });
     return new Promise((resolve) => {
       this.#udp.bind(0, loopback, () => resolve(this.#udp.address().port));

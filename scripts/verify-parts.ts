@@ -37,4 +37,11 @@ export const verifyParts: readonly VerifyPart[] = [
     minutes: 10,
     root: false,
   },
+  {
+    name: 'admission',
+    what: 'two machines join with one token in the same moment, a hundred times',
+    command: ['dist/test/lab/verify-admission.js'],
+    minutes: 6,
+    root: true,
+  },
 ];

@@ -92,7 +92,7 @@ async function checkPort(listen: Endpoint): Promise<void> {
       throw new MeshError(
         'port-in-use',
         `UDP port ${listen.port} is in use`,
-        `stop the other program (ss -lunp sport = ${listen.port} names it), or choose another port: listen = "0.0.0.0:16697"`,
+        `stop the other program (ss -lunp sport = ${listen.port} names it), or choose another port: listen = "0.0.0.0:16700"`,
         { cause },
       );
     }

@@ -110,6 +110,21 @@ serial('a port and a device that others hold', async (t) => {
   await stillWell(t, lone, founded);
 });
 
+serial('one address to listen at, and another number of workers than last time', async (t) => {
+  const { address, namespace } = lone.host;
+  await lone.start({ config: `listen = "${address}:16696"\n${config}[force]\nworkers = 1\n` });
+  t.regex(
+    await namespace.must(['ss', '-lunH', 'sport = 16696']),
+    new RegExp(` ${address.replaceAll('.', '\\.')}:16696 `),
+  );
+  await lone.kill('SIGKILL');
+  await lone.start({ config: `${config}[force]\nworkers = 2\n` });
+  t.regex(await namespace.must(['ss', '-lunH', 'sport = 16696']), / 0\.0\.0\.0:16696 /);
+  t.regex(await namespace.must(['ip', '-d', 'link', 'show', 'weft0']), /multi_queue/);
+  t.is(await lone.address(), founded.node.address);
+  await lone.kill('SIGTERM');
+});
+
 serial('no right to a TUN, and no TUN at all', async (t) => {
   const without = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin', '--'];
   refused(t, await weftd(lone, { before: without }), /network device is not permitted; run as root/);
@@ -177,7 +192,7 @@ serial('two networks on one host keep out of each other’s way', async (t) => {
     /another weftd or weft command is using/,
   );
 
-  await second.start({ config: `listen = "0.0.0.0:16697"\n${config}[tun]\nname = "weft1"\n` });
+  await second.start({ config: `listen = "0.0.0.0:16700"\n${config}[tun]\nname = "weft1"\n` });
   const pings = async () => [await twin.pings(await lone.address()), await twin.pings(await old.address())];
   for (let tries = 0; tries < 50 && !(await pings()).every(Boolean); tries++);
   t.deepEqual(await pings(), [true, true]);

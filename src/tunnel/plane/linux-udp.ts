@@ -1,3 +1,4 @@
+import { formatIp, type IpBytes, isIpv4Bytes, parseIp } from '../../addr/ip.js';
 import { MeshError } from '../../errors.js';
 import type { UdpPort, UnderlayAddress } from './adapters.js';
 import type { Arena } from './arena.js';
@@ -47,6 +48,8 @@ export interface UdpSockets {
 
 export interface UdpOptions {
   readonly port: number;
+  /** The address of this machine that is bound; unspecified ("0.0.0.0") for all. */
+  readonly address: string;
   readonly sockets: number;
   readonly mark: number;
   readonly ipv6: boolean;
@@ -61,7 +64,8 @@ export function openUdp(options: UdpOptions): UdpSockets {
   let segmentation = !options.noUdpGso;
   let receiveOffload = !options.noUdpGso;
   try {
-    if (port !== 0) refuseTakenPort(port);
+    const local = parseIp(options.address) ?? unspecified;
+    if (port !== 0) refuseTakenPort(local, port);
     for (let i = 0; i <= options.sockets; i++) {
       let fd = system.socket(family === 6 ? family6 : family4, datagram | closeOnExec, 0);
       if (fd < 0 && i === 0 && family === 6) {
@@ -75,7 +79,7 @@ export function openUdp(options: UdpOptions): UdpSockets {
       // Asked once per socket, but the send itself decides: a driver may still refuse, see LinuxUdp.send.
       segmentation &&= setOption(fd, Level.udp, udpSegment, 0);
       receiveOffload &&= setOption(fd, Level.udp, udpReceiveOffload, 1);
-      port = bindTo(fd, family, port);
+      port = bindTo(fd, family, local, port);
     }
   } catch (error) {
     for (const fd of sockets) system.close(fd);
@@ -89,11 +93,15 @@ export function openUdp(options: UdpOptions): UdpSockets {
   return { sockets, handshakes, port, family, segmentation, receiveOffload };
 }
 
+/** Every IPv4 address of this machine. */
+const unspecified: IpBytes = parseIp('0.0.0.0')!;
+
 /** SO_REUSEPORT would let a second daemon of the same user share the port unseen: look with a socket that does not share. */
-function refuseTakenPort(port: number): void {
+function refuseTakenPort(local: IpBytes, port: number): void {
+  if (!isIpv4Bytes(local)) return;
   const fd = system.socket(family4, datagram | closeOnExec, 0);
   if (fd < 0) return;
-  const taken = system.bind(fd, anyAddress(4, port).address, 16) !== 0 && errno() === Errno.inUse;
+  const taken = system.bind(fd, socketAddress(4, local, port).address, 16) !== 0 && errno() === Errno.inUse;
   system.close(fd);
   if (taken) throw portInUse(port);
 }
@@ -121,20 +129,25 @@ function setUp(fd: number, family: 4 | 6, worker: number, mark: number, forHands
   }
 }
 
-function anyAddress(family: 4 | 6, port: number): StructMemory {
+/** "0.0.0.0" on a socket of family 6 is "::": all addresses of both families. */
+function socketAddress(family: 4 | 6, local: IpBytes, port: number): StructMemory {
   const address = new StructMemory(28);
   address.view.setUint16(0, family === 6 ? family6 : family4, true);
   address.view.setUint16(2, port);
+  const isAny = local.subarray(12).every((octet) => octet === 0) && isIpv4Bytes(local);
+  if (family === 4) address.bytes.set(local.subarray(12), 4);
+  else if (!isAny) address.bytes.set(local, 8);
   return address;
 }
 
-function bindTo(fd: number, family: 4 | 6, port: number): number {
-  const address = anyAddress(family, port);
+function bindTo(fd: number, family: 4 | 6, local: IpBytes, port: number): number {
+  const address = socketAddress(family, local, port);
   const length = family === 6 ? 28 : 16;
   if (system.bind(fd, address.address, length) !== 0) {
     const code = errno();
     if (code === Errno.inUse) throw portInUse(port);
-    throw new MeshError('bind-failed', `UDP port ${port} cannot be bound (errno ${code})`, 'choose another port');
+    const where = `UDP ${formatIp(local)} port ${port}`;
+    throw new MeshError('bind-failed', `${where} cannot be bound (errno ${code})`, 'choose another in "listen"');
   }
   const size = new StructMemory(4);
   size.setInt(0, 28);

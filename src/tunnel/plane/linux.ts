@@ -31,6 +31,8 @@ export interface LinuxPlaneOptions {
   readonly tunName: string;
   /** 0: any free one; `capabilities().port` tells. */
   readonly port: number;
+  /** The address of this machine to listen at. Default: all. */
+  readonly address?: string;
   /** Also take and send IPv6 in the underlay. */
   readonly ipv6?: boolean;
   /** Default: 2 where there are two cores or more. */
@@ -79,6 +81,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
   try {
     udp = openUdp({
       port: options.port,
+      address: options.address ?? '0.0.0.0',
       sockets: workers,
       mark: options.mark ?? defaultMark,
       ipv6: options.ipv6 ?? false,
