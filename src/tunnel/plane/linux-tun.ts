@@ -33,17 +33,14 @@ export interface TunOptions {
 /** Opens (and where needed makes) the TUN. Throws a MeshError that says what the operator can do. */
 export function openTun(options: TunOptions): TunQueues {
   const queues: number[] = [];
-  let virtioHeader = !options.noVnetHeader;
+  const virtioHeader = !options.noVnetHeader;
   let offload = 0;
   try {
     for (let i = 0; i < options.queues; i++) {
-      const fd = openQueue(options.name, options.queues > 1, virtioHeader);
+      const fd = openQueue(options.name, virtioHeader);
       queues.push(fd);
-      if (i === 0 && virtioHeader) {
-        offload = setOffload(fd, options);
-        // A kernel that cannot even leave sums open gains nothing from the header.
-        if (offload === 0) virtioHeader = true;
-      }
+      // A persistent TUN keeps the offloads of whoever had it before: without the header they would leave sums open unseen.
+      if (i === 0) offload = virtioHeader ? setOffload(fd, options) : setNoOffload(fd);
     }
     if (options.persistent) system.ioctl(queues[0], tunSetPersist, 1);
   } catch (error) {
@@ -58,13 +55,13 @@ export function openTun(options: TunOptions): TunQueues {
   };
 }
 
-function openQueue(name: string, multiQueue: boolean, virtioHeader: boolean): number {
+/** Always one of many queues: a persistent TUN stays of the kind it was made, however many workers come after. */
+function openQueue(name: string, virtioHeader: boolean): number {
   const fd = system.open('/dev/net/tun', openReadWriteNonBlocking, 0);
   if (fd < 0) throw openError(errno());
   const request = new StructMemory(40);
   request.bytes.set(new TextEncoder().encode(name).subarray(0, 15));
-  const flags =
-    Flag.tun | Flag.noPacketInfo | (virtioHeader ? Flag.virtioHeader : 0) | (multiQueue ? Flag.multiQueue : 0);
+  const flags = Flag.tun | Flag.noPacketInfo | (virtioHeader ? Flag.virtioHeader : 0) | Flag.multiQueue;
   request.view.setUint16(16, flags, true);
   if (system.ioctl(fd, tunSetInterface, request.address) !== 0) {
     const code = errno();
@@ -82,6 +79,11 @@ function setOffload(fd: number, options: TunOptions): number {
   for (const wanted of [sums | tso | uso, sums | tso, sums]) {
     if (system.ioctl(fd, tunSetOffload, wanted) === 0) return wanted;
   }
+  return 0;
+}
+
+function setNoOffload(fd: number): number {
+  system.ioctl(fd, tunSetOffload, 0);
   return 0;
 }
 

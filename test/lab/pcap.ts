@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+
+/** One UDP datagram of a capture. */
+export interface Captured {
+  readonly source: string;
+  readonly payload: Uint8Array;
+}
+
+/** The UDP datagrams over IPv4 in a file that tcpdump wrote on an Ethernet device, unfragmented ones. */
+export function udpDatagrams(file: string): Captured[] {
+  const bytes = readFileSync(file);
+  const datagrams: Captured[] = [];
+  for (let at = 24; at + 16 <= bytes.length; ) {
+    const length = bytes.readUInt32LE(at + 8);
+    const frame = bytes.subarray(at + 16, at + 16 + length);
+    at += 16 + length;
+    if (frame.length < 42 || frame.readUInt16BE(12) !== 0x0800 || frame[23] !== 17) continue;
+    const ip = 14 + (frame[14]! & 15) * 4;
+    datagrams.push({
+      source: [...frame.subarray(26, 30)].join('.'),
+      payload: new Uint8Array(frame.subarray(ip + 8, ip + frame.readUInt16BE(ip + 4))),
+    });
+  }
+  return datagrams;
+}
+
+/** Bits of entropy per octet, of the octets' frequencies alone: 8 for noise. */
+export function entropy(pieces: readonly Uint8Array[]): number {
+  const counts = new Float64Array(256);
+  let total = 0;
+  for (const piece of pieces) {
+    for (const octet of piece) counts[octet]!++;
+    total += piece.length;
+  }
+  let bits = 0;
+  for (const count of counts) if (count > 0) bits -= (count / total) * Math.log2(count / total);
+  return bits;
+}

@@ -1,0 +1,221 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { host } from '../../lab/description.js';
+import { Download, offer } from '../../lab/download.js';
+import { udpOn } from '../../lab/machines.js';
+import { Namespace } from '../../lab/namespace.js';
+import { allPairsPing, network, pairState } from '../../lab/network.js';
+import type { WeftNode } from '../../lab/node.js';
+import { transfer, withFallbacks } from '../../lab/scenarios/fallbacks.js';
+import { until } from '../../lab/until.js';
+import { World } from '../../lab/world.js';
+import { parseNodeKey } from '../../src/addr/public-key.js';
+import { utf8 } from '../../src/bytes.js';
+import { seededRandom } from '../../src/random.js';
+import { capture } from './capture.js';
+import { entropy, udpDatagrams } from './pcap.js';
+
+/** Two real daemons, and what only real kernels and wires can show of their tunnel. */
+test.serial('with fallbacks two daemons meet, show them, and carry 20 MB byte for byte', async (t) => {
+  await withFallbacks([
+    { force: ['no-vnet-header'] },
+    { force: ['no-evp', 'no-udp-gso'] },
+    { force: ['no-aes', 'no-tso', 'no-uso'] },
+    { force: [], workers: 3 },
+  ]);
+  t.pass();
+});
+
+test.serial('a capture of a tunnel shows headers and noise, and strangers hear nothing', async (t) => {
+  const world = await World.build({ 'bob-laptop': host(), 'alice-attic': host(), x: host() });
+  try {
+    const file = (name: string) => join(world.folder, name);
+    const wire = await capture(world.host('bob-laptop').namespace, 'eth0', file('wire.pcap'), 'udp port 16696');
+    const nodes = await network(world, ['bob-laptop', 'alice-attic']);
+    const [b, a] = nodes as [WeftNode, WeftNode];
+    await allPairsPing(nodes, 20_000);
+    await transfer(b, a, 2);
+    const secret = 'a sentence that nobody on the way should read';
+    const pattern = Buffer.from(secret).subarray(0, 16).toString('hex');
+    await a.host.namespace.must(['ping', '-6', '-c3', '-i0.1', '-s200', '-p', pattern, await b.address()]);
+    await sleep(300);
+    await wire.stop();
+    const datagrams = udpDatagrams(wire.file).map(({ payload }) => payload);
+    t.true(datagrams.length > 100, `${datagrams.length}`);
+    const all = Buffer.concat(datagrams);
+    const status = await b.status();
+    const identity = parseNodeKey(status.node!.id)!;
+    const readable = [secret.slice(0, 16), 'HTTP/1.1', 'bob-laptop', 'alice-attic', 'weft join'].map(utf8);
+    for (const words of [...readable, identity]) {
+      t.is(all.indexOf(words), -1, Buffer.from(words).toString());
+    }
+    for (const payload of datagrams) {
+      const known = [0x01, 0x02, 0x04, 0x05, 0x06, 0x07, 0x08, 0x10, 0x11, 0x12, 0x13];
+      t.true(known.includes(payload[0]!), `type ${payload[0]}`);
+    }
+    const sealed = datagrams.filter(([type]) => type! >= 0x10);
+    const noise = entropy(sealed.map((payload) => payload.subarray(16)));
+    t.true(noise > 7.99, `${noise} bits an octet`);
+    t.log(`${datagrams.length} datagrams, ${noise.toFixed(5)} bits an octet behind the headers`);
+
+    const stranger = world.host('x');
+    const heard = await capture(stranger.namespace, 'eth0', file('stranger.pcap'), `src host ${b.host.address}`);
+    const socket = udpOn(stranger);
+    const random = seededRandom(3);
+    for (let i = 0; i < 4000; i++) {
+      const bytes = random.bytes(1 + random.below(i % 10 === 0 ? 8000 : 1300));
+      bytes[0] = i % 3 === 0 ? random.below(256) : [1, 2, 3, 4, 5, 6, 7, 8, 0x10, 0x11, 0x12, 0x13][i % 12]!;
+      await new Promise((resolve) =>
+        socket.send(i % 4 === 0 ? sealed[i % sealed.length]! : bytes, 16696, b.host.address, resolve),
+      );
+    }
+    for (const length of [0, 1, 2, 15, 16, 1199, 1200, 1201, 1472, 9000, 65_507]) {
+      await new Promise((resolve) => socket.send(new Uint8Array(length).fill(1), 16696, b.host.address, resolve));
+    }
+    await sleep(500);
+    socket.close();
+    await heard.stop();
+    t.is(udpDatagrams(heard.file).length, 0, 'no answer to a stranger');
+    const { drops } = await b.status();
+    for (const reason of ['handshake-mac1', 'handshake-length', 'handshake-type', 'punch', 'unknown-index']) {
+      t.true((drops[reason] ?? 0) > 0, `${reason}: ${JSON.stringify(drops)}`);
+    }
+    await allPairsPing(nodes, 5000);
+  } finally {
+    world.remove();
+  }
+});
+
+test.serial('a path that shrinks without a word: TCP goes on, and the new size is shown', async (t) => {
+  const world = await World.build({ b: host(), a: host() });
+  try {
+    const nodes = await network(world, ['b', 'a']);
+    const [b, a] = nodes as [WeftNode, WeftNode];
+    await allPairsPing(nodes, 20_000);
+    await pairState(a, b, 'direct', 10_000);
+    const size = async () => (await a.peer('b'))?.tunnel?.mtu ?? 0;
+    await until(
+      'the path is measured',
+      size,
+      (octets) => octets >= 1450,
+      20_000,
+      () => a.tail(),
+    );
+    const offered = await offer(b.host, await b.address(), 300e6);
+    const download = new Download(a.host, offered.url);
+    await until(
+      'the download runs',
+      async () => download.octets,
+      (octets) => octets > 5e6,
+      10_000,
+      () => a.tail(),
+    );
+    // No packet above 1300 octets passes the middle in either direction, and nobody says so.
+    const core = new Namespace(b.host.namespace.name.replace(/b$/, 'core'));
+    await core.nft('table ip silent { chain out { type filter hook output priority 0; ip protocol icmp drop; }; }\n');
+    for (const device of ['u1', 'u2']) await core.must(['ip', 'link', 'set', device, 'mtu', '1300']);
+    const before = download.octets;
+    await Promise.race([download.finished, sleep(40_000).then(() => download.stop())]);
+    offered.stop();
+    t.true(before < 250e6, 'the path shrank while it ran');
+    t.is(download.octets, offered.octets);
+    t.is(download.checksum(), offered.checksum);
+    t.true(download.longestPause < 10_000, `${download.longestPause} ms without an octet`);
+    t.log(`longest pause ${Math.round(download.longestPause)} ms`);
+    await until(
+      'the new size is shown',
+      size,
+      (octets) => octets > 1200 && octets <= 1272,
+      20_000,
+      () => a.tail(),
+    );
+  } finally {
+    world.remove();
+  }
+});
+
+test.serial('forwarded to a LAN host with transmit checksums off and an nft rewrite, no checksum is bad', async (t) => {
+  const world = await World.build({ g: host(), a: host(), l: host() });
+  try {
+    const nodes = await network(world, ['g', 'a']);
+    const [g, a] = nodes as [WeftNode, WeftNode];
+    await allPairsPing(nodes, 20_000);
+    const lan = world.host('l');
+    // A LAN of their own, made by hand: a veth pair without transmit checksums.
+    const gateway = g.host.namespace;
+    await gateway.must([
+      'ip',
+      'link',
+      'add',
+      'lan0',
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'lan1',
+      'netns',
+      lan.namespace.name,
+    ]);
+    for (const [machine, device, last] of [
+      [gateway, 'lan0', 1],
+      [lan.namespace, 'lan1', 2],
+    ] as const) {
+      await machine.must(['sysctl', '-qw', `net.ipv6.conf.${device}.disable_ipv6=0`, 'net.ipv6.conf.all.forwarding=1']);
+      await machine.must(['ip', 'address', 'add', `fd99::${last}/64`, 'dev', device, 'nodad']);
+      await machine.must(['ip', 'link', 'set', device, 'up']);
+      await machine.must(['ethtool', '-K', device, 'tx', 'off']);
+    }
+    const address = await g.address();
+    await gateway.nft(`table ip6 rewrite {
+  chain pre { type nat hook prerouting priority dstnat; ip6 daddr ${address} meta l4proto { tcp, udp } th dport 5201 dnat to fd99::2; }
+  chain post { type nat hook postrouting priority srcnat; oifname "lan0" masquerade; }
+}
+`);
+    const wire = await capture(lan.namespace, 'lan1', join(world.folder, 'lan.pcap'), 'dst host fd99::2');
+    const server = lan.namespace.spawn(['iperf3', '-s']);
+    await until(
+      'iperf3 listens',
+      async () => (await lan.namespace.must(['ss', '-ltn'])).includes(':5201'),
+      (is) => is,
+      5000,
+      () => '',
+    );
+    const client = (...more: string[]) =>
+      a.host.namespace.must(['iperf3', '-6', '-c', address, ...more], { timeout: 20_000 });
+    await client('-n', '30M');
+    await client('-n', '30M', '-R');
+    await client('-u', '-b', '50M', '-l', '1200', '-t', '1');
+    await client('-u', '-b', '50M', '-l', '8000', '-t', '1');
+    server.kill('SIGKILL');
+    await wire.stop();
+    const counters = await lan.namespace.must(['nstat', '-az', 'TcpInCsumErrors', 'Udp6InCsumErrors', 'Ip6InReceives']);
+    t.regex(counters, /TcpInCsumErrors\s+0\s/);
+    t.regex(counters, /Udp6InCsumErrors\s+0\s/);
+    const tshark = (filter: string) =>
+      lan.namespace.must(
+        [
+          'tshark',
+          '-r',
+          wire.file,
+          '-o',
+          'tcp.check_checksum:TRUE',
+          '-o',
+          'udp.check_checksum:TRUE',
+          '-Y',
+          filter,
+          '-T',
+          'fields',
+          '-e',
+          'frame.number',
+        ],
+        { timeout: 60_000 },
+      );
+    t.is(await tshark('tcp.checksum.status == 0 or udp.checksum.status == 0'), '', 'frames with a bad checksum');
+    const good = (await tshark('tcp.checksum.status == 1 or udp.checksum.status == 1')).split('\n').length;
+    t.true(good > 1000, `${good} frames with a good one`);
+    t.log(`${good} frames, none with a bad checksum`);
+  } finally {
+    world.remove();
+  }
+});
