@@ -98,7 +98,7 @@ async function main(options: PlaneNodeOptions): Promise<void> {
     });
   }
   const ip = (...args: string[]) => execFileSync('ip', args);
-  ip('link', 'set', options.tun, 'mtu', '1380', 'up', 'txqueuelen', '1000');
+  ip('link', 'set', options.tun, 'mtu', '1380', 'up');
   ip('-6', 'address', 'add', `${formatIp(nodeAddress(network, options.node))}/40`, 'dev', options.tun, 'nodad');
   if (options.ipv4) ip('address', 'add', `10.77.0.${options.node}/24`, 'dev', options.tun);
   console.log('ready', JSON.stringify(plane.capabilities()));

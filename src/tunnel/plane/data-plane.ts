@@ -10,7 +10,7 @@ import type { Drops } from './drops.js';
 import { Glue } from './glue.js';
 import type { DatagramGuard } from './guard.js';
 import { Inbound } from './inbound.js';
-import { Link, Session } from './link.js';
+import { Link, Session, sessionLifetime } from './link.js';
 import { LinkShared } from './link-shared.js';
 import { OctetBucket } from './octet-bucket.js';
 import { Outbound } from './outbound.js';
@@ -74,6 +74,8 @@ export class DataPlane {
   readonly #inbound: Inbound;
   readonly #way = new Way();
   #retryAt: Millis = never;
+  /** When the oldest session ends, or earlier. */
+  #expiresAt: Millis = never;
 
   constructor(parts: DataPlaneParts, now: Millis) {
     const { arena, tun, udp, drops, emit } = parts;
@@ -120,6 +122,7 @@ export class DataPlane {
 
   tick(now: Millis): void {
     this.#prober.tick(now);
+    if (now >= this.#expiresAt) this.#expireSessions(now);
     if (this.#outbound.isWaiting) this.#outbound.retry(now);
     if (this.#inbound.isWaiting) this.#inbound.expire(now);
     this.#inbound.endRest(now);
@@ -129,7 +132,7 @@ export class DataPlane {
 
   deadline(): Millis {
     const waiting = this.#outbound.isWaiting || this.#inbound.isWaiting ? this.#retryAt : never;
-    return Math.min(this.#prober.deadline(), waiting, this.#inbound.restEnd);
+    return Math.min(this.#prober.deadline(), this.#expiresAt, waiting, this.#inbound.restEnd);
   }
 
   /** While true the socket of handshakes is not to be waited for: `deadline` says when it is looked at again. */
@@ -227,6 +230,7 @@ export class DataPlane {
     link.sessions.unshift(session);
     for (const old of link.sessions.splice(sessionsPerLink)) this.#forget(old);
     for (const lane of session.lanes) this.#state.lanes.set(lane.index, lane);
+    this.#expiresAt = Math.min(this.#expiresAt, now + sessionLifetime);
     if (session.completedInstall) emit({ kind: 'installed', link: link.id, localIndex: session.localIndex });
     this.#outbound.retry(now);
     this.#outbox.flush();
@@ -236,6 +240,18 @@ export class DataPlane {
     const link = this.#state.links.get(id);
     const at = link?.sessions.findIndex((session) => session.localIndex === localIndex) ?? -1;
     if (link && at >= 0) for (const session of link.sessions.splice(at, 1)) this.#forget(session);
+  }
+
+  /** Keys end with their session, also where no newer ones came. */
+  #expireSessions(now: Millis): void {
+    this.#expiresAt = never;
+    for (const { sessions } of this.#state.links.values()) {
+      for (let i = sessions.length - 1; i >= 0; i--) {
+        const session = sessions[i]!;
+        if (session.isExpired(now)) for (const old of sessions.splice(i, 1)) this.#forget(old);
+        else this.#expiresAt = Math.min(this.#expiresAt, session.installedAt + sessionLifetime);
+      }
+    }
   }
 
   #forget(session: Session): void {

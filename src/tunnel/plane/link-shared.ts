@@ -5,13 +5,13 @@ import type { LinkCounters } from './contract.js';
 export const smallestPathSize = 1232;
 
 const words = 4;
-const perWorker = 5;
+const perWorker = 6;
 
 /**
  * What the workers share of a link; the main thread reads the counters here, so they cost nothing on the way.
  *
  *   i32: 0 workers that closed it │ 1 suspected │ 2 path size │ 3 unused
- *   f64: last heard │ per worker: octets out, octets in, frames out, frames in, carried
+ *   f64: last heard │ per worker: octets out, octets in, frames out, frames in, carried, probes out
  */
 export class LinkShared {
   readonly #words: Int32Array;
@@ -69,10 +69,23 @@ export class LinkShared {
     this.#numbers[this.#base + 2]! += 1;
   }
 
+  /** A ping or an answer to one: no sign that anybody uses the tunnel. */
+  sentProbe(octets: number): void {
+    this.sent(octets, 0);
+    this.#numbers[this.#base + 5]! += 1;
+  }
+
+  /** Frames sent by all workers, less the probes among them. */
+  get used(): number {
+    let used = 0;
+    for (let i = 1; i < this.#numbers.length; i += perWorker) used += this.#numbers[i + 2]! - this.#numbers[i + 5]!;
+    return used;
+  }
+
   counters(): LinkCounters {
-    const sum = [0, 0, 0, 0, 0];
+    const sum = [0, 0, 0, 0, 0, 0];
     for (let i = 1; i < this.#numbers.length; i++) sum[(i - 1) % perWorker]! += this.#numbers[i]!;
-    const [txBytes, rxBytes, txFrames, rxFrames, carried] = sum as [number, number, number, number, number];
+    const [txBytes, rxBytes, txFrames, rxFrames, carried] = sum as [number, number, number, number, number, number];
     return { txBytes, rxBytes, txFrames, rxFrames, carried, lastHeard: this.lastHeard };
   }
 }

@@ -10,6 +10,12 @@ const tunSetPersist = 0x400454cb;
 const tunSetOffload = 0x400454d0;
 /** Close-on-exec too: an `ip` or `ping` that outlives a killed daemon must not hold the device. */
 const openReadWriteNonBlocking = 0x80802;
+const setQueueLength = 0x8943;
+/**
+ * Packets the kernel holds for each worker; its default is 500. At 200 octets that is gone in the few milliseconds a busy
+ * machine may take to schedule us, while TCP's own limits end its backlog long before either.
+ */
+const queueLength = 5000;
 const Flag = { tun: 0x0001, noPacketInfo: 0x1000, virtioHeader: 0x4000, multiQueue: 0x0100 } as const;
 const Offload = { checksum: 0x01, tso4: 0x02, tso6: 0x04, ecn: 0x08, uso4: 0x20, uso6: 0x40 } as const;
 
@@ -42,6 +48,7 @@ export function openTun(options: TunOptions): TunQueues {
       // A persistent TUN keeps the offloads of whoever had it before: without the header they would leave sums open unseen.
       if (i === 0) offload = virtioHeader ? setOffload(fd, options) : setNoOffload(fd);
     }
+    lengthenQueues(options.name);
     if (options.persistent) system.ioctl(queues[0], tunSetPersist, 1);
   } catch (error) {
     for (const fd of queues) system.close(fd);
@@ -69,6 +76,17 @@ function openQueue(name: string, virtioHeader: boolean): number {
     throw interfaceError(name, code);
   }
   return fd;
+}
+
+/** SIOCSIFTXQLEN, netdevice(7). Where it is refused, the kernel's default stays: more loss under load, nothing worse. */
+function lengthenQueues(name: string): void {
+  const fd = system.socket(2, 0x80002, 0);
+  if (fd < 0) return;
+  const request = new StructMemory(40);
+  request.bytes.set(new TextEncoder().encode(name).subarray(0, 15));
+  request.setInt(16, queueLength);
+  system.ioctl(fd, setQueueLength, request.address);
+  system.close(fd);
 }
 
 /** Asks for all, then for less, as older kernels refuse what they do not know; what was granted. */

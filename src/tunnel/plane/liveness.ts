@@ -3,6 +3,12 @@ import { type Millis, never } from '../../time.js';
 /** Our tuning: how soon silence is noticed, against how often idle links are woken. */
 const busyInterval: Millis = 150;
 const fastInterval: Millis = 500;
+/** A tunnel nobody sends on: the first packet makes it busy, so what counts is what ten of them cost a sleeping machine. */
+const idleInterval: Millis = 1000;
+/** How rarely one's own delay is measured while the other end's probes prove it alive. */
+const idleMeasure: Millis = 5000;
+/** Samples until a delay is known well enough to route by. */
+const firstSamples = 8;
 const slowInterval: Millis = 5000;
 const doubtInterval: Millis = 60;
 const deadInterval: Millis = 1000;
@@ -28,19 +34,23 @@ export class Liveness {
   #heardAt: Millis;
   #lookedAt: Millis;
   #probedAt: Millis;
-  #sentFrames = 0;
-  #ownFrames = 0;
+  #usedFrames = 0;
   #sentAt = Number.NEGATIVE_INFINITY;
   #firstUnanswered: Millis | undefined;
   #unanswered = 0;
   #sequence = 0;
+  #samples = 0;
   /** Probes in flight, by sequence modulo their number: when they were sent, or -1 once answered. */
   readonly #inFlight = new Float64Array(16).fill(-1);
   #rtt: Millis | undefined;
   #jitter: Millis = 0;
   #loss = 0;
 
-  constructor(now: Millis) {
+  readonly #slack: Millis;
+
+  /** `slack`: how much later than due an idle tunnel is probed; another at each end, so that one probe serves both. */
+  constructor(now: Millis, slack: Millis = 0) {
+    this.#slack = slack;
     this.#heardAt = now;
     this.#lookedAt = now;
     this.#probedAt = now - fastInterval;
@@ -78,15 +88,15 @@ export class Liveness {
   }
 
   /**
-   * Looks at the facts. `lastHeard`: when any frame of the link opened; `sentFrames`: how many it sent in all. Says what
+   * Looks at the facts. `lastHeard`: when any frame of the link opened; `usedFrames`: how many it sent
+   * in all, probes apart: those of two idle ends must not keep each other awake. Says what
    * changed; `wantsProbe` tells whether a probe is due.
    */
-  look(now: Millis, lastHeard: Millis, sentFrames: number): LivenessNews | undefined {
+  look(now: Millis, lastHeard: Millis, usedFrames: number): LivenessNews | undefined {
     if (now - this.#lookedAt > this.#interval() + ownGap) this.#restart(now);
     this.#lookedAt = now;
-    if (sentFrames > this.#sentFrames + this.#ownFrames) this.#sentAt = now;
-    this.#sentFrames = sentFrames;
-    this.#ownFrames = 0;
+    if (usedFrames > this.#usedFrames) this.#sentAt = now;
+    this.#usedFrames = usedFrames;
     if (lastHeard > this.#heardAt) {
       this.#heardAt = lastHeard;
       this.#firstUnanswered = undefined;
@@ -124,7 +134,6 @@ export class Liveness {
     this.#inFlight[slot] = now;
     this.#firstUnanswered ??= now;
     this.#unanswered++;
-    this.#ownFrames++;
     return this.#sequence;
   }
 
@@ -134,6 +143,7 @@ export class Liveness {
     const sent = this.#inFlight[slot]!;
     if (sent < 0 || (this.#sequence - sequence) >>> 0 > 15) return;
     this.#inFlight[slot] = -1;
+    this.#samples++;
     const sample = Math.max(0, now - sent);
     if (this.#rtt === undefined) this.#rtt = sample;
     else {
@@ -149,7 +159,7 @@ export class Liveness {
 
   /** Traffic keeps probes away, but not for ever: delay and loss want a sample a second where it is busy. */
   #measureDue(): Millis {
-    const quiet = this.isBusy ? 1000 : this.#interval();
+    const quiet = this.isBusy ? 1000 : this.#isKnown ? idleMeasure : this.#interval();
     return Math.min(this.#heardAt, this.#probedAt + quiet);
   }
 
@@ -160,7 +170,11 @@ export class Liveness {
       return this.#unanswered === 1 ? Math.min(busyInterval, this.#patience() / 2) : doubtInterval;
     }
     if (this.#pace === 'slow') return slowInterval;
-    return this.isBusy ? busyInterval : fastInterval;
+    return this.isBusy ? busyInterval : this.#isKnown ? idleInterval + this.#slack : fastInterval;
+  }
+
+  get #isKnown(): boolean {
+    return this.#samples >= firstSamples;
   }
 
   #patience(): Millis {

@@ -15,7 +15,7 @@ const verifyTries = 4;
  * How large a datagram passes to one neighbour. Only sealed echoes are believed: a forged ICMP message changes nothing.
  *
  * A search sends one padded probe of each size, three times; the largest echoed counts. While traffic flows, a probe of the
- * size in use goes out every 3 s; when four in a row are lost and the tunnel lives, the path has shrunk and is searched anew.
+ * size in use goes out every 3 s, else every 30; when four in a row are lost and the tunnel lives, the path has shrunk and is searched anew.
  */
 export class PathSize {
   #size: number = smallestPathSize;
@@ -23,6 +23,7 @@ export class PathSize {
   #roundAt: Millis;
   #verifyAt: Millis;
   #unanswered = 0;
+  #busy = false;
 
   constructor(now: Millis) {
     this.#roundAt = now;
@@ -42,6 +43,9 @@ export class PathSize {
       if (this.#round >= rounds) this.#round = 0;
       return pathSizes.filter((size) => size > this.#size);
     }
+    // What was verified while idle may be long ago: a tunnel that is used again looks soon.
+    if (busy && !this.#busy) this.#verifyAt = Math.min(this.#verifyAt, now + verifyAgain);
+    this.#busy = busy;
     if (now < this.#verifyAt || this.#size === smallestPathSize) return [];
     if (this.#unanswered >= verifyTries) {
       this.restart(now);
@@ -59,7 +63,7 @@ export class PathSize {
     if (size > pathSizes[0] || size < this.#size) return;
     this.#size = size;
     this.#unanswered = 0;
-    this.#verifyAt = now + verifyEvery;
+    this.#verifyAt = now + (this.#busy ? 1 : 10) * verifyEvery;
   }
 
   /** Another path, or a smaller one: begin from the least. */

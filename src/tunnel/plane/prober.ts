@@ -22,6 +22,8 @@ export const ProbeKind = { ping: 1, pong: 2, challenge: 3, answer: 4, size: 5, p
 const probeLength = 16;
 const probeAt = 128;
 
+/** Own tuning: see Liveness. */
+const mostSlack = 250;
 const challengeEvery: Millis = 200;
 const reportEvery: Millis = second;
 
@@ -74,7 +76,7 @@ export class Prober {
   watch(link: Link, now: Millis): void {
     this.#watched.set(link.id, {
       link,
-      liveness: new Liveness(now),
+      liveness: new Liveness(now, this.#toFirst ? 0 : this.#random.below(mostSlack)),
       pathSize: new PathSize(now),
       candidate: undefined,
       reportedAt: Number.NEGATIVE_INFINITY,
@@ -119,7 +121,7 @@ export class Prober {
       this.#deadline = Math.min(this.#deadline, now + 100);
       return;
     }
-    const news = liveness.look(now, link.shared.lastHeard, link.shared.counters().txFrames);
+    const news = liveness.look(now, link.shared.lastHeard, link.shared.used);
     if (news) {
       link.shared.suspected = news !== 'recovered';
       this.#emit({ kind: news, link: link.id });

@@ -133,7 +133,8 @@ export class Transmitter {
     writeHeader(this.#view, at, type, flags, session.sendIndex, counter);
     session.sendKey.seal(at, counter, text, length, 0, 0);
     this.#outbox.commit(frame);
-    link.shared.sent(frame, type === FrameType.packet ? 1 : 0);
+    if (type === FrameType.probe) link.shared.sentProbe(frame);
+    else link.shared.sent(frame, type === FrameType.packet ? 1 : 0);
     return true;
   }
 

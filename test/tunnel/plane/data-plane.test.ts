@@ -418,3 +418,32 @@ test('the path size is found, reported, and followed when it shrinks', (t) => {
   world.settle();
   t.is(b.received.length, 1);
 });
+
+test('two ends of an idle tunnel do not keep each other awake', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  for (const node of [a, b]) node.command({ kind: 'setProbing', link: node === a ? 2 : 1, pace: 'fast' });
+  world.run(60_000);
+  world.captured.length = 0;
+  world.run(60_000);
+  t.true(world.captured.length >= 100 && world.captured.length < 160, `${world.captured.length} frames a minute`);
+  t.false([...a.kinds(), ...b.kinds()].includes('suspected'));
+});
+
+test('keys end after 180 s, also where no newer ones came', (t) => {
+  const world = new World();
+  const [a, b] = [world.node(1), world.node(2)];
+  world.join(a, b);
+  a.send(b);
+  world.settle();
+  const frame = world.captured.findLast(({ to, bytes }) => to === 2 && bytes[0] === 0x10)!.bytes;
+  world.run(179_000);
+  b.plane.fromUnderlay(frame, a.endpoint);
+  world.settle();
+  t.is(b.dropped('replayed'), 1);
+  world.run(2000);
+  b.plane.fromUnderlay(frame, a.endpoint);
+  world.settle();
+  t.is(b.dropped('unknown-index'), 1);
+});
