@@ -5,11 +5,12 @@ import { type Host, udpOn } from './machines.js';
 
 const port = 7000;
 
-/** A steady flow of small datagrams from one machine to an address of another: it shows every gap. */
+/** A steady flow of small numbered datagrams from one machine to an address of another: it shows every gap and every loss. */
 export class Flow {
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #timer: NodeJS.Timeout;
+  readonly #arrived = new Set<number>();
   #sent = 0;
   #received = 0;
   #last = Number.NaN;
@@ -19,7 +20,8 @@ export class Flow {
   constructor(from: Host, to: Host, address: string, interval: Millis = 5) {
     this.#from = udpOn(from, 0, '::');
     this.#to = udpOn(to, port, '::');
-    this.#to.on('message', () => {
+    this.#to.on('message', (bytes) => {
+      this.#arrived.add(bytes.readUInt32BE(0));
       const now = performance.now();
       if (this.#received > 0) this.#longestGap = Math.max(this.#longestGap, now - this.#last);
       this.#last = now;
@@ -28,8 +30,9 @@ export class Flow {
     // No route for a moment is a gap like any other.
     this.#from.on('error', () => {});
     this.#timer = setInterval(() => {
-      this.#sent++;
-      this.#from.send('flow', port, address, () => {});
+      const datagram = Buffer.alloc(8);
+      datagram.writeUInt32BE(this.#sent++);
+      this.#from.send(datagram, port, address, () => {});
     }, interval);
   }
 
@@ -39,6 +42,11 @@ export class Flow {
 
   get received(): number {
     return this.#received;
+  }
+
+  /** The numbers that have not arrived, of the first `count` datagrams; the first is 0. */
+  missing(count: number): number[] {
+    return Array.from({ length: count }, (_, number) => number).filter((number) => !this.#arrived.has(number));
   }
 
   /** The longest silence at the receiver since the start or the last call; the silence that lasts counts too. */

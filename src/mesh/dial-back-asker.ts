@@ -1,4 +1,4 @@
-import { type Endpoint, formatEndpoint } from '../addr/endpoint.js';
+import { type Endpoint, type EndpointSource, formatEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { equalBytes } from '../bytes.js';
 import type { Random } from '../random.js';
@@ -24,8 +24,17 @@ const proofLasts: Millis = 10 * minute;
 const asksPerProver = 3;
 const repeatsPerProver = 2;
 const proverPeriod: Millis = 61 * second;
+/**
+ * An endpoint that only peers have told of is not asked about at once: a router that has just started mostly forwards it a
+ * moment later, and a dial wasted before that is missing then.
+ */
+const observedPause: Millis = 2 * second;
 /** Endpoints we care for; others are left unproven. */
 const mostEndpoints = 8;
+
+export interface ClaimedEndpoint extends Endpoint {
+  readonly source: EndpointSource;
+}
 
 interface Candidate {
   readonly endpoint: Endpoint;
@@ -34,6 +43,7 @@ interface Candidate {
   failed: boolean;
   tries: number;
   retries: number;
+  notBefore: Millis;
   nextAt: Millis;
   asked: { readonly prover: NodeNumber; readonly nonce: Uint8Array; readonly since: Millis } | undefined;
 }
@@ -57,12 +67,13 @@ export class DialBackAsker {
   }
 
   /** What is to be proven from now on; what was there before keeps its standing. */
-  setEndpoints(endpoints: readonly Endpoint[], now: Millis): void {
+  setEndpoints(endpoints: readonly ClaimedEndpoint[], now: Millis): void {
     const before = this.#candidates;
     this.#candidates = new Map();
     for (const endpoint of endpoints.slice(0, mostEndpoints)) {
       const key = formatEndpoint(endpoint);
-      this.#candidates.set(key, before.get(key) ?? fresh(endpoint, now));
+      const first = endpoint.source === 'observed' ? now + observedPause : now;
+      this.#candidates.set(key, before.get(key) ?? fresh(endpoint, first));
     }
   }
 
@@ -89,15 +100,25 @@ export class DialBackAsker {
       if (candidate.asked) continue;
       candidate.failed = false;
       candidate.tries = candidate.retries = 0;
-      candidate.nextAt = now;
+      candidate.nextAt = Math.max(candidate.notBefore, now);
     }
+  }
+
+  /** A router forwards this endpoint from now on: a datagram on its way may have come too early, and is asked for anew. */
+  forwarded(endpoint: Endpoint, now: Millis): void {
+    const candidate = this.#candidates.get(formatEndpoint(endpoint));
+    if (!candidate) return;
+    candidate.asked = undefined;
+    candidate.failed = false;
+    candidate.tries = candidate.retries = 0;
+    candidate.nextAt = candidate.notBefore = now;
   }
 
   /** A neighbour came up or moved: whoever could not be asked before may be now. */
   proversChanged(now: Millis): void {
     for (const candidate of this.#candidates.values()) {
       if (!candidate.proven && !candidate.failed && !candidate.asked)
-        candidate.nextAt = Math.min(candidate.nextAt, now);
+        candidate.nextAt = Math.max(candidate.notBefore, Math.min(candidate.nextAt, now));
     }
   }
 
@@ -143,7 +164,7 @@ export class DialBackAsker {
       return false;
     }
     const before = candidate.proven;
-    Object.assign(candidate, { ...fresh(candidate.endpoint, now + proofLasts), proven: true });
+    Object.assign(candidate, { ...fresh(candidate.endpoint, now), nextAt: now + proofLasts, proven: true });
     return !before;
   }
 
@@ -188,5 +209,5 @@ export class DialBackAsker {
 }
 
 function fresh(endpoint: Endpoint, nextAt: Millis): Candidate {
-  return { endpoint, proven: false, failed: false, tries: 0, retries: 0, nextAt, asked: undefined };
+  return { endpoint, proven: false, failed: false, tries: 0, retries: 0, notBefore: nextAt, nextAt, asked: undefined };
 }

@@ -156,9 +156,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
         if (this.#told === '') this.#tellAt = now;
         return [];
       case 'mappingChanged':
-        this.#mapping = event.endpoint && { endpoint: event.endpoint, source: event.source };
-        this.#asker.startOver(false, now);
-        return this.#collected(now);
+        return this.#mappingChanged(event.endpoint, event.source, now);
       case 'neighbourAt':
         return this.#neighbourAt(event.node, event.endpoint, event.uncalled === true, now);
       case 'neighbourDown': {
@@ -177,6 +175,15 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       case 'messageReceived':
         return this.#onMessage(event.from, event.message, now);
     }
+  }
+
+  #mappingChanged(endpoint: Endpoint | undefined, source: 'upnp' | 'nat-pmp', now: Millis): ReachabilityEffect[] {
+    const before = this.#mapping?.endpoint;
+    this.#mapping = endpoint && { endpoint, source };
+    const effects = this.#collected(now);
+    if (endpoint && !(before && sameEndpoint(before, endpoint))) this.#asker.forwarded(endpoint, now);
+    else if (before || endpoint) this.#asker.startOver(false, now);
+    return effects;
   }
 
   #onMessage(from: NodeNumber, map: FieldMap, now: Millis): ReachabilityEffect[] {

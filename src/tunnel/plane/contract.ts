@@ -140,7 +140,7 @@ export type PlaneEvent =
       readonly loss: number;
       readonly mtu: number;
     }
-  /** A packet for this node waits for an end-to-end session (64 packets or 200 ms staged). At most once a second a node. */
+  /** A packet for this node waits for an end-to-end session (64 packets or a second staged). At most once a second a node. */
   | { readonly kind: 'sessionWanted'; readonly node: NodeNumber }
   | { readonly kind: 'closed'; readonly link: LinkId }
   /** A worker or the TUN failed for good: the daemon says so and stops. */

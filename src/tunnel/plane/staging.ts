@@ -3,7 +3,8 @@ import type { Millis } from '../../time.js';
 const packetsPerNode = 64;
 const mostNodes = 256;
 const mostOctets = 4 * 1024 * 1024;
-const patience: Millis = 200;
+/** A handshake through relays takes a round trip and a half, on the other side of the world, and may be repeated once. */
+const patience: Millis = 1000;
 const askEvery: Millis = 1000;
 
 interface Waiting {
@@ -11,7 +12,7 @@ interface Waiting {
   asked: Millis;
 }
 
-/** Packets for nodes whose session is missing: 64 a node, 200 ms each, 256 nodes and 4 MiB in all. */
+/** Packets for nodes whose session is missing: 64 a node, a second each, 256 nodes and 4 MiB in all. */
 export class Staging {
   readonly #nodes = new Map<number, Waiting>();
   #octets = 0;

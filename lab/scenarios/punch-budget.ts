@@ -1,0 +1,38 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { home, host, type Internet } from '../description.js';
+import type { Narrator } from '../narrator.js';
+import { network } from '../network.js';
+import { World } from '../world.js';
+
+export interface BudgetResult {
+  readonly seconds: number;
+  /** Packets that each home sent towards other homes, as its router counted them. */
+  readonly sent: readonly number[];
+}
+
+/**
+ * Homes that cannot reach each other, as their packets vanish on the way, and try all the time: their routers count what
+ * they send to one another.
+ */
+export async function punchBudget(tell: Narrator, homes: number, seconds: number): Promise<BudgetResult> {
+  const names = Array.from({ length: homes }, (_, i) => `home-${i + 1}`);
+  const scene: Internet = Object.fromEntries(names.map((name) => [name, home()]));
+  const world = await World.build({ 'dc-1': host(), ...scene });
+  try {
+    for (const [i, one] of names.entries()) {
+      for (const other of names.slice(i + 1)) await world.separate(one, other);
+    }
+    await network(world, ['dc-1', ...names]);
+    const others = new Set(names.map((name) => world.router(name).address));
+    const count = async (name: string) =>
+      [...(await world.router(name).udpSent())]
+        .filter(([to]) => others.has(to.slice(0, to.lastIndexOf(':'))))
+        .reduce((sum, [, packets]) => sum + packets, 0);
+    await sleep(1000 * seconds);
+    const sent = await Promise.all(names.map(count));
+    tell.good(`${homes} homes apart from each other for ${seconds} s: their routers saw ${sent.join(', ')} packets`);
+    return { seconds, sent };
+  } finally {
+    world.remove();
+  }
+}
