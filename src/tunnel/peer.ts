@@ -96,7 +96,7 @@ export class Peer<Certificate> {
   /** A way through relays is asked for while the direct one is still tried: one handshake of each kind. */
   readonly #attempts = new Map<Carriage['kind'], Attempt>();
   #challenge: Challenge | undefined;
-  /** By mac1 of the initiation; as long as their sessions, so at most three. */
+  /** By mac1 of the initiation; as long as their sessions, so no more than those. */
   readonly #answers = new Map<string, Answer<Certificate>>();
   #incarnation: bigint | undefined;
   #seen = new SeenCounters();

@@ -10,8 +10,12 @@ export const sessionLifetime: Millis = 180 * second;
 const unconfirmedLifetime: Millis = 30 * second;
 /** Sessions confirmed this close together come from crossed handshakes. */
 const crossing: Millis = 5 * second;
-/** As many as the plane keeps: one in use, the one before it for frames under way, one not yet confirmed. */
-const maxSessions = 3;
+/**
+ * As many as the plane keeps. Two nodes that meet make four within a second: both ask over the overlay, and both along the
+ * direct way. The other side may send on any of them, so none may go before the dust settles; and one each for a renewal and
+ * for an answer not yet confirmed.
+ */
+const maxSessions = 6;
 
 /**
  * The sessions of one link, newest first. Old ones are kept for receiving until their time is over, so that a new one

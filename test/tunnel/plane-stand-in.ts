@@ -156,7 +156,7 @@ export class PlaneStandIn {
       opened: new Set(),
       since: this.#now,
     });
-    if (link.sessions.length > 3) throw new Error('more than three sessions on a link');
+    if (link.sessions.length > 6) throw new Error('more than six sessions on a link');
     this.#say({ kind: 'installed', link: install.link, localIndex: install.localIndex });
   }
 

@@ -72,7 +72,7 @@ export interface GrantedPrefix {
 export type PlaneCommand =
   /**
    * One link a node. Node 0: a link on trial, whose other end is not known to be the node it claims to be; it carries control
-   * frames only. At most three sessions are installed on a link at a time.
+   * frames only. At most six sessions are installed on a link at a time.
    */
   | { readonly kind: 'openLink'; readonly link: LinkId; readonly node: NodeNumber; readonly carriage: Carriage }
   /** Closes it with all its sessions; keys are wiped; answered by `closed`. */

@@ -21,8 +21,8 @@ import { PlaneState, Way } from './state.js';
 import { Transmitter } from './transmitter.js';
 import { toUnderlay } from './underlay-address.js';
 
-/** Sessions a link keeps: the one it sends on, one about to replace it, one whose last frames are under way. */
-const sessionsPerLink = 3;
+/** Sessions a link keeps (src/tunnel/session-list.ts). */
+const sessionsPerLink = 6;
 const sendAt = 2048;
 const longestControl = 1400;
 const burstsPerTurn = 8;

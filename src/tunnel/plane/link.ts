@@ -36,7 +36,7 @@ export class Link {
   readonly shared: LinkShared;
   /** Where its frames go; undefined: over the overlay. */
   address: UnderlayAddress | undefined;
-  /** Newest first; at most three. */
+  /** Newest first; at most six. */
   readonly sessions: Session[] = [];
   /** Granted prefixes, as four words of address and four of mask each. */
   #sources = new Int32Array(0);
