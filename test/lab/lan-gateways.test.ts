@@ -228,3 +228,24 @@ serial('two gateways on one LAN make no loop, and each stands in for the other',
   await stays.kill('SIGTERM');
   t.notRegex(await table(stays.name), /via 192\.168\.10\.12/, 'an orderly stop takes them away');
 });
+
+serial('another Babel daemon on the machine is noticed and named', async (t) => {
+  await gwb.kill('SIGTERM');
+  const other = await new Babeld(place, routerOn('gwb', 4), { devices: ['eth0'], announce: [] }).ready();
+  await gwb.start();
+  const { value } = await until(
+    'gwb says who is in the way',
+    async () => (await gwb.status()).health.find((item) => item.code === 'babel-port-taken')?.message ?? '',
+    (message) => message !== '',
+    5 * second,
+    () => gwb.tail(),
+  );
+  t.regex(value, /^babeld \(\d+\) already speaks Babel on this machine, so weft cannot on eth0/);
+  await other.end('SIGTERM');
+  await until(
+    'gwb takes over when it has gone',
+    async () => (await gwb.status()).health.map((item) => item.code),
+    (codes) => !codes.includes('babel-port-taken'),
+    5 * second,
+  );
+});
