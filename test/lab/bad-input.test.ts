@@ -192,7 +192,7 @@ serial('two networks on one host keep out of each other’s way', async (t) => {
     /another weftd or weft command is using/,
   );
 
-  await second.start({ config: `listen = "0.0.0.0:16700"\n${config}[tun]\nname = "weft1"\n` });
+  await second.start({ within: 30_000, config: `listen = "0.0.0.0:16700"\n${config}[tun]\nname = "weft1"\n` });
   const pings = async () => [await twin.pings(await lone.address()), await twin.pings(await old.address())];
   for (let tries = 0; tries < 50 && !(await pings()).every(Boolean); tries++);
   t.deepEqual(await pings(), [true, true]);
