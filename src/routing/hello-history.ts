@@ -10,6 +10,8 @@ export class HelloHistory {
   /** Bits that stand for a Hello we were there to hear. */
   #seen = 0;
   #expected = -1;
+  /** The newest heard; `#expected` moves on with what is missed. */
+  #newest = -1;
   #interval: Millis = 0;
   #deadline: Millis = Number.POSITIVE_INFINITY;
 
@@ -27,6 +29,12 @@ export class HelloHistory {
     return this.#expected >= 0 && this.bits !== 0 && Math.abs(seqnoDistance(seqno, this.#expected)) > 16;
   }
 
+  /** True for a Hello that a newer one has overtaken on the way, or that came twice. */
+  isOvertaken(seqno: number): boolean {
+    const behind = this.#newest < 0 ? -1 : -seqnoDistance(seqno, this.#newest);
+    return this.bits !== 0 && behind >= 0 && behind < 16;
+  }
+
   /** `interval` 0: unscheduled; it makes no new promise and the old one stands (RFC 8966 §4.6.5). */
   heard(seqno: number, interval: Millis, now: Millis): void {
     if (this.jumped(seqno)) this.reset();
@@ -41,6 +49,7 @@ export class HelloHistory {
     this.bits = (this.bits >> 1) | 0x8000;
     this.#seen = Math.min(16, this.#seen + 1);
     this.#expected = (seqno + 1) & 0xffff;
+    this.#newest = seqno;
     if (interval > 0) {
       this.#interval = interval;
       this.#deadline = now + 1.5 * interval;
@@ -62,7 +71,7 @@ export class HelloHistory {
   reset(): void {
     this.bits = 0;
     this.#seen = 0;
-    this.#expected = -1;
+    this.#expected = this.#newest = -1;
     this.#deadline = Number.POSITIVE_INFINITY;
   }
 

@@ -203,11 +203,12 @@ export class Outlet {
       writer.begin(this.mtu, ackRequestLength);
       const items: number[] = [];
       const requests: QueuedRequest[] = [];
-      if (this.retractAll && writer.wildcardRetraction()) this.retractAll = false;
       if (this.greetingDue) {
         this.greetingDue = false;
         host.writeGreeting(this, writer, now);
       }
+      // Behind the Hello, whose number tells when a packet was overtaken: late, it would undo what we said since.
+      if (this.retractAll && writer.wildcardRetraction()) this.retractAll = false;
       if (this.requestAll && writer.wildcardRequest()) this.requestAll = false;
       while (this.#acks.length > 0 && writer.ack(this.#acks[this.#acks.length - 1]!)) this.#acks.pop();
       while (this.#requests.length > 0 && writeRequest(host, this.#requests[0]!)) {

@@ -12,6 +12,8 @@ export interface PendingRequest {
   readonly askers: Set<number>;
   /** We need it ourselves, and repeat it while we starve; what we forward, the asker repeats. */
   own: boolean;
+  /** Columns of neighbours that were asked for ourselves: one that comes later is asked when it comes. */
+  readonly asked: Set<number>;
   tries: number;
   askedAt: Millis;
   /** Hop count it may still be forwarded with, should our way to the originator change. */
@@ -57,9 +59,12 @@ export class PendingRequests {
     const entry = this.get(row, router);
     if (entry) {
       if (!own && entry.askers.size < maxAskers) entry.askers.add(asker);
+      // What was forwarded for others went one way, perhaps the one that is gone now.
+      const wasOwn = entry.own;
       entry.own ||= own;
       if (isNewer(seqno, entry.seqno)) entry.seqno = seqno;
-      else if (own || now - entry.askedAt < duplicateFor) return false;
+      else if (own ? wasOwn : now - entry.askedAt < duplicateFor) return false;
+      entry.asked.clear();
       entry.hops = Math.max(entry.hops, hops);
       entry.askedAt = now;
       this.#due(entry, now + (entry.own ? spec.requestTimeout : forwardedFor));
@@ -72,6 +77,7 @@ export class PendingRequests {
       seqno,
       askers: new Set(own ? [] : [asker]),
       own,
+      asked: new Set(),
       tries: 1,
       askedAt: now,
       hops,
@@ -121,7 +127,15 @@ export class PendingRequests {
   }
 
   forgetColumn(column: number): void {
-    for (const entry of this.#entries.values()) entry.askers.delete(column);
+    for (const entry of this.#entries.values()) {
+      entry.askers.delete(column);
+      entry.asked.delete(column);
+    }
+  }
+
+  /** This neighbour may not have got what it was asked. */
+  askAgain(column: number): void {
+    for (const entry of this.#entries.values()) entry.asked.delete(column);
   }
 
   #due(entry: PendingRequest, at: Millis): void {

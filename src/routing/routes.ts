@@ -306,7 +306,12 @@ export class Routes {
     this.#noteOthers(destination, column);
     if (destination.betterSince !== 0 && before === 0) this.#review(destination, now);
     this.#apply(destination, column, now);
-    if (column === none && this.#selection.hasUnfeasible) this.#starve(destination, now);
+    if (this.#selection.hasUnfeasible && !this.#hasGoodRoute(destination)) this.#starve(destination, now);
+  }
+
+  /** A route is selected, and nothing is wrong with its neighbour. Where not, a newer seqno may make another route usable. */
+  #hasGoodRoute({ selected }: Destination): boolean {
+    return selected === ourselves || (selected >= 0 && !this.#tables.columns[selected]!.isSuspected);
   }
 
   /** The two best beside the chosen one. */
@@ -438,7 +443,10 @@ export class Routes {
 
   // ---- requests
 
-  /** No feasible route is left, but unfeasible ones are: a newer seqno would do (RFC 8966 §3.8.2.1). */
+  /**
+   * No feasible route is left, or only by a neighbour under suspicion, but unfeasible ones are: a newer seqno would do (RFC
+   * 8966 §3.8.2.1). Asked at the first suspicion, so that the answer is there long before the tunnel is given up.
+   */
   #starve(destination: Destination, now: Millis): void {
     const { matrix, columns, pending } = this.#tables;
     let router = destination.owner !== 0 ? destination.newestRouter : destination.router;
@@ -449,11 +457,15 @@ export class Routes {
       router = source.router;
     }
     const seqno = seqnoPlus(source.seqno, 1);
-    if (!pending.note(destination.row, router, seqno, undefined, now)) return;
+    pending.note(destination.row, router, seqno, undefined, now);
+    const entry = pending.get(destination.row, router);
+    if (!entry) return;
     for (const neighbour of columns) {
       if (!neighbour?.isReachable || !matrix.has(destination.row, neighbour.column, Flag.present)) continue;
       if (matrix.refmetric(destination.row, neighbour.column) === infinity) continue;
-      this.#sendSeqnoRequest(destination, router, seqno, spec.requestHops, neighbour, now);
+      if (entry.asked.has(neighbour.column)) continue;
+      entry.asked.add(neighbour.column);
+      this.#sendSeqnoRequest(destination, router, entry.seqno, spec.requestHops, neighbour, now);
     }
   }
 
@@ -562,7 +574,7 @@ export class Routes {
     const { pending, destinations, columns, matrix } = this.#tables;
     for (const entry of pending.due(now)) {
       const destination = destinations.at(entry.row);
-      const starving = destination?.selected === none;
+      const starving = destination !== undefined && !this.#hasGoodRoute(destination);
       if (!destination || !entry.own || !starving || entry.tries >= spec.requestTries) {
         pending.forget(entry);
         continue;

@@ -348,8 +348,13 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const reader = this.#reader;
     if (!reader.open(bytes, neighbour.address)) return;
     let helloStamped = false;
+    let isOvertaken = false;
     for (let kind = reader.next(); kind !== 'end'; kind = reader.next()) {
       if (kind === 'hello' && reader.hasTimestamp) helloStamped = true;
+      // A greeting that a later one overtook says what was: its IHU would undo the newer one until the next, 20 s later,
+      // and the retraction of everything with which a tunnel begins what was announced since.
+      if (kind === 'hello' && !at.lan) isOvertaken = neighbour.multicast.isOvertaken(reader.seqno);
+      if (isOvertaken && (kind === 'hello' || kind === 'ihu' || (kind === 'update' && reader.wildcard))) continue;
       this.#tlvReceived(kind, neighbour, helloStamped, receivedAt, now);
     }
   }
@@ -500,6 +505,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   #reached(neighbour: Neighbour, now: Millis): void {
     const { matrix, destinations, tuning } = this.#tables;
     neighbour.outlet.reset();
+    this.#tables.pending.askAgain(neighbour.column);
     const { column } = neighbour.outlet;
     for (const { row } of destinations) {
       // Perhaps it heard our announcement and not the retraction that was on its way: that is said again.

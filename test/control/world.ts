@@ -34,6 +34,8 @@ export class World {
   readonly random: Random;
   readonly machines: Machine[] = [];
   readonly delay: Millis;
+  /** How much longer a datagram takes than `delay`. */
+  noise: () => Millis = () => 0;
   now: Millis = 0;
   readonly #queue = new EventQueue();
   readonly #apart = new Set<string>();
@@ -76,7 +78,7 @@ export class World {
     const target = this.machines.find((machine) => machine.address === to.address);
     if (!target || this.#apart.has([from.address, target.address].sort().join())) return;
     const source = { address: from.address, port: fromPort };
-    this.at(this.now + this.delay, () => target.receive(bytes, source, to.port));
+    this.at(this.now + this.delay + this.noise(), () => target.receive(bytes, source, to.port));
   }
 
   at(time: Millis, action: () => void): void {

@@ -103,6 +103,10 @@ export class Liveness {
       this.#unanswered = 0;
       if (this.#state !== 'alive') {
         this.#state = 'alive';
+        // An outage counts as one loss, however much it swallowed: routing was told of it otherwise, and a path that works
+        // again would cost ten times as much for minutes.
+        this.#inFlight.fill(-1);
+        this.#loss += (1 - this.#loss) / 64;
         return 'recovered';
       }
       return undefined;
@@ -130,7 +134,7 @@ export class Liveness {
     this.#sequence = (this.#sequence + 1) >>> 0;
     const slot = this.#sequence & 15;
     const lost = this.#inFlight[slot]! >= 0 ? 1 : 0;
-    this.#loss += (lost - this.#loss) / 64;
+    if (this.#state === 'alive') this.#loss += (lost - this.#loss) / 64;
     this.#inFlight[slot] = now;
     this.#firstUnanswered ??= now;
     this.#unanswered++;
