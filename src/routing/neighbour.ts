@@ -98,14 +98,7 @@ export class Neighbour {
 
   /** When a Hello or an IHU counts as missed, a route expires or the cost moves on. */
   get deadline(): Millis {
-    return Math.min(
-      this.multicast.deadline,
-      this.unicast.deadline,
-      this.ihuDeadline,
-      this.routesDeadline,
-      this.costAt,
-      this.outlet.flushAt,
-      this.outlet.resendAt,
-    );
+    const { multicast, unicast } = this;
+    return Math.min(multicast.deadline, unicast.deadline, this.ihuDeadline, this.routesDeadline, this.costAt);
   }
 }

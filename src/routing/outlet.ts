@@ -1,5 +1,6 @@
 import type { IpBytes } from '../addr/ip.js';
 import { type Millis, never } from '../time.js';
+import type { Alarm } from './alarm.js';
 import { ackRequestLength, type PacketWriter, type UpdateFields } from './codec/packet-writer.js';
 import type { InterfaceId } from './contract.js';
 import { Flag, type RouteMatrix } from './route-matrix.js';
@@ -71,6 +72,7 @@ export class Outlet {
   /** Acknowledged here; otherwise changes are sent twice. */
   readonly reliable: boolean;
   readonly mtu: number;
+  readonly #alarm: Alarm;
   flushAt: Millis = never;
   greetingDue = false;
   /** Everything we announced before is void: sent once, first. */
@@ -96,7 +98,9 @@ export class Outlet {
     reliable: boolean,
     mtu: number,
     firstOpaque: number,
+    alarm: Alarm,
   ) {
+    this.#alarm = alarm;
     this.interface = id;
     this.to = to;
     this.column = column;
@@ -106,7 +110,9 @@ export class Outlet {
   }
 
   by(at: Millis): void {
-    if (at < this.flushAt) this.flushAt = at;
+    if (at >= this.flushAt) return;
+    this.flushAt = at;
+    this.#alarm.by(at);
   }
 
   update(matrix: RouteMatrix, row: number, at: Millis): void {

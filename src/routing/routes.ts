@@ -249,7 +249,10 @@ export class Routes {
   }
 
   #watchExpiry(destination: Destination, neighbour: Neighbour): void {
-    neighbour.routesDeadline = Math.min(neighbour.routesDeadline, this.#askAt(destination, neighbour));
+    const at = this.#askAt(destination, neighbour);
+    if (at >= neighbour.routesDeadline) return;
+    neighbour.routesDeadline = at;
+    this.#tables.timers.by(at);
   }
 
   /** When a route is to be asked for again, or else expires. */

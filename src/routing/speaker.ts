@@ -5,6 +5,7 @@ import { equalBytes } from '../bytes.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, never } from '../time.js';
+import { Alarm } from './alarm.js';
 import { PacketReader, type TlvKind } from './codec/packet-reader.js';
 import { PacketWriter, type UpdateFields } from './codec/packet-writer.js';
 import { type DropReason, dropReasons } from './codec/tlv.js';
@@ -102,6 +103,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       interfaces: new Map(),
       pending: new PendingRequests(tuning.maxPendingRequests),
       numbering: new OwnNumbering(options.node, options.stored, options.freshEpoch, tuning, options.now),
+      timers: new Alarm(),
+      outlets: new Alarm(),
       reports: new Reports(effects),
       effects,
       epochStart: options.now,
@@ -170,20 +173,15 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
 
   tick(now: Millis): SpeakerEffect[] {
     if (this.#hasStopped) return [];
-    for (const at of this.#tables.interfaces.values()) this.#interfaceDue(at, now);
-    for (const neighbour of this.#tables.columns) if (neighbour) this.#neighbourDue(neighbour, now);
+    if (now >= this.#tables.timers.at) this.#timersDue(now);
     this.#routes.tick(now);
     return this.#finish(now);
   }
 
   deadline(): Millis {
     if (this.#hasStopped) return never;
-    let at = this.#routes.deadline;
-    for (const { helloAt, updateAt, outlet } of this.#tables.interfaces.values()) {
-      at = Math.min(at, helloAt, updateAt, outlet.flushAt, outlet.resendAt);
-    }
-    for (const neighbour of this.#tables.columns) if (neighbour) at = Math.min(at, neighbour.deadline);
-    return at;
+    const { timers, outlets } = this.#tables;
+    return Math.min(this.#routes.deadline, timers.at, outlets.at);
   }
 
   /** Every candidate route, ours included, for `weft routes` and `weft why`. */
@@ -239,7 +237,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const { tuning, random } = this.#tables;
     const address = tunnelLinkLocal(node);
     const column = this.#takeColumn();
-    const outlet = new Outlet(id, address, column, true, mtu, random.below(0x10000));
+    const outlet = new Outlet(id, address, column, true, mtu, random.below(0x10000), this.#tables.outlets);
     const at = new Interface({
       id,
       type: 'overlay',
@@ -253,6 +251,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     });
     at.updateAt = now + tuning.tunnelUpdate * (0.5 + random.unit() / 2);
     at.helloAt = now + earlyHello;
+    this.#tables.timers.by(Math.min(at.helloAt, at.updateAt));
     this.#tables.interfaces.set(id, at);
     this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, tuning, now);
     outlet.retractAll = true;
@@ -263,7 +262,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (this.#tables.interfaces.has(id)) this.#interfaceDown(id, now);
     const { tuning, random } = this.#tables;
     const helloInterval = options.helloInterval ?? tuning.lanHello;
-    const outlet = new Outlet(id, 'multicast', this.#takeColumn(), false, mtu, random.below(0x10000));
+    const first = random.below(0x10000);
+    const outlet = new Outlet(id, 'multicast', this.#takeColumn(), false, mtu, first, this.#tables.outlets);
     const at = new Interface({
       id,
       type: options.type ?? 'wired',
@@ -277,6 +277,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     });
     // Two Hellos at the start: 2-out-of-3 sensing needs a pair.
     at.helloAt = now + Math.min(greetPause, helloInterval / 2);
+    this.#tables.timers.by(Math.min(at.helloAt, at.updateAt));
     this.#tables.interfaces.set(id, at);
     outlet.retractAll = outlet.requestAll = true;
     outlet.greet(now);
@@ -357,6 +358,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       if (isOvertaken && (kind === 'hello' || kind === 'ihu' || (kind === 'update' && reader.wildcard))) continue;
       this.#tlvReceived(kind, neighbour, helloStamped, receivedAt, now);
     }
+    this.#tables.timers.by(neighbour.deadline);
   }
 
   /** The one neighbour of a tunnel. */
@@ -390,7 +392,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     }
     const address = from.slice();
     const column = this.#takeColumn();
-    const outlet = new Outlet(at.id, address, column, false, at.outlet.mtu, random.below(0x10000));
+    const first = random.below(0x10000);
+    const outlet = new Outlet(at.id, address, column, false, at.outlet.mtu, first, this.#tables.outlets);
     const neighbour = new Neighbour(at, address, undefined, column, outlet, tuning, now);
     this.#tables.columns[column] = neighbour;
     return neighbour;
@@ -491,6 +494,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
 
   #costMoved(neighbour: Neighbour, changed: boolean, now: Millis): void {
     neighbour.costAt = neighbour.linkCost.isMoving ? now + costPause : never;
+    this.#tables.timers.by(neighbour.costAt);
     if (changed) this.#refreshCost(neighbour, now);
   }
 
@@ -539,10 +543,23 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (!at) return;
     at.earlyHellos = 0;
     at.helloAt = now + earlyHello;
+    this.#tables.timers.by(at.helloAt);
     at.outlet.greet(now);
   }
 
   // ---- time
+
+  #timersDue(now: Millis): void {
+    const { interfaces, columns, timers } = this.#tables;
+    timers.at = never;
+    for (const at of interfaces.values()) {
+      this.#interfaceDue(at, now);
+      // A Hello that is due is written when its outlet is flushed, which sets the next.
+      timers.by(Math.min(at.updateAt, at.helloAt > now ? at.helloAt : never));
+    }
+    for (const neighbour of columns) if (neighbour) this.#neighbourDue(neighbour, now);
+    for (const neighbour of columns) if (neighbour) timers.by(neighbour.deadline);
+  }
 
   #interfaceDue(at: Interface, now: Millis): void {
     const { random } = this.#tables;
@@ -599,6 +616,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (!at.lan && !neighbours[0]?.isReachable && at.earlyHellos < earlyHellos) {
       at.helloAt = Math.min(at.helloAt, now + earlyHello * 2 ** at.earlyHellos++);
     }
+    this.#tables.timers.by(at.helloAt);
     // Every third Hello on LANs; all of them where Hellos are rare or get lost (RFC 8966 §3.4.2).
     if (!at.ihuDue && at.type === 'wired' && at.hellos % 3 !== 0) return;
     at.ihuDue = false;
@@ -657,11 +675,18 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   }
 
   #finish(now: Millis): SpeakerEffect[] {
-    const { interfaces, columns, numbering } = this.#tables;
+    const { interfaces, columns, numbering, outlets } = this.#tables;
     const state = numbering.takeUnsaved();
     if (state) this.#effects.push({ kind: 'persist', state });
-    for (const { outlet } of interfaces.values()) this.#flushOutlet(outlet, now);
-    for (const neighbour of columns) if (neighbour?.interface.lan) this.#flushOutlet(neighbour.outlet, now);
+    if (now >= outlets.at) {
+      for (const { outlet } of interfaces.values()) this.#flushOutlet(outlet, now);
+      for (const neighbour of columns) if (neighbour?.interface.lan) this.#flushOutlet(neighbour.outlet, now);
+      outlets.at = never;
+      for (const { outlet } of interfaces.values()) outlets.by(Math.min(outlet.flushAt, outlet.resendAt));
+      for (const neighbour of columns) {
+        if (neighbour?.interface.lan) outlets.by(Math.min(neighbour.outlet.flushAt, neighbour.outlet.resendAt));
+      }
+    }
     const changes = this.#routes.takeChanges();
     if (changes.length > 0) this.#effects.push({ kind: 'routesChanged', changes });
     if (this.#effects.length === 0) return [];

@@ -1,6 +1,7 @@
 import type { Prefix } from '../addr/prefix.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
+import type { Alarm } from './alarm.js';
 import type { InterfaceId, OriginAuthority, SpeakerEffect } from './contract.js';
 import type { DestinationTable } from './destination.js';
 import type { Interface } from './interface.js';
@@ -29,6 +30,10 @@ export interface Tables {
   readonly interfaces: Map<InterfaceId, Interface>;
   readonly pending: PendingRequests;
   readonly numbering: OwnNumbering;
+  /** Hellos, updates, and what neighbours promised: the deadlines of interfaces and neighbours. */
+  readonly timers: Alarm;
+  /** When an outlet has something to send or to repeat. */
+  readonly outlets: Alarm;
   readonly reports: Reports;
   /** Orders given so far in this call. */
   readonly effects: SpeakerEffect[];
