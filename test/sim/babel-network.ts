@@ -50,9 +50,9 @@ export class BabelNetwork {
       ...(options.tuning ? { tuning: options.tuning } : {}),
       ...(options.announces ? { announces: options.announces } : {}),
       routesChanged: (node, changes) => {
-        for (const { prefix, choices, held } of changes) {
+        for (const { prefix, choices, own: isOwn, held } of changes) {
           const first = choices[0];
-          const via = first ? this.#nodeByNumber.get(first.neighbourNode ?? 0)! : none;
+          const via = isOwn ? own : first ? this.#nodeByNumber.get(first.neighbourNode ?? 0)! : none;
           const text = prefixText(prefix);
           this.#chose(node, text, via);
           if (held) this.#held.add(`${node} ${text}`);
