@@ -57,6 +57,13 @@ export interface OutletHost {
   rowLimit(): number;
 }
 
+/**
+ * Why the whole table is sent: periodically, unacknowledged; to a neighbour just reached, which need not be told again what
+ * it was told since; or because it asked.
+ */
+export type DumpKind = 'periodic' | 'first' | 'asked';
+const dumpKinds: readonly DumpKind[] = ['periodic', 'first', 'asked'];
+
 /** How many packets may wait for acknowledgement before the oldest is forgotten. */
 const maxSent = 4096;
 
@@ -82,13 +89,19 @@ export class Outlet {
   #requests: QueuedRequest[] = [];
   #queue: number[] = [];
   #head = 0;
+  /** When what is queued is to be sent: the earliest that was wished. */
+  #queueAt: Millis = never;
+  /** No updates before this: what was sent last is to be digested first. */
+  #updatesAfter: Millis = 0;
   /** The next row of the full table, or none. */
   #dumpRow = -1;
-  #dumpPeriodic = false;
+  #dumpKind: DumpKind = 'periodic';
   #dumpAt: Millis = 0;
   readonly #sent = new Map<number, Sent>();
   #nextOpaque: number;
   #timeouts = 0;
+  /** Updates written since the start. */
+  #written = 0;
   resendAt: Millis = never;
 
   constructor(
@@ -120,7 +133,8 @@ export class Outlet {
       matrix.raise(row, this.column, Flag.pending);
       this.#queue.push(row);
     }
-    this.by(at);
+    if (at < this.#queueAt) this.#queueAt = at;
+    this.by(Math.max(at, this.#updatesAfter));
   }
 
   greet(at: Millis): void {
@@ -139,11 +153,12 @@ export class Outlet {
     this.by(at);
   }
 
-  /** The whole table. A periodic one goes unacknowledged; a first one is repeated until it is known. */
-  dump(periodic: boolean, at: Millis): void {
-    if (this.#dumpRow >= 0 && (periodic || !this.#dumpPeriodic)) return; // one as good is on its way
+  /** The whole table. */
+  dump(kind: DumpKind, at: Millis): void {
+    // One as good is on its way.
+    if (this.#dumpRow >= 0 && dumpKinds.indexOf(kind) <= dumpKinds.indexOf(this.#dumpKind)) return;
     this.#dumpRow = 0;
-    this.#dumpPeriodic = periodic;
+    this.#dumpKind = kind;
     this.#dumpAt = at;
     this.by(at);
   }
@@ -204,8 +219,16 @@ export class Outlet {
   flush(host: OutletHost, now: Millis): void {
     if (now < this.flushAt) return;
     this.flushAt = never;
-    const writer = host.writer;
-    for (let packets = 0; packets < host.tuning.burst; packets++) {
+    this.#fill(host, now);
+    const queueAt = this.#queue.length > 0 ? this.#queueAt : never;
+    const dumpAt = this.#dumpRow >= 0 ? this.#dumpAt : never;
+    this.by(Math.max(this.#updatesAfter, Math.min(queueAt, dumpAt)));
+  }
+
+  #fill(host: OutletHost, now: Millis): void {
+    const { writer, tuning } = host;
+    let updates = 0;
+    for (let packets = 0; packets < tuning.burst; packets++) {
       writer.begin(this.mtu, ackRequestLength);
       const items: number[] = [];
       const requests: QueuedRequest[] = [];
@@ -221,8 +244,10 @@ export class Outlet {
         const request = this.#requests.shift()!;
         if (request.kind === 'route' || request.kind === 'seqno') requests.push(request);
       }
+      const before = this.#written;
       const full = this.#writeUpdates(host, items, now);
-      if (writer.isEmpty) return;
+      updates += this.#written - before;
+      if (writer.isEmpty) break;
       if (items.length > 0 || (requests.length > 0 && this.reliable)) {
         const opaque = this.#nextOpaque++ & 0xffff;
         if (this.reliable) writer.ackRequest(opaque, Math.max(1, Math.round(host.tuning.ackTimeout / 40)));
@@ -231,28 +256,35 @@ export class Outlet {
         this.resendAt = Math.min(this.resendAt, now + this.#wait(host.tuning));
       }
       host.send(this, writer.finish());
-      if (!full && this.#acks.length === 0 && this.#requests.length === 0) return;
+      if (full || this.#acks.length > 0 || this.#requests.length > 0) {
+        if (packets === tuning.burst - 1) this.by(now + tuning.pacing);
+      } else break;
     }
-    this.by(now + host.tuning.pacing);
+    if (updates > 0) this.#updatesAfter = now + Math.min(tuning.longestPause, updates * tuning.updatePause);
   }
 
   /** True when the packet is full and more is waiting. */
   #writeUpdates(host: OutletHost, items: number[], now: Millis): boolean {
-    while (this.#head < this.#queue.length) {
+    if (now < this.#updatesAfter) return false;
+    while (now >= this.#queueAt && this.#head < this.#queue.length) {
       const row = this.#queue[this.#head]!;
       if (!this.#writeUpdate(host, row, false, items, now)) return true;
       host.matrix.lower(row, this.column, Flag.pending | Flag.forced);
       this.#head++;
     }
-    this.#queue.length = 0;
-    this.#head = 0;
-    if (this.#dumpRow >= 0 && now < this.#dumpAt) this.by(this.#dumpAt);
+    if (now >= this.#queueAt) {
+      this.#queue.length = 0;
+      this.#head = 0;
+      this.#queueAt = never;
+    }
     while (this.#dumpRow >= 0 && now >= this.#dumpAt) {
       if (this.#dumpRow >= host.rowLimit()) {
         this.#dumpRow = -1;
         break;
       }
-      if (!this.#writeUpdate(host, this.#dumpRow, this.#dumpPeriodic, items, now)) return true;
+      const said = Flag.awaiting | Flag.proofKnown;
+      const known = this.#dumpKind === 'first' && host.matrix.has(this.#dumpRow, this.column, said);
+      if (!known && !this.#writeUpdate(host, this.#dumpRow, this.#dumpKind === 'periodic', items, now)) return true;
       this.#dumpRow++;
     }
     return false;
@@ -263,6 +295,7 @@ export class Outlet {
     const what = host.describe(row, this, periodic, now);
     if (what === 'nothing') return true;
     if (!host.writer.update(host.fields)) return false;
+    this.#written++;
     const retraction = host.fields.metric === 0xffff;
     if (retraction) host.matrix.lower(row, this.column, Flag.announced);
     else host.matrix.raise(row, this.column, Flag.announced);

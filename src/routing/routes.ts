@@ -497,7 +497,7 @@ export class Routes {
     if (reader.wildcard) {
       const at = Math.max(now, neighbour.dumpAfter);
       neighbour.dumpAfter = at + tuning.dumpPause;
-      neighbour.outlet.dump(!neighbour.outlet.reliable, at + tuning.urgentDelay);
+      neighbour.outlet.dump(neighbour.outlet.reliable ? 'asked' : 'periodic', at + tuning.urgentDelay);
       return;
     }
     const destination = destinations.find(reader.prefix, reader.prefixLength);

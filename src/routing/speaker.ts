@@ -281,7 +281,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     this.#tables.interfaces.set(id, at);
     outlet.retractAll = outlet.requestAll = true;
     outlet.greet(now);
-    outlet.dump(true, now);
+    outlet.dump('periodic', now);
   }
 
   #policyChanged(id: InterfaceId, lan: NonNullable<Interface['lan']>, policy: LanPolicy, now: Millis): void {
@@ -290,7 +290,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     for (const neighbour of this.#neighboursAt(id)) this.#routes.policyChanged(neighbour, now);
     const { outlet } = this.#tables.interfaces.get(id)!;
     outlet.requestAll = true;
-    outlet.dump(false, now + this.#tables.tuning.urgentDelay);
+    outlet.dump('asked', now + this.#tables.tuning.urgentDelay);
   }
 
   #interfaceDown(id: InterfaceId, now: Millis): void {
@@ -516,7 +516,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       if (matrix.has(row, column, Flag.awaiting)) matrix.raise(row, column, Flag.announced);
       matrix.lower(row, column, Flag.proofKnown | Flag.awaiting);
     }
-    neighbour.outlet.dump(!neighbour.outlet.reliable, now);
+    neighbour.outlet.dump(neighbour.outlet.reliable ? 'first' : 'periodic', now);
     neighbour.dumpAfter = now + tuning.dumpPause;
     if (neighbour.interface.lan) neighbour.outlet.requestAll = true;
   }
@@ -569,7 +569,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     }
     if (now >= at.updateAt) {
       at.updateAt = now + at.updateInterval * (0.9 + 0.1 * random.unit());
-      at.outlet.dump(true, now);
+      at.outlet.dump('periodic', now);
     }
   }
 

@@ -38,6 +38,9 @@ export interface Tuning {
   /** Packets sent in one go, and the pause after them. */
   readonly burst: number;
   readonly pacing: Millis;
+  /** After updates were sent to a neighbour, the next wait so long for each of them, at most `longestPause`: they gather. */
+  readonly updatePause: Millis;
+  readonly longestPause: Millis;
   /** First wait for an acknowledgement; doubles with every timeout in a row, `ackTries` times. */
   readonly ackTimeout: Millis;
   readonly ackTries: number;
@@ -81,6 +84,8 @@ export const defaultTuning: Tuning = {
   lazyDelay: 10 * second,
   burst: 8,
   pacing: 10,
+  updatePause: 0.5,
+  longestPause: 400,
   ackTimeout: 500,
   ackTries: 6,
   switchMargin: 50,
