@@ -35,6 +35,11 @@ export function signedOctets(prefix: Prefix, high: number, low: number, seqno: n
   return out;
 }
 
+function isAmong(signatures: readonly Uint8Array[], reader: PacketReader): boolean {
+  for (const signature of signatures) if (reader.signatureIs(signature)) return true;
+  return false;
+}
+
 /** Why a prefix announced on a LAN is not taken from it; undefined when it is. */
 export function importRefusal(policy: LanPolicy, prefix: Prefix): ReportCode | undefined {
   if (isDefaultRoute(prefix))
@@ -192,7 +197,7 @@ export class Admission {
       if (routers.epoch(this.router) < newest) return this.#refuse('old-epoch', reader, neighbour, now);
     }
     const known = destination.proof(this.router, reader.seqno, signer);
-    if (known && (reader.signatureLength === 0 || known.signatures.some((other) => reader.signatureIs(other)))) {
+    if (known && (reader.signatureLength === 0 || isAmong(known.signatures, reader))) {
       this.isUnproven = !known.valid;
       if (this.isUnproven) this.#want(signer, neighbour, now);
       return known.valid ? this.#isCurrent(reader, neighbour, now) : true;
@@ -263,7 +268,9 @@ export class Admission {
       return;
     }
     if (destination.proofs.length >= this.#tables.tuning.maxProofs) this.#dropProof(destination);
-    destination.proofs.push({ router: this.router, seqno, signer, valid, signatures: [copy] });
+    const fresh = { router: this.router, seqno, signer, valid, signatures: [copy] };
+    if (destination.proofs.length === 0) destination.proofs = [fresh];
+    else destination.proofs.push(fresh);
   }
 
   /** The one least worth keeping: unproven before proven, never that of the selected route. */

@@ -68,7 +68,6 @@ export class Destination {
   /** Changes with everything our updates say, but for the metric's small changes. */
   version = 0;
   sentMetric: Metric = infinity;
-  lazyAt: Millis = 0;
 
   /** What the forwarding table was told: columns, best first. */
   told: readonly [number, number, number] = [none, none, none];
@@ -101,14 +100,17 @@ export class Destination {
     const source = this.source(router);
     if (!source) {
       if (this.sources.length >= maxSources) this.sources.shift();
-      this.sources.push({ router, seqno, metric, at: now });
+      const fresh = { router, seqno, metric, at: Math.ceil(now) };
+      // A list of one is made exactly so long; there is one for every destination.
+      if (this.sources.length === 0) this.sources = [fresh];
+      else this.sources.push(fresh);
       return;
     }
     if (isNewer(seqno, source.seqno)) {
       source.seqno = seqno;
       source.metric = metric;
     } else if (seqno === source.seqno && metric < source.metric) source.metric = metric;
-    source.at = now;
+    source.at = Math.ceil(now);
   }
 
   /** The latest thing its owner is known to have signed. */

@@ -270,6 +270,7 @@ export class Outlet {
       const row = this.#queue[this.#head]!;
       if (!this.#writeUpdate(host, row, false, items, now)) return true;
       host.matrix.lower(row, this.column, Flag.pending | Flag.forced);
+      host.acknowledged(this, row, now); // if there was nothing to say after all, nobody will acknowledge it
       this.#head++;
     }
     if (now >= this.#queueAt) {

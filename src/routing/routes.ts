@@ -6,7 +6,7 @@ import { Admission, importRefusal, signedOctets } from './admission.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { UpdateFields } from './codec/packet-writer.js';
 import type { Interner, RouteChange, RouteChoice, RouteRow } from './contract.js';
-import { type Destination, none, ourselves } from './destination.js';
+import { type Destination, none, ourselves, type Proof, type Source } from './destination.js';
 import { type Interface, listCovers } from './interface.js';
 import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
@@ -101,7 +101,8 @@ export class Routes {
     if (isUnproven) matrix.raise(row, neighbour.column, Flag.unproven);
     this.#expireAfter(destination, neighbour, reader.interval, now);
     if (neighbour.interface.lan) this.#noteNextHop(destination, neighbour, nextHop);
-    if (!isRefresh || destination.selected === none) this.reselect(destination, now);
+    const behind = destination.selected >= 0 && this.#selection.isBehind(destination, neighbour.column);
+    if (!behind && (!isRefresh || destination.selected === none)) this.reselect(destination, now);
     this.#watchExpiry(destination, neighbour);
     if (!isUnproven) this.#askNewerIfBetter(destination, neighbour, router, reader, now);
   }
@@ -360,7 +361,7 @@ export class Routes {
     if (column >= 0) this.#watchExpiry(destination, this.#tables.columns[column]!);
     destination.heldUntil = 0;
     const isNew = wasSelected === none;
-    if (isNew) destination.foundAt = now;
+    if (isNew) destination.foundAt = Math.ceil(now);
     const newRouter = destination.router !== oldRouter;
     if (isNew || newRouter || destination.seqno !== oldSeqno || destination.egress !== oldEgress) {
       this.#newVersion(destination, now);
@@ -861,18 +862,16 @@ export class Routes {
   #sweepDestination(destination: Destination, now: Millis): void {
     const { matrix, columns, destinations, pending } = this.#tables;
     const kept = destination.sources.length;
-    destination.sources = destination.sources.filter(
-      (source) =>
-        (source.router === destination.router && destination.selected >= 0) || now - source.at < spec.sourceTime,
-    );
+    const isKept = (source: Source) =>
+      (source.router === destination.router && destination.selected >= 0) || now - source.at < spec.sourceTime;
+    if (!destination.sources.every(isKept)) destination.sources = destination.sources.filter(isKept);
     if (destination.sources.length < kept && destination.selected === none) this.reselect(destination, now);
     let routes = 0;
     for (let column = 0; column < columns.length; column++) {
       if (matrix.has(destination.row, column, Flag.present)) routes++;
     }
-    destination.proofs = destination.proofs.filter((proof) =>
-      this.#isProofUsed(destination, proof.router, proof.seqno),
-    );
+    const isUsed = (proof: Proof) => this.#isProofUsed(destination, proof.router, proof.seqno);
+    if (!destination.proofs.every(isUsed)) destination.proofs = destination.proofs.filter(isUsed);
     if (destination.left?.every((left) => left.until <= now)) destination.left = undefined;
     if (routes > 0 || destination.own !== undefined || destination.heldUntil !== 0) return;
     if (destination.selected !== none || destination.sources.length > 0 || !this.#isKnownLost(destination)) return;

@@ -87,6 +87,21 @@ export class Selection {
     return this.#rankOf(destination, column, neighbour, Number.POSITIVE_INFINITY) < Number.POSITIVE_INFINITY;
   }
 
+  /**
+   * True when this route, however it changed, leaves the selected one and both spare ones as they are: it is none of them,
+   * they are usable, and it is not better than the last.
+   */
+  isBehind(destination: Destination, column: number): boolean {
+    const { selected, second, third } = destination;
+    if (column === selected || column === second || column === third) return false;
+    const neighbour = this.#columns[column]!;
+    const rank = this.#rankOf(destination, column, neighbour, Number.POSITIVE_INFINITY);
+    if (second !== none && !this.isUsable(destination, second)) return false;
+    if (third === none) return rank === Number.POSITIVE_INFINITY;
+    const last = this.#columns[third];
+    return last !== undefined && rank >= this.#rankOf(destination, third, last, Number.POSITIVE_INFINITY);
+  }
+
   metricOf(destination: Destination, column: number): Metric {
     const neighbour = this.#columns[column];
     return neighbour ? addMetric(this.#matrix.refmetric(destination.row, column), neighbour.cost) : infinity;

@@ -249,7 +249,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       helloSeqno: random.below(0x10000),
       now,
     });
-    at.updateAt = now + tuning.tunnelUpdate * (0.5 + random.unit() / 2);
+    at.updateAt = now + tuning.tunnelUpdate * random.unit();
     at.helloAt = now + earlyHello;
     this.#tables.timers.by(Math.min(at.helloAt, at.updateAt));
     this.#tables.interfaces.set(id, at);

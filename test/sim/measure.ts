@@ -111,8 +111,8 @@ export function measure(options: MeasureOptions): Measurement {
   };
 }
 
-/** One whole Update interval, so that every periodic update is in it once. */
-const restWindow = 5 * minute;
+/** Three Hello intervals. Tunnels' Update intervals begin anywhere, so every part of one is like every other. */
+const restWindow = 1 * minute;
 
 /** Kills a node; the seconds from when its neighbours know until every route in the network is right again. */
 function loseOne(world: BabelNetwork, lost: number): number {

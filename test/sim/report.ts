@@ -69,7 +69,8 @@ export function report(name: string, seed: number, command: string, rows: readon
 Made by \`${command}\`, seed ${seed}. Every node runs the product's own speaker with its default tuning, on a virtual clock; a keyed
 hash stands for signatures. Tunnels: random, with one-way delays of 5 to 50 ms and 2 ms of jitter, all switched on within half a
 second. "Right" after a loss means: every remaining node has a route to every remaining prefix, none by the lost node, and none to
-the lost node's prefix. Counted from the moment the neighbours know of the loss.
+the lost node's prefix. Counted from the moment the neighbours know of the loss. Traffic at rest is that of a minute,
+with the tunnels' periodic updates spread evenly over their interval of five.
 
 ${markdownTable(rows)}
 
