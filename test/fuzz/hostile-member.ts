@@ -1,6 +1,8 @@
 import { parsePrefix } from '../../src/addr/prefix.js';
+import { equalBytes } from '../../src/bytes.js';
 import { addressOf } from '../../src/ffi.js';
 import type { Random } from '../../src/random.js';
+import { Guard } from '../../src/tunnel/guard.js';
 import { type Aead, laneKey, NodeAead } from '../../src/tunnel/plane/aead.js';
 import { Arena } from '../../src/tunnel/plane/arena.js';
 import type { PlaneCommand, PlaneEvent, SessionInstall } from '../../src/tunnel/plane/contract.js';
@@ -30,6 +32,8 @@ export class HostileMember {
   readonly plane: DataPlane;
   readonly session: SessionInstall;
   now = 1000;
+  /** Datagrams sent to whoever is not the member. */
+  answers = 0;
   #counter = 0;
   readonly #sealer;
 
@@ -44,6 +48,7 @@ export class HostileMember {
         aead: this.aead,
         random,
         drops: this.drops,
+        guard: (publicKey) => new Guard({ publicKey, cookieSecret: new Uint8Array(32), random }),
         emit: (event) => this.events.push(event),
       },
       this.now,
@@ -86,9 +91,9 @@ export class HostileMember {
     }
   }
 
-  receive(bytes: Uint8Array): void {
-    this.udp.push(peerAddress, bytes);
-    this.#settle();
+  receive(bytes: Uint8Array, from = peerAddress): void {
+    this.udp.push(from, bytes);
+    this.#settle(from);
   }
 
   fromKernel(packet: Uint8Array): void {
@@ -96,10 +101,12 @@ export class HostileMember {
     this.#settle();
   }
 
-  #settle(): void {
+  #settle(asked?: Uint8Array): void {
     this.now += 0.01;
     while (this.plane.work(this.now) > 0);
     if (this.now >= this.plane.deadline()) this.plane.tick(this.now);
+    if (asked && asked !== peerAddress)
+      this.answers += this.udp.sent.filter(({ address }) => equalBytes(address, asked)).length;
     this.udp.sent.length = 0;
     if (this.events.length > 1000) this.events.length = 0;
   }

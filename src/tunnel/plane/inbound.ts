@@ -374,6 +374,7 @@ export class Inbound {
     const packet = this.#packet;
     if (length > innerMtu) return this.#drops.count('too-long');
     if (!packet.read(view, at, length)) return this.#drops.count('malformed-packet');
+    if (!packet.plain && packet.hasExtension(view)) return this.#drops.count('extension-header');
     const open = (flags & FrameFlag.checksumOpen) !== 0;
     if (open && !packet.plain) return this.#drops.count('checksum-flag');
     const address = this.#address;

@@ -98,6 +98,7 @@ export class Outbound {
     if (!packet.read(view, at, length - virtioHeaderLength)) return this.#drops.count('malformed-packet');
     this.#address.readDestination(view, packet);
     if (this.#address.isForbidden()) return this.#drops.count('forbidden-destination');
+    if (!packet.plain && packet.hasExtension(view)) return this.#drops.count('extension-header');
     const node = this.#state.nodeFor(this.#address);
     if (node === noPrefix || node === ownPrefix) return this.#unreachable(now);
     const way = this.#way;

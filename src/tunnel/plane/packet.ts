@@ -14,6 +14,9 @@ export const TcpFlag = {
   cwr: 0x80,
 } as const;
 
+/** Hop-by-Hop, Routing, Destination Options, Mobility, HIP, Shim6 (the registry of IPv6 Extension Header Types). */
+const extensions: ReadonlySet<number> = new Set([0, 43, 60, 135, 139, 140]);
+
 /** What the first look at an inner packet says; one object, used again for every packet. */
 export class PacketShape {
   /** Arena offset of the IP header. */
@@ -83,6 +86,16 @@ export class PacketShape {
       sumIpv4Header(view, this.at, this.ipHeader);
     }
     this.hopLimit = hops;
+  }
+
+  /**
+   * An IPv6 extension header other than Fragment: routing and option headers have hosts and routers do things on a
+   * stranger's behalf (RFC 5095), and nothing an app sends needs them. A fragment's own next header counts too.
+   */
+  hasExtension(view: DataView): boolean {
+    if (this.version !== 6) return false;
+    if (this.protocol !== Protocol.fragment) return extensions.has(this.protocol);
+    return this.length < 48 || extensions.has(view.getUint8(this.transport)) || view.getUint8(this.transport) === 44;
   }
 
   #readTransport(view: DataView, length: number): void {

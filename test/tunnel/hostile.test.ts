@@ -1,0 +1,180 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import test from 'ava';
+import { nodeAddress } from '../../src/addr/node-number.js';
+import { concatBytes } from '../../src/bytes.js';
+import { seededRandom } from '../../src/random.js';
+import { hour, second } from '../../src/time.js';
+import { toUnderlay } from '../../src/tunnel/plane/underlay-address.js';
+import { HostileMember, innerPacket, isHarmless, member, us } from '../fuzz/hostile-member.js';
+import { buildPacket } from './plane/packets.js';
+import { network, World } from './plane/world.js';
+
+/** One test for each bad input the issue of the tunnel names; what needs a real kernel is in test/lab. */
+const stranger = toUnderlay({ address: '198.51.100.9', port: 9 })!;
+
+function dropsOf(subject: HostileMember): Map<string, number> {
+  const sum = new Map<string, number>();
+  subject.drops.addTo(sum);
+  return sum;
+}
+
+function totalOf(subject: HostileMember): number {
+  return [...dropsOf(subject).values()].reduce((sum, count) => sum + count, 0);
+}
+
+test('datagrams of every length from 0 to 65507, of rotating types, from strangers: each dropped and counted, none answered', (t) => {
+  const subject = new HostileMember(seededRandom(1));
+  const bytes = new Uint8Array(65_507);
+  let sent = 0;
+  const send = (type: number, length: number) => {
+    bytes[0] = type;
+    subject.receive(bytes.subarray(0, length), stranger);
+    if (length > 0) sent++; // an empty one is not even handed over
+    if (subject.answers > 0) t.fail(`type ${type} length ${length} was answered`);
+  };
+  for (let length = 0; length <= 65_507; length++) send((length * 7) & 0xff, length);
+  for (let type = 0; type < 256; type++)
+    for (const length of [1, 2, 9, 15, 16, 17, 56, 64, 1199, 1200, 1201]) send(type, length);
+  t.is(subject.tun.written.length, 0);
+  const passed = subject.events.filter(({ kind }) => kind === 'datagram').length;
+  t.is(totalOf(subject) + passed, sent);
+  t.true(passed < 300, 'only dial-backs and cookie replies, within their budget');
+});
+
+test('a frame of a member, truncated at each octet or with any bit flipped, is dropped and counted; whole, it still opens', (t) => {
+  const subject = new HostileMember(seededRandom(2));
+  const frame = subject.seal(0x10, 0, innerPacket(seededRandom(5), 'in').subarray(0));
+  let sent = 0;
+  for (let length = 1; length < frame.length; length++, sent++) subject.receive(frame.subarray(0, length));
+  for (let at = 0; at < frame.length; at++) {
+    for (let bit = 0; bit < 8; bit++, sent++) {
+      const changed = frame.slice();
+      changed[at]! ^= 1 << bit;
+      subject.receive(changed);
+    }
+  }
+  t.is(subject.tun.written.length, 0);
+  t.is(totalOf(subject), sent);
+  subject.receive(frame);
+  t.is(subject.tun.written.length, 1);
+});
+
+test('a frame replayed at once, across a rekey and an hour later, from its sender or a stranger, is dropped and moves nothing', (t) => {
+  const world = new World();
+  const a = world.node(1);
+  const b = world.node(2);
+  world.join(a, b);
+  a.send(b);
+  world.settle();
+  t.is(b.received.length, 1);
+  const frame = world.captured.findLast(({ from, bytes }) => from === 1 && bytes[0] === 0x10)!.bytes;
+  const replay = () => {
+    for (const source of [a.endpoint, { address: '198.51.100.9', port: 9 }]) b.plane.fromUnderlay(frame, source);
+    world.settle();
+  };
+  replay();
+  t.is(b.dropped('replayed'), 2);
+  world.rekey(a, b, 2);
+  a.send(b);
+  world.settle();
+  replay();
+  t.is(b.dropped('replayed'), 4, 'the old session still knows what it has seen');
+  for (let generation = 3; generation < 6; generation++) world.rekey(a, b, generation);
+  replay();
+  t.is(b.dropped('unknown-index'), 2, 'its keys are gone');
+  world.run(hour / 60);
+  world.now += hour;
+  replay();
+  t.is(b.dropped('unknown-index'), 4);
+  t.is(b.received.length, 2);
+  t.false(b.kinds().includes('moved'));
+});
+
+const ours = nodeAddress(network, us);
+const theirs = nodeAddress(network, member);
+const at = (text: number[]) => concatBytes(Uint8Array.from(text), new Uint8Array(16 - text.length));
+const inner = (source: Uint8Array, destination: Uint8Array, version: 4 | 6 = 6) =>
+  buildPacket({ version, protocol: 'udp', source, destination, payload: new Uint8Array(40) });
+const ipv4 = (...octets: number[]) => Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, ...octets]);
+
+/** An extension header of 8 octets between the IPv6 header and UDP. */
+function extended(type: number, next = 17): Uint8Array {
+  const plain = inner(theirs, ours);
+  const packet = concatBytes(plain.subarray(0, 40), Uint8Array.of(next, 0, 0, 0, 0, 0, 0, 1), plain.subarray(40));
+  packet[6] = type;
+  new DataView(packet.buffer).setUint16(4, packet.length - 40);
+  return packet;
+}
+
+function lying(change: (view: DataView) => void, version: 4 | 6 = 6): Uint8Array {
+  const packet = version === 6 ? inner(theirs, ours) : inner(ipv4(10, 0, 0, 1), ipv4(10, 0, 0, 2), 4);
+  change(new DataView(packet.buffer));
+  return packet;
+}
+
+const badPackets: readonly (readonly [what: string, reason: string, packet: Uint8Array])[] = [
+  ["another node's source", 'wrong-source', inner(nodeAddress(network, 9), ours)],
+  ['our own source', 'wrong-source', inner(ours, ours)],
+  ['a source outside the network', 'wrong-source', inner(at([0x20, 1, 0xd, 0xb8]), ours)],
+  ['the loopback source', 'wrong-source', inner(concatBytes(new Uint8Array(15), Uint8Array.of(1)), ours)],
+  ['to loopback', 'forbidden-destination', inner(theirs, concatBytes(new Uint8Array(15), Uint8Array.of(1)))],
+  ['to nowhere', 'forbidden-destination', inner(theirs, new Uint8Array(16))],
+  ['to link-local', 'forbidden-destination', inner(theirs, at([0xfe, 0x80, 0, 0, 0, 0, 0, 1]))],
+  ['to multicast', 'forbidden-destination', inner(theirs, at([0xff, 2, 0, 0, 0, 0, 0, 1]))],
+  ['to a third node', 'not-for-us', inner(theirs, nodeAddress(network, 9))],
+  ['IPv4 of nobody', 'wrong-source', inner(ipv4(10, 0, 0, 1), ipv4(127, 0, 0, 1), 4)],
+  ['a length too long', 'malformed-packet', lying((view) => view.setUint16(4, view.getUint16(4) + 1))],
+  ['a length too short', 'malformed-packet', lying((view) => view.setUint16(4, view.getUint16(4) - 1))],
+  ['version 5', 'malformed-packet', lying((view) => view.setUint8(0, 0x50))],
+  ['version 4 in a packet of 6', 'malformed-packet', lying((view) => view.setUint8(0, 0x45))],
+  ['an IPv4 header beyond the packet', 'malformed-packet', lying((view) => view.setUint8(0, 0x4f), 4).subarray(0, 40)],
+  ['19 octets', 'malformed-packet', inner(theirs, ours).subarray(0, 19)],
+  ['hop-by-hop options', 'extension-header', extended(0)],
+  ['a routing header', 'extension-header', extended(43)],
+  ['destination options', 'extension-header', extended(60)],
+  ['a fragment of a routing header', 'extension-header', extended(44, 43)],
+  ['a fragment of a fragment', 'extension-header', extended(44, 44)],
+];
+
+for (const [what, reason, packet] of badPackets) {
+  test(`an inner packet of a member with ${what} is dropped as ${reason}`, (t) => {
+    const subject = new HostileMember(seededRandom(3));
+    subject.receive(subject.seal(0x10, 0, packet));
+    t.deepEqual([...dropsOf(subject)], [[reason, 1]]);
+    t.is(subject.tun.written.length, 0);
+  });
+}
+
+test('a fragment of a member is an ordinary packet, but its sum may not be open', (t) => {
+  const subject = new HostileMember(seededRandom(3));
+  subject.receive(subject.seal(0x10, 0, extended(44)));
+  t.is(subject.tun.written.length, 1);
+  subject.receive(subject.seal(0x10, 1, extended(44)));
+  t.deepEqual([...dropsOf(subject)], [['checksum-flag', 1]]);
+});
+
+test('sixty thousand hostile frames leave no more memory behind than six thousand, and no header of their choosing', (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const random = seededRandom(4);
+  const subject = new HostileMember(random);
+  const attack = (frames: number) => {
+    for (let i = 0; i < frames; i++) {
+      const packet = innerPacket(random, 'in');
+      packet[random.below(packet.length)]! ^= 1 << random.below(8);
+      const type = [0x10, 0x10, 0x11, 0x12, 0x13][i % 5]!;
+      const frame = subject.seal(type, i % 7 === 0 ? random.below(256) : i & 1, packet);
+      if (i % 11 === 0) frame[random.below(frame.length)]! ^= 1;
+      subject.receive(frame, i % 3 === 0 ? stranger : undefined);
+      for (const written of subject.tun.written.splice(0)) if (!isHarmless(written)) t.fail('a harmful write');
+      subject.now += 0.1 * second * (i % 100 === 0 ? 1 : 0);
+    }
+    subject.events.length = 0;
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = attack(6000);
+  const after = attack(54_000);
+  t.true(after - before < 4e6, `${((after - before) / 1e6).toFixed(1)} MB more`);
+});
