@@ -44,4 +44,11 @@ export const verifyParts: readonly VerifyPart[] = [
     minutes: 6,
     root: true,
   },
+  {
+    name: 'plane',
+    what: 'floods of forged handshakes, each fallback with real daemons, memory and idle processor time',
+    command: ['dist/lab/verify-plane.js'],
+    minutes: 12,
+    root: true,
+  },
 ];
