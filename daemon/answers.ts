@@ -1,3 +1,4 @@
+import { formatEndpoint } from '../src/addr/endpoint.js';
 import { formatIp } from '../src/addr/ip.js';
 import { type NodeNumber, nodeAddress, nodeNumberOf, nodePrefix } from '../src/addr/node-number.js';
 import { nodeKey } from '../src/addr/public-key.js';
@@ -228,7 +229,7 @@ function tunnelInfo(member: Member, node: NodeNumber): TunnelInfo | null {
   if (!tunnel) return null;
   const counters = member.plane.counters(tunnel.link);
   return {
-    endpoint: `${tunnel.endpoint.address}:${tunnel.endpoint.port}`,
+    endpoint: formatEndpoint(tunnel.endpoint),
     rttMs: round(tunnel.rtt),
     jitterMs: round(tunnel.jitter),
     lossPercent: round(100 * tunnel.loss),

@@ -38,8 +38,8 @@ export class Connector {
   readonly #seeds: readonly InvitingMember[];
   readonly #topology: Topology;
   readonly #punching: Punching;
-  /** Dials that were ordered and have come to no end yet. */
-  readonly #running = new Set<NodeNumber>();
+  /** Dials that were ordered and have come to no end yet, and where they go. */
+  readonly #running = new Map<NodeNumber, readonly Endpoint[]>();
   /** Where nodes on our LAN say they are: hints, as many as the beacons' table holds. */
   readonly #onLan = new Map<NodeNumber, Endpoint>();
   #own: readonly Endpoint[] = [];
@@ -61,7 +61,14 @@ export class Connector {
 
   /** The directory holds something newer about it. */
   nodeChanged(node: NodeNumber, now: Millis): ConnectorEffect[] {
-    return node === this.#mesh.membership.number ? [] : this.#choose({ kind: 'nodeKnown', node }, now);
+    if (node === this.#mesh.membership.number) return [];
+    const running = this.#running.get(node);
+    const way = running && this.wayTo(node);
+    const endpoints = way ? this.#endpointsOf(way) : [];
+    // It is being dialled where it was said to be before: do not wait until that has failed.
+    const news = endpoints.filter((endpoint) => !running!.some((other) => sameEndpoint(other, endpoint)));
+    const again = way && news.length > 0 ? [this.#order(way, [...news, ...running!])] : [];
+    return [...again, ...this.#choose({ kind: 'nodeKnown', node }, now)];
   }
 
   nodeGone(node: NodeNumber, now: Millis): ConnectorEffect[] {
@@ -108,8 +115,7 @@ export class Connector {
     this.#onLan.set(node, endpoint);
     if (!standing && !this.#running.has(node)) return this.#choose({ kind: 'nearby', node }, now);
     const endpoints = standing ? [endpoint] : this.#endpointsOf(way);
-    this.#running.add(node);
-    return [{ kind: 'dial', ...way, endpoints }];
+    return [this.#order(way, endpoints)];
   }
 
   tunnelMoved(node: NodeNumber): void {
@@ -147,7 +153,7 @@ export class Connector {
 
   /** The dials that run. */
   trying(): Way[] {
-    return [...this.#running].map((node) => this.wayTo(node)).filter((way) => way !== undefined);
+    return [...this.#running.keys()].map((node) => this.wayTo(node)).filter((way) => way !== undefined);
   }
 
   /** Key and endpoints of a node, from its record or from our invitation. */
@@ -181,8 +187,12 @@ export class Connector {
     const punched = isOpen || this.#side.open ? [] : this.#punch({ kind: 'directWanted', node }, now);
     const endpoints = this.#endpointsOf(way);
     if (endpoints.length === 0) return [...punched, ...this.#choose({ kind: 'dialFailed', node }, now)];
-    this.#running.add(node);
-    return [{ kind: 'dial', ...way, endpoints }, ...punched];
+    return [this.#order(way, endpoints), ...punched];
+  }
+
+  #order(way: Way, endpoints: readonly Endpoint[]): ConnectorEffect {
+    this.#running.set(way.node, endpoints);
+    return { kind: 'dial', ...way, endpoints };
   }
 
   #endpointsOf(way: Way): Endpoint[] {
@@ -197,8 +207,7 @@ export class Connector {
       if (effect.kind !== 'dial') return [effect];
       const way = this.wayTo(effect.node);
       if (!way) return [];
-      this.#running.add(effect.node);
-      return [{ kind: 'dial', ...way, endpoints: effect.endpoints }];
+      return [this.#order(way, effect.endpoints)];
     });
   }
 }

@@ -119,6 +119,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       case 'localAddresses':
         this.#reach({ kind: 'addressesChanged', addresses: event.addresses }, now);
         this.#map({ kind: 'networkChanged' }, now);
+        this.#tunnel({ kind: 'networkChanged' }, now);
         this.#performConnector(this.#connector.networkChanged(now), now);
         this.#performBeacon(this.#beacon.handle({ kind: 'addressesChanged' }, now), now);
         break;
@@ -362,7 +363,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.tunnels.refused(effect.reason);
           break;
         case 'cloned':
-          this.#tell('cloned', effect.node, effect.endpoints.map((e) => `${e.address}:${e.port}`).join(' and '));
+          this.#tell('cloned', effect.node, effect.endpoints.map(formatEndpoint).join(' and '));
           break;
         case 'dialFailed':
           if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way

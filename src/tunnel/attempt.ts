@@ -66,6 +66,12 @@ export class Attempt {
     return bytes ? this.#paths.map((to) => ({ kind: 'sendDatagram', to, bytes })) : [];
   }
 
+  /** Our network is another: what was lost before may arrive now. */
+  startOver(now: Millis): void {
+    this.#dueAt = now;
+    this.#wait = firstWait;
+  }
+
   /** A cookie came for the datagram with this mac1: if it is ours, repeat now. */
   hurry(mac1: Uint8Array, now: Millis): void {
     const datagram = this.#hurried ? undefined : this.handshake.datagram();

@@ -475,6 +475,16 @@ export class Peer<Certificate> {
     return this.#cookie && now < this.#cookie.until ? this.#cookie.octets : undefined;
   }
 
+  /**
+   * Our own network is another. Whoever has a tunnel with us hears us from our new address at once, challenges it, and then
+   * sends there; without this an idle tunnel would lead to the old address until its next probe.
+   */
+  networkChanged(now: Millis): void {
+    if (this.#standing === 'tunnel') this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
+    for (const attempt of this.#attempts.values()) attempt.startOver(now);
+    this.#sendAttempts(now);
+  }
+
   // Ending
 
   /** Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. */

@@ -70,6 +70,8 @@ export type TunnelEvent =
     }
   /** End the tunnel; its keys go on serving over the overlay while they are used. Without a tunnel: end the keys. */
   | { readonly kind: 'hangUp'; readonly node: NodeNumber; readonly reason: string }
+  /** Our addresses or our way out are others: all peers are to see it, and what is being tried is tried at once. */
+  | { readonly kind: 'networkChanged' }
   /** This X25519 key is no member's any more. */
   | { readonly kind: 'revoked'; readonly publicKey: Uint8Array }
   /** Our certificate was renewed; peers see it with their next keys. */
@@ -129,6 +131,9 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         break;
       case 'hangUp':
         this.#with(this.#peers.get(event.node), (peer) => peer.hangUp(event.reason));
+        break;
+      case 'networkChanged':
+        for (const peer of [...this.#peers.values()]) this.#with(peer, () => peer.networkChanged(now));
         break;
       case 'revoked':
         for (const peer of [...this.#peers.values()]) {

@@ -49,9 +49,13 @@ export class SessionList {
     const kept = [session, ...this.#sessions];
     const gone: Session[] = [];
     while (kept.length > maxSessions) {
-      // An unconfirmed answer goes before keys in use: it may have been to a replay.
+      // Keys that others have replaced go first. The newest unconfirmed answer stays: of two handshakes that crossed, each side
+      // has the other's among these, and would send on its own into nothing. An older one goes before keys in use: it may
+      // have been to a replay.
+      const replaced = kept.findLastIndex((other) => other.isConfirmed && other !== this.#primary && other !== session);
       const pending = kept.findLastIndex((other) => !other.isConfirmed && other !== session);
-      gone.push(...kept.splice(pending > 0 ? pending : kept.length - 1, 1));
+      const least = replaced > 0 ? replaced : pending > 0 ? pending : kept.length - 1;
+      gone.push(...kept.splice(least, 1));
     }
     this.#sessions = kept;
     if (session.isConfirmed) this.#confirmed(session);

@@ -608,3 +608,41 @@ test('datagrams and control frames of any length and content are refused, counte
   // Types 1 to 3 are ours to judge, of at least one octet.
   t.is(alice.told('refused').length, 3 * 1299);
 });
+
+test('handshakes that cross, again and again while older keys are still held, leave keys that both sides hold', (t) => {
+  const { world, alice, bob } = joined();
+  for (let time = 1; time <= 6; time++) {
+    // The line was dead and is back: both dial at once.
+    for (const machine of [alice, bob]) {
+      for (const { link } of machine.told('tunnelUp').slice(-1)) {
+        machine.do({ kind: 'plane', event: { kind: 'silent', link } });
+      }
+    }
+    alice.dial(bob);
+    bob.dial(alice);
+    world.run(second);
+    t.is(alice.standing(bob), 'tunnel');
+    t.is(bob.standing(alice), 'tunnel');
+    t.true(alice.plane.sendPacket(2, time, world.now) && bob.plane.sendPacket(1, -time, world.now));
+    world.run(second);
+    t.is(bob.plane.packets.at(-1), time, `after ${time} times bob hears alice`);
+    t.is(alice.plane.packets.at(-1), -time, `after ${time} times alice hears bob`);
+  }
+});
+
+test('another network: the other side hears from us at once, and a dial that waits is repeated at once', (t) => {
+  const { world, alice, bob } = joined();
+  world.run(50);
+  const before = alice.plane.counters(alice.told('tunnelUp')[0]!.link).txFrames;
+  alice.do({ kind: 'networkChanged' });
+  t.is(alice.plane.counters(alice.told('tunnelUp')[0]!.link).txFrames, before + 1);
+
+  const carol = world.machine(3).start();
+  world.wire.cut = true;
+  bob.dial(carol);
+  world.run(10 * second); // the pauses have grown to seconds
+  world.wire.cut = false;
+  bob.do({ kind: 'networkChanged' });
+  world.run(100);
+  t.is(bob.standing(carol), 'tunnel');
+});
