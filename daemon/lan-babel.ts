@@ -3,12 +3,14 @@ import { formatIp, type IpBytes, isIpv4Bytes, parseIp } from '../src/addr/ip.js'
 import type { Prefix } from '../src/addr/prefix.js';
 import { MeshError } from '../src/errors.js';
 import type { LanPolicy, SpeakerEvent } from '../src/routing/contract.js';
+import type { Micros, Millis } from '../src/time.js';
 import type { HealthItem } from './api.js';
 import type { Config } from './config.js';
 import type { LanDevice } from './lan/device.js';
 import { type KernelView, readKernelView } from './lan/kernel-view.js';
 import { Lans } from './lan/lans.js';
 import { lanPolicy, originated } from './lan/policy.js';
+import { monotonicMicros } from './lan/sockets.js';
 import type { Log } from './log.js';
 
 /** IP and UDP header of IPv6, taken off the MTU (RFC 8966 §4). */
@@ -70,7 +72,7 @@ export class LanBabel {
             interface: this.#numberOf(name),
             from: packet.source,
             bytes: packet.bytes,
-            receivedAt: packet.receivedAt / 1000,
+            receivedAt: onDriverClock(packet.receivedAt),
           }),
         trouble: (name, error) => {
           this.#troubles.set(name, error);
@@ -194,6 +196,11 @@ export class LanBabel {
   #numberOf(device: string): number {
     return this.#first + this.#interfaces.findIndex((lan) => lan.device === device);
   }
+}
+
+/** The driver counts from the start of the process, LAN sockets from the start of the machine; stamps must be of one clock. */
+function onDriverClock(micros: Micros): Millis {
+  return performance.now() - (monotonicMicros() - micros) / 1000;
 }
 
 /** A key of `#troubles` that is no device's name. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import test from 'ava';
-import { home, host } from '../../lab/description.js';
+import { home, host, line } from '../../lab/description.js';
 import { allPairsPing } from '../../lab/network.js';
 import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
@@ -14,7 +14,7 @@ import type { Place } from '../interop/router.js';
  *
  *   home-a 192.168.10.0/24: gwa and gwz (weft), ra (a babeld router), ha (a plain host)
  *   home-b 192.168.20.0/24: gwb (weft), rb (a BIRD router), hb (a plain host)
- *   hub: weft on the Internet
+ *   hub: weft on the Internet; a line of 30 ms leads from it to rc (a babeld router)
  *
  * One world for all tests of this file, which build on one another.
  */
@@ -22,6 +22,8 @@ const second = 1000;
 const { serial } = test;
 const world = await World.build({
   hub: host(),
+  rc: host({ online: false }),
+  far: line('hub', 'rc', { delay: 30 }),
   'home-a': home({ lan: '192.168.10.0', members: ['gwa', 'gwz', 'ra', 'ha'] }),
   'home-b': home({ lan: '192.168.20.0', members: ['gwb', 'rb', 'hb'] }),
 });
@@ -35,6 +37,7 @@ const [hub, gwa, gwz, gwb] = ['hub', 'gwa', 'gwz', 'gwb'].map((name) => world.no
 ];
 const plain = '[port-mapping]\nenabled = false\n';
 const gateway = `${plain}[[babel.interface]]\ndevice = "eth0"\nhello-interval = "1s"\nupdate-interval = "2s"\n`;
+const distant = `${gateway.replace('eth0', 'line0')}type = "tunnel"\n`;
 const grantsA = ['192.168.10.0/24', 'fd0a:10::/64', '10.10.0.0/16', 'fd0a:aa::/48'];
 const grantsB = ['192.168.20.0/24', 'fd0b:20::/64', '10.20.0.0/16', 'fd0b:bb::/48'];
 const asFlags = (prefixes: readonly string[]) => prefixes.flatMap((prefix) => ['--lan', prefix]);
@@ -105,7 +108,7 @@ test.before(async () => {
   await ip('gwa', '-6', 'addr', 'add', 'fd0a:10::10/64', 'dev', 'eth0', 'nodad');
   await ip('gwz', '-6', 'addr', 'add', 'fd0a:10::11/64', 'dev', 'eth0', 'nodad');
   await ip('gwb', '-6', 'addr', 'add', 'fd0b:20::10/64', 'dev', 'eth0', 'nodad');
-  await Promise.all([hub.start({ config: plain }), gwa.start({ config: gateway }), gwb.start({ config: gateway })]);
+  await Promise.all([hub.start({ config: distant }), gwa.start({ config: gateway }), gwb.start({ config: gateway })]);
   await hub.init();
   await gwa.join(await hub.invite(...asFlags(grantsA)));
   await gwb.join(await hub.invite(...asFlags(grantsB)));
@@ -227,6 +230,32 @@ serial('two gateways on one LAN make no loop, and each stands in for the other',
   );
   await stays.kill('SIGTERM');
   t.notRegex(await table(stays.name), /via 192\.168\.10\.12/, 'an orderly stop takes them away');
+});
+
+serial('on an interface of type tunnel delay counts, for babeld and for weft alike (RFC 9616)', async (t) => {
+  await ip('rc', 'addr', 'add', '10.30.0.1/32', 'dev', 'lo');
+  await hub.weft('grant', 'hub', '--lan', '10.30.0.0/16');
+  const distantRouter = new Babeld(place, routerOn('rc', 3), {
+    devices: ['line0'],
+    announce: ['redistribute local ip 10.30.0.0/16 allow'],
+    type: 'tunnel',
+  });
+  await distantRouter.ready();
+  const { prefix } = (await hub.status()).node!;
+  // 96 for the hop, and 5/11 of the most, as 60 ms lie between 10 and 120: of our 150, of babeld's 96.
+  const isDelayed = (metric: number) => metric > 96 + 35 && metric < 96 + 85;
+  await until(
+    'both count 60 ms',
+    async () => {
+      const ours = (await hub.routes()).find((row) => row.prefix === '10.30.0.1/32' && row.selected)?.metric ?? 0;
+      const theirs = (await distantRouter.table()).find((row) => row.prefix === prefix)?.metric ?? 0;
+      return [ours, theirs];
+    },
+    (metrics) => metrics.every(isDelayed),
+    15 * second,
+    async () => `${await distantRouter.evidence()}\n${hub.tail()}`,
+  );
+  t.deepEqual(distantRouter.complaints, []);
 });
 
 serial('another Babel daemon on the machine is noticed and named', async (t) => {
