@@ -10,6 +10,12 @@ export class Arena {
   /** The first octet's address in this process; 0 where no foreign function looks at it. */
   readonly base: number;
 
+  /**
+   * Addresses as foreign functions get them, kept once made: they exceed V8's small integers, so each would be an allocation
+   * a frame. Begun with `undefined`, for else V8 stores the numbers themselves and allocates at each reading.
+   */
+  readonly #addresses: (number | undefined)[];
+
   readonly scratch = 0;
   readonly scratchLength = 4096;
   readonly tunIn = 4096;
@@ -26,5 +32,15 @@ export class Arena {
     this.bytes = new Uint8Array(4096 + 3 * 65664 + 4096);
     this.view = new DataView(this.bytes.buffer);
     this.base = locate ? locate(this.bytes) : 0;
+    this.#addresses = locate ? new Array<undefined>(this.bytes.length).fill(undefined) : [];
+  }
+
+  /** The address of the octet at this offset. */
+  address(offset: number): number {
+    const known = this.#addresses[offset];
+    if (known !== undefined) return known;
+    const made = this.base + offset;
+    this.#addresses[offset] = made;
+    return made;
   }
 }

@@ -114,7 +114,7 @@ class RecordKey implements AeadKey {
   readonly #evp: Evp;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #base: number;
+  readonly #arena: Arena;
   readonly #memory: StructMemory;
   readonly #parameters: number;
   #context: number;
@@ -127,7 +127,7 @@ class RecordKey implements AeadKey {
     this.#cipher = evp.cipher;
     this.#bytes = arena.bytes;
     this.#view = arena.view;
-    this.#base = arena.base;
+    this.#arena = arena;
     this.#memory = memory;
     this.#parameters = memory.address + parametersAt;
     this.#context = context;
@@ -142,7 +142,7 @@ class RecordKey implements AeadKey {
     const sealed = explicitNonce + length + tagLength;
     writeAad(this.#memory.view, aadAt, this.#view.getInt32(at), destination, source, explicitNonce + length);
     this.#setParameters(this.#context, this.#parameters);
-    const frame = this.#base + at + explicitNonce;
+    const frame = this.#arena.address(at + explicitNonce);
     if (this.#cipher(this.#context, frame, frame, sealed) !== sealed) throw new Error('EVP cannot seal');
   }
 
@@ -150,7 +150,7 @@ class RecordKey implements AeadKey {
     const sealed = explicitNonce + length + tagLength;
     writeAad(this.#memory.view, aadAt, this.#view.getInt32(at), destination, source, sealed);
     this.#setParameters(this.#context, this.#parameters);
-    const frame = this.#base + at + explicitNonce;
+    const frame = this.#arena.address(at + explicitNonce);
     return this.#cipher(this.#context, frame, frame, sealed) > 0;
   }
 
@@ -186,22 +186,24 @@ class StepKey implements AeadKey {
 
   seal(at: number, _counter: number, text: number, length: number, destination: number, source: number): void {
     const { update, final, control } = this.#evp;
-    const out = this.#arena.base + at + transportHeaderLength;
+    const out = this.#arena.address(at + transportHeaderLength);
     const written = this.#memory.address + 16;
     this.#begin(at, length, destination, source);
-    update(this.#context, out, written, this.#arena.base + text, length);
-    final(this.#context, out + length, written);
-    if (control(this.#context, getTag, tagLength, out + length) !== 1) throw new Error('EVP cannot seal');
+    const tag = this.#arena.address(at + transportHeaderLength + length);
+    update(this.#context, out, written, this.#arena.address(text), length);
+    final(this.#context, tag, written);
+    if (control(this.#context, getTag, tagLength, tag) !== 1) throw new Error('EVP cannot seal');
   }
 
   open(at: number, length: number, destination: number, source: number): boolean {
     const { update, final, control } = this.#evp;
-    const text = this.#arena.base + at + transportHeaderLength;
+    const address = this.#arena.address(at + transportHeaderLength);
     const written = this.#memory.address + 16;
     this.#begin(at, length, destination, source);
-    control(this.#context, setTag, tagLength, text + length);
-    if (length > 0) update(this.#context, text, written, text, length);
-    return final(this.#context, text + length, written) === 1;
+    const tag = this.#arena.address(at + transportHeaderLength + length);
+    control(this.#context, setTag, tagLength, tag);
+    if (length > 0) update(this.#context, address, written, address, length);
+    return final(this.#context, tag, written) === 1;
   }
 
   wipe(): void {

@@ -159,9 +159,9 @@ export class LinuxTun implements TunPort {
 
   read(at: number, room: number): number {
     if (this.offload) {
-      return Math.max(0, system.read(this.#fd, this.#arena.base + at, room));
+      return Math.max(0, system.read(this.#fd, this.#arena.address(at), room));
     }
-    const length = system.read(this.#fd, this.#arena.base + at + virtioHeaderLength, room - virtioHeaderLength);
+    const length = system.read(this.#fd, this.#arena.address(at + virtioHeaderLength), room - virtioHeaderLength);
     if (length <= 0) return 0;
     this.#arena.bytes.fill(0, at, at + virtioHeaderLength);
     return length + virtioHeaderLength;
@@ -171,7 +171,8 @@ export class LinuxTun implements TunPort {
     const base = this.#arena.base;
     const skip = this.offload ? 0 : virtioHeaderLength;
     const { offsets, lengths, count, total } = pieces;
-    if (count === 1) return system.write(this.#fd, base + offsets[0]! + skip, total - skip) === total - skip;
+    if (count === 1)
+      return system.write(this.#fd, this.#arena.address(offsets[0]! + skip), total - skip) === total - skip;
     const table = this.#pieces;
     for (let i = 0; i < count; i++) {
       const cut = i === 0 ? skip : 0;

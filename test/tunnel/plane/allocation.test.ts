@@ -1,0 +1,228 @@
+import { type HeapProfiler, Session } from 'node:inspector';
+import test from 'ava';
+import { nodeAddress } from '../../../src/addr/node-number.js';
+import { addressOf } from '../../../src/ffi.js';
+import { seededRandom } from '../../../src/random.js';
+import type { TunPort, UdpPort } from '../../../src/tunnel/plane/adapters.js';
+import { Arena } from '../../../src/tunnel/plane/arena.js';
+import type { PlaneCommand, SessionInstall } from '../../../src/tunnel/plane/contract.js';
+import { DataPlane } from '../../../src/tunnel/plane/data-plane.js';
+import { Drops } from '../../../src/tunnel/plane/drops.js';
+import type { Gather } from '../../../src/tunnel/plane/gather.js';
+import { sessionSharedLength } from '../../../src/tunnel/plane/link.js';
+import { LinkShared } from '../../../src/tunnel/plane/link-shared.js';
+import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
+import { toUnderlay } from '../../../src/tunnel/plane/underlay-address.js';
+import { buildPacket } from './packets.js';
+import { network } from './world.js';
+
+const burst = 32;
+
+/** A line that holds one burst, in memory made once. */
+class Line implements UdpPort {
+  readonly #arena: Arena;
+  readonly #held = new Uint8Array(65536);
+  #length = 0;
+  segment = 0;
+  readonly source: Uint8Array;
+  next: Line | undefined;
+
+  constructor(arena: Arena, from: number) {
+    this.#arena = arena;
+    this.source = toUnderlay(endpoint(from))!;
+  }
+
+  send(_to: Uint8Array, at: number, length: number, segment: number): number {
+    const { next } = this;
+    if (!next) return 0;
+    copy(this.#arena.bytes, at, next.#held, 0, length);
+    next.#length = length;
+    next.segment = segment;
+    return 0;
+  }
+
+  receive(at: number): number {
+    const length = this.#length;
+    copy(this.#held, 0, this.#arena.bytes, at, length);
+    this.#length = 0;
+    return length;
+  }
+
+  sendFresh(): void {}
+}
+
+/** Without views, which would be counted. */
+function copy(from: Uint8Array, at: number, to: Uint8Array, out: number, length: number): void {
+  for (let i = 0; i < length; i++) to[out + i] = from[at + i]!;
+}
+
+/** A kernel that hands out the same packet, a burst at a time, and counts what comes. */
+class Kernel implements TunPort {
+  readonly offload = true;
+  readonly tcpSegmentation = true;
+  readonly udpSegmentation = true;
+  readonly #arena: Arena;
+  packet: Uint8Array = new Uint8Array(0);
+  left = 0;
+  octets = 0;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  read(at: number): number {
+    if (this.left === 0) return 0;
+    this.left--;
+    for (let i = 0; i < 10; i++) this.#arena.bytes[at + i] = 0;
+    copy(this.packet, 0, this.#arena.bytes, at + 10, this.packet.length);
+    return this.packet.length + 10;
+  }
+
+  write(pieces: Gather): boolean {
+    this.octets += pieces.total;
+    return true;
+  }
+}
+
+const endpoint = (node: number) => ({ address: `192.0.2.${node}`, port: 16696 });
+
+class Station {
+  readonly arena = new Arena(addressOf);
+  readonly kernel = new Kernel(this.arena);
+  readonly line: Line;
+  readonly drops = new Drops();
+  readonly plane: DataPlane;
+  readonly number: number;
+
+  constructor(number: number, from: number) {
+    this.number = number;
+    this.line = new Line(this.arena, from);
+    this.plane = new DataPlane(
+      {
+        worker: 0,
+        workers: 1,
+        arena: this.arena,
+        tun: this.kernel,
+        udp: this.line,
+        aead: EvpAead.tryOpen(this.arena)!,
+        random: seededRandom(number),
+        drops: this.drops,
+        emit: () => {},
+      },
+      0,
+    );
+    this.command({
+      kind: 'configure',
+      node: number,
+      networkPrefix: network.bytes,
+      networkPrefixLength: network.length,
+      relay: 'yes',
+      relayLimitBitsPerSecond: 0,
+      publicKey: new Uint8Array(32),
+    });
+  }
+
+  command(command: PlaneCommand): void {
+    const shared =
+      command.kind === 'openLink'
+        ? new SharedArrayBuffer(LinkShared.byteLength(1))
+        : command.kind === 'installSession'
+          ? new SharedArrayBuffer(sessionSharedLength(command.session))
+          : undefined;
+    this.plane.apply(shared ? { command, shared } : { command }, 0);
+  }
+
+  /** A link with keys that the other has too, made of the two numbers, and the way there. */
+  link(other: number, direct: boolean, via: number): void {
+    const carriage = direct ? ({ kind: 'direct', endpoint: endpoint(other) } as const) : ({ kind: 'overlay' } as const);
+    this.command({ kind: 'openLink', link: other, node: other, carriage });
+    const session: SessionInstall = {
+      link: other,
+      cipher: 'aes-256-gcm',
+      localIndex: this.number * 16 + other,
+      localLanes: 1,
+      remoteIndex: other * 16 + this.number,
+      remoteLanes: 1,
+      sendKey: new SharedArrayBuffer(32),
+      receiveKey: new SharedArrayBuffer(32),
+      role: 'initiator',
+    };
+    this.command({ kind: 'installSession', session });
+    this.command({
+      kind: 'patchRoutes',
+      nodes: [{ node: other, hops: [via] }],
+      prefixes: [],
+      removedPrefixes: [],
+    });
+  }
+}
+
+/** Octets allocated on the heap while `work` runs, by function: V8's sampling profile, collected objects included. */
+function allocated(work: () => void): { readonly octets: number; readonly by: string } {
+  const session = new Session();
+  session.connect();
+  const options = {
+    samplingInterval: 512,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  };
+  session.post('HeapProfiler.startSampling', options as HeapProfiler.StartSamplingParameterType);
+  work();
+  const sizes = new Map<string, number>();
+  let octets = 0;
+  session.post('HeapProfiler.stopSampling', (_error, { profile }) => {
+    const visit = (node: HeapProfiler.SamplingHeapProfileNode) => {
+      const { functionName, url, lineNumber } = node.callFrame;
+      const name = `${functionName} ${url.replace(/^.*\/dist\//, '')}:${lineNumber + 1}`;
+      octets += node.selfSize;
+      if (node.selfSize > 0) sizes.set(name, (sizes.get(name) ?? 0) + node.selfSize);
+      for (const child of node.children) visit(child);
+    };
+    visit(profile.head);
+  });
+  session.disconnect();
+  const by = [...sizes].sort((a, b) => b[1] - a[1]).slice(0, 8);
+  return { octets, by: by.map(([name, size]) => `${name} ${size}`).join('\n') };
+}
+
+for (const [name, relayed] of [
+  ['between neighbours', false],
+  ['through a relay', true],
+] as const) {
+  test.serial(`no allocation per packet, ${name}`, (t) => {
+    const [a, relay, b] = [new Station(1, 0), new Station(2, 1), new Station(3, relayed ? 2 : 1)];
+    if (relayed) {
+      a.line.next = relay.line;
+      relay.line.next = b.line;
+      a.link(2, true, 2);
+      relay.link(1, true, 1);
+      relay.link(3, true, 3);
+      b.link(2, true, 2);
+      a.link(3, false, 2);
+      b.link(1, false, 2);
+    } else {
+      a.line.next = b.line;
+      a.link(3, true, 3);
+      b.link(1, true, 1);
+    }
+    const payload = new Uint8Array(40).fill(7);
+    const [source, destination] = [nodeAddress(network, 1), nodeAddress(network, 3)];
+    a.kernel.packet = buildPacket({ version: 6, protocol: 'udp', source, destination, payload });
+    const run = (bursts: number) => {
+      for (let i = 0; i < bursts; i++) {
+        a.kernel.left = burst;
+        a.plane.work(1);
+        if (relayed) relay.plane.work(1);
+        b.plane.work(1);
+      }
+    };
+    run(1500);
+    const before = b.kernel.octets;
+    const bursts = 3000;
+    const { octets, by } = allocated(() => run(bursts));
+    t.is(b.kernel.octets - before, bursts * burst * (a.kernel.packet.length + 10));
+    const perPacket = octets / (bursts * burst);
+    t.log(`${perPacket.toFixed(2)} octets a packet`);
+    t.true(perPacket < 1, `${perPacket.toFixed(2)} octets a packet\n${by}`);
+  });
+}
