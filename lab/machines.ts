@@ -65,8 +65,9 @@ export class Router {
   async switchOff(): Promise<void> {
     await this.wire.cut();
     await this.gateway?.stop();
-    await this.namespace.nft(rebooted(++this.#boots));
+    // The address first: a packet forwarded in between would be remembered with it.
     await this.namespace.must(['ip', 'addr', 'flush', 'dev', 'wan', 'scope', 'global']);
+    await this.namespace.nft(rebooted(++this.#boots));
   }
 
   /** Power on, with another outer address where one is given (of the same /24). */

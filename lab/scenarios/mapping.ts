@@ -14,6 +14,8 @@ export interface MappingResult {
   readonly protocol: PortMappingInfo['protocol'];
   /** From the daemon's start to a mapped and proven endpoint. */
   readonly start: Millis;
+  /** The same from the moment the daemon answers. */
+  readonly ready: Millis;
   /** From the router's return, with another outer address, to the same again. */
   readonly reboot: Millis;
   /** Mappings left on the router after an orderly stop. */
@@ -52,7 +54,7 @@ export async function mapping(tell: Narrator, protocols: readonly MappingProtoco
     await router.gateway!.start();
     const started = performance.now();
     await node.start();
-    await mappedAndProven(node, 20 * second);
+    const ready = await mappedAndProven(node, 20 * second);
     const start = performance.now() - started;
     const { protocol } = (await node.status()).portMapping;
     tell.good(`${protocols}: mapped by ${protocol} and proven ${duration(start)} after the start`);
@@ -65,7 +67,7 @@ export async function mapping(tell: Narrator, protocols: readonly MappingProtoco
     await node.kill('SIGTERM');
     const left = (await router.gateway!.mappings()).length;
     tell.good(`${protocols}: ${left} mappings are left after an orderly stop`);
-    return { protocol, start, reboot, left };
+    return { protocol, start, ready, reboot, left };
   } finally {
     world.remove();
   }

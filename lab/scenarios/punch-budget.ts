@@ -1,8 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dialsPerMinute, punchesPerMinute } from '../../src/mesh/punching.js';
 import { home, host, type Internet } from '../description.js';
 import type { Narrator } from '../narrator.js';
 import { network } from '../network.js';
 import { World } from '../world.js';
+
+/** A dial that nobody answers repeats its initiation so often in its 15 s (src/tunnel/attempt.ts). */
+const initiationsPerDial = 8;
+/** What punching may send in a minute: its punches, and the initiations of its dials. */
+export const mostPackets = punchesPerMinute + dialsPerMinute * initiationsPerDial;
 
 export interface BudgetResult {
   readonly seconds: number;

@@ -1,12 +1,9 @@
 import test from 'ava';
 import { Narrator } from '../../lab/narrator.js';
-import { punchBudget } from '../../lab/scenarios/punch-budget.js';
+import { mostPackets, punchBudget } from '../../lab/scenarios/punch-budget.js';
 import { takeover } from '../../lab/scenarios/takeover.js';
-import { dialsPerMinute, punchesPerMinute } from '../../src/mesh/punching.js';
 
 const { serial } = test;
-/** Initiations of one dial along one path, before it is given up (src/tunnel/attempt.ts). */
-const initiationsPerDial = 8;
 
 serial('a relay carries the first datagram, and the direct tunnel takes over without losing one', async (t) => {
   const { before, sent, missing } = await takeover(new Narrator(t.log));
@@ -19,6 +16,6 @@ serial('28: homes that cannot meet send each other no more than the budget, coun
   const { sent } = await punchBudget(new Narrator(t.log), 3, 10);
   for (const packets of sent) {
     t.true(packets > 0, 'they have tried');
-    t.true(packets <= punchesPerMinute + dialsPerMinute * initiationsPerDial, `${packets} packets`);
+    t.true(packets <= mostPackets, `${packets} packets`);
   }
 });
