@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { PlaneNodeOptions } from './plane-node.js';
 
@@ -16,6 +17,8 @@ class Side {
   readonly number: number;
   #process: ChildProcess | undefined;
   #lines: string[] = [];
+  /** What the plane wrote of its events and errors. */
+  said = '';
 
   constructor(number: number) {
     this.number = number;
@@ -60,16 +63,23 @@ class Side {
     const child = this.start(process.execPath, program, JSON.stringify(whole));
     this.#process = child;
     this.#lines = [];
-    let errors = '';
+    this.said = '';
     child.stderr!.on('data', (chunk) => {
-      errors += chunk;
+      this.said += chunk;
     });
     const lines = createInterface({ input: child.stdout! });
     lines.on('line', (line) => this.#lines.push(line));
     await Promise.race([once(lines, 'line'), once(child, 'exit')]);
     const ready = this.#lines[0];
-    if (!ready?.startsWith('ready')) throw new Error(`the plane did not start: ${errors}`);
+    if (!ready?.startsWith('ready')) throw new Error(`the plane did not start: ${this.said}`);
     return JSON.parse(ready.slice(6)) as Record<string, unknown>;
+  }
+
+  /** The whole process stands still for a while, as on a machine that sleeps or starves. */
+  async pause(millis: number): Promise<void> {
+    this.#process!.kill('SIGSTOP');
+    await sleep(millis);
+    this.#process!.kill('SIGCONT');
   }
 
   /** Stops the plane; what it counted, and how long it took to end. */
@@ -195,6 +205,26 @@ test.serial('a port in use, and a TUN in use, are operator errors with a cure', 
     await once(second, 'exit');
     t.regex(said, /^port-in-use: UDP port 16696 is in use/);
     await a.stop();
+  } finally {
+    a.remove();
+    b.remove();
+  }
+});
+
+test.serial('a plane that was stopped for a while accuses nobody when it goes on', async (t) => {
+  const [a, b] = world();
+  try {
+    await a.plane({});
+    await b.plane({});
+    a.reach(addresses[1]);
+    const flow = a.start('ping', '-n', '-q', '-i', '0.02', '-w', '6', addresses[1]);
+    for (const millis of [300, 1500, 700]) {
+      await b.pause(millis);
+      await sleep(400);
+    }
+    t.notRegex(b.said, /suspected|silent/);
+    flow.kill('SIGKILL');
+    await Promise.all([a.stop(), b.stop()]);
   } finally {
     a.remove();
     b.remove();

@@ -113,6 +113,7 @@ export class DataPlane {
     if (fromUdp > 0) {
       if (this.#inbound.confirmedAny) {
         this.#inbound.confirmedAny = false;
+        this.#prober.wake(now);
         this.#outbound.retry(now);
       }
       this.#outbox.flush();
@@ -232,6 +233,7 @@ export class DataPlane {
     for (const lane of session.lanes) this.#state.lanes.set(lane.index, lane);
     this.#expiresAt = Math.min(this.#expiresAt, now + sessionLifetime);
     if (session.completedInstall) emit({ kind: 'installed', link: link.id, localIndex: session.localIndex });
+    this.#prober.wake(now);
     this.#outbound.retry(now);
     this.#outbox.flush();
   }

@@ -11,7 +11,7 @@ const perWorker = 6;
  * What the workers share of a link; the main thread reads the counters here, so they cost nothing on the way.
  *
  *   i32: 0 workers that closed it │ 1 suspected │ 2 path size │ 3 unused
- *   f64: last heard │ per worker: octets out, octets in, frames out, frames in, carried, probes out
+ *   f64: last heard │ per worker: octets out, octets in, frames out, frames in, carried, of these out
  */
 export class LinkShared {
   readonly #words: Int32Array;
@@ -65,20 +65,15 @@ export class LinkShared {
 
   sent(octets: number, carried: 0 | 1): void {
     this.#numbers[this.#base + 4]! += carried;
+    this.#numbers[this.#base + 5]! += carried;
     this.#numbers[this.#base]! += octets;
     this.#numbers[this.#base + 2]! += 1;
   }
 
-  /** A ping or an answer to one: no sign that anybody uses the tunnel. */
-  sentProbe(octets: number): void {
-    this.sent(octets, 0);
-    this.#numbers[this.#base + 5]! += 1;
-  }
-
-  /** Frames sent by all workers, less the probes among them. */
+  /** Packets and relayed frames sent by all workers: what somebody waits for, unlike probes and control frames. */
   get used(): number {
     let used = 0;
-    for (let i = 1; i < this.#numbers.length; i += perWorker) used += this.#numbers[i + 2]! - this.#numbers[i + 5]!;
+    for (let i = 1; i < this.#numbers.length; i += perWorker) used += this.#numbers[i + 5]!;
     return used;
   }
 

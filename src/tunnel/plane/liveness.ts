@@ -89,7 +89,7 @@ export class Liveness {
 
   /**
    * Looks at the facts. `lastHeard`: when any frame of the link opened; `usedFrames`: how many it sent
-   * in all, probes apart: those of two idle ends must not keep each other awake. Says what
+   * of those that carry something: probes and control frames of two idle ends must not keep each other awake. Says what
    * changed; `wantsProbe` tells whether a probe is due.
    */
   look(now: Millis, lastHeard: Millis, usedFrames: number): LivenessNews | undefined {

@@ -94,6 +94,11 @@ export class Prober {
     this.#deadline = Number.NEGATIVE_INFINITY;
   }
 
+  /** A session may have become usable. */
+  wake(now: Millis): void {
+    this.#deadline = Math.min(this.#deadline, now);
+  }
+
   /** The path is another: its size and liveness are measured anew. */
   pathChanged(link: Link, now: Millis): void {
     const watched = this.#watched.get(link.id);
@@ -118,7 +123,8 @@ export class Prober {
     const { link, liveness, pathSize } = watched;
     const session = link.sending(now);
     if (!link.address || !session) {
-      this.#deadline = Math.min(this.#deadline, now + 100);
+      // `wake` comes when it can send; another worker may have heard the frame that confirms a session.
+      if (link.address) this.#deadline = Math.min(this.#deadline, now + 500);
       return;
     }
     const news = liveness.look(now, link.shared.lastHeard, link.shared.used);

@@ -133,8 +133,7 @@ export class Transmitter {
     writeHeader(this.#view, at, type, flags, session.sendIndex, counter);
     session.sendKey.seal(at, counter, text, length, 0, 0);
     this.#outbox.commit(frame);
-    if (type === FrameType.probe) link.shared.sentProbe(frame);
-    else link.shared.sent(frame, type === FrameType.packet ? 1 : 0);
+    link.shared.sent(frame, type === FrameType.packet ? 1 : 0);
     return true;
   }
 
