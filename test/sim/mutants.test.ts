@@ -57,7 +57,7 @@ const mutants: readonly Mutant[] = [
   {
     name: 'nobody asks for a newer seqno when a route is lost',
     file: 'routes.ts',
-    search: 'if (column === none && this.#selection.hasUnfeasible) this.#starve(destination, now);',
+    search: 'if (this.#selection.hasUnfeasible && !this.#hasGoodRoute(destination)) this.#starve(destination, now);',
     replace: '',
   },
   {
