@@ -56,7 +56,13 @@ export const verifyParts: readonly VerifyPart[] = [
     what: 'the daemons behind real routers: mapped and proven, joined and back, punching counted, takeover without loss',
     command: ['dist/test/lab/verify-underlay.js'],
     minutes: 7,
-
+    root: true,
+  },
+  {
+    name: 'roaming',
+    what: 'addresses, lines and networks change under a flow and a TCP connection, a machine sleeps',
+    command: ['dist/lab/verify-roaming.js'],
+    minutes: 3,
     root: true,
   },
 ];

@@ -42,7 +42,7 @@ export const maxTunnels = 30;
  * Whom few others choose makes more random ones itself, until it has so many in all. Chosen by chance alone, some nodes would
  * have little more than their own ten, and a node is cut off when all its neighbours die: the few decide how safe all are.
  */
-const leastTunnels = 15;
+const leastTunnels = 16;
 /** So many in all allow it to give them up again. */
 const enoughTunnels = 18;
 const maxShortcuts = 4;
