@@ -385,6 +385,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           if (command) this.#out.push({ kind: 'plane', command });
           if (kernelChanged) this.#out.push({ kind: 'kernelRoutes', routes: this.forwarding.kernelRoutes() });
           this.#paceProbes();
+          this.#sendWaiting(now);
           for (const { prefix } of effect.changes) this.#out.push({ kind: 'routeChanged', prefix });
           break;
         }
@@ -581,9 +582,18 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       return;
     }
     const publicKey = this.mesh.directory.certificateOf(to)?.dh;
-    if (!publicKey || this.forwarding.choices(to).length === 0) return;
+    if (!publicKey) return;
     this.#letters.put(to, bytes, now);
-    this.#tunnel({ kind: 'dial', node: to, publicKey, endpoints: [] }, now);
+    if (this.forwarding.choices(to).length > 0) this.#tunnel({ kind: 'dial', node: to, publicKey, endpoints: [] }, now);
+  }
+
+  /** A record mostly comes before the route to its node: letters written in between wait for the way. */
+  #sendWaiting(now: Millis): void {
+    for (const node of this.#letters.receivers()) {
+      const publicKey = this.mesh.directory.certificateOf(node)?.dh;
+      if (!publicKey || this.forwarding.choices(node).length === 0) continue;
+      this.#tunnel({ kind: 'dial', node, publicKey, endpoints: [] }, now);
+    }
   }
 
   #sendLetters(link: LinkId, node: NodeNumber): void {

@@ -22,6 +22,11 @@ export class Letterbox {
     this.#letters.set(to, waiting);
   }
 
+  /** Nodes that something waits for. */
+  receivers(): NodeNumber[] {
+    return [...this.#letters.keys()];
+  }
+
   /** Takes out what waits for this node, oldest first. */
   take(to: NodeNumber): Uint8Array[] {
     const waiting = this.#letters.get(to) ?? [];

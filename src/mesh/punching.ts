@@ -67,6 +67,8 @@ interface Try {
   /** When this stage began, and when something is due in it. */
   since: Millis;
   dueAt: Millis;
+  /** The other side's NAT, as it says itself. */
+  isOtherSymmetric: boolean;
   /** While acting: we dial and the other side punches, or the other way round. */
   dials: boolean;
   /** While acting: how many times we have sent. */
@@ -201,6 +203,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
       stage: 'waiting',
       exchange,
       targets: [],
+      isOtherSymmetric: false,
       since: 0,
       dueAt: never,
       dials: false,
@@ -277,6 +280,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     if (hopeless !== undefined) return [...refuse('hopeless'), ...this.#fail(attempt, hopeless, now)];
     attempt.exchange = exchange;
     attempt.targets = this.#targets(offer.endpoints);
+    attempt.isOtherSymmetric = isSymmetric(offer.side);
     attempt.dials = isSymmetric(this.#side) && !isSymmetric(offer.side);
     this.#enter(attempt, 'answered', now, goWait);
     return [this.#say(attempt, 'answer')];
@@ -287,7 +291,8 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     if (hopeless !== undefined) return this.#fail(attempt, hopeless, now);
     attempt.targets = this.#targets(answer.endpoints);
     if (attempt.targets.length === 0) return this.#fail(attempt, 'it has told no endpoint that we could reach', now);
-    attempt.dials = isSymmetric(this.#side) || !isSymmetric(answer.side);
+    attempt.isOtherSymmetric = isSymmetric(answer.side);
+    attempt.dials = isSymmetric(this.#side) || !attempt.isOtherSymmetric;
     const halfRoundTrip = (now - attempt.since) / 2;
     this.#enter(attempt, 'acting', now + halfRoundTrip, 0);
     const { node, exchange } = attempt;
@@ -324,13 +329,21 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   #act(attempt: Try, now: Millis): PunchingEffect[] {
     const { node, targets, since, rounds } = attempt;
     const times = attempt.dials ? [0] : punchTimes;
-    if (rounds === times.length) return this.#fail(attempt, 'no datagram got through from either side', now);
+    if (rounds === times.length) return this.#fail(attempt, this.#whyNothingCame(attempt), now);
     attempt.rounds++;
     const effects = attempt.dials ? [] : this.#punches(attempt, now);
     const next = times[attempt.rounds];
     attempt.dueAt = next === undefined ? now + tunnelPatience : since + next;
     if (next !== undefined || targets.length === 0 || !this.#dialBudget.take(now)) return effects;
     return [...effects, { kind: 'dial', node, endpoints: targets }];
+  }
+
+  #whyNothingCame({ isOtherSymmetric }: Try): string {
+    const symmetric = Number(isSymmetric(this.#side)) + Number(isOtherSymmetric);
+    const nothing = 'no datagram got through from either side';
+    if (symmetric === 0) return nothing;
+    const whose = symmetric === 2 ? 'both NATs are' : isOtherSymmetric ? 'the other NAT is' : 'the NAT here is';
+    return `${nothing}: ${whose} symmetric, with another port for every destination`;
   }
 
   #punches({ targets, exchange }: Try, now: Millis): PunchingEffect[] {
