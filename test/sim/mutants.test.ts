@@ -85,6 +85,23 @@ const mutants: readonly Mutant[] = [
     replace: 'Flag.announced | Flag.forced',
   },
   {
+    name: 'a retraction needs a router-id',
+    file: 'codec/packet-reader.ts',
+    search:
+      '    if (this.metric === infinity) return true; // a retraction needs none of what follows (RFC 8966 §4.6.9)\n',
+    replace: '',
+  },
+  {
+    name: 'what was announced is remembered one update late',
+    file: 'routes.ts',
+    search:
+      '      destination.noteSent(destination.router, destination.seqno, destination.metric, now, tuning.maxSources);',
+    replace: `      const late = this as unknown as { remember?: () => void };
+      late.remember?.();
+      const { router, seqno, metric } = destination;
+      late.remember = () => destination.noteSent(router, seqno, metric, now, tuning.maxSources);`,
+  },
+  {
     name: 'a retraction is not heard',
     file: 'routes.ts',
     search: '      if (destination) this.#retract(destination, neighbour, now);\n      return;',

@@ -24,7 +24,7 @@ row(
   `${figures.lostNodeSeconds} s`,
   figures.lostNodeSeconds < 2,
 );
-row('1,000 nodes: the run', 'below 180 s', `${figures.wallSeconds.toFixed(0)} s`, figures.wallSeconds < 180);
+row('1,000 nodes: the run, on one core', 'below 180 s', `${figures.cpuSeconds.toFixed(0)} s`, figures.cpuSeconds < 180);
 row(
   '1,000 nodes: memory',
   'below 2048 MB',
