@@ -101,7 +101,8 @@ export class Routes {
     if (isUnproven) matrix.raise(row, neighbour.column, Flag.unproven);
     this.#expireAfter(destination, neighbour, reader.interval, now);
     if (neighbour.interface.lan) this.#noteNextHop(destination, neighbour, nextHop);
-    const behind = destination.selected >= 0 && this.#selection.isBehind(destination, neighbour.column);
+    const good = destination.selected >= 0 && this.#hasGoodRoute(destination);
+    const behind = good && this.#selection.isBehind(destination, neighbour.column);
     if (!behind && (!isRefresh || destination.selected === none)) this.reselect(destination, now);
     this.#watchExpiry(destination, neighbour);
     if (!isUnproven) this.#askNewerIfBetter(destination, neighbour, router, reader, now);

@@ -62,6 +62,8 @@ export class Invariants implements Observer {
   readonly #sent: Map<string, Sent>[] = [];
   /** By node and prefix. */
   readonly #newestRouter = new Map<string, string>();
+  /** By node and peer: the newest Hello delivered. */
+  readonly #newestHello = new Map<string, number>();
   readonly #asked = new Map<string, number>();
   readonly #ownSeqno = new Map<string, number>();
   readonly #touched = new Set<string>();
@@ -196,10 +198,23 @@ export class Invariants implements Observer {
 
   delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
     if (this.#options.packets === false) return;
+    let overtaken = false;
     for (const seen of readPacket(bytes)) {
-      if (seen.kind === 'update') this.#noteHeard(from, to, seen, now);
+      if (seen.kind === 'hello') overtaken = this.#isOvertaken(from, to, seen.seqno);
+      // The retraction with which a tunnel begins, late: it says nothing of what was announced since.
+      else if (seen.kind === 'update' && overtaken && seen.prefix === '*') continue;
+      else if (seen.kind === 'update') this.#noteHeard(from, to, seen, now);
       else if (seen.kind === 'seqnoRequest') this.#noteAsked(seen);
     }
+  }
+
+  /** True for a Hello behind one that came before it, or the same again. */
+  #isOvertaken(from: number, to: number, seqno: number): boolean {
+    const key = `${to} ${from}`;
+    const newest = this.#newestHello.get(key);
+    if (newest !== undefined && ((newest - seqno) & 0xffff) < 16) return true;
+    this.#newestHello.set(key, seqno);
+    return false;
   }
 
   #noteHeard(from: number, to: number, update: SeenUpdate, now: Millis): void {
@@ -241,6 +256,7 @@ export class Invariants implements Observer {
   }
 
   linkDown(node: number, peer: number): void {
+    this.#newestHello.delete(`${node} ${peer}`);
     if (this.#options.packets !== false) this.#forgetHeard(node, peer);
   }
 
@@ -253,6 +269,7 @@ export class Invariants implements Observer {
   started(node: number): void {
     for (const vias of this.#vias.values()) vias[node] = none;
     delete this.#heard[node];
+    for (const key of this.#newestHello.keys()) if (key.startsWith(`${node} `)) this.#newestHello.delete(key);
     delete this.#sent[node];
     this.#ownSeqno.clear();
     for (const key of this.#newestRouter.keys()) if (key.startsWith(`${node} `)) this.#newestRouter.delete(key);

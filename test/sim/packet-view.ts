@@ -24,12 +24,17 @@ export interface SeenRouteRequest {
   readonly prefix: string;
 }
 
+export interface SeenHello {
+  readonly kind: 'hello';
+  readonly seqno: number;
+}
+
 export interface SeenOther {
-  readonly kind: 'hello' | 'ihu' | 'ackRequest' | 'ack' | 'other';
+  readonly kind: 'ihu' | 'ackRequest' | 'ack' | 'other';
   readonly type: number;
 }
 
-export type Seen = SeenUpdate | SeenSeqnoRequest | SeenRouteRequest | SeenOther;
+export type Seen = SeenUpdate | SeenSeqnoRequest | SeenRouteRequest | SeenHello | SeenOther;
 
 export const infinity = 0xffff;
 
@@ -64,12 +69,13 @@ export function readPacket(bytes: Uint8Array): Seen[] {
         hopCount: body[4]!,
         routerId: body.toString('hex', 6, 14),
       });
-    } else if (type !== 7 && type !== 1) seen.push({ kind: otherKinds[type] ?? 'other', type });
+    } else if (type === 4) seen.push({ kind: 'hello', seqno: body.readUInt16BE(2) });
+    else if (type !== 7 && type !== 1) seen.push({ kind: otherKinds[type] ?? 'other', type });
   }
   return seen;
 }
 
-const otherKinds: Readonly<Record<number, SeenOther['kind']>> = { 2: 'ackRequest', 3: 'ack', 4: 'hello', 5: 'ihu' };
+const otherKinds: Readonly<Record<number, SeenOther['kind']>> = { 2: 'ackRequest', 3: 'ack', 5: 'ihu' };
 
 function readUpdate(body: Buffer, defaults: Map<number, Buffer>): { prefix: string; bytes: Buffer } {
   const [encoding, flags, length, omitted] = [body[0]!, body[1]!, body[2]!, body[3]!];
