@@ -47,7 +47,7 @@ test('relay.mode: who says no is no relay for anybody, who says limited carries 
     const measured = await through(world, await d!.address());
     t.log(`${measured.toFixed(2)} Mbit/s of ${limitMbit} allowed`);
     t.true(measured < limitMbit * 1.15, `${measured} Mbit/s`);
-    t.true(measured > limitMbit * 0.4, `${measured} Mbit/s`);
+    t.true(measured > limitMbit * 0.2, `${measured} Mbit/s`);
     t.true((await b!.status()).drops['relay-limit']! > 0);
   } finally {
     world.remove();
