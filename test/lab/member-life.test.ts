@@ -31,7 +31,7 @@ serial(
   async (t) => {
     await allPairsPing(nodes, 10 * second);
     const { address } = await ben.app('talk');
-    const talk = new Talk(ben, address, await anna.address());
+    const talk = new Talk(ben, address, anna, await anna.address());
     const before = await ben.address();
     const annas = await anna.address();
     // The best of three counts: a busy machine may take its time to start any process.
@@ -240,9 +240,13 @@ function secretsOf(node: WeftNode): Uint8Array[] {
 /** A program that sends a datagram every 10 ms from one overlay address to another, and counts what the kernel says to it. */
 class Talk {
   readonly #child: ReturnType<WeftNode['host']['namespace']['spawn']>;
+  readonly #listener: ReturnType<WeftNode['host']['namespace']['spawn']>;
   readonly #output: Promise<string>;
 
-  constructor(node: WeftNode, from: string, to: string) {
+  /** Somebody listens at the far end, or its kernel would refuse the datagrams, which is an error indeed. */
+  constructor(node: WeftNode, from: string, far: WeftNode, to: string) {
+    const listen = `require('node:dgram').createSocket('udp6').bind(4001, '${to}')`;
+    this.#listener = far.host.namespace.spawn([process.execPath, '-e', listen]);
     const program = `
       const socket = require('node:dgram').createSocket('udp6');
       const said = { sent: 0, errors: [] };
@@ -263,6 +267,7 @@ class Talk {
 
   async end(): Promise<{ readonly sent: number; readonly errors: readonly string[] }> {
     this.#child.kill('SIGTERM');
+    this.#listener.kill('SIGTERM');
     return JSON.parse(await this.#output);
   }
 }
