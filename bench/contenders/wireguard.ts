@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../../lab/until.js';
 import { type Contender, Daemons, folderFor } from '../contender.js';
@@ -27,26 +27,34 @@ function wireguardGo(name: string, binary: string, version: () => string | undef
       // The control socket is named after the interface, in a folder that all namespaces share.
       const device = (i: number) => `wgbench${i}`;
       const address = (i: number) => `fd99::${i + 1}`;
-      for (const [i, host] of hosts.entries()) {
-        daemons.start(host, [binary, '--foreground', device(i)], { WG_PROCESS_FOREGROUND: '1' });
-        await until(
-          `${device(i)} exists`,
-          () => existsSync(`/var/run/wireguard/${device(i)}.sock`),
-          (exists) => exists,
-          5000,
-        );
-        const file = join(folderFor(chain, host), 'key');
-        writeFileSync(file, keys[i]!, { mode: 0o600 });
-        const other = 1 - i;
-        await host.namespace.must([
-          ...['wg', 'set', device(i), 'private-key', file, 'listen-port', '51820'],
-          ...['peer', wg(['pubkey'], keys[other]!), 'allowed-ips', `${address(other)}/128`],
-          ...['endpoint', `${lineAddress(other, i)}:51820`],
-        ]);
-        await host.namespace.must(['ip', 'addr', 'add', `${address(i)}/64`, 'dev', device(i), 'nodad']);
-        await host.namespace.must(['ip', 'link', 'set', device(i), 'up', 'mtu', '1420']);
+      try {
+        for (const [i, host] of hosts.entries()) {
+          // One that was killed leaves its socket behind, which nobody answers.
+          const socket = `/var/run/wireguard/${device(i)}.sock`;
+          rmSync(socket, { force: true });
+          daemons.start(host, [binary, '--foreground', device(i)], { WG_PROCESS_FOREGROUND: '1' });
+          await until(
+            `${device(i)} answers`,
+            () => existsSync(socket) && wg(['show', device(i), 'listen-port']) !== '',
+            (answers) => answers,
+            5000,
+          );
+          const file = join(folderFor(chain, host), 'key');
+          writeFileSync(file, keys[i]!, { mode: 0o600 });
+          const other = 1 - i;
+          await host.namespace.must([
+            ...['wg', 'set', device(i), 'private-key', file, 'listen-port', '51820'],
+            ...['peer', wg(['pubkey'], keys[other]!), 'allowed-ips', `${address(other)}/128`],
+            ...['endpoint', `${lineAddress(other, i)}:51820`],
+          ]);
+          await host.namespace.must(['ip', 'addr', 'add', `${address(i)}/64`, 'dev', device(i), 'nodad']);
+          await host.namespace.must(['ip', 'link', 'set', device(i), 'up', 'mtu', '1420']);
+        }
+        await daemons.untilPing(hosts, address(1));
+      } catch (error) {
+        await daemons.stop();
+        throw error;
       }
-      await daemons.untilPing(hosts, address(1));
       return { addresses: hosts.map((_, i) => address(i)), pids: daemons.pids, stop: () => daemons.stop() };
     },
   };
