@@ -63,6 +63,28 @@ const note = (name: string, key: string, value: number) => {
   own.set(key, [...(own.get(key) ?? []), value]);
 };
 
+const processor = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown processor';
+const machine = `${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node.js ${process.versions.node}`;
+const date = new Date().toISOString().slice(0, 10);
+
+const file = join(values.out, date);
+
+function columnsNow(): Column[] {
+  return contenders.map(({ contender: { name }, version }) => ({
+    name,
+    version: version!,
+    figures: Object.fromEntries([...seen.get(name)!].map(([key, list]) => [key, summary(list)])),
+  }));
+}
+
+/** After every round, so that what was measured is kept whatever happens in the next. */
+function save(): void {
+  const columns = columnsNow();
+  mkdirSync(values.out, { recursive: true });
+  writeFileSync(`${file}.json`, `${JSON.stringify({ machine, date, rounds, seconds, figures, columns }, null, 2)}\n`);
+  writeFileSync(`${file}.svg`, plot(columns, `${date}, medians of ${rounds} rounds; ${machine}`));
+}
+
 /** Each contender in turn, in another order each round; one that fails is told and goes on next round. */
 async function eachRound(what: string, run: (contender: Contender) => Promise<void>): Promise<void> {
   for (let round = 0; round < rounds; round++) {
@@ -74,6 +96,7 @@ async function eachRound(what: string, run: (contender: Contender) => Promise<vo
         tell.bad(`${contender.name}, ${what}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
+    save();
     tell.step(`${what}: round ${round + 1} of ${rounds}`);
   }
 }
@@ -93,15 +116,7 @@ for (const relays of values['no-relays'] ? [] : [1, 2]) {
   row.remove();
 }
 
-const columns: Column[] = contenders.map(({ contender: { name }, version }) => ({
-  name,
-  version: version!,
-  figures: Object.fromEntries([...seen.get(name)!].map(([key, list]) => [key, summary(list)])),
-}));
-const processor = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown processor';
-const machine = `${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node.js ${process.versions.node}`;
-const date = new Date().toISOString().slice(0, 10);
-
+const columns = columnsNow();
 console.log(`\n${machine}; ${date}; medians of ${rounds} rounds (least–most)\n`);
 console.log(
   table(
@@ -121,9 +136,6 @@ console.log(
     ],
   ),
 );
-mkdirSync(values.out, { recursive: true });
-const file = join(values.out, date);
-writeFileSync(`${file}.json`, `${JSON.stringify({ machine, date, rounds, seconds, figures, columns }, null, 2)}\n`);
-writeFileSync(`${file}.svg`, plot(columns, `${date}, medians of ${rounds} rounds; ${machine}`));
+save();
 tell.step(`written to ${file}.json and ${file}.svg`);
 process.exit(0);
