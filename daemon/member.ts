@@ -248,8 +248,6 @@ export class Member {
         this.#tell(effect);
         if (effect.code === 'certificate-renewed') this.#lans.refresh();
         break;
-      case 'routeChanged':
-        break;
       case 'expelled':
         this.#tell({ kind: 'told', code: 'expelled', node: undefined, detail: 'this node was put out of the network' });
         break;

@@ -276,8 +276,7 @@ export type SignatureLabel =
   | 'weft issuer revocation'
   | 'weft endpoint record'
   | 'weft join request'
-  | 'weft origin'
-  | 'weft egress';
+  | 'weft origin';
 
 /** What is really signed: label ‖ zero octet ‖ network id (32 octets) ‖ octets (DESIGN section 3, Identity). */
 export function signed(label: SignatureLabel, networkId: Uint8Array, octets: Uint8Array): Uint8Array {

@@ -2,7 +2,6 @@ import type { Endpoint } from '../addr/endpoint.js';
 import type { InvitingMember } from '../addr/invitation.js';
 import type { IpBytes } from '../addr/ip.js';
 import type { NodeNumber } from '../addr/node-number.js';
-import type { Prefix } from '../addr/prefix.js';
 import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh } from '../mesh/mesh.js';
 import type { LocalAddress } from '../mesh/reachability.js';
@@ -54,7 +53,6 @@ export type ControlEffect =
       readonly node: NodeNumber | undefined;
       readonly detail: string;
     }
-  | { readonly kind: 'routeChanged'; readonly prefix: Prefix }
   /** Our own key was revoked: we are no member any more. */
   | { readonly kind: 'expelled' };
 

@@ -386,7 +386,6 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           if (kernelChanged) this.#out.push({ kind: 'kernelRoutes', routes: this.forwarding.kernelRoutes() });
           this.#paceProbes();
           this.#sendWaiting(now);
-          for (const { prefix } of effect.changes) this.#out.push({ kind: 'routeChanged', prefix });
           break;
         }
         case 'certificateWanted': {
