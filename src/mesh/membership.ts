@@ -8,7 +8,7 @@ import {
 import { asMap, type FieldMap, integerField, octetsField } from '../addr/fields.js';
 import type { NodeIdentity } from '../addr/identity.js';
 import { decodeIssuerCertificate, type IssuerCertificate, isIssuerCertificateOf } from '../addr/issuer-certificate.js';
-import { Network } from '../addr/network.js';
+import { isNetworkPrefix, Network } from '../addr/network.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { prefixFromCbor, prefixToCbor } from '../addr/prefix-codec.js';
@@ -94,7 +94,7 @@ export class Membership {
     const key = VerifyingKey.from(octetsField(map, 'net', 32) ?? new Uint8Array(0));
     const prefix = prefixFromCbor(map.prefix);
     const chain = map.chain instanceof Uint8Array ? decodeChain(map.chain) : undefined;
-    if (!key || !prefix || !chain) throw unreadable(blobs.membership, cure);
+    if (!key || !prefix || !isNetworkPrefix(prefix) || !chain) throw unreadable(blobs.membership, cure);
     const network = new Network(key, prefix);
     if (chainFault(network, chain) !== undefined || !equalBytes(chain.node.key, identity.signing.publicKey)) {
       throw unreadable(

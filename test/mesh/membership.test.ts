@@ -1,9 +1,13 @@
 import test from 'ava';
+import type { FieldMap } from '../../src/addr/fields.js';
 import { decodeInvitation } from '../../src/addr/invitation.js';
 import { issueNodeCertificate } from '../../src/addr/node-certificate.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
+import { prefixToCbor } from '../../src/addr/prefix-codec.js';
 import { revokeNode } from '../../src/addr/revocation.js';
 import { certificateLifetime } from '../../src/addr/validity.js';
 import { fromHex } from '../../src/bytes.js';
+import { decodeCbor, encodeCbor } from '../../src/cbor.js';
 import { AgreementKey, SigningKey } from '../../src/crypto.js';
 import { MeshError } from '../../src/errors.js';
 import { addIssuer, exportNetworkKey, importNetworkKey, invite, meshHealth } from '../../src/mesh/commands.js';
@@ -42,6 +46,20 @@ test('every blob cut short or changed gives one line that names the file, and no
       t.true(error.message.includes(`${name}.state`), error.message);
       t.true(error.cure.length > 20);
     }
+  }
+});
+
+test('a membership whose prefix no network may have is unreadable, as is one with another prefix', (t) => {
+  const world = new World(7);
+  const issuer = world.found();
+  const fields = decodeCbor(issuer.disk.get('membership')!, 1 << 20) as FieldMap;
+  for (const text of ['fd00::/39', 'fd00::/57', 'ff02::/48', '10.0.0.0/8', '::/0', 'fd77:7777:7700::/40']) {
+    const disk = new Map(issuer.disk).set(
+      'membership',
+      encodeCbor({ ...fields, prefix: prefixToCbor(parsePrefix(text)!) }),
+    );
+    const restore = () => Mesh.restore(storedOn(disk), world.random, world.wallClock);
+    t.is(codeOf(restore), 'state-unreadable', text);
   }
 });
 
