@@ -26,13 +26,17 @@ export interface FuzzResult {
 
 /** An input that takes this long is a failure of its own. */
 const slow = 2000;
+/** Of a batch in a run with a time limit: that many milliseconds. */
 const batchTime = 150;
 const batchLength = 2000;
+/** Of a batch in a run of so many executions, where the clock may decide nothing. */
+const countedBatchLength = 100;
 const mostCorpus = 5000;
 
 /**
  * Coverage-guided: inputs run in batches; when a batch has reached something new, the one input that did is searched by
- * halves, joins the corpus, and later inputs are made from it.
+ * halves, joins the corpus, and later inputs are made from it. With a number of executions the same seed gives the same
+ * inputs; with a time limit the machine's speed has a say.
  */
 export function fuzz(target: Target, coverage: Coverage, options: FuzzOptions): FuzzResult {
   const random = seededRandom(options.seed);
@@ -74,7 +78,11 @@ export function fuzz(target: Target, coverage: Coverage, options: FuzzOptions): 
   while (!isOver()) {
     const batch: Uint8Array[] = [];
     const begun = performance.now();
-    while (batch.length < batchLength && performance.now() - begun < batchTime && !isOver()) {
+    const isFull = () =>
+      options.executions === undefined
+        ? batch.length >= batchLength || performance.now() - begun > batchTime
+        : batch.length >= countedBatchLength;
+    while (!isFull() && !isOver()) {
       const input = mutate(random, corpus[random.below(corpus.length)]!, corpus[random.below(corpus.length)]!);
       batch.push(input);
       const error = attempt(input);
