@@ -94,8 +94,9 @@ function recordedEndpointToCbor(endpoint: RecordedEndpoint): CborValue {
 }
 
 function recordedEndpointFromCbor(value: CborValue): RecordedEndpoint | undefined {
+  if (!Array.isArray(value)) return undefined;
   const endpoint = endpointFromCbor(value);
-  const [, , sourceIndex, proven] = value as CborValue[];
+  const [, , sourceIndex, proven] = value;
   const source = typeof sourceIndex === 'number' ? sources[sourceIndex] : undefined;
   if (!endpoint || !source || (proven !== 0 && proven !== 1)) return undefined;
   return { ...endpoint, source, proven: proven === 1 };

@@ -18,6 +18,7 @@ import { decodeRevocation, revokeIssuer, revokeNode } from '../../src/addr/revoc
 import { isSignedBy, readStatement, signStatement } from '../../src/addr/statement.js';
 import { fromBase32, toBase32 } from '../../src/base32.js';
 import { concatBytes, fromHex, utf8 } from '../../src/bytes.js';
+import type { CborValue } from '../../src/cbor.js';
 import { SigningKey, VerifyingKey, verify } from '../../src/crypto.js';
 import { MeshError } from '../../src/errors.js';
 import { seededRandom } from '../../src/random.js';
@@ -253,6 +254,17 @@ test('an endpoint no stranger may be told to send to makes the record void', (t)
     const endpoints = [[fromHex(address)!, 16696, 0, 0]];
     const bytes = signStatement('weft endpoint record', network.id, identity.signing, { ...record.fields, endpoints });
     t.is(decodeEndpointRecord(bytes), undefined, address);
+  }
+});
+
+test('an endpoint that is none makes the record void and throws nothing', (t) => {
+  const { network, identity } = known;
+  const record = knownRecord();
+  const good = [fromHex('c0000201')!, 16696, 0, 0];
+  const others: CborValue[] = [null, 0, -1, 'x', true, {}, [], [null], [good, good], good.slice(0, 2)];
+  for (const item of others) {
+    const fields = { ...record.fields, endpoints: [good, item] };
+    t.is(decodeEndpointRecord(signStatement('weft endpoint record', network.id, identity.signing, fields)), undefined);
   }
 });
 

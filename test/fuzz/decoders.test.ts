@@ -13,6 +13,7 @@ const executions: Readonly<Record<string, number>> = {
   disk: 150,
   'mesh messages': 1200,
   joining: 1200,
+  'signed records': 1200,
   config: 1500,
 };
 

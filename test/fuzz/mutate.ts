@@ -1,10 +1,18 @@
 import type { Random } from '../../src/random.js';
+import { mutateCbor } from './mutate-cbor.js';
 
 /** Values at the edges of what length fields and numbers hold. */
 const edges = [0, 1, 2, 0x17, 0x18, 0x3f, 0x40, 0x5f, 0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xfe, 0xff];
 
-/** A changed copy: one to four small changes, sometimes with a piece of another input in it. */
+/**
+ * A changed copy: one to four small changes, sometimes with a piece of another input in it; where the input is CBOR, half of
+ * them are well-formed again.
+ */
 export function mutate(random: Random, input: Uint8Array, other: Uint8Array): Uint8Array {
+  if (random.below(2) === 0) {
+    const reshaped = mutateCbor(random, input);
+    if (reshaped) return reshaped;
+  }
   let out = new Uint8Array(input);
   for (let changes = 1 + random.below(4); changes > 0; changes--) out = mutateOnce(random, out, other);
   return out.length > 70_000 ? out.subarray(0, 70_000) : out;

@@ -1,9 +1,13 @@
 import { decodeMap } from '../../../src/addr/fields.js';
+import { signStatement } from '../../../src/addr/statement.js';
+import { equalBytes } from '../../../src/bytes.js';
+import { encodeCbor } from '../../../src/cbor.js';
 import { MeshError } from '../../../src/errors.js';
 import { decodeDialBack, decodeDialBackBody, encodeDialBack, encodeDialBackBody } from '../../../src/mesh/dial-back.js';
 import { decodeJoinBody, decodeJoinDatagram, decodeJoinPlaintext } from '../../../src/mesh/join-datagram.js';
 import type { MeshEvent } from '../../../src/mesh/mesh.js';
 import { Mesh } from '../../../src/mesh/mesh.js';
+import { meshMessage } from '../../../src/mesh/messages.js';
 import { decodePunch, encodePunch, mostPunchEndpoints } from '../../../src/mesh/punching-message.js';
 import { storedOn, World } from '../../mesh/world.js';
 import { promise, type Target } from '../target.js';
@@ -52,6 +56,44 @@ const meshMessages: Target = {
         'nobody is put out',
       );
       promise(directory.size === 3, 'nobody is let in');
+    };
+  },
+};
+
+/** Input: the fields of an endpoint record, which a member signs and spreads whatever they are. */
+const signedRecords: Target = {
+  name: 'signed records',
+  files: [
+    'addr/endpoint-record.js',
+    'addr/node-certificate.js',
+    'addr/fields.js',
+    'mesh/gossip.js',
+    'mesh/directory.js',
+  ],
+  seeds: [encodeCbor(messages.issuer.mesh!.directory.byNumber(2)!.fields)],
+  make: () => {
+    const { world, issuer } = heardByAnIssuer();
+    const { network, identity } = world.hosts[1]!.mesh!.membership;
+    const { directory } = issuer.mesh!;
+    const others = () => [1, 3].map((number) => directory.byNumber(number)!.bytes);
+    const before = others();
+    let sequence = 100;
+    return (input) => {
+      const fields = decodeMap(input, input.length);
+      if (!fields || input.length > 900) return;
+      const seq = typeof fields.seq === 'number' ? ++sequence : (fields.seq ?? null);
+      const d = signStatement('weft endpoint record', network.id, identity.signing, { ...fields, seq });
+      world.now += 20_000;
+      issuer.mesh!.handle(
+        { kind: 'meshReceived', from: 2, neighbour: true, bytes: meshMessage('item', { k: 2, d }) },
+        world.now,
+      );
+      promise(directory.size === 3, 'nobody is let in or put out');
+      promise(
+        others().every((bytes, i) => equalBytes(bytes, before[i]!)),
+        'a member signs for itself alone',
+      );
+      promise((directory.byNumber(2)?.endpoints.length ?? 0) <= 64, 'a record holds few endpoints');
     };
   },
 };
@@ -122,4 +164,4 @@ const disk: Target = {
   },
 };
 
-export const meshTargets: readonly Target[] = [meshMessages, joining, reachability, disk];
+export const meshTargets: readonly Target[] = [meshMessages, signedRecords, joining, reachability, disk];
