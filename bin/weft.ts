@@ -244,13 +244,19 @@ const networkKey = program.command('network-key').description('the key that foun
 keyCommand(networkKey, 'export <file>', 'a copy sealed under a passphrase; "-" prints it').action(
   (file: string, options: KeyFlags) =>
     answer(true, async (api) => {
-      const { sealed } = await api.networkKeyExport({ passphrase: await readPassphrase(options.passphraseFile, true) });
+      const passphrase = await readPassphrase(options.passphraseFile, true);
+      const { sealed } = await api.networkKeyExport({ passphrase });
       writeSealed(file, sealed);
-      return {
-        json: { file },
-        text: file === '-' ? '' : `the network key is in ${file}: keep it elsewhere, with its passphrase\n`,
-      };
+      // Only a copy that was written whole and opens counts as one.
+      await api.networkKeyKept({ sealed: file === '-' ? sealed : readSealed(file), passphrase });
+      return { json: { file }, text: file === '-' ? '' : view.exportedKeyView(file) };
     }),
+);
+command(networkKey, 'remove', 'take it off this machine, once exported; import brings it back', true).action(() =>
+  answer(true, async (api) => {
+    const network = await api.networkKeyRemove({});
+    return { json: { network }, text: `the key of network ${network.id} is no longer on this machine\n` };
+  }),
 );
 keyCommand(networkKey, 'import <file>', 'bring it back').action((file: string, options: KeyFlags) =>
   answer(true, async (api) => {

@@ -290,6 +290,10 @@ export interface NodeApi {
   grant(options: { readonly name: string; readonly lan: readonly string[] }): Answer<Grant>;
   revoke(options: { readonly name: string }): Answer<{ readonly name: string; readonly id: string }>;
   networkKeyExport(options: { readonly passphrase: string }): Answer<SealedExport>;
+  /** The copy, read back from where it is kept: from now on `status` does not warn, and the key may be removed here. */
+  networkKeyKept(options: SealedExport & { readonly passphrase: string }): Answer<NetworkInfo>;
+  /** Takes the network key off this machine; refused (MeshError "network-key-only-here") while no copy was kept. */
+  networkKeyRemove(options: Record<never, never>): Answer<NetworkInfo>;
   networkKeyImport(options: SealedExport & { readonly passphrase: string }): Answer<NetworkInfo>;
   identityExport(options: { readonly passphrase: string }): Answer<SealedExport>;
   identityImport(options: SealedExport & { readonly passphrase: string }): Answer<Membership>;
@@ -325,6 +329,8 @@ export const callMethods = [
   'grant',
   'revoke',
   'networkKeyExport',
+  'networkKeyKept',
+  'networkKeyRemove',
   'networkKeyImport',
   'identityExport',
   'identityImport',

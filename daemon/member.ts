@@ -229,6 +229,9 @@ export class Member {
       case 'persist':
         this.#setting.state.write(effect.name, effect.bytes);
         break;
+      case 'forget':
+        this.#setting.state.remove(effect.name);
+        break;
       case 'sendLan':
         this.#lans.send(effect.interface, effect.bytes, effect.to);
         break;

@@ -284,9 +284,19 @@ class Node implements NodeApi {
   }
 
   networkKeyExport({ passphrase }: { readonly passphrase: string }): SealedExport {
-    const { value, effects } = commands.exportNetworkKey(this.#requireMesh(), systemRandom(), passphrase);
-    this.#perform(effects);
-    return { sealed: toText(value) };
+    return { sealed: toText(commands.exportNetworkKey(this.#requireMesh(), systemRandom(), passphrase)) };
+  }
+
+  networkKeyKept({ sealed, passphrase }: SealedExport & { readonly passphrase: string }): NetworkInfo {
+    const mesh = this.#requireMesh();
+    this.#perform(commands.noteNetworkKeyCopy(mesh, fromText(sealed), passphrase).effects);
+    return membershipInfo(mesh).network;
+  }
+
+  networkKeyRemove(): NetworkInfo {
+    const mesh = this.#requireMesh();
+    this.#perform(commands.removeNetworkKey(mesh).effects);
+    return membershipInfo(mesh).network;
   }
 
   networkKeyImport({ sealed, passphrase }: SealedExport & { readonly passphrase: string }): NetworkInfo {
@@ -464,6 +474,7 @@ class Node implements NodeApi {
   #store(effects: readonly MeshEffect[]): void {
     for (const effect of effects) {
       if (effect.kind === 'persist') this.#setting.state.write(effect.name, effect.bytes);
+      else if (effect.kind === 'forget') this.#setting.state.remove(effect.name);
     }
   }
 

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { MeshError } from '../src/errors.js';
 
 /** Exported keys as files: sealed under a passphrase, and still for their owner only. "-" is standard output or input. */
@@ -7,11 +7,15 @@ import { MeshError } from '../src/errors.js';
 export function writeSealed(file: string, sealed: string): void {
   try {
     if (file === '-') process.stdout.write(`${sealed}\n`);
-    else writeFileSync(file, `${sealed}\n`, { mode: 0o600, flag: 'wx' });
+    else writeFileSync(file, `${sealed}\n`, { mode: 0o600, flag: 'wx', flush: true });
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const cure = code === 'EEXIST' ? 'name another file: an export is never overwritten' : 'name another file';
-    throw new MeshError('export-failed', `cannot write ${file} (${code})`, cure, { cause });
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    if (syscall !== 'open') rmSync(file, { force: true });
+    if (code === 'EEXIST') {
+      const cure = 'name another file: an export is never written over';
+      throw new MeshError('export-failed', `${file} is there already`, cure, { cause });
+    }
+    throw new MeshError('export-failed', `cannot write ${file} (${code})`, 'name another file', { cause });
   }
 }
 

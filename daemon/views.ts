@@ -144,6 +144,13 @@ export function membershipView({ node, network }: Membership): string {
   return `${node.name} is ${node.address} in network ${network.id} (${network.prefix})\n`;
 }
 
+export function exportedKeyView(file: string): string {
+  return (
+    `the network key is in ${file}: keep that elsewhere, with its passphrase\n` +
+    'then take it off this machine: weft network-key remove\n'
+  );
+}
+
 export function invitationView(invitation: Invitation): string {
   const who = invitation.name === null ? 'one machine' : invitation.name;
   return `${invitation.token}\n\nfor ${who}, once, until ${invitation.expires}; there: weft join TOKEN\n`;

@@ -33,6 +33,7 @@ export type ControlEvent =
 export type ControlEffect =
   | { readonly kind: 'plane'; readonly command: PlaneCommand }
   | { readonly kind: 'persist'; readonly name: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'forget'; readonly name: string }
   | {
       readonly kind: 'sendLan';
       readonly interface: number;

@@ -415,6 +415,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#sendDatagram({ kind: 'direct', endpoint: effect.to }, effect.bytes);
           break;
         case 'persist':
+        case 'forget':
           this.#out.push(effect);
           break;
         case 'revoked':

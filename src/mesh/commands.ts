@@ -14,7 +14,7 @@ import { equalBytes } from '../bytes.js';
 import { MeshError } from '../errors.js';
 import type { Random } from '../random.js';
 import type { Millis, UnixSeconds } from '../time.js';
-import type { Outcome } from './effects.js';
+import { blobs, type Outcome } from './effects.js';
 import { exportIdentity } from './identity-copy.js';
 import { maxRevocations } from './membership.js';
 import { type Mesh, requireIssuer } from './mesh.js';
@@ -232,8 +232,26 @@ export function endIssuer(
 }
 
 /** A sealed copy of the network key, to be kept elsewhere. */
-export function exportNetworkKey(mesh: Mesh, random: Random, passphrase: string): Outcome<Uint8Array> {
+export function exportNetworkKey(mesh: Mesh, random: Random, passphrase: string): Uint8Array {
   return requireNetworkKey(mesh).export(random, passphrase);
+}
+
+/** The copy was written, and is shown as it was read back: from now on the key here is not the only one. */
+export function noteNetworkKeyCopy(mesh: Mesh, sealed: Uint8Array, passphrase: string): Outcome<undefined> {
+  return { value: undefined, effects: [requireNetworkKey(mesh).noteCopy(sealed, passphrase)] };
+}
+
+/** Takes the network key off this machine. Throws while no copy of it was exported. */
+export function removeNetworkKey(mesh: Mesh): Outcome<undefined> {
+  if (!requireNetworkKey(mesh).isExported) {
+    throw new MeshError(
+      'network-key-only-here',
+      'the only copy of the network key is on this machine',
+      'keep one elsewhere first: weft network-key export FILE',
+    );
+  }
+  mesh.holdNetworkKey(undefined);
+  return { value: undefined, effects: [{ kind: 'forget', name: blobs.networkKey }] };
 }
 
 export function importNetworkKey(mesh: Mesh, sealed: Uint8Array, passphrase: string): Outcome<undefined> {

@@ -16,6 +16,8 @@ export type MeshEffect =
   | { readonly kind: 'sendDatagram'; readonly to: Endpoint; readonly bytes: Uint8Array }
   /** Replaces a blob of the state folder, durably. */
   | { readonly kind: 'persist'; readonly name: string; readonly bytes: Uint8Array }
+  /** Removes a blob of the state folder, durably. */
+  | { readonly kind: 'forget'; readonly name: string }
   /** This key is out: close its tunnels and sessions, drop its updates and frames. `number` where it is known. */
   | { readonly kind: 'revoked'; readonly key: NodeKey; readonly number: NodeNumber | undefined }
   /** We are out ourselves. */

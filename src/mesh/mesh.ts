@@ -137,7 +137,7 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     return this.#networkKey;
   }
 
-  holdNetworkKey(key: NetworkKey): void {
+  holdNetworkKey(key: NetworkKey | undefined): void {
     this.#networkKey = key;
   }
 

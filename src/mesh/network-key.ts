@@ -12,8 +12,8 @@ import { readStored, unreadable } from './stored.js';
 const cure = 'put back a copy of it, or move it away and use "weft network-key import" with the copy you exported';
 
 /**
- * The key that founded the network, as long as it lies on this machine. Once exported, a copy exists elsewhere and `status`
- * stops warning; whoever wants it offline removes it here.
+ * The key that founded the network, as long as it lies on this machine. Exported means that a copy of it was written elsewhere
+ * and opened again: `status` then stops warning, and the key may be removed here.
  */
 export class NetworkKey {
   readonly key: SigningKey;
@@ -41,34 +41,25 @@ export class NetworkKey {
     return { kind: 'persist', name: blobs.networkKey, bytes };
   }
 
-  /** A copy sealed under a passphrase (src/passphrase.ts). */
-  export(random: Random, passphrase: string): Outcome<Uint8Array> {
+  /** A copy sealed under a passphrase (src/passphrase.ts); it counts as exported only after `noteCopy`. */
+  export(random: Random, passphrase: string): Uint8Array {
     requirePassphrase(passphrase);
     const seed = this.key.exportPrivate();
-    const value = sealWithPassphrase(random, passphrase, seed);
+    const sealed = sealWithPassphrase(random, passphrase, seed);
     seed.fill(0);
+    return sealed;
+  }
+
+  /** `sealed` is the copy as it was read back from where it is kept. Throws a MeshError when it does not open to this key. */
+  noteCopy(sealed: Uint8Array, passphrase: string): MeshEffect {
+    openCopy(sealed, passphrase, this.key.publicKey);
     this.#exported = true;
-    return { value, effects: [this.persist()] };
+    return this.persist();
   }
 
   /** From a copy; `publicKey` is the network's. Throws a MeshError: wrong passphrase, or another network's key. */
   static import(sealed: Uint8Array, passphrase: string, publicKey: PublicKey): Outcome<NetworkKey> {
-    const seed = openWithPassphrase(passphrase, sealed);
-    if (seed?.length !== 32) {
-      throw new MeshError(
-        'bad-passphrase',
-        'the copy does not open',
-        'check the passphrase and that the file is whole',
-      );
-    }
-    const networkKey = new NetworkKey(new SigningKey(seed), true);
-    if (!equalBytes(networkKey.key.publicKey, publicKey)) {
-      throw new MeshError(
-        'wrong-network',
-        'this is the key of another network',
-        'import the copy this network exported',
-      );
-    }
+    const networkKey = new NetworkKey(openCopy(sealed, passphrase, publicKey), true);
     return { value: networkKey, effects: [networkKey.persist()] };
   }
 
@@ -77,6 +68,16 @@ export class NetworkKey {
     const message = signed('weft issuer certificate', network, new Uint8Array(0));
     return verify(this.key.publicKey, message, this.key.sign(message));
   }
+}
+
+function openCopy(sealed: Uint8Array, passphrase: string, publicKey: PublicKey): SigningKey {
+  const seed = openWithPassphrase(passphrase, sealed);
+  if (seed?.length !== 32) {
+    throw new MeshError('bad-passphrase', 'the copy does not open', 'check the passphrase and that the file is whole');
+  }
+  const key = new SigningKey(seed);
+  if (equalBytes(key.publicKey, publicKey)) return key;
+  throw new MeshError('wrong-network', 'this is the key of another network', 'import the copy this network exported');
 }
 
 /** Throws a MeshError when a passphrase is too short to be one. */

@@ -261,7 +261,12 @@ test('without a daemon everything but init, join and their like says so', async 
 
 test('a key is exported into a new file of its owner only, and never over another', async (t) => {
   const folder = folderFor(t);
-  const run = await commandLine(t, fakeNode(), folder);
+  const kept: string[] = [];
+  const networkKeyKept: NodeApi['networkKeyKept'] = ({ sealed }) => {
+    kept.push(sealed);
+    return { id: 'n4x2p6ra', prefix: 'fd5e:cd52:8400::/40' };
+  };
+  const run = await commandLine(t, fakeNode({ networkKeyKept }), folder);
   const passphrase = join(folder, 'passphrase');
   writeFileSync(passphrase, 'correct horse\n');
   const file = join(folder, 'key');
@@ -271,7 +276,12 @@ test('a key is exported into a new file of its owner only, and never over anothe
   t.is(statSync(file).mode & 0o777, 0o600);
   const again = await run('network-key', 'export', file, '--passphrase-file', passphrase);
   t.is(again.status, 1);
-  t.regex(again.complaint, /EEXIST.*never overwritten/);
+  t.regex(again.complaint, /key is there already; .*never written over/);
+  t.deepEqual(kept, ['sealed 13'], 'what was read back counts as exported, and nothing that was not written');
+  const printed = await run('network-key', 'export', '-', '--passphrase-file', passphrase);
+  t.is(printed.out, 'sealed 13\n');
+  t.is(kept.length, 2);
+  t.regex((await run('network-key', 'remove')).out, /no longer on this machine/);
   t.is((await run('network-key', 'import', file, '--passphrase-file', passphrase)).status, 0);
   t.regex((await run('identity', 'export', join(folder, 'other'))).complaint, /no terminal .*--passphrase-file/);
 });

@@ -285,6 +285,9 @@ export class Machine {
         case 'persist':
           this.disk.set(effect.name, effect.bytes);
           break;
+        case 'forget':
+          this.disk.delete(effect.name);
+          break;
         case 'sendDatagram':
           this.#world.carry(this, joinPort, effect.to, effect.bytes);
           break;

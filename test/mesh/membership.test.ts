@@ -10,7 +10,15 @@ import { fromHex } from '../../src/bytes.js';
 import { decodeCbor, encodeCbor } from '../../src/cbor.js';
 import { AgreementKey, SigningKey } from '../../src/crypto.js';
 import { MeshError } from '../../src/errors.js';
-import { addIssuer, exportNetworkKey, importNetworkKey, invite, meshHealth } from '../../src/mesh/commands.js';
+import {
+  addIssuer,
+  exportNetworkKey,
+  importNetworkKey,
+  invite,
+  meshHealth,
+  noteNetworkKeyCopy,
+  removeNetworkKey,
+} from '../../src/mesh/commands.js';
 import { foundNetwork } from '../../src/mesh/found.js';
 import { exportIdentity, importIdentity } from '../../src/mesh/identity-copy.js';
 import { Mesh } from '../../src/mesh/mesh.js';
@@ -258,11 +266,43 @@ test('status warns until a copy of the network key was exported', (t) => {
     codeOf(() => exportNetworkKey(issuer.mesh!, world.random, 'short')),
     'bad-passphrase',
   );
-  world.order(issuer, exportNetworkKey(issuer.mesh!, world.random, 'a long passphrase'));
+  const copy = exportNetworkKey(issuer.mesh!, world.random, 'a long passphrase');
+  t.deepEqual(codes(issuer), ['network-key-not-exported'], 'sealed, but not seen to be written');
+  t.is(
+    codeOf(() => noteNetworkKeyCopy(issuer.mesh!, copy.subarray(0, -1), 'a long passphrase')),
+    'bad-passphrase',
+  );
+  t.deepEqual(codes(issuer), ['network-key-not-exported'], 'written in part');
+  world.order(issuer, noteNetworkKeyCopy(issuer.mesh!, copy, 'a long passphrase'));
   t.deepEqual(codes(issuer), []);
   world.crash(issuer);
   world.start(issuer);
   t.deepEqual(codes(issuer), []);
+});
+
+test('the network key is removed once exported, for good, and comes back from its copy', (t) => {
+  const world = new World(17);
+  const issuer = world.found();
+  world.member(issuer, 'a');
+  world.run(3000);
+  const remove = () => removeNetworkKey(issuer.mesh!);
+  t.is(codeOf(remove), 'network-key-only-here');
+  t.true(issuer.disk.has('network-key'));
+  const copy = exportNetworkKey(issuer.mesh!, world.random, 'a long passphrase');
+  t.is(codeOf(remove), 'network-key-only-here', 'not yet seen to be written');
+  world.order(issuer, noteNetworkKeyCopy(issuer.mesh!, copy, 'a long passphrase'));
+  world.order(issuer, remove());
+  t.false(issuer.disk.has('network-key'));
+  const add = () => addIssuer(issuer.mesh!, 'a', world.wallClock(), world.now);
+  t.is(codeOf(add), 'no-network-key');
+  t.is(codeOf(remove), 'no-network-key');
+  world.crash(issuer);
+  world.start(issuer);
+  t.is(codeOf(add), 'no-network-key', 'after a restart');
+  world.order(issuer, importNetworkKey(issuer.mesh!, copy, 'a long passphrase'));
+  t.is(world.order(issuer, add()).index, 1);
+  t.deepEqual(codes(issuer), []);
+  world.order(issuer, remove());
 });
 
 test('the network key moves to another member, and nowhere else', (t) => {
@@ -270,7 +310,7 @@ test('the network key moves to another member, and nowhere else', (t) => {
   const issuer = world.found();
   const member = world.member(issuer, 'a');
   world.run(3000);
-  const copy = world.order(issuer, exportNetworkKey(issuer.mesh!, world.random, 'a long passphrase'));
+  const copy = exportNetworkKey(issuer.mesh!, world.random, 'a long passphrase');
   t.is(
     codeOf(() => importNetworkKey(member.mesh!, copy, 'a wrong passphrase')),
     'bad-passphrase',

@@ -197,6 +197,9 @@ export class World {
       case 'persist':
         host.disk.set(effect.name, effect.bytes);
         return;
+      case 'forget':
+        host.disk.delete(effect.name);
+        return;
       case 'sendDatagram':
         this.messages++;
         if (!this.lose(host, effect)) this.#deliverDatagram(host, effect.to, effect.bytes);
