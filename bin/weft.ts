@@ -3,8 +3,10 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { type NodeApi, type PingReply, schema } from '../daemon/api.js';
 import { configSample } from '../daemon/config-keys.js';
 import { parseDuration } from '../daemon/duration.js';
+import { paperOf } from '../daemon/paper.js';
 import { readPassphrase } from '../daemon/passphrase.js';
 import { resolvePaths } from '../daemon/paths.js';
+import { withProgress } from '../daemon/progress.js';
 import { withNode } from '../daemon/reach.js';
 import { readSealed, writeSealed } from '../daemon/sealed-file.js';
 import { packageVersion } from '../daemon/version.js';
@@ -29,11 +31,13 @@ const program = new Command('weft')
   .version(packageVersion())
   .enablePositionalOptions()
   .exitOverride()
-  .configureOutput({ outputError: () => {} });
+  .configureOutput({ outputError: () => {} })
+  .configureHelp({ subcommandTerm: (one) => [one.name(), one.usage().replace(/\[options\] ?/, '')].join(' ').trim() });
 
 /** Set by the command that ran. */
 let exitStatus = 0;
 let common: Common = {};
+const paper = paperOf(process.stdout, process.env);
 
 // The options all have may stand before the command too.
 program
@@ -59,12 +63,33 @@ function command(parent: Command, usage: string, description: string, atRest = f
   return added;
 }
 
+/** A command that is nothing without one of its own. */
+function group(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--socket <path>', "the daemon's socket")
+    .option('--json', 'print JSON');
+}
+
 function reach<T>(orAtRest: boolean, work: (api: NodeApi) => Promise<T>): Promise<T> {
   return withNode(resolvePaths(common, process.env, process.getuid?.() === 0), orAtRest, work);
 }
 
+/** What takes more than a moment, in the words of who waits. */
+const waits: Readonly<Record<string, string>> = {
+  join: 'asking the members the token names',
+  doctor: 'checking this machine and the way out of it',
+  trace: 'asking hop after hop',
+  leave: 'taking addresses, routes and keys away',
+};
+
 async function answer(orAtRest: boolean, work: (api: NodeApi) => Promise<Output>): Promise<void> {
-  const output = await reach(orAtRest, work);
+  const verb = program.args[0] ?? '';
+  // A passphrase is typed meanwhile, and replies to a ping are shown as they come.
+  const isTalking = verb === 'ping' || verb === 'network-key' || verb === 'identity';
+  const doing = reach(orAtRest, work);
+  const output = await (isTalking ? doing : withProgress(waits[verb] ?? 'waiting for weftd', doing));
   process.stdout.write(wantsJson() ? json(output.json) : output.text);
   exitStatus = output.status ?? 0;
 }
@@ -103,17 +128,18 @@ function interrupted(): AbortSignal {
   return stop.signal;
 }
 
+program.commandsGroup('Looking:');
 command(program, 'status', 'am I well? exit 0 well, 1 degraded or no network, 2 no daemon').action(() =>
   answer(false, async (api) => {
     const status = await api.status();
-    return { json: status, text: view.statusView(status), status: view.isWell(status) ? 0 : 1 };
+    return { json: status, text: view.statusView(status, paper), status: view.isWell(status) ? 0 : 1 };
   }),
 );
 
 command(program, 'peers', 'who is there, and how do I reach each').action(() =>
   answer(false, async (api) => {
     const peers = await api.peers();
-    return { json: peers, text: view.peersView(peers) };
+    return { json: peers, text: view.peersView(peers, paper) };
   }),
 );
 
@@ -121,7 +147,7 @@ command(program, 'routes [address-or-name]', 'which way, and what else was possi
   (target: string | undefined) =>
     answer(false, async (api) => {
       const routes = await api.routes(target === undefined ? {} : { target });
-      return { json: routes, text: view.routesView(routes) };
+      return { json: routes, text: view.routesView(routes, paper) };
     }),
 );
 
@@ -129,10 +155,11 @@ command(program, 'why <name-or-address>', 'the decision in words: each candidate
   (target: string) =>
     answer(false, async (api) => {
       const why = await api.why({ target });
-      return { json: why, text: view.whyView(why) };
+      return { json: why, text: view.whyView(why, paper) };
     }),
 );
 
+program.commandsGroup('Membership:');
 command(program, 'init', 'found a network; this machine is its first issuer', true)
   .option('--name <name>', 'how other nodes call this machine')
   .option('--prefix <prefix>', 'an IPv6 prefix of your own, /40 to /56')
@@ -193,7 +220,8 @@ command(program, 'leave', 'undo join: keys, addresses and routes go', true)
     }),
   );
 
-const issuer = program.command('issuer').description('who may admit');
+program.commandsGroup('Who may admit, and who is out:');
+const issuer = group('issuer', 'who may admit');
 command(issuer, 'add <name>', 'let a node admit others').action((name: string) =>
   answer(false, async (api) => {
     const row = await api.issuerAdd({ name });
@@ -203,15 +231,18 @@ command(issuer, 'add <name>', 'let a node admit others').action((name: string) =
 command(issuer, 'list', 'all issuers').action(() =>
   answer(false, async (api) => {
     const rows = await api.issuerList();
-    return { json: rows, text: view.issuersView(rows) };
+    return { json: rows, text: view.issuersView(rows, paper) };
   }),
 );
-command(issuer, 'revoke <name>', 'let it admit nobody any more').action((name: string) =>
-  answer(false, async (api) => {
-    const row = await api.issuerRevoke({ name });
-    return { json: row, text: `${row.name} admits nobody any more\n` };
-  }),
-);
+command(issuer, 'revoke <name>', 'let it admit nobody any more; whom it admitted stays')
+  .option('--stolen', 'its key is in wrong hands: whom it admitted is out too, and has to be invited again')
+  .action((name: string, options: { readonly stolen?: boolean }) =>
+    answer(false, async (api) => {
+      const row = await api.issuerRevoke({ name, ...(options.stolen && { stolen: true }) });
+      const others = options.stolen ? '; whom it admitted is out' : '; whom it admitted stays';
+      return { json: row, text: `${row.name} admits nobody any more${others}\n` };
+    }),
+  );
 
 command(program, 'grant <name>', 'which LAN prefixes a node may announce: exactly those given here')
   .option('--lan <prefix>', 'a LAN prefix; may be given more than once', collect)
@@ -240,7 +271,8 @@ function keyCommand(parent: Command, usage: string, description: string): Comman
   );
 }
 
-const networkKey = program.command('network-key').description('the key that founds the network');
+program.commandsGroup('Keys:');
+const networkKey = group('network-key', 'the key that founds the network');
 keyCommand(networkKey, 'export <file>', 'a copy sealed under a passphrase; "-" prints it').action(
   (file: string, options: KeyFlags) =>
     answer(true, async (api) => {
@@ -269,7 +301,7 @@ keyCommand(networkKey, 'import <file>', 'bring it back').action((file: string, o
   }),
 );
 
-const identity = program.command('identity').description("this machine's own keys and certificate");
+const identity = group('identity', "this machine's own keys and certificate");
 keyCommand(identity, 'export <file>', 'a copy sealed under a passphrase; "-" prints it').action(
   (file: string, options: KeyFlags) =>
     answer(true, async (api) => {
@@ -290,7 +322,8 @@ keyCommand(identity, 'import <file>', 'be that node, on a machine that is none y
     }),
 );
 
-const app = program.command('app').description('stable addresses for apps');
+program.commandsGroup('Names and addresses:');
+const app = group('app', 'stable addresses for apps');
 command(app, 'add <name>', 'the address of an app on this machine; the same name, the same address').action(
   (name: string) =>
     answer(false, async (api) => {
@@ -301,7 +334,7 @@ command(app, 'add <name>', 'the address of an app on this machine; the same name
 command(app, 'list', 'all apps of this machine').action(() =>
   answer(false, async (api) => {
     const rows = await api.appList();
-    return { json: rows, text: view.appsView(rows) };
+    return { json: rows, text: view.appsView(rows, paper) };
   }),
 );
 command(app, 'remove <name>', 'take its address away').action((name: string) =>
@@ -318,18 +351,19 @@ command(program, 'resolve <name>', 'the address of NAME or APP@NAME').action((ta
   }),
 );
 
+program.commandsGroup('Finding out what is wrong:');
 command(program, 'doctor', 'checks, evidence, remedy').action(() =>
   answer(true, async (api) => {
     const checks = await api.doctor();
     const status = checks.some((check) => check.state === 'error') ? 1 : 0;
-    return { json: checks, text: view.doctorView(checks), status };
+    return { json: checks, text: view.doctorView(checks, paper), status };
   }),
 );
 
 command(program, 'trace <name-or-address>', 'each hop through the overlay').action((target: string) =>
   answer(false, async (api) => {
     const hops = await api.trace({ target });
-    return { json: hops, text: view.traceView(hops), status: hops.at(-1)?.rttMs == null ? 1 : 0 };
+    return { json: hops, text: view.traceView(hops, paper), status: hops.at(-1)?.rttMs == null ? 1 : 0 };
   }),
 );
 
@@ -366,6 +400,7 @@ command(program, 'ping <name-or-address>', 'round trips through the overlay; exi
     }),
   );
 
+program.commandsGroup('Live views:');
 command(program, 'top', 'a live view of who sends what')
   .option('-i, --interval <duration>', 'how often (1s)', milliseconds)
   .action((options: { readonly interval?: number }) => {
@@ -373,7 +408,7 @@ command(program, 'top', 'a live view of who sends what')
     return reach(false, (api) =>
       api.top(
         options.interval ? { intervalMs: options.interval } : {},
-        (frame) => process.stdout.write(wantsJson() ? json(frame) : clear + view.topView(frame)),
+        (frame) => process.stdout.write(wantsJson() ? json(frame) : clear + view.topView(frame, paper)),
         interrupted(),
       ),
     );
@@ -393,6 +428,7 @@ command(program, 'events', 'what happens in the network, as it happens').action(
   ),
 );
 
+program.commandsGroup('Else:');
 program
   .command('config')
   .description('a configuration file with every key and its default')
@@ -402,17 +438,20 @@ program
 
 /** Commander's complaint about how it was called, as one of ours. */
 function misuse(error: CommanderError): MeshError {
-  const message = error.message.replace(/^error: /, '').split('\n')[0]!;
-  return new MeshError('usage', message, 'see weft --help, or weft COMMAND --help');
+  const help = 'see weft --help, or weft COMMAND --help';
+  if (error.code === 'commander.help') return new MeshError('usage', 'a command is missing', help);
+  const [message = '', hint] = error.message.replace(/^error: /, '').split('\n');
+  const meant = /^\(Did you mean (.+)\?\)$/.exec(hint ?? '')?.[1];
+  return new MeshError('usage', message, meant === undefined ? help : `did you mean "${meant}"? ${help}`);
 }
 
 function fail(error: unknown): number {
-  if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help'))
-    return error.exitCode;
+  if (error instanceof CommanderError && error.exitCode === 0) return 0;
   const mistake = error instanceof CommanderError ? misuse(error) : error;
   if (!(mistake instanceof MeshError)) throw mistake;
   const { code, message, cure } = mistake;
-  process.stderr.write(`weft: ${message}; ${cure}\n`);
+  const isHelpShown = error instanceof CommanderError && error.code === 'commander.help';
+  if (!isHelpShown) process.stderr.write(`weft: ${message}; ${cure}\n`);
   if (wantsJson()) process.stdout.write(`${JSON.stringify({ error: { code, message, cure } })}\n`);
   return code === 'no-daemon' && program.args[0] === 'status' ? 2 : 1;
 }

@@ -285,7 +285,8 @@ export interface NodeApi {
 
   issuerAdd(options: { readonly name: string }): Answer<IssuerRow>;
   issuerList(): Answer<readonly IssuerRow[]>;
-  issuerRevoke(options: { readonly name: string }): Answer<IssuerRow>;
+  /** Whom it admitted stays, unless its key was `stolen`. */
+  issuerRevoke(options: { readonly name: string; readonly stolen?: boolean }): Answer<IssuerRow>;
   /** From now on the node may announce exactly these LAN prefixes; none takes them all away. */
   grant(options: { readonly name: string; readonly lan: readonly string[] }): Answer<Grant>;
   revoke(options: { readonly name: string }): Answer<{ readonly name: string; readonly id: string }>;

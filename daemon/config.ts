@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { parse, TomlError } from 'smol-toml';
 import { nameFrom } from '../src/addr/name.js';
 import { MeshError } from '../src/errors.js';
+import { nearest } from '../src/near.js';
 import { configKeys, isKey, isTableList, kebab, type Values } from './config-keys.js';
 
 /** What the operator set, with every default filled in; durations in milliseconds. The only smol-toml import. */
@@ -97,7 +98,7 @@ class Reader {
   #refuseUnknown(path: Path, known: readonly string[]): never {
     const name = String(path.at(-1));
     const near = known.find((other) => other.replaceAll('-', '') === name.replace(/[-_]/g, '').toLowerCase());
-    const close = near ?? known.find((other) => distance(other, name) <= 2);
+    const close = near ?? nearest(name, known);
     throw new MeshError(
       'config-unknown-key',
       `${this.#where(path)}unknown key "${dotted(path)}"`,
@@ -163,17 +164,4 @@ export function lineOf(text: string, path: Path): number | undefined {
 
 function parts(key: string): string[] {
   return key.split('.').map((part) => part.trim().replace(/^["']|["']$/g, ''));
-}
-
-/** Levenshtein distance; both are short. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -17,6 +17,7 @@ import { importIdentity } from '../src/mesh/identity-copy.js';
 import { requireStranger } from '../src/mesh/join-errors.js';
 import { Mesh } from '../src/mesh/mesh.js';
 import type { NatClass } from '../src/mesh/nat-class.js';
+import { meant } from '../src/near.js';
 import { systemRandom } from '../src/random.js';
 import { isAesFaster } from '../src/tunnel/plane/linux-cipher-speed.js';
 import { memberStatus, membershipInfo, peerRows, routeRows, why } from './answers.js';
@@ -262,9 +263,9 @@ class Node implements NodeApi {
     }));
   }
 
-  issuerRevoke({ name }: { readonly name: string }): IssuerRow {
+  issuerRevoke({ name, stolen }: { readonly name: string; readonly stolen?: boolean }): IssuerRow {
     const member = this.#requireMember();
-    const options = { stolen: false, wallClock: unixSeconds() };
+    const options = { stolen: stolen === true, wallClock: unixSeconds() };
     const { value, effects } = commands.endIssuer(this.#requireMesh(), name, options, member.now());
     member.order(effects);
     return this.issuerList().find((row) => row.id === value.id)!;
@@ -334,7 +335,8 @@ class Node implements NodeApi {
     const member = this.#requireMember();
     const app = requireName(name);
     if (!member.apps.includes(app)) {
-      throw new MeshError('unknown-app', `no app is called ${app} here`, 'see them with: weft app list');
+      const cure = meant(app, member.apps, 'see them with: weft app list');
+      throw new MeshError('unknown-app', `no app is called ${app} here`, cure);
     }
     await member.setApps(member.apps.filter((one) => one !== app));
     return this.#appRow(app);
@@ -366,7 +368,7 @@ class Node implements NodeApi {
 
   async trace({ target }: { readonly target: string }): Promise<TraceHop[]> {
     const member = this.#requireMember();
-    const address = formatIp(resolveTarget(this.#requireMesh(), target));
+    const address = this.#requireWay(target);
     const rows = peerRows(member);
     const hops: TraceHop[] = [];
     for (let hop = 1; hop <= maxHops; hop++) {
@@ -387,7 +389,7 @@ class Node implements NodeApi {
 
   async ping(options: PingOptions, emit: Emit<PingReply>, signal: AbortSignal): Promise<void> {
     const member = this.#requireMember();
-    const address = formatIp(resolveTarget(this.#requireMesh(), options.target));
+    const address = this.#requireWay(options.target);
     for (let sequence = 1; sequence <= (options.count ?? Number.POSITIVE_INFINITY) && !signal.aborted; sequence++) {
       const started = performance.now();
       const echo = await sendEcho(address, { ...(options.size === undefined ? {} : { size: options.size }), signal });
@@ -485,6 +487,15 @@ class Node implements NodeApi {
 
   #ownName(given: string | undefined): string {
     return given === undefined ? nameFrom(this.#setting.config.name || hostname()) : requireName(given);
+  }
+
+  /** The address of a target that is in the overlay, or on a LAN that some node of it announces. */
+  #requireWay(target: string): string {
+    const { membership } = this.#requireMesh();
+    const bytes = resolveTarget(this.#requireMesh(), target);
+    const isOverlay = membership.network.prefix.contains(bytes);
+    if (isOverlay || routeRows(this.#requireMember(), target).length > 0) return formatIp(bytes);
+    throw new MeshError('no-route', `nothing in the overlay leads to ${target}`, `see what would: weft why ${target}`);
   }
 
   #requireNoNetwork(): void {

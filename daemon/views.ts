@@ -17,7 +17,8 @@ import type {
   Why,
 } from './api.js';
 import { formatBytes, formatMs, formatRate, formatSeconds } from './human.js';
-import { printable, table } from './table.js';
+import { type Paper, printable, tint, wrap } from './paper.js';
+import { table } from './table.js';
 
 /** What the commands print for people: each answer of the node as text that ends with a newline. */
 
@@ -26,14 +27,15 @@ export function isWell(status: Status): boolean {
   return status.node !== null && !status.health.some((item) => item.severity === 'error');
 }
 
-export function statusView(status: Status): string {
+export function statusView(status: Status, paper: Paper): string {
   const { node, network, tun } = status;
   if (!node || !network) {
     const lines = ['no network', '', 'found one: weft init', 'or join:   weft join TOKEN'];
-    return `${lines.join('\n')}\n${healthView(status.health)}`;
+    return `${lines.join('\n')}\n${healthView(status.health, paper)}`;
   }
   const facts: [string, string][] = [
-    ['node', `${node.name}  ${node.address}  (id ${node.id}, number ${node.number})`],
+    ['node', `${node.name}  ${node.address}`],
+    ['id', `${node.id}, number ${node.number}`],
     ['network', `${network.id}  ${network.prefix}`],
     ['running', `${formatSeconds(status.uptimeSeconds)}, version ${status.version}`],
     ['device', tun ? `${tun.name}, mtu ${tun.mtu}, offload ${tun.offload}` : 'none'],
@@ -44,8 +46,8 @@ export function statusView(status: Status): string {
     ['routes', `${status.routes.selected} selected of ${status.routes.total}`],
   ];
   if (status.fallbacks.length > 0) facts.push(['fallbacks', status.fallbacks.join(', ')]);
-  const rows = facts.map(([name, value]) => `${name.padEnd(11)}${printable(value)}\n`).join('');
-  return `${isWell(status) ? 'well' : 'not well'}\n\n${rows}${healthView(status.health)}`;
+  const rows = facts.map(([name, value]) => `${name.padEnd(11)}${wrap(value, paper, 11)}\n`).join('');
+  return `${tint(isWell(status) ? 'well' : 'not well', paper)}\n\n${rows}${healthView(status.health, paper)}`;
 }
 
 function endpointText(endpoint: Status['endpoints'][number]): string {
@@ -61,22 +63,27 @@ function portMappingText(mapping: PortMappingInfo): string {
   return mapping.reason === null ? mapping.state : `${mapping.state}: ${mapping.reason}`;
 }
 
-function healthView(health: readonly HealthItem[]): string {
-  return health.map((item) => `\n${item.severity}: ${printable(item.message)}\n  ${printable(item.fix)}\n`).join('');
+function healthView(health: readonly HealthItem[], paper: Paper): string {
+  return health
+    .map(({ severity, message, fix }) => {
+      const words = wrap(`${severity}: ${message}`, paper, 2).slice(severity.length);
+      return `\n${tint(severity, paper)}${words}\n  ${wrap(fix, paper, 2)}\n`;
+    })
+    .join('');
 }
 
-export function peersView(peers: readonly Peer[]): string {
+export function peersView(peers: readonly Peer[], paper: Paper): string {
   if (peers.length === 0) return 'alone in the network; "weft invite" makes a token for another machine\n';
   return table(
     [
       'NAME',
-      'ADDRESS',
       'STATE',
       'VIA',
-      'ENDPOINT',
       'RTT>',
-      'JITTER>',
       'LOSS>',
+      'ADDRESS',
+      'ENDPOINT',
+      'JITTER>',
       'MTU>',
       'SENT>',
       'RECEIVED>',
@@ -85,59 +92,72 @@ export function peersView(peers: readonly Peer[]): string {
     ],
     peers.map(({ name, address, state, via, tunnel, lastError }) => [
       name,
-      address,
       state,
       via ?? '-',
+      formatMs(tunnel?.rttMs ?? null),
+      tunnel ? lossText(tunnel.lossPercent) : '-',
+      address,
       ...(tunnel
         ? [
             tunnel.endpoint,
-            formatMs(tunnel.rttMs),
             formatMs(tunnel.jitterMs),
-            `${Number(tunnel.lossPercent.toFixed(1))} %`,
             String(tunnel.mtu),
             formatBytes(tunnel.txBytes),
             formatBytes(tunnel.rxBytes),
             formatSeconds(tunnel.sinceSeconds),
           ]
-        : ['-', '-', '-', '-', '-', '-', '-', '-']),
+        : ['-', '-', '-', '-', '-', '-']),
       lastError ?? '',
     ]),
+    paper,
   );
 }
 
-export function routesView(routes: readonly RouteRow[]): string {
+function lossText(percent: number): string {
+  return `${Number(percent.toFixed(1))} %`;
+}
+
+export function routesView(routes: readonly RouteRow[], paper: Paper): string {
   if (routes.length === 0) return 'no route is known\n';
   return table(
-    ['', 'PREFIX', 'ORIGIN', 'EGRESS', 'NEXT HOP', 'METRIC>', 'SEQNO>', 'ROUTER ID', 'FEASIBLE', 'AGE>'],
+    ['', 'PREFIX', 'NEXT HOP', 'METRIC>', 'ORIGIN', 'FEASIBLE', 'AGE>', 'EGRESS', 'SEQNO>', 'ROUTER ID'],
     routes.map((row) => [
       row.selected ? '*' : ' ',
       row.prefix,
-      row.origin,
-      row.egress ?? '-',
       row.nextHop ?? 'this node',
-      row.metric >= 65535 ? 'none' : String(row.metric),
-      String(row.seqno),
-      row.routerId,
+      metricText(row.metric),
+      row.origin,
       row.feasible ? 'yes' : 'no',
       formatSeconds(row.ageSeconds),
+      row.egress ?? '-',
+      String(row.seqno),
+      row.routerId,
     ]),
+    paper,
   );
 }
 
-export function whyView(why: Why): string {
+function metricText(metric: number): string {
+  return metric >= 65535 ? 'none' : String(metric);
+}
+
+export function whyView(why: Why, paper: Paper): string {
   const rows = why.candidates.map((candidate) => [
     candidate.selected ? '*' : ' ',
     candidate.nextHop ?? 'this node',
-    candidate.metric >= 65535 ? 'none' : String(candidate.metric),
-    String(candidate.seqno),
+    metricText(candidate.metric),
     candidate.feasible ? 'yes' : 'no',
     formatSeconds(candidate.ageSeconds),
+    String(candidate.seqno),
     candidate.reason,
   ]);
   const candidates =
-    rows.length === 0 ? '' : `\n${table(['', 'NEXT HOP', 'METRIC>', 'SEQNO>', 'FEASIBLE', 'HEARD>', 'REASON'], rows)}`;
-  const change = why.change === '' ? '' : `\nwhat would change it: ${printable(why.change)}\n`;
-  return `${printable(why.target)} (${why.address}): ${printable(why.decision)}\n${candidates}${change}`;
+    rows.length === 0
+      ? ''
+      : `\n${table(['', 'NEXT HOP', 'METRIC>', 'FEASIBLE', 'HEARD>', 'SEQNO>', 'REASON'], rows, paper)}`;
+  const change = why.change === '' ? '' : `\n${wrap(`what would change it: ${why.change}`, paper)}\n`;
+  const about = why.target === why.address ? why.address : `${why.target} (${why.address})`;
+  return `${wrap(`${about}: ${why.decision}`, paper)}\n${candidates}${change}`;
 }
 
 export function membershipView({ node, network }: Membership): string {
@@ -156,30 +176,40 @@ export function invitationView(invitation: Invitation): string {
   return `${invitation.token}\n\nfor ${who}, once, until ${invitation.expires}; there: weft join TOKEN\n`;
 }
 
-export function issuersView(issuers: readonly IssuerRow[]): string {
+export function issuersView(issuers: readonly IssuerRow[], paper: Paper): string {
   return table(
-    ['NAME', 'ID', 'PREFIX', 'STATE'],
-    issuers.map((row) => [row.name, row.id, row.prefix, row.revoked ? 'revoked' : row.self ? 'this node' : '']),
+    ['NAME', 'PREFIX', 'STATE', 'ID'],
+    issuers.map((row) => [row.name, row.prefix, row.revoked ? 'revoked' : row.self ? 'this node' : 'admits', row.id]),
+    paper,
   );
 }
 
-export function appsView(apps: readonly AppRow[]): string {
+export function appsView(apps: readonly AppRow[], paper: Paper): string {
   if (apps.length === 0) return 'no apps; "weft app add NAME" gives one an address\n';
   return table(
     ['NAME', 'ADDRESS'],
     apps.map((app) => [app.name, app.address]),
+    paper,
   );
 }
 
-export function doctorView(checks: readonly DoctorCheck[]): string {
-  const rows = checks.map((check) => [check.state, check.check, check.evidence, check.remedy, check.code]);
-  return table(['STATE', 'CHECK', 'EVIDENCE', 'REMEDY', 'CODE'], rows);
+/** A check a line: its state, what was checked, what was seen; and below it what to do, where something is. */
+export function doctorView(checks: readonly DoctorCheck[], paper: Paper): string {
+  const width = Math.max(0, ...checks.map((check) => check.state.length)) + 2;
+  const margin = ' '.repeat(width);
+  return checks
+    .map(({ state, check, evidence, remedy }) => {
+      const todo = remedy === '' ? '' : `${margin}-> ${wrap(remedy, paper, width + 3)}\n`;
+      return `${tint(state.padEnd(width), paper)}${wrap(`${check}: ${evidence}`, paper, width)}\n${todo}`;
+    })
+    .join('');
 }
 
-export function traceView(hops: readonly TraceHop[]): string {
+export function traceView(hops: readonly TraceHop[], paper: Paper): string {
   return table(
     ['HOP>', 'NAME', 'ADDRESS', 'RTT>', 'ENDPOINT'],
     hops.map((hop) => [String(hop.hop), hop.name, hop.address, formatMs(hop.rttMs), hop.endpoint ?? '-']),
+    paper,
   );
 }
 
@@ -208,7 +238,7 @@ export function pingSummary(replies: readonly PingReply[]): PingSummary {
         ? null
         : {
             min: Math.min(...times),
-            mean: times.reduce((sum, time) => sum + time, 0) / times.length,
+            mean: Number((times.reduce((sum, time) => sum + time, 0) / times.length).toFixed(3)),
             max: Math.max(...times),
           },
   };
@@ -220,9 +250,9 @@ export function pingSummaryView(summary: PingSummary): string {
   return `${summary.received} of ${summary.sent} answered (${summary.lossPercent} % lost)${times}\n`;
 }
 
-export function topView(frame: TopFrame): string {
+export function topView(frame: TopFrame, paper: Paper): string {
   const { status } = frame;
-  const head = `${frame.at.slice(11, 19)}  ${status.node?.name ?? 'no network'}  tunnels ${status.tunnels.up}/${status.tunnels.total}  routes ${status.routes.selected}/${status.routes.total}  ${isWell(status) ? 'well' : 'not well'}\n\n`;
+  const head = `${frame.at.slice(11, 19)}  ${status.node?.name ?? 'no network'}  tunnels ${status.tunnels.up}/${status.tunnels.total}  routes ${status.routes.selected}/${status.routes.total}  ${tint(isWell(status) ? 'well' : 'not well', paper)}\n\n`;
   const busiest = [...frame.peers].sort(
     (a, b) => b.txBitsPerSecond + b.rxBitsPerSecond - a.txBitsPerSecond - a.rxBitsPerSecond,
   );
@@ -237,12 +267,14 @@ export function topView(frame: TopFrame): string {
         formatRate(peer.txBitsPerSecond),
         formatRate(peer.rxBitsPerSecond),
         formatMs(peer.tunnel?.rttMs ?? null),
-        peer.tunnel ? `${Number(peer.tunnel.lossPercent.toFixed(1))} %` : '-',
+        peer.tunnel ? lossText(peer.tunnel.lossPercent) : '-',
       ]),
+      paper,
     )
   );
 }
 
 export function eventView(event: NodeEvent): string {
-  return `${event.at} ${event.kind}: ${printable(event.message)}\n`;
+  const about = event.node === null ? event.kind : `${event.kind} ${event.node}`;
+  return printable(`${event.at} ${about}: ${event.message}`).concat('\n');
 }

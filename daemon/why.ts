@@ -66,7 +66,7 @@ export function explain(rows: readonly RouteRow[], about: Whereabouts): Why {
     address: formatIp(about.address),
     decision: decision(covering, chosen, about),
     candidates,
-    change: change(chosen, about),
+    change: covering.length === 0 && about.withoutTunnel === '' ? elsewhere : change(chosen, about),
   };
 }
 
@@ -98,6 +98,10 @@ function decision(rows: readonly RouteRow[], chosen: RouteRow | undefined, about
   const beaten = direct ? `; the direct tunnel would be worse: ${difference(direct, chosen)}` : '';
   return `${leaves}relayed by ${hop}, which cannot read it (metric ${chosen.metric})${beaten}`;
 }
+
+/** For an address outside the network that no node announces. */
+const elsewhere =
+  'a node that announces it: on an issuer "weft grant NAME --lan PREFIX", on that node [[babel.interface]] in the configuration';
 
 function change(chosen: RouteRow | undefined, about: Whereabouts): string {
   if (chosen?.interface === undefined && chosen) return '';

@@ -7,9 +7,15 @@ if (a < 20 || (a === 20 && b < 19)) {
   console.error(`weft: node ${process.versions.node} is too old; install Node.js 20.19 or newer`);
   process.exit(1);
 }'
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  echo "weft: installing npm packages" >&2
-  npm ci --no-progress --loglevel=error >&2
-  touch node_modules/.package-lock.json
+# What is installed is told by the lock file it was installed from, whatever the times of files in a copied folder.
+installed=node_modules/.installed-package-lock.json
+if ! cmp -s package-lock.json "$installed"; then
+  echo "weft: installing npm packages (needs the Internet, once)" >&2
+  npm ci --no-progress --loglevel=error --prefer-offline --fetch-retries=1 --fetch-retry-mintimeout=1000 >&2 || {
+    echo "weft: the npm packages could not be installed (the lines above say why); connect this machine to the Internet, or set npm's proxy or registry, then type the same again" >&2
+    exit 1
+  }
+  cp package-lock.json "$installed"
 fi
+[ -e dist ] || echo "weft: building" >&2
 node node_modules/typescript/bin/tsc -p tsconfig.json

@@ -36,7 +36,10 @@ async function main(): Promise<boolean> {
     manager: serviceManager(process.env, process.pid),
     pretty: process.stderr.isTTY === true,
     stopped,
-    onReady: async (api) => void process.stdout.write(await welcome(api, token)),
+    onReady: async (api) => {
+      if (token !== undefined) process.stderr.write('weft: asking the members the token names, for 30 s at most\n');
+      process.stdout.write(await welcome(api, token));
+    },
   });
 }
 

@@ -10,6 +10,7 @@ const weft = 'npx weft';
  */
 export async function welcome(api: NodeApi, token: string | undefined): Promise<string> {
   const before = await api.status();
+  const unused = before.node && token !== undefined ? await whyUnused(api, token) : [];
   const founded = !before.node && token === undefined;
   const { node, network } =
     before.node && before.network
@@ -18,6 +19,7 @@ export async function welcome(api: NodeApi, token: string | undefined): Promise<
         ? await api.init({})
         : await api.join({ token });
   const lines = [
+    ...unused,
     `weft: this machine is ${node.name} in network ${network.id}`,
     '',
     `  its address        ${node.address}`,
@@ -28,6 +30,17 @@ export async function welcome(api: NodeApi, token: string | undefined): Promise<
     'Ctrl-C stops it; the address stays with this machine.',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** A token on a machine that is a member: of the same network, all is well; else it is said that the token was not used. */
+async function whyUnused(api: NodeApi, token: string): Promise<string[]> {
+  try {
+    await api.join({ token });
+    return [];
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    return error.code === 'already-member' ? [] : [`weft: the token was not used: ${error.message}; ${error.cure}`];
+  }
 }
 
 async function admission(api: NodeApi): Promise<string[]> {

@@ -2,16 +2,19 @@ import { encodeChain } from '../addr/certificate-chain.js';
 import { type Endpoint, isPrivateEndpoint } from '../addr/endpoint.js';
 import type { RecordedEndpoint } from '../addr/endpoint-record.js';
 import { type InvitingMember, maxInvitingMembers } from '../addr/invitation.js';
+import { parseIp } from '../addr/ip.js';
 import { type IssuerCertificate, issueIssuerCertificate } from '../addr/issuer-certificate.js';
 import { requireName } from '../addr/name.js';
 import { issuerBits } from '../addr/network.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
+import { nodeNumberOf } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
 import { nodeKey } from '../addr/public-key.js';
 import { revokeIssuer } from '../addr/revocation.js';
 import { isRenewalDue, signingTime, standing } from '../addr/validity.js';
 import { equalBytes } from '../bytes.js';
 import { MeshError } from '../errors.js';
+import { meant } from '../near.js';
 import type { Random } from '../random.js';
 import type { Millis, UnixSeconds } from '../time.js';
 import { blobs, type Outcome } from './effects.js';
@@ -23,22 +26,34 @@ import { NetworkKey } from './network-key.js';
 
 /** What the operator may order of the mesh; each throws a MeshError, or gives effects to perform and a value to show. */
 
-/** The node of this name. Throws when there is none or more than one. */
+/** The node of this name, address (any of its /64) or id. Throws when there is none or more than one. */
 export function requireNode(mesh: Mesh, text: string): NodeCertificate {
-  const name = requireName(text);
   const own = mesh.membership.chain.node;
-  const found = mesh.directory.byName(name).filter((node) => node.number !== own.number);
-  if (own.name === name) found.push(own);
+  const known = [
+    own,
+    ...[...mesh.directory.records()].map((record) => record.node).filter((node) => node.number !== own.number),
+  ];
+  const address = parseIp(text);
+  const number = address && nodeNumberOf(mesh.membership.network.prefix, address);
+  const found = known.filter((node) => (address ? node.number === number : isCalled(node, text)));
   if (found.length === 1) return found[0]!;
-  if (found.length === 0) {
-    throw new MeshError('unknown-node', `no node is called ${name}`, 'see the names with: weft peers');
+  if (found.length > 1) {
+    const ids = found.map((node) => nodeKey(node.key)).join(', ');
+    throw new MeshError(
+      'ambiguous-name',
+      `${found.length} nodes are called ${text}: ${ids}`,
+      'say which by its id or address',
+    );
   }
-  const ids = found.map((node) => nodeKey(node.key)).join(', ');
-  throw new MeshError(
-    'ambiguous-name',
-    `${found.length} nodes are called ${name}: ${ids}`,
-    'give one of them another name',
-  );
+  const all = 'see them with: weft peers';
+  if (address) throw new MeshError('unknown-node', `no node has the address ${text}`, all);
+  const name = requireName(text);
+  const names = known.map((node) => node.name);
+  throw new MeshError('unknown-node', `no node is called ${name}`, meant(name, names, all));
+}
+
+function isCalled(node: NodeCertificate, text: string): boolean {
+  return node.name === text || nodeKey(node.key) === text;
 }
 
 export interface InviteCommand {
@@ -220,15 +235,35 @@ export function endIssuer(
   now: Millis,
 ): Outcome<ListedIssuer> {
   const { key } = requireNetworkKey(mesh);
-  const listed = listIssuers(mesh).find((issuer) => issuer.name === name || issuer.id === name);
-  const issuer = mesh.membership.issuers().find((known) => nodeKey(known.key) === listed?.id);
-  if (!listed || !issuer) {
-    throw new MeshError('unknown-issuer', `no issuer is called ${name}`, 'see them with: weft issuer list');
+  const issuers = listIssuers(mesh);
+  const listed = requireIssuerOf(mesh, issuers, name);
+  const others = issuers.filter((one) => one.id !== listed.id && one.state === 'admits');
+  if (others.length === 0) {
+    throw new MeshError(
+      'last-issuer',
+      `without ${name} nobody could admit or renew any more`,
+      'make another node an issuer first: weft issuer add NAME',
+    );
   }
+  const issuer = mesh.membership.issuers().find((known) => nodeKey(known.key) === listed.id)!;
   const at = signingTime(options.wallClock, mesh.membership.newestSigned);
   const about = { key: issuer.key, at, since: options.stolen ? 0 : at };
   const { bytes } = revokeIssuer(mesh.membership.network.id, key, about);
   return { value: { ...listed, state: 'revoked' }, effects: mesh.gossip.takeRevocation(bytes, now) };
+}
+
+/** The issuer of this name, address or id: also one whose node nobody knows any more, by its id. */
+function requireIssuerOf(mesh: Mesh, issuers: readonly ListedIssuer[], text: string): ListedIssuer {
+  const address = parseIp(text);
+  const id = address && nodeKey(requireNode(mesh, text).key);
+  const found = issuers.filter((issuer) => (id ? issuer.id === id : issuer.name === text || issuer.id === text));
+  if (found.length === 1) return found[0]!;
+  const all = 'see them with: weft issuer list';
+  if (found.length > 1) {
+    throw new MeshError('ambiguous-name', `${found.length} issuers are called ${text}`, `say which by its id; ${all}`);
+  }
+  const names = issuers.flatMap((issuer) => issuer.name ?? []);
+  throw new MeshError('unknown-issuer', `no issuer is called ${text}`, meant(text, names, all));
 }
 
 /** A sealed copy of the network key, to be kept elsewhere. */

@@ -26,13 +26,19 @@ function folderFor(t: ExecutionContext): string {
 }
 
 /** A command line whose daemon is this node; without one, whose daemon does not run. */
-async function commandLine(t: ExecutionContext, api: NodeApi | undefined = fakeNode(), folder = folderFor(t)) {
+async function commandLine(
+  t: ExecutionContext,
+  api: NodeApi | undefined = fakeNode(),
+  folder = folderFor(t),
+  more: Readonly<Record<string, string>> = {},
+) {
   const socket = join(folder, 'weft.sock');
   if (api) {
     const server = await AdminServer.listen(socket, api, quiet);
     t.teardown(() => server.close());
   }
-  const env = { ...process.env, WEFT_SOCKET: socket, WEFT_STATE: join(folder, 'state') };
+  const { COLUMNS: _, ...others } = process.env;
+  const env = { ...others, WEFT_SOCKET: socket, WEFT_STATE: join(folder, 'state'), ...more };
   return (...args: string[]): Promise<Ran> =>
     new Promise((resolve) => {
       const child = execFile(process.execPath, [weft, ...args], { env }, (_error, out, complaint) =>
@@ -55,7 +61,8 @@ test('status: the table', async (t) => {
     out,
     `well
 
-node       attic  fd5e:cd52:8401:7::1  (id k7qd2mfa, number 65543)
+node       attic  fd5e:cd52:8401:7::1
+id         k7qd2mfa, number 65543
 network    n4x2p6ra  fd5e:cd52:8400::/40
 running    1d 2h, version 0.1.0
 device     weft0, mtu 1380, offload tcp+udp
@@ -123,12 +130,51 @@ test('peers: the table and the list', async (t) => {
   const run = await commandLine(t);
   t.is(
     (await run('peers')).out,
-    `NAME    ADDRESS              STATE    VIA     ENDPOINT            RTT   JITTER  LOSS   MTU    SENT  RECEIVED    FOR  LAST ERROR
-cellar  fd5e:cd52:8401:8::1  direct   -       11.0.0.8:16696  12.3 ms  0.40 ms   0 %  1472  123 MB     999 B  1h 6m
-garden  fd5e:cd52:8401:9::1  relayed  cellar  -                     -        -     -     -       -         -      -  no answer to 5 handshakes
+    `NAME    STATE    VIA         RTT  LOSS  ADDRESS              ENDPOINT         JITTER   MTU    SENT  RECEIVED    FOR  LAST ERROR
+cellar  direct   -       12.3 ms   0 %  fd5e:cd52:8401:8::1  11.0.0.8:16696  0.40 ms  1472  123 MB     999 B  1h 6m
+garden  relayed  cellar        -     -  fd5e:cd52:8401:9::1  -                     -     -       -         -      -  no answer to 5 handshakes
 `,
   );
   t.deepEqual(JSON.parse((await run('peers', '--json')).out), fakePeers);
+});
+
+test('every table fits 80 columns where the terminal has no more', async (t) => {
+  const run = await commandLine(t, fakeNode(), folderFor(t), { COLUMNS: '80' });
+  const views = [['status'], ['peers'], ['routes'], ['why', 'garden'], ['issuer', 'list'], ['app', 'list'], ['doctor']];
+  for (const words of [...views, ['trace', 'garden'], ['--help'], ['invite', '--help'], ['network-key', '--help']]) {
+    const { out } = await run(...words);
+    t.true(out.length > 40, words.join(' '));
+    t.deepEqual(
+      out.split('\n').filter((line) => line.length > 80),
+      [],
+      words.join(' '),
+    );
+  }
+  t.regex((await run('peers')).out, /^garden .*\n {4}last error no answer to 5 handshakes\n$/m);
+});
+
+test('a slip in a command is answered with what was meant, for programs too', async (t) => {
+  const run = await commandLine(t);
+  const slip = await run('stats', '--json');
+  t.regex(slip.complaint, /^weft: unknown command 'stats'; did you mean "status"\? see weft --help.*\n$/);
+  t.is(JSON.parse(slip.out).error.code, 'usage');
+  const bare = await run('issuer', '--json');
+  t.is(bare.status, 1);
+  t.is(JSON.parse(bare.out).error.message, 'a command is missing');
+  t.regex((await run('issuer')).complaint, /^Usage: weft issuer/);
+});
+
+test('an issuer whose key was stolen is ended with all it admitted', async (t) => {
+  const asked: object[] = [];
+  const row = { name: 'cellar', id: 'c2c2c2c2', prefix: 'fd5e:cd52:8402::/48', self: false, revoked: true };
+  const issuerRevoke: NodeApi['issuerRevoke'] = (options) => {
+    asked.push(options);
+    return row;
+  };
+  const run = await commandLine(t, fakeNode({ issuerRevoke }));
+  t.regex((await run('issuer', 'revoke', 'cellar')).out, /admits nobody any more; whom it admitted stays\n$/);
+  t.regex((await run('issuer', 'revoke', 'cellar', '--stolen')).out, /whom it admitted is out\n$/);
+  t.deepEqual(asked, [{ name: 'cellar' }, { name: 'cellar', stolen: true }]);
 });
 
 test('a peer cannot send escape sequences to the terminal', async (t) => {
@@ -142,9 +188,9 @@ test('routes: all of them, or those of one target', async (t) => {
   const run = await commandLine(t);
   t.is(
     (await run('routes')).out,
-    `   PREFIX                 ORIGIN  EGRESS  NEXT HOP   METRIC  SEQNO  ROUTER ID         FEASIBLE    AGE
-*  fd5e:cd52:8401:7::/64  attic   -       this node       0      7  0100070000000001  yes       1d 2h
-   192.168.7.0/24         garden  garden  cellar        312  65535  0100090000000001  yes         12s
+    `   PREFIX                 NEXT HOP   METRIC  ORIGIN  FEASIBLE    AGE  EGRESS  SEQNO  ROUTER ID
+*  fd5e:cd52:8401:7::/64  this node       0  attic   yes       1d 2h  -           7  0100070000000001
+   192.168.7.0/24         cellar        312  garden  yes         12s  garden  65535  0100090000000001
 `,
   );
   t.deepEqual(JSON.parse((await run('routes', 'garden', '--json')).out), [fakeRoutes[1]]);
@@ -164,8 +210,8 @@ test('why: the decision, the candidates, what would change it', async (t) => {
     (await (await commandLine(t))('why', 'garden')).out,
     `garden (fd5e:cd52:8401:9::1): goes through cellar: the only feasible route
 
-   NEXT HOP  METRIC  SEQNO  FEASIBLE  HEARD  REASON
-*  cellar       312      3  yes         12s  lowest metric
+   NEXT HOP  METRIC  FEASIBLE  HEARD  SEQNO  REASON
+*  cellar       312  yes         12s      3  lowest metric
 
 what would change it: a direct tunnel with a metric below 312
 `,
@@ -301,7 +347,7 @@ test('apps, names, issuers and revocation', async (t) => {
   t.is((await run('resolve', 'web@garden')).out, 'fd5e:cd52:8401:9::1\n');
   t.is(
     (await run('issuer', 'list')).out,
-    'NAME   ID        PREFIX               STATE\nattic  k7qd2mfa  fd5e:cd52:8401::/48  this node\n',
+    'NAME   PREFIX               STATE      ID\nattic  fd5e:cd52:8401::/48  this node  k7qd2mfa\n',
   );
   const granted = await run('grant', 'garden', '--lan', '10.0.0.0/8', '--lan', '2001:db8::/48');
   t.is(granted.out, 'garden may announce 10.0.0.0/8, 2001:db8::/48\n');
@@ -339,9 +385,9 @@ test('trace and doctor', async (t) => {
   );
   t.is(
     (await run('doctor')).out,
-    `STATE    CHECK       EVIDENCE                      REMEDY                    CODE
-ok       TUN device  weft0 is up                                             tun
-warning  clock       an hour ahead of the issuers  timedatectl set-ntp true  clock
+    `ok       TUN device: weft0 is up
+warning  clock: an hour ahead of the issuers
+         -> timedatectl set-ntp true
 `,
   );
 });
@@ -353,7 +399,7 @@ test('a live view ends when the node ends it', async (t) => {
     log: async (_options, emit) => emit({ level: 'info', msg: 'tunnel up' }),
   });
   const run = await commandLine(t, api);
-  t.is((await run('events')).out, '2026-11-22T12:00:00.000Z tunnel-up: tunnel to cellar is up\n');
+  t.is((await run('events')).out, '2026-11-22T12:00:00.000Z tunnel-up cellar: tunnel to cellar is up\n');
   t.is((await run('log')).out, '{"level":"info","msg":"tunnel up"}\n');
 });
 

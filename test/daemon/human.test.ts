@@ -1,7 +1,9 @@
 import test from 'ava';
 import { parseDuration } from '../../daemon/duration.js';
 import { formatBytes, formatMs, formatRate, formatSeconds } from '../../daemon/human.js';
-import { printable, table } from '../../daemon/table.js';
+import { type Paper, paperOf, printable, tint, wrap } from '../../daemon/paper.js';
+import { withProgress } from '../../daemon/progress.js';
+import { table } from '../../daemon/table.js';
 
 test('durations are read in every unit, and nothing else is', (t) => {
   t.deepEqual(
@@ -51,18 +53,78 @@ test('milliseconds, octets and rates show three figures', (t) => {
   t.deepEqual([0, 640_000, 2.31e9].map(formatRate), ['0 bit/s', '640 kbit/s', '2.31 Gbit/s']);
 });
 
+const endless: Paper = { width: Number.POSITIVE_INFINITY, colour: false };
+
 test('a table aligns its columns and ends no line in spaces', (t) => {
+  const rows = [
+    ['a', '1', ''],
+    ['longer', '20', 'x'],
+  ];
+  t.is(table(['NAME', 'COUNT>', 'NOTE'], rows, endless), 'NAME    COUNT  NOTE\na           1\nlonger     20  x\n');
+  t.is(table(['NAME'], [], endless), 'NAME\n');
+});
+
+test('on narrow paper what does not fit is told below its row, and nothing is lost', (t) => {
+  const rows = [
+    ['cellar', 'direct', '11.0.0.8:16696', '12.3 ms', ''],
+    ['garden', 'relayed', '-', '-', 'no answer to 5 handshakes in the last minute'],
+  ];
   t.is(
-    table(
-      ['NAME', 'COUNT>', 'NOTE'],
-      [
-        ['a', '1', ''],
-        ['longer', '20', 'x'],
-      ],
-    ),
-    'NAME    COUNT  NOTE\na           1\nlonger     20  x\n',
+    table(['NAME', 'STATE', 'ENDPOINT', 'RTT>', 'LAST ERROR'], rows, { width: 40, colour: false }),
+    `NAME    STATE    ENDPOINT            RTT
+cellar  direct   11.0.0.8:16696  12.3 ms
+garden  relayed  -                     -
+    last error no answer to 5 handshakes
+    in the last minute
+`,
   );
-  t.is(table(['NAME'], []), 'NAME\n');
+  const narrow = table(['NAME', 'STATE', 'ENDPOINT', 'RTT>', 'LAST ERROR'], rows, { width: 20, colour: false });
+  t.deepEqual(narrow.split('\n').slice(0, 5), [
+    'NAME    STATE',
+    'cellar  direct',
+    '    endpoint',
+    '    11.0.0.8:16696,',
+    '    rtt 12.3 ms',
+  ]);
+});
+
+test('states have a colour on a terminal that wants colours, and only there', (t) => {
+  const terminal = { isTTY: true, columns: 100 };
+  t.deepEqual(paperOf(terminal, { TERM: 'xterm' }), { width: 100, colour: true });
+  t.false(paperOf(terminal, { TERM: 'xterm', NO_COLOR: '1' }).colour);
+  t.false(paperOf(terminal, { TERM: 'dumb' }).colour);
+  t.deepEqual(paperOf({}, { TERM: 'xterm' }), endless);
+  t.deepEqual(paperOf({}, { COLUMNS: '80' }), { width: 80, colour: false });
+  const paper = { width: 80, colour: true };
+  t.is(tint('direct ', paper), '\u001b[32mdirect \u001b[39m');
+  t.is(tint('error', endless), 'error');
+  const rows = [
+    ['ok', 'direct'],
+    ['error', 'unreachable'],
+  ];
+  t.is(
+    table(['NAME', 'STATE'], rows, paper),
+    'NAME   STATE\nok     \u001b[32mdirect     \u001b[39m\nerror  \u001b[31munreachable\u001b[39m\n',
+  );
+});
+
+test('long text is wrapped between words and a word that is too long stays whole', (t) => {
+  t.is(wrap('one two three', { width: 9, colour: false }, 2), 'one two\n  three');
+  t.is(wrap('overlong word', { width: 5, colour: false }), 'overlong\nword');
+});
+
+test('who waits is told so on a terminal after a second, and the line goes with the answer', async (t) => {
+  const said: string[] = [];
+  const screen = { isTTY: true, write: (text: string) => said.push(text) };
+  t.is(await withProgress('asking', Promise.resolve(7), screen), 7);
+  t.deepEqual(said, []);
+  const late = new Promise<number>((resolve) => setTimeout(() => resolve(8), 1300));
+  t.is(await withProgress('asking', late, screen), 8);
+  t.deepEqual(said, ['\rasking: 1 s', '\r\u001b[K']);
+  await withProgress('asking', Promise.reject(new Error('no')), { ...screen, isTTY: false }).catch(() =>
+    said.push('no'),
+  );
+  t.is(said.at(-1), 'no');
 });
 
 test('control characters are shown as question marks', (t) => {

@@ -298,6 +298,11 @@ test('an issuer that has no network key cannot add issuers; one that was ended c
     listIssuers(third.mesh!).map((listed) => listed.state),
     ['admits', 'revoked'],
   );
+  t.is(
+    code(() => endIssuer(first.mesh!, first.mesh!.membership.chain.node.name, ended, world.now)),
+    'last-issuer',
+  );
+  t.notThrows(() => world.invite(first));
 });
 
 test('whom a retired issuer admitted stays; whom a stolen key admitted is out', (t) => {

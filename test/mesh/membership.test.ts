@@ -1,9 +1,13 @@
 import test from 'ava';
+import { appAddress } from '../../src/addr/app-address.js';
 import type { FieldMap } from '../../src/addr/fields.js';
 import { decodeInvitation } from '../../src/addr/invitation.js';
+import { formatIp } from '../../src/addr/ip.js';
 import { issueNodeCertificate } from '../../src/addr/node-certificate.js';
+import { nodeAddress } from '../../src/addr/node-number.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { prefixToCbor } from '../../src/addr/prefix-codec.js';
+import { nodeKey } from '../../src/addr/public-key.js';
 import { revokeNode } from '../../src/addr/revocation.js';
 import { certificateLifetime } from '../../src/addr/validity.js';
 import { fromHex } from '../../src/bytes.js';
@@ -18,6 +22,7 @@ import {
   meshHealth,
   noteNetworkKeyCopy,
   removeNetworkKey,
+  requireNode,
 } from '../../src/mesh/commands.js';
 import { foundNetwork } from '../../src/mesh/found.js';
 import { exportIdentity, importIdentity } from '../../src/mesh/identity-copy.js';
@@ -368,5 +373,26 @@ test('names: a taken one gets a number, an unknown one is an error', (t) => {
   t.is(
     codeOf(() => world.invite(issuer, { lifetime: 5 })),
     'bad-expiry',
+  );
+});
+
+test('a node is meant by its name, its address or its id, and a slip is answered with the near name', (t) => {
+  const world = new World(18);
+  const issuer = world.found();
+  const member = world.member(issuer, 'cellar').mesh!.membership;
+  world.run(3000);
+  const { key, number } = member.chain.node;
+  const address = formatIp(nodeAddress(member.network.prefix, number));
+  const app = formatIp(appAddress(member.network.prefix, number, 'files'));
+  for (const text of ['cellar', address, app, nodeKey(key)]) {
+    t.is(requireNode(issuer.mesh!, text).number, number, text);
+  }
+  t.is(requireNode(issuer.mesh!, 'first').number, issuer.mesh!.membership.number);
+  const cure = (text: string) => t.throws<MeshError>(() => requireNode(issuer.mesh!, text))!.cure;
+  t.is(cure('celler'), 'did you mean "cellar"? see them with: weft peers');
+  t.is(cure('moon'), 'see them with: weft peers');
+  t.is(
+    codeOf(() => requireNode(issuer.mesh!, '2001:db8::1')),
+    'unknown-node',
   );
 });

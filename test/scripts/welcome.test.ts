@@ -52,8 +52,16 @@ test('with a token it joins', async (t) => {
 test('a member stays what it is, with and without a token', async (t) => {
   const { api, did } = noting({});
   await welcome(api, undefined);
-  await welcome(api, 'TOKEN');
   t.deepEqual(did, []);
+  const refusing = (code: string) => ({
+    join: () => {
+      throw new MeshError(code, 'this machine is a member of another network', 'leave it first (weft leave)');
+    },
+  });
+  const another = await welcome({ ...api, ...refusing('wrong-network') }, 'TOKEN');
+  t.regex(another, /^weft: the token was not used: this machine is a member of another network; leave it first/);
+  t.regex(another, /\nweft: this machine is attic in network/);
+  t.regex(await welcome({ ...api, ...refusing('already-member') }, 'TOKEN'), /^weft: this machine is attic in network/);
 });
 
 test('a node that may not admit others says who can', async (t) => {
