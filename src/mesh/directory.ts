@@ -43,6 +43,7 @@ export class Directory {
   readonly #shown = new Map<NodeNumber, NodeCertificate>();
   #own: EndpointRecord | undefined;
   #changed = false;
+  #grown = false;
 
   /** `stored`: what was last persisted. Throws a MeshError when it cannot be read; who is out by now is left out. */
   constructor(membership: Membership, stored?: Uint8Array) {
@@ -55,6 +56,7 @@ export class Directory {
       if (membership.verifyNode(record.node).ok) this.#put(record);
     }
     this.#changed = false;
+    this.#grown = false;
   }
 
   get size(): number {
@@ -168,16 +170,23 @@ export class Directory {
     return this.#changed;
   }
 
+  /** Since then it has come to hold a node it did not hold: lost, that node would not be dialled after a restart. */
+  get isGrown(): boolean {
+    return this.#grown;
+  }
+
   /** An order to persist what changed since the last call; nothing when nothing did. */
   changes(): MeshEffect[] {
     if (!this.#changed) return [];
     this.#changed = false;
+    this.#grown = false;
     const records = [...this.#records.values()].map((record) => record.bytes);
     return [{ kind: 'persist', name: blobs.directory, bytes: encodeDirectory(records) }];
   }
 
   #put(record: EndpointRecord): void {
     const key = nodeKey(record.node.key);
+    if (!this.#records.has(key)) this.#grown = true;
     this.#records.set(key, record);
     this.#numbers.set(record.node.number, key);
     this.#shown.delete(record.node.number);

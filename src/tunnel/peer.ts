@@ -103,6 +103,8 @@ export class Peer<Certificate> {
   #cookie: { readonly octets: Uint8Array; readonly until: Millis } | undefined;
   #roundTrip: Millis = 0;
   #noTrialBefore = Number.NEGATIVE_INFINITY;
+  /** A newcomer at the tunnel's own endpoint is answered unasked at most this often. */
+  #noQuickAnswerBefore = Number.NEGATIVE_INFINITY;
   #rekeyNotBefore = Number.NEGATIVE_INFINITY;
   readonly #watch = new KeyWatch();
 
@@ -236,7 +238,7 @@ export class Peer<Certificate> {
       if (isBetter || this.#link === undefined) this.#carry(from);
       this.#install(session);
     };
-    if (!this.#isNewcomer(hello)) {
+    if (!this.#isNewcomer(hello) || this.#isAtItsPlace(from)) {
       install();
       return;
     }
@@ -275,6 +277,11 @@ export class Peer<Certificate> {
     const { hello } = incoming;
     if (this.#isNewcomer(hello)) {
       if (this.#challenge) return 'another start of this node is being looked into';
+      if (this.#isAtItsPlace(from) && now >= this.#noQuickAnswerBefore) {
+        this.#noQuickAnswerBefore = now + trialPause;
+        this.#answer(incoming, datagram, certificate, from, now);
+        return undefined;
+      }
       if (now < this.#noTrialBefore) return 'another start of this node lives';
       const replace = () => this.#answer(incoming, datagram, certificate, from, now);
       const keep = () => this.#tryNewcomer(incoming, from, now);
@@ -344,6 +351,15 @@ export class Peer<Certificate> {
     return this.isLive && this.#incarnation !== undefined && this.#incarnation !== hello.incarnation;
   }
 
+  /**
+   * It speaks from the very endpoint of the tunnel. Two processes cannot share that, so the one we know is gone: it need not be
+   * asked for 0.6 s, which would be most of what a restart costs. A replay can be made to come from there, but never confirms.
+   */
+  #isAtItsPlace(from: Path): boolean {
+    const here = this.#standing === 'tunnel' ? this.endpoint : undefined;
+    return from.kind === 'direct' && here !== undefined && sameEndpoint(from.endpoint, here);
+  }
+
   #challengeFor(outcomes: Outcomes, now: Millis): void {
     if (this.#challenge) this.#challenge.supersede(outcomes);
     else this.#challenge = new Challenge(outcomes, this.#host.random.bytes(8), now);
@@ -388,6 +404,7 @@ export class Peer<Certificate> {
     this.#incarnation = incarnation;
     this.#seen = new SeenCounters();
     this.#noTrialBefore = Number.NEGATIVE_INFINITY;
+    this.#noQuickAnswerBefore = Number.NEGATIVE_INFINITY;
     if (!restarted) return;
     this.#drop(this.#sessions.remove((session) => session.isConfirmed && session.incarnation !== incarnation));
     this.#fall('the node was restarted');

@@ -112,3 +112,20 @@ test('the same seed gives the same run', (t) => {
   };
   t.deepEqual(told(6), told(6));
 });
+
+test('killed seconds after others joined, a node knows them when it starts: it need not be found', (t) => {
+  const world = new World(9);
+  const [first] = world.network(2);
+  world.run(3 * second);
+  const late = world.machine('late');
+  late.join(first!.invite());
+  world.until(() => first!.mesh.directory.size === 3, 10 * second);
+  world.run(2.5 * second);
+  const numbers = world.machines.map((machine) => machine.number);
+  first!.crash();
+  first!.start();
+  t.deepEqual(
+    numbers.map((number) => first!.mesh.directory.byNumber(number)?.node.number),
+    numbers,
+  );
+});

@@ -646,3 +646,35 @@ test('another network: the other side hears from us at once, and a dial that wai
   world.run(100);
   t.is(bob.standing(carol), 'tunnel');
 });
+
+test('a node killed and started again at its endpoint is back after two round trips, while its old tunnel seems alive', (t) => {
+  const { world, alice, bob } = joined();
+  for (const restarted of [bob, alice, bob]) {
+    const other = restarted === bob ? alice : bob;
+    world.run(30 * second);
+    restarted.start();
+    restarted.dial(other);
+    world.run(4 * world.wire.delay + 5);
+    t.is(restarted.standing(other), 'tunnel');
+    t.is(other.told('tunnelUp').at(-1)!.endpoint, restarted.endpoint);
+    t.is(other.told('tunnelDown').at(-1)?.reason, 'the node was restarted');
+    t.is(other.told('cloned').length, 0);
+  }
+});
+
+test('an old start’s initiation, replayed from the tunnel’s own endpoint, takes nothing from the tunnel', (t) => {
+  const { world, alice, bob } = pair();
+  const initiations = record(world, alice, FrameType.initiation);
+  alice.dial(bob);
+  world.run(second);
+  alice.start();
+  alice.dial(bob);
+  world.run(3 * second);
+  const falls = bob.told('tunnelDown').length;
+  world.inject(alice.endpoint, 1, { kind: 'direct', endpoint: bob.endpoint }, initiations[0]!, 0);
+  world.run(second);
+  t.is(bob.told('tunnelDown').length, falls);
+  t.true(bob.plane.sendPacket(1, 7, world.now), 'it still sends under the keys in use');
+  world.run(second);
+  t.deepEqual(alice.plane.packets, [7]);
+});
