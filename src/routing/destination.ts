@@ -94,9 +94,12 @@ export class Destination {
     return isNewer(seqno, source.seqno) || (seqno === source.seqno && refmetric < source.metric);
   }
 
-  /** Must come before the update leaves (RFC 8966 §3.7.3). A retraction neither makes nor refreshes an entry. */
-  noteSent(router: number, seqno: Seqno, metric: Metric, now: Millis, maxSources: number): void {
-    if (metric === infinity) return;
+  /**
+   * Must come before the update leaves (RFC 8966 §3.7.3). A retraction neither makes nor refreshes an entry. True when less
+   * is feasible now than before.
+   */
+  noteSent(router: number, seqno: Seqno, metric: Metric, now: Millis, maxSources: number): boolean {
+    if (metric === infinity) return false;
     const source = this.source(router);
     if (!source) {
       if (this.sources.length >= maxSources) this.sources.shift();
@@ -104,13 +107,14 @@ export class Destination {
       // A list of one is made exactly so long; there is one for every destination.
       if (this.sources.length === 0) this.sources = [fresh];
       else this.sources.push(fresh);
-      return;
+      return true;
     }
-    if (isNewer(seqno, source.seqno)) {
-      source.seqno = seqno;
-      source.metric = metric;
-    } else if (seqno === source.seqno && metric < source.metric) source.metric = metric;
     source.at = Math.ceil(now);
+    const isBetter = isNewer(seqno, source.seqno) || (seqno === source.seqno && metric < source.metric);
+    if (!isBetter) return false;
+    source.seqno = seqno;
+    source.metric = metric;
+    return true;
   }
 
   /** The latest thing its owner is known to have signed. */

@@ -12,7 +12,7 @@ import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
 import type { Outlet } from './outlet.js';
 import { Flag } from './route-matrix.js';
-import { Selection } from './selection.js';
+import { leftLately, Selection } from './selection.js';
 import { isNewer, seqnoPlus } from './seqno.js';
 import type { Tables } from './tables.js';
 import { spec } from './tuning.js';
@@ -161,11 +161,21 @@ export class Routes {
     if (destination.selected === neighbour.column || destination.selected < 0) return;
     if (destination.isFeasible(router, reader.seqno, reader.metric)) return;
     if (destination.owner !== 0 && router !== destination.newestRouter) return;
-    const { switchMargin, switchShare } = this.#tables.tuning;
-    const metric = addMetric(reader.metric, neighbour.cost);
-    if (metric + switchMargin + switchShare * destination.metric < destination.metric) {
+    if (this.#selection.isWorthwhile(addMetric(reader.metric, neighbour.cost), destination.metric)) {
       this.#requestSeqno(destination, router, neighbour, now);
     }
+  }
+
+  /**
+   * The same, when not the other route became better but ours worse: its neighbour has nothing new to say until the next
+   * full table, which in tunnels is minutes away.
+   */
+  #askForBetter(destination: Destination, now: Millis): void {
+    const { unfeasible, unfeasibleRank } = this.#selection;
+    const neighbour = this.#tables.columns[unfeasible];
+    if (!neighbour || destination.selected < 0 || leftLately(destination, unfeasible, now)) return;
+    if (!this.#selection.isWorthwhile(unfeasibleRank, destination.metric)) return;
+    this.#requestSeqno(destination, this.#tables.matrix.router(destination.row, unfeasible), neighbour, now);
   }
 
   #requestSeqno(destination: Destination, router: number, neighbour: Neighbour, now: Millis): void {
@@ -312,6 +322,7 @@ export class Routes {
     if (destination.betterSince !== 0 && before === 0) this.#review(destination, now);
     this.#apply(destination, column, now);
     if (this.#selection.hasUnfeasible && !this.#hasGoodRoute(destination)) this.#starve(destination, now);
+    else if (this.#selection.unfeasible !== none) this.#askForBetter(destination, now);
   }
 
   /** A route is selected, and nothing is wrong with its neighbour. Where not, a newer seqno may make another route usable. */
@@ -327,6 +338,17 @@ export class Routes {
       if (destination.second === none) destination.second = column;
       else if (destination.third === none) destination.third = column;
     }
+  }
+
+  /**
+   * What we have just announced is the new bound of what is feasible. The forwarding table takes a spare next hop before we
+   * are asked, so one that is not feasible any more has to go: it may reach the destination by us.
+   */
+  #recheckSpares(destination: Destination): void {
+    if (destination.second === none) return;
+    this.#selection.rank(destination);
+    this.#noteOthers(destination, destination.selected);
+    this.#touched.add(destination);
   }
 
   /** Looks again after the dwell; a quarter of it by chance, so that two nodes do not change their minds together. */
@@ -715,7 +737,8 @@ export class Routes {
     fields.routerIdHigh = routers.high(destination.router);
     fields.routerIdLow = routers.low(destination.router);
     if (destination.selected !== ourselves) {
-      destination.noteSent(destination.router, destination.seqno, destination.metric, now, tuning.maxSources);
+      const { router, seqno, metric } = destination;
+      if (destination.noteSent(router, seqno, metric, now, tuning.maxSources)) this.#recheckSpares(destination);
     }
     if (at.lan) return periodic ? 'once' : 'surely';
     if (destination.owner === 0) fields.egress = destination.egress;
@@ -873,7 +896,7 @@ export class Routes {
     }
     const isUsed = (proof: Proof) => this.#isProofUsed(destination, proof.router, proof.seqno);
     if (!destination.proofs.every(isUsed)) destination.proofs = destination.proofs.filter(isUsed);
-    if (destination.left?.every((left) => left.until <= now)) destination.left = undefined;
+    this.#forgiveLeft(destination, now);
     if (routes > 0 || destination.own !== undefined || destination.heldUntil !== 0) return;
     if (destination.selected !== none || destination.sources.length > 0 || !this.#isKnownLost(destination)) return;
     pending.forgetRow(destination.row);
@@ -882,6 +905,15 @@ export class Routes {
     this.admission.foreign.delete(destination);
     destinations.remove(destination);
     matrix.clearRow(destination.row);
+  }
+
+  /** A neighbour left long enough ago may be returned to; nothing else would make us look again when nothing changes. */
+  #forgiveLeft(destination: Destination, now: Millis): void {
+    const { left } = destination;
+    if (!left?.some(({ until }) => until <= now)) return;
+    const kept = left.filter(({ until }) => until > now);
+    destination.left = kept.length > 0 ? kept : undefined;
+    this.reselect(destination, now);
   }
 
   #isProofUsed(destination: Destination, router: number, seqno: number): boolean {

@@ -19,6 +19,9 @@ export class Selection {
   readonly #ranks: [number, number, number] = [0, 0, 0];
   /** A finite route that must not be used because it is not feasible: the destination starves if there is no other. */
   hasUnfeasible = false;
+  /** The best of those, or none, and its rank. */
+  unfeasible = none;
+  unfeasibleRank = Number.POSITIVE_INFINITY;
 
   readonly #matrix: RouteMatrix;
   readonly #columns: readonly (Neighbour | undefined)[];
@@ -37,6 +40,8 @@ export class Selection {
     best[0] = best[1] = best[2] = none;
     ranks[0] = ranks[1] = ranks[2] = Number.POSITIVE_INFINITY;
     this.hasUnfeasible = false;
+    this.unfeasible = none;
+    this.unfeasibleRank = Number.POSITIVE_INFINITY;
     for (let column = 0; column < this.#columns.length; column++) {
       const neighbour = this.#columns[column];
       if (neighbour === undefined) continue;
@@ -76,6 +81,10 @@ export class Selection {
     if (destination.owner !== 0 && router !== destination.newestRouter) return Number.POSITIVE_INFINITY;
     if (!destination.isFeasible(router, matrix.seqno(row, column), refmetric)) {
       this.hasUnfeasible = true;
+      if (rank < this.unfeasibleRank) {
+        this.unfeasible = column;
+        this.unfeasibleRank = rank;
+      }
       return Number.POSITIVE_INFINITY;
     }
     return rank;
@@ -155,8 +164,12 @@ export class Selection {
   }
 
   #isBetter(destination: Destination, column: number, current: number): boolean {
-    const now = this.metricOf(destination, current);
-    return this.metricOf(destination, column) + this.#margin(now) < now;
+    return this.isWorthwhile(this.metricOf(destination, column), this.metricOf(destination, current));
+  }
+
+  /** Better by the margin than what is in use. */
+  isWorthwhile(metric: Metric, current: Metric): boolean {
+    return metric + this.#margin(current) < current;
   }
 
   #margin(metric: Metric): Metric {
@@ -193,6 +206,7 @@ export class Selection {
   }
 }
 
-function leftLately(destination: Destination, column: number, now: Millis): boolean {
+/** A route that is not to be returned to yet. */
+export function leftLately(destination: Destination, column: number, now: Millis): boolean {
   return destination.left?.some((left) => left.column === column && left.until > now) ?? false;
 }

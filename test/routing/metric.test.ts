@@ -80,6 +80,28 @@ test('a path that becomes 100 ms worse is left within 10 s', (t) => {
   t.true(took! < 10_000, `${took} ms`);
 });
 
+test('and so it is where the other path is not feasible before it is asked for a newer seqno', (t) => {
+  const world = twoWays(35, 20, 100);
+  const other = world.nodes
+    .get(1)!
+    .speaker.view(world.now)
+    .find((row) => row.origin === 4 && !row.selected)!;
+  t.false(other.feasible);
+  world.change(2, 4, { delay: 150 });
+  const took = world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000);
+  t.true(took !== undefined && took < 10_000, `${took} ms`);
+});
+
+test('a path that was left and is good again is taken back after its five minutes, though nothing changes then', (t) => {
+  const world = twoWays(35, 20, 40);
+  world.change(1, 2, { delay: 80 });
+  t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000));
+  world.change(1, 2, { delay: 10 });
+  world.run(100_000);
+  t.is(world.nodes.get(1)!.next(4), 3);
+  t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 2, 240_000));
+});
+
 test('two equal paths, congested by our own traffic, do not flap: at most one switch in five minutes', (t) => {
   const world = twoWays(33, 20, 20);
   const count = switches(world);

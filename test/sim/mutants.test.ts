@@ -33,14 +33,14 @@ const mutants: readonly Mutant[] = [
   {
     name: 'what was announced is not remembered',
     file: 'destination.ts',
-    search: '    if (metric === infinity) return;\n    const source',
-    replace: '    if (metric >= 0) return;\n    const source',
+    search: '    if (metric === infinity) return false;\n    const source',
+    replace: '    if (metric >= 0) return false;\n    const source',
   },
   {
     name: 'a smaller metric announced at the same seqno is not remembered',
     file: 'destination.ts',
-    search: 'seqno === source.seqno && metric < source.metric) source.metric = metric',
-    replace: 'seqno === source.seqno && metric > source.metric) source.metric = metric',
+    search: '(seqno === source.seqno && metric < source.metric);',
+    replace: '(seqno === source.seqno && metric > source.metric);',
   },
   {
     name: 'metrics add up to 65534 at most',
@@ -57,8 +57,8 @@ const mutants: readonly Mutant[] = [
   {
     name: 'nobody asks for a newer seqno when a route is lost',
     file: 'routes.ts',
-    search: 'if (this.#selection.hasUnfeasible && !this.#hasGoodRoute(destination)) this.#starve(destination, now);',
-    replace: '',
+    search: '!this.#hasGoodRoute(destination)) this.#starve(destination, now);',
+    replace: '!this.#hasGoodRoute(destination)) void 0;',
   },
   {
     name: 'requests for a seqno are not passed on',
@@ -95,11 +95,16 @@ const mutants: readonly Mutant[] = [
     name: 'what was announced is remembered one update late',
     file: 'routes.ts',
     search:
-      '      destination.noteSent(destination.router, destination.seqno, destination.metric, now, tuning.maxSources);',
-    replace: `      const late = this as unknown as { remember?: () => void };
+      'if (destination.noteSent(router, seqno, metric, now, tuning.maxSources)) this.#recheckSpares(destination);',
+    replace: `const late = this as unknown as { remember?: () => void };
       late.remember?.();
-      const { router, seqno, metric } = destination;
       late.remember = () => destination.noteSent(router, seqno, metric, now, tuning.maxSources);`,
+  },
+  {
+    name: 'a spare next hop stays when what was announced makes it unfeasible',
+    file: 'routes.ts',
+    search: 'now, tuning.maxSources)) this.#recheckSpares(destination);',
+    replace: 'now, tuning.maxSources)) void 0;',
   },
   {
     name: 'a retraction is not heard',
