@@ -1,20 +1,20 @@
 import test from 'ava';
-import { seededRandom } from '../../src/random.js';
 import { type Millis, second } from '../../src/time.js';
+import type { LinkQuality } from '../sim/link.js';
 import { type Machine, World } from './world.js';
 
 /**
  * The relay in use between two that cannot speak directly falls silent, heals, and so on, under a flow of 200 datagrams a
- * second. `noise`: what a datagram may take longer. Gives the outages.
+ * second, on wires of that quality. Gives the outages.
  */
-function outages(seed: number, noise: () => Millis, times: number): Millis[] {
+function outages(seed: number, quality: Partial<LinkQuality>, times: number): Millis[] {
   const world = new World(seed);
   const machines = world.network(4);
   const [, , c, d] = machines as [Machine, Machine, Machine, Machine];
   world.until(() => machines.every((a) => machines.every((b) => a === b || a.hasTunnelTo(b))), 10 * second);
   world.separate(c, d);
   world.until(() => !c.hasTunnelTo(d) && !d.hasTunnelTo(c) && c.nextHopTo(d) !== undefined, 10 * second);
-  world.noise = noise;
+  world.quality = { ...world.quality, ...quality };
   let [longest, since] = [0, 0];
   const flow = (time: Millis) => {
     for (const end = world.now + time; world.now < end; ) {
@@ -49,9 +49,7 @@ function outages(seed: number, noise: () => Millis, times: number): Millis[] {
 }
 
 test('a dead relay costs less than a second, however late datagrams come and whatever died before', (t) => {
-  const chance = seededRandom(101);
-  const noise = () => (chance.unit() < 0.1 ? 80 * chance.unit() : 2 * chance.unit());
-  const found = outages(1, noise, 5);
+  const found = outages(1, { jitter: 2, late: 0.1, lateBy: 80 }, 5);
   t.log(`outages: ${found.map(Math.round).join(', ')} ms`);
   t.true(Math.max(...found) < second);
 });

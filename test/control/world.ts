@@ -19,39 +19,66 @@ import { ControlChannel } from '../../src/tunnel/frame.js';
 import { Guard } from '../../src/tunnel/guard.js';
 import { NodeAead } from '../../src/tunnel/plane/aead.js';
 import { Arena } from '../../src/tunnel/plane/arena.js';
+import type { LinkId, PlaneCommand, PlaneEvent } from '../../src/tunnel/plane/contract.js';
 import { InProcessPlane } from '../../src/tunnel/plane/in-process.js';
 import { EventQueue } from '../sim/event-queue.js';
+import { arrivalOver, cleanLink, type LastArrival, type LinkQuality } from '../sim/link.js';
+import type { Observer } from '../sim/network.js';
 import { buildPacket } from '../tunnel/plane/packets.js';
 
 const port = 16696;
 const joinPort = 40_000;
 
+/** The underlay between two machines; `quality` undefined: as the world's. */
+interface Wire {
+  quality: Partial<LinkQuality> | undefined;
+  carries: boolean;
+  readonly lastArrival: LastArrival;
+}
+
+export type RoutesPatch = Extract<PlaneCommand, { kind: 'patchRoutes' }>;
+
+/**
+ * Sees, by the machines' indexes, what a simulated network's observers see: Babel packets before they are sealed and after
+ * they are opened; and what routing hands to the forwarding table.
+ */
+export interface Watcher extends Observer {
+  /** `peerBehind`: the index of the machine at the other end of a link. */
+  patched?(machine: number, patch: RoutesPatch, peerBehind: (link: LinkId) => number | undefined): void;
+}
+
 /**
  * Whole nodes on a virtual clock: the product's own ControlPlane over the product's own data plane, on machines with public
- * addresses and a disk each. Datagrams take `delay`; pairs can be kept apart. The same seed, the same run.
+ * addresses and a disk each. Datagrams take their time, get lost, come twice and overtake each other as the wire between two
+ * machines has it; pairs can be kept apart. The same seed, the same run.
  */
 export class World {
   readonly random: Random;
   readonly machines: Machine[] = [];
-  readonly delay: Millis;
-  /** How much longer a datagram takes than `delay`. */
-  noise: () => Millis = () => 0;
+  /** Of all wires that have no other. */
+  quality: LinkQuality;
   now: Millis = 0;
   readonly #queue = new EventQueue();
-  readonly #apart = new Set<string>();
+  readonly #wires = new Map<string, Wire>();
+  /** Machines that are or were members. */
+  readonly byNumber = new Map<NodeNumber, Machine>();
+  readonly #byAddress = new Map<string, Machine>();
+  readonly #watchers: Watcher[] = [];
   readonly arena = new Arena();
   readonly aead = new NodeAead(this.arena);
 
   constructor(seed: number, delay: Millis = 5) {
     this.random = seededRandom(seed);
-    this.delay = delay;
+    this.quality = { ...cleanLink, delay };
   }
 
   readonly wallClock = (): UnixSeconds => 1_795_000_000 + this.now / 1000;
 
   machine(name: string): Machine {
-    const machine = new Machine(this, name, `11.0.0.${this.machines.length + 1}`);
+    const index = this.machines.length;
+    const machine = new Machine(this, index, name, `11.0.0.${index + 1}`);
     this.machines.push(machine);
+    this.#byAddress.set(machine.address, machine);
     return machine;
   }
 
@@ -66,19 +93,51 @@ export class World {
     return machines;
   }
 
+  watch(watcher: Watcher): void {
+    this.#watchers.push(watcher);
+  }
+
+  get watchers(): readonly Watcher[] {
+    return this.#watchers;
+  }
+
   /** Datagrams between the two vanish from now on, or pass again. */
   separate(a: Machine, b: Machine, apart = true): void {
-    const key = [a.address, b.address].sort().join();
-    if (apart) this.#apart.add(key);
-    else this.#apart.delete(key);
+    this.#wireBetween(a, b).carries = !apart;
+  }
+
+  /** What the wire between the two is like from now on. */
+  wire(a: Machine, b: Machine, quality: Partial<LinkQuality>): void {
+    this.#wireBetween(a, b).quality = quality;
+  }
+
+  #wireBetween(a: Machine, b: Machine): Wire {
+    const key = a.index < b.index ? `${a.index} ${b.index}` : `${b.index} ${a.index}`;
+    let wire = this.#wires.get(key);
+    if (!wire) {
+      wire = { quality: undefined, carries: true, lastArrival: [0, 0] };
+      this.#wires.set(key, wire);
+    }
+    return wire;
   }
 
   /** A datagram on its way; one to nobody, or to a dead machine, is lost. */
   carry(from: Machine, fromPort: number, to: Endpoint, bytes: Uint8Array): void {
-    const target = this.machines.find((machine) => machine.address === to.address);
-    if (!target || this.#apart.has([from.address, target.address].sort().join())) return;
+    const target = this.#byAddress.get(to.address);
+    if (!target) return;
+    const wire = this.#wireBetween(from, target);
+    const quality = wire.quality ? { ...this.quality, ...wire.quality } : this.quality;
+    if (!wire.carries || (quality.loss > 0 && this.random.unit() < quality.loss)) return;
     const source = { address: from.address, port: fromPort };
-    this.at(this.now + this.delay + this.noise(), () => target.receive(bytes, source, to.port));
+    const copies = quality.duplicate > 0 && this.random.unit() < quality.duplicate ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) {
+      const direction = from.index < target.index ? 0 : 1;
+      const arrival = arrivalOver(quality, this.random, this.now, wire.lastArrival, direction);
+      // On a wire that was cut under way, it is lost.
+      this.at(arrival, () => {
+        if (wire.carries) target.receive(bytes.slice(), source, to.port);
+      });
+    }
   }
 
   at(time: Millis, action: () => void): void {
@@ -109,6 +168,8 @@ export class World {
 
 /** A machine: an address, a disk, and, while it runs as a member, control plane and data plane. */
 export class Machine {
+  /** Its place among the world's machines. */
+  readonly index: number;
   readonly name: string;
   readonly address: string;
   readonly disk = new Map<string, Uint8Array>();
@@ -122,9 +183,12 @@ export class Machine {
   #plane: InProcessPlane | undefined;
   #joiner: JoinInitiator | undefined;
   #wakeAt: Millis = Number.POSITIVE_INFINITY;
+  /** Whom the control plane opened a link to. */
+  readonly #peers = new Map<LinkId, NodeNumber>();
 
-  constructor(world: World, name: string, address: string) {
+  constructor(world: World, index: number, name: string, address: string) {
     this.#world = world;
+    this.index = index;
     this.name = name;
     this.address = address;
   }
@@ -203,15 +267,22 @@ export class Machine {
       aesFaster: true,
       counters: (link) => plane.counters(link),
     });
-    plane.onEvent((event) => this.#handle({ kind: 'plane', event }));
+    plane.onEvent((event) => {
+      this.#seeEvent(event);
+      this.#handle({ kind: 'plane', event });
+    });
     this.#plane = plane;
     this.control = control;
+    this.#peers.clear();
+    this.#world.byNumber.set(mesh.membership.number, this);
+    for (const watcher of this.#world.watchers) watcher.started?.(this.index, now);
     this.#handle({ kind: 'localAddresses', addresses: [{ device: 'eth0', address: this.address }] });
     this.#wake();
   }
 
   /** Dies without a word; what was persisted stays. */
   crash(): void {
+    for (const watcher of this.#world.watchers) watcher.died?.(this.index, this.#world.now);
     this.control = undefined;
     this.#plane = undefined;
     this.#joiner = undefined;
@@ -274,12 +345,51 @@ export class Machine {
 
   #handle(event: ControlEvent): void {
     this.#perform(this.control?.handle(event, this.#world.now) ?? []);
+    this.#settled();
+  }
+
+  #settled(): void {
+    for (const watcher of this.#world.watchers) watcher.settled?.(this.index, this.#world.now);
+  }
+
+  readonly #peerBehind = (link: LinkId): number | undefined => {
+    const node = this.control?.tunnels.nodeOf(link) ?? this.#peers.get(link);
+    return node === undefined ? undefined : this.#world.byNumber.get(node)?.index;
+  };
+
+  /** What the plane opened for the speaker, before the speaker has it. */
+  #seeEvent(event: PlaneEvent): void {
+    if (event.kind !== 'control' || event.bytes[0] !== ControlChannel.babel) return;
+    const from = this.control?.tunnels.has(event.link) ? this.#peerBehind(event.link) : undefined;
+    if (from === undefined) return;
+    for (const watcher of this.#world.watchers) {
+      watcher.delivered?.(from, this.index, event.bytes.subarray(1), this.#world.now);
+    }
+  }
+
+  #seeCommand(command: PlaneCommand): void {
+    const { watchers, now } = this.#world;
+    if (command.kind === 'openLink' && command.node !== 0) this.#peers.set(command.link, command.node);
+    if (command.kind === 'patchRoutes') {
+      for (const watcher of watchers) watcher.patched?.(this.index, command, this.#peerBehind);
+    }
+    if (command.kind !== 'sendControl' || command.bytes[0] !== ControlChannel.babel) return;
+    const to = this.#peerBehind(command.link);
+    if (to === undefined) return;
+    for (const watcher of watchers) watcher.sent?.(this.index, to, command.bytes.subarray(1), now);
+  }
+
+  #seeTold({ code, node }: Extract<ControlEffect, { kind: 'told' }>): void {
+    const { watchers, byNumber, now } = this.#world;
+    const peer = code === 'tunnel-down' && node !== undefined ? byNumber.get(node) : undefined;
+    if (peer) for (const watcher of watchers) watcher.linkDown?.(this.index, peer.index, now);
   }
 
   #perform(effects: readonly (ControlEffect | MeshEffect)[]): void {
     for (const effect of effects) {
       switch (effect.kind) {
         case 'plane':
+          this.#seeCommand(effect.command);
           this.#plane?.command(effect.command);
           break;
         case 'persist':
@@ -301,6 +411,7 @@ export class Machine {
           break;
         case 'told':
           this.told.push(effect);
+          this.#seeTold(effect);
           break;
         case 'expelled':
           this.expelled = true;
@@ -321,7 +432,10 @@ export class Machine {
     for (let turns = 0; this.#deadline() <= now; turns++) {
       if (turns > 1000) throw new Error(`${this.name} is always due`);
       this.#plane?.run(now);
-      if (this.control && this.control.deadline() <= now) this.#perform(this.control.tick(now));
+      if (this.control && this.control.deadline() <= now) {
+        this.#perform(this.control.tick(now));
+        this.#settled();
+      }
       if (this.#joiner && this.#joiner.deadline() <= now) this.#perform(this.#joiner.tick(now));
     }
     const due = this.#deadline();

@@ -3,7 +3,8 @@ import type { Speaker } from '../../src/routing/speaker.js';
 import type { Tuning } from '../../src/routing/tuning.js';
 import type { Millis } from '../../src/time.js';
 import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText } from './babel-node.js';
-import { type InvariantOptions, Invariants, none, own, type Via, Violation } from './invariants.js';
+import { explained } from './explain.js';
+import { type InvariantOptions, Invariants, none, own, type Via } from './invariants.js';
 import type { LinkQuality } from './link.js';
 import { Network } from './network.js';
 import { compareAtRest, type RestReport } from './rest.js';
@@ -51,10 +52,9 @@ export class BabelNetwork {
       ...(options.announces ? { announces: options.announces } : {}),
       routesChanged: (node, changes) => {
         for (const { prefix, choices, own: isOwn, held } of changes) {
-          const first = choices[0];
-          const via = isOwn ? own : first ? this.#nodeByNumber.get(first.neighbourNode ?? 0)! : none;
+          const [first = none, ...spares] = choices.map((choice) => this.#nodeByNumber.get(choice.neighbourNode ?? 0)!);
           const text = prefixText(prefix);
-          this.#chose(node, text, via);
+          this.#chose(node, text, isOwn ? own : first, spares);
           if (held) this.#held.add(`${node} ${text}`);
           else this.#held.delete(`${node} ${text}`);
         }
@@ -84,8 +84,8 @@ export class BabelNetwork {
     return this.#announcing;
   }
 
-  #chose(node: number, prefix: string, via: Via): void {
-    this.invariants.chosen(node, prefix, via);
+  #chose(node: number, prefix: string, via: Via, spares: readonly Via[] = []): void {
+    this.invariants.chosen(node, prefix, via, spares);
     const vias = this.#vias.get(prefix);
     if (!vias) return;
     this.missing += Number(via === none) - Number(vias[node] === none);
@@ -124,18 +124,7 @@ export class BabelNetwork {
   }
 
   explained<T>(action: () => T): T {
-    try {
-      return action();
-    } catch (cause) {
-      if (!(cause instanceof Violation)) throw cause;
-      const drawing = this.#recorder?.draw(cause.prefix, cause.message.startsWith('a:') ? undefined : cause.node) ?? '';
-      throw new Error(
-        `seed ${this.#seed}, at ${(this.network.now / 1000).toFixed(3)} s: ${cause.message}\n${drawing}`,
-        {
-          cause,
-        },
-      );
-    }
+    return explained(action, this.#seed, () => this.network.now, this.#recorder);
   }
 
   /** Live links with the costs the nodes give them. */

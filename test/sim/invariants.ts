@@ -64,12 +64,18 @@ export class Invariants implements Observer {
   readonly #newestRouter = new Map<string, string>();
   /** By node and peer: the newest Hello delivered. */
   readonly #newestHello = new Map<string, number>();
+  /** Node and peer: the tunnel is to a start of the peer that is over. */
+  readonly #void = new Set<string>();
+  /** By node and prefix. */
+  readonly #spares = new Map<string, readonly Via[]>();
   readonly #asked = new Map<string, number>();
   readonly #ownSeqno = new Map<string, number>();
   readonly #touched = new Set<string>();
   /** Sent by the node that is at work; looked at when it has settled, and its new next hops are known. */
   readonly #justSent: SeenUpdate[] = [];
   checks = 0;
+  /** How many have been seen. */
+  #nodes = 0;
 
   constructor(options: InvariantOptions = {}) {
     this.#options = options;
@@ -80,15 +86,17 @@ export class Invariants implements Observer {
     return this.#vias.get(prefix)?.[node] ?? none;
   }
 
-  /** A node reports what it selected. */
-  chosen(node: number, prefix: string, via: Via): void {
-    if (this.#options.only && !this.#options.only(prefix)) return;
+  /** A node reports what it selected, and the spare next hops its forwarding table may take before routing says so. */
+  chosen(node: number, prefix: string, via: Via, spares: readonly Via[] = []): void {
+    if (!this.#watches(prefix)) return;
     let vias = this.#vias.get(prefix);
     if (!vias) {
       vias = [];
       this.#vias.set(prefix, vias);
     }
     vias[node] = via;
+    this.#nodes = Math.max(this.#nodes, node + 1);
+    if (this.#options.packets !== false) this.#spares.set(`${node} ${prefix}`, spares);
     this.#touched.add(prefix);
   }
 
@@ -104,8 +112,47 @@ export class Invariants implements Observer {
     const vias = this.#vias.get(prefix);
     const via = vias?.[node] ?? none;
     if (!vias || via < 0) return;
-    if (!this.#shared.has(prefix)) checkLoop(node, prefix, vias);
-    if (this.#options.packets !== false) this.#checkFeasible(node, prefix, via, now);
+    if (!this.#shared.has(prefix)) this.#checkLoop(node, prefix);
+    if (this.#options.packets === false) return;
+    if (!this.#shared.has(prefix)) this.#checkMixedLoop(node, prefix);
+    this.#checkFeasible(node, prefix, via, now);
+    for (const spare of this.#spares.get(`${node} ${prefix}`) ?? []) this.#checkFeasible(node, prefix, spare, now);
+  }
+
+  /**
+   * Where the node's packets for a prefix come to. A neighbour that died, and started anew, has not the keys of the tunnel
+   * that leads to what it was: it drops what still comes there, and forwards nothing of it.
+   */
+  #next(node: number, prefix: string): Via {
+    return this.#alive(node, this.#vias.get(prefix)?.[node] ?? none);
+  }
+
+  #alive(node: number, via: Via): Via {
+    return this.#void.size > 0 && this.#void.has(`${node} ${via}`) ? none : via;
+  }
+
+  #checkLoop(node: number, prefix: string): void {
+    const way = [node];
+    for (let at = this.#next(node, prefix); at >= 0; at = this.#next(at, prefix)) {
+      const known = way.includes(at);
+      way.push(at);
+      if (known) throw new Violation(`a: loop ${way.join(' -> ')}`, prefix, node);
+    }
+  }
+
+  /** No node on any mixture of selected and spare next hops from here leads back here. */
+  #checkMixedLoop(node: number, prefix: string): void {
+    const reached = new Set<number>();
+    const open = [node];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      for (const via of [this.#vias.get(prefix)?.[at] ?? none, ...(this.#spares.get(`${at} ${prefix}`) ?? [])]) {
+        const next = this.#alive(at, via);
+        if (next === node) throw new Violation(`a: a loop by spare next hops, back from node ${at}`, prefix, node);
+        if (next < 0 || reached.has(next)) continue;
+        reached.add(next);
+        open.push(next);
+      }
+    }
   }
 
   #checkFeasible(node: number, prefix: string, via: number, now: Millis): void {
@@ -168,6 +215,7 @@ export class Invariants implements Observer {
         from,
       );
     }
+    this.#touched.add(update.prefix);
     this.#sent[from] ??= new Map();
     const key = `${update.prefix} ${update.routerId}`;
     const before = this.#sent[from]!.get(key);
@@ -197,6 +245,7 @@ export class Invariants implements Observer {
   }
 
   delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
+    if (this.#void.size > 0) this.#void.delete(`${to} ${from}`);
     if (this.#options.packets === false) return;
     let overtaken = false;
     for (const seen of readPacket(bytes)) {
@@ -256,40 +305,25 @@ export class Invariants implements Observer {
   }
 
   linkDown(node: number, peer: number): void {
+    this.#void.delete(`${node} ${peer}`);
     this.#newestHello.delete(`${node} ${peer}`);
     if (this.#options.packets !== false) this.#forgetHeard(node, peer);
   }
 
   /** The dead forward nothing. */
   died(node: number): void {
+    for (let other = 0; other < this.#nodes; other++) if (other !== node) this.#void.add(`${other} ${node}`);
     for (const vias of this.#vias.values()) vias[node] = none;
+    for (const prefix of this.#vias.keys()) this.#spares.delete(`${node} ${prefix}`);
   }
 
   /** A node that starts has no tables: what it sent before is no longer its to remember. */
   started(node: number): void {
-    for (const vias of this.#vias.values()) vias[node] = none;
+    this.died(node);
     delete this.#heard[node];
     for (const key of this.#newestHello.keys()) if (key.startsWith(`${node} `)) this.#newestHello.delete(key);
     delete this.#sent[node];
     this.#ownSeqno.clear();
     for (const key of this.#newestRouter.keys()) if (key.startsWith(`${node} `)) this.#newestRouter.delete(key);
   }
-}
-
-function checkLoop(node: number, prefix: string, vias: readonly Via[]): void {
-  let at = vias[node] ?? none;
-  for (let steps = 0; at >= 0; steps++) {
-    if (at === node || steps > vias.length)
-      throw new Violation(`a: loop ${way(node, vias).join(' -> ')}`, prefix, node);
-    at = vias[at] ?? none;
-  }
-}
-
-function way(node: number, vias: readonly Via[]): number[] {
-  const nodes = [node];
-  for (let at = vias[node] ?? none; at >= 0; at = vias[at] ?? none) {
-    nodes.push(at);
-    if (nodes.indexOf(at) < nodes.length - 1) break;
-  }
-  return nodes;
 }

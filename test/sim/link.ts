@@ -1,3 +1,4 @@
+import type { Random } from '../../src/random.js';
 import type { Millis } from '../../src/time.js';
 
 /** How a link treats what is sent over it; the same in both directions. */
@@ -29,10 +30,28 @@ export interface Link {
   up: boolean;
   /** Grows with every session: packets of an older one are dropped, as a tunnel drops them. */
   session: number;
-  /** When the last packet of each direction arrives, so that jitter does not reorder. */
-  readonly lastArrival: [Millis, Millis];
+  readonly lastArrival: LastArrival;
 }
 
 export function peerOf(link: Link, node: number): number {
   return link.a === node ? link.b : link.a;
+}
+
+/** When the last packet of each direction arrives. */
+export type LastArrival = [Millis, Millis];
+
+/** When what is sent now arrives. Only what is late is overtaken; the rest keeps its order, by `last`, which is moved. */
+export function arrivalOver(
+  quality: LinkQuality,
+  random: Random,
+  now: Millis,
+  last: LastArrival,
+  direction: 0 | 1,
+): Millis {
+  let arrival = now + quality.delay;
+  if (quality.jitter > 0) arrival += quality.jitter * random.unit();
+  if (quality.late > 0 && random.unit() < quality.late) return arrival + quality.lateBy * random.unit();
+  arrival = Math.max(arrival, last[direction]);
+  last[direction] = arrival;
+  return arrival;
 }

@@ -2,7 +2,7 @@ import type { Machine } from '../../src/machine.js';
 import { type Random, seededRandom } from '../../src/random.js';
 import type { Millis } from '../../src/time.js';
 import { EventQueue } from './event-queue.js';
-import { cleanLink, type Link, type LinkQuality, peerOf } from './link.js';
+import { arrivalOver, cleanLink, type Link, type LinkQuality, peerOf } from './link.js';
 
 /** What a node may do to the world: the simulator's side of an effect. */
 export interface Hands {
@@ -273,10 +273,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   #deliver(from: number, link: Link, bytes: Uint8Array): void {
     const { quality, session, lastArrival } = link;
     const direction = link.a === from ? 0 : 1;
-    let arrival = this.#now + quality.delay;
-    if (quality.jitter > 0) arrival += quality.jitter * this.#random.unit();
-    if (quality.late > 0 && this.#random.unit() < quality.late) arrival += quality.lateBy * this.#random.unit();
-    else lastArrival[direction] = arrival = Math.max(arrival, lastArrival[direction]);
+    const arrival = arrivalOver(quality, this.#random, this.#now, lastArrival, direction);
     const to = peerOf(link, from);
     this.#queue.add(arrival, () => {
       const node = this.nodes[to]!;

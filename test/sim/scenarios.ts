@@ -4,24 +4,8 @@ import { BabelNetwork, noHysteresis } from './babel-network.js';
 import { prefixText } from './babel-node.js';
 import { none, own } from './invariants.js';
 import { cleanLink } from './link.js';
-import type { RestReport } from './rest.js';
+import { expect, expectWhole, type Scenario } from './scenario.js';
 import { type Edges, grid, line, randomTunnels, ring } from './topology.js';
-
-/** A network's story that throws when it does not end as it must. The invariants watch all along. */
-export interface Scenario {
-  readonly name: string;
-  readonly run: (seed: number) => void;
-}
-
-function expect(holds: boolean, what: string, detail: unknown = ''): void {
-  if (!holds) throw new Error(`${what} ${typeof detail === 'string' ? detail : JSON.stringify(detail)}`);
-}
-
-/** Everybody reaches everybody over links there are, and nobody believes in links there are not. */
-function expectWhole(report: RestReport, seed: number): void {
-  const whole = report.starved + report.ghosts + report.loops === 0;
-  expect(whole, `seed ${seed}: not all routes are right at rest:`, report);
-}
 
 /**
  * All ways are the shortest, now or after the full tables have gone round twice: a better way that is not feasible is asked

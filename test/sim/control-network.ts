@@ -1,0 +1,127 @@
+import { nodePrefix } from '../../src/addr/node-number.js';
+import { type Millis, second } from '../../src/time.js';
+import { type Machine, World } from '../control/world.js';
+import { prefixText } from './babel-node.js';
+import { explained } from './explain.js';
+import { type InvariantOptions, Invariants, none, own, type Via } from './invariants.js';
+import type { LinkQuality } from './link.js';
+import { compareAtRest, type RestReport } from './rest.js';
+import { SequenceRecorder } from './sequence.js';
+import type { CostEdge } from './shortest.js';
+import type { Edges } from './topology.js';
+
+export interface ControlNetworkOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  /** Who can speak to whom directly, once all have joined; everybody by default. */
+  readonly edges?: Edges;
+  readonly quality?: (a: number, b: number) => Partial<LinkQuality>;
+  readonly invariants?: InvariantOptions;
+}
+
+/**
+ * A network of whole members: the product's ControlPlane over its InProcessPlane, with certificates, handshakes, probes and
+ * datagrams, under the invariants of the speaker alone. What a node chose is what it hands to its forwarding table.
+ */
+export class ControlNetwork {
+  readonly world: World;
+  readonly machines: readonly Machine[];
+  readonly invariants: Invariants;
+  readonly #seed: number;
+  readonly #recorder = new SequenceRecorder();
+  readonly #prefixes: string[] = [];
+
+  constructor({ seed, nodes, edges, quality, invariants }: ControlNetworkOptions) {
+    this.#seed = seed;
+    this.invariants = new Invariants(invariants);
+    this.world = new World(seed);
+    this.#watch();
+    this.machines = this.explained(() => this.world.network(nodes));
+    // Everybody has heard of everybody before wires are cut: who knows one node alone, and loses it, has nobody to ask.
+    this.runTo(this.now + 2 * second);
+    this.#everyPair((a, b) => {
+      const joined = edges?.some(([x, y]) => (x === a.index && y === b.index) || (x === b.index && y === a.index));
+      if (joined === false) this.world.separate(a, b);
+      else if (quality) this.world.wire(a, b, quality(a.index, b.index));
+    });
+  }
+
+  #everyPair(action: (a: Machine, b: Machine) => void): void {
+    for (const a of this.machines) for (const b of this.machines) if (a.index < b.index) action(a, b);
+  }
+
+  #watch(): void {
+    const { world, invariants } = this;
+    world.watch(this.#recorder);
+    world.watch(invariants);
+    world.watch({
+      started: (index) => {
+        const machine = world.machines[index]!;
+        const { network, number } = machine.mesh.membership;
+        this.#prefixes[index] = prefixText(nodePrefix(network.prefix, number));
+        invariants.chosen(index, this.#prefixes[index]!, own);
+      },
+      patched: (index, { nodes }, peerBehind) => {
+        for (const { node, hops } of nodes) {
+          const target = world.byNumber.get(node);
+          if (!target || target.index === index) continue;
+          const [via = none, ...spares] = hops.map((link) => peerBehind(link) ?? none);
+          invariants.chosen(index, this.#prefixes[target.index]!, via, spares);
+        }
+      },
+    });
+  }
+
+  get now(): Millis {
+    return this.world.now;
+  }
+
+  via(node: number, target: number): Via {
+    return this.invariants.via(node, this.#prefixes[target]!);
+  }
+
+  /** Pairs of running machines of which one has no route to the other. */
+  get missing(): number {
+    const alive = this.machines.filter((machine) => machine.control);
+    let missing = 0;
+    for (const a of alive) for (const b of alive) if (a !== b && this.via(a.index, b.index) === none) missing++;
+    return missing;
+  }
+
+  runTo(time: Millis): void {
+    this.explained(() => this.world.run(time - this.world.now));
+  }
+
+  /** Runs until the condition holds, looked at every `every`; false when it does not within the time. */
+  runUntil(condition: () => boolean, within: Millis, every: Millis = 100): boolean {
+    const limit = this.now + within;
+    while (!condition()) {
+      if (this.now >= limit) return false;
+      this.runTo(Math.min(limit, this.now + every));
+    }
+    return true;
+  }
+
+  explained<T>(action: () => T): T {
+    return explained(action, this.#seed, () => this.world.now, this.#recorder);
+  }
+
+  /** Links in use, with the costs the nodes give them. */
+  costs(): CostEdge[][] {
+    return this.machines.map(({ control }) => {
+      const edges: CostEdge[] = [];
+      for (const row of control?.speaker.neighbours() ?? []) {
+        const to = this.world.byNumber.get(row.node ?? 0);
+        if (to?.control && row.cost < 0xffff) edges.push({ to: to.index, cost: row.cost });
+      }
+      return edges;
+    });
+  }
+
+  atRest(): RestReport {
+    const alive = this.machines.filter((machine) => machine.control).map(({ index }) => index);
+    return compareAtRest(this.costs(), alive, (node, target) =>
+      this.machines[node]!.control ? this.via(node, target) : none,
+    );
+  }
+}
