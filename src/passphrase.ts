@@ -19,19 +19,25 @@ const headerLength = magic.length + 1 + saltLength + aeadNonceLength;
 
 /** 2^15 blocks of 1 KiB: about a tenth of a second and 32 MiB, as scrypt's author advises for interactive use. */
 const defaultCost = 15;
-/** What an opener is willing to spend: a forged file must not take the machine's memory. */
-const maxCost = 20;
+/** What an opener is willing to spend, 128 MiB: a forged file must not take the machine's memory. */
+const maxCost = 17;
 
 function keyOf(passphrase: string, salt: Uint8Array, cost: number): Uint8Array {
   const N = 2 ** cost;
-  return scryptSync(passphrase.normalize('NFC'), salt, 32, { N, r: 8, p: 1, maxmem: 256 * 8 * N });
+  return scryptSync(passphrase.normalize('NFC'), salt, 32, { N, r: 8, p: 1, maxmem: 256 * 8 * (N + 8) });
 }
 
-export function sealWithPassphrase(random: Random, passphrase: string, octets: Uint8Array): Uint8Array {
+/** Sealed octets; the caller wipes its own. `cost`: what every guess at the passphrase shall cost. */
+export function sealWithPassphrase(
+  random: Random,
+  passphrase: string,
+  octets: Uint8Array,
+  cost = defaultCost,
+): Uint8Array {
   const salt = random.bytes(saltLength);
   const nonce = random.bytes(aeadNonceLength);
-  const header = concatBytes(magic, Uint8Array.of(defaultCost), salt, nonce);
-  const key = keyOf(passphrase, salt, defaultCost);
+  const header = concatBytes(magic, Uint8Array.of(cost), salt, nonce);
+  const key = keyOf(passphrase, salt, cost);
   const sealed = concatBytes(header, aeadSeal('chacha20-poly1305', key, nonce, octets, header));
   key.fill(0);
   return sealed;

@@ -11,6 +11,7 @@ const executions: Readonly<Record<string, number>> = {
   handshake: 800,
   hello: 300,
   disk: 150,
+  'copies under a passphrase': 500,
   'mesh messages': 1200,
   joining: 1200,
   'signed records': 1200,

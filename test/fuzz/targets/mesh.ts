@@ -4,11 +4,15 @@ import { equalBytes } from '../../../src/bytes.js';
 import { encodeCbor } from '../../../src/cbor.js';
 import { MeshError } from '../../../src/errors.js';
 import { decodeDialBack, decodeDialBackBody, encodeDialBack, encodeDialBackBody } from '../../../src/mesh/dial-back.js';
+import { importIdentity } from '../../../src/mesh/identity-copy.js';
 import { decodeJoinBody, decodeJoinDatagram, decodeJoinPlaintext } from '../../../src/mesh/join-datagram.js';
 import type { MeshEvent } from '../../../src/mesh/mesh.js';
 import { Mesh } from '../../../src/mesh/mesh.js';
 import { meshMessage } from '../../../src/mesh/messages.js';
+import { NetworkKey } from '../../../src/mesh/network-key.js';
 import { decodePunch, encodePunch, mostPunchEndpoints } from '../../../src/mesh/punching-message.js';
+import { sealWithPassphrase } from '../../../src/passphrase.js';
+import { seededRandom } from '../../../src/random.js';
 import { storedOn, World } from '../../mesh/world.js';
 import { promise, type Target } from '../target.js';
 
@@ -164,4 +168,50 @@ const disk: Target = {
   },
 };
 
-export const meshTargets: readonly Target[] = [meshMessages, signedRecords, joining, reachability, disk];
+const passphrase = 'twelve grey herons';
+/** scrypt's cost lies here. Guesses are to be cheap: the least is as good for finding faults. */
+const costAt = 5;
+const cheapest = 1;
+
+function copiedIdentity(): Uint8Array {
+  const { disk, mesh } = messages.issuer;
+  const identity = mesh!.membership.identity.encode();
+  return encodeCbor({ v: 1, identity, membership: disk.get('membership')!, records: [] });
+}
+
+const networkSeed = (disk: ReadonlyMap<string, Uint8Array>) => decodeMap(disk.get('network-key')!)!.key as Uint8Array;
+
+const sealedFile = 0;
+const sealedContent = 1;
+
+/** Input: 0 and a sealed file as somebody may hand it over, or 1 and what such a file holds, to be sealed rightly. */
+const copies: Target = {
+  name: 'copies under a passphrase',
+  files: ['src/passphrase.js', 'mesh/identity-copy.js'],
+  seeds: [copiedIdentity(), networkSeed(messages.issuer.disk)].flatMap((content) => {
+    const sealed = sealWithPassphrase(seededRandom(1), passphrase, content, cheapest);
+    return [Uint8Array.of(sealedFile, ...sealed), Uint8Array.of(sealedContent, ...content)];
+  }),
+  make: (random) => {
+    const { network } = messages.issuer.mesh!.membership;
+    const importers = [
+      (sealed: Uint8Array) => importIdentity(sealed, passphrase, messages.world.wallClock),
+      (sealed: Uint8Array) => NetworkKey.import(sealed, passphrase, network.publicKey),
+    ];
+    return (input) => {
+      const rest = input.slice(1);
+      const isFile = ((input[0] ?? 0) & 1) === sealedFile;
+      if (isFile && rest.length > costAt && rest[costAt]! > 8 && rest[costAt]! < 18) rest[costAt] = cheapest;
+      const sealed = isFile ? rest : sealWithPassphrase(random, passphrase, rest, cheapest);
+      for (const open of importers) {
+        try {
+          open(sealed);
+        } catch (error) {
+          promise(error instanceof MeshError && error.cure !== '', `what does not open says what to do: ${error}`);
+        }
+      }
+    };
+  },
+};
+
+export const meshTargets: readonly Target[] = [meshMessages, signedRecords, joining, reachability, disk, copies];
