@@ -12,6 +12,7 @@ import { MeshError } from '../src/errors.js';
 import type { MeshEffect } from '../src/mesh/effects.js';
 import type { Mesh } from '../src/mesh/mesh.js';
 import { systemRandom } from '../src/random.js';
+import { superPacketSegments } from '../src/tunnel/frame.js';
 import { defaultMark, type LinuxPlane, type LinuxPlaneOptions, openLinuxPlane } from '../src/tunnel/plane/linux.js';
 import { isAesFaster } from '../src/tunnel/plane/linux-cipher-speed.js';
 import { RouterFinder } from '../src/upnp/gateways.js';
@@ -318,6 +319,7 @@ export class Member {
       mark: defaultMark,
       network,
       own: nodePrefix(network, membership.number),
+      segments: superPacketSegments,
       node: formatIp(nodeAddress(network, membership.number)),
       apps: this.#apps.map((name) => formatIp(appAddress(network, membership.number, name))),
       lans: this.control.forwarding.kernelRoutes().map((route): LanRoute => {

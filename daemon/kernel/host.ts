@@ -36,7 +36,7 @@ export class Host {
         throw new MeshError('no-device', `the device ${this.#device} is gone`, 'restart weftd: it makes it again');
       }
       const ipv6Enabled = ['lo', this.#device].filter(enableIpv6);
-      const linkCommands = this.#linkCommands(links, plan.mtu);
+      const linkCommands = this.#linkCommands(links, plan);
       await ipBatch('-6', linkCommands);
       const { commands6, commands4 } = hostChanges(await readHost(hostTag(this.#device)), planEntries(plan));
       await ipBatch('-6', commands6);
@@ -72,12 +72,13 @@ export class Host {
     return turn;
   }
 
-  #linkCommands(links: readonly Link[], mtu: number): string[] {
+  #linkCommands(links: readonly Link[], { mtu, segments }: HostPlan): string[] {
     const device = links.find((link) => link.ifname === this.#device);
     const lo = links.find((link) => link.ifname === 'lo');
     const commands: string[] = [];
     if (lo && !lo.flags.includes('UP')) commands.push('link set lo up');
     if (device?.mtu !== mtu) commands.push(`link set ${this.#device} mtu ${mtu}`);
+    if (device?.gso_max_segs !== segments) commands.push(`link set ${this.#device} gso_max_segs ${segments}`);
     // No link-local address, so no router solicitations and multicast reports into the overlay.
     if (!device?.flags.includes('UP')) commands.push(`link set ${this.#device} addrgenmode none up`);
     return commands;

@@ -21,6 +21,7 @@ export interface Link {
   readonly ifname: string;
   readonly flags: readonly string[];
   readonly mtu: number;
+  readonly gso_max_segs?: number;
   readonly linkinfo?: { readonly info_kind?: string };
 }
 

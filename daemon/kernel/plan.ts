@@ -18,6 +18,8 @@ import type { Prefix } from '../../src/addr/prefix.js';
 export interface HostPlan {
   readonly device: string;
   readonly mtu: number;
+  /** The most segments the kernel hands over as one super-packet (gso_max_segs). */
+  readonly segments: number;
   /** SO_MARK of the outer sockets. */
   readonly mark: number;
   readonly network: Prefix;

@@ -75,3 +75,9 @@ export type ControlChannel = (typeof ControlChannel)[keyof typeof ControlChannel
 
 /** The inner MTU, constant everywhere (DESIGN section 4). */
 export const innerMtu = 1380;
+
+/**
+ * Segments our kernel may put into one super-packet: as many relayed frames as one IPv4 datagram of 65,507 octets can be cut
+ * into, so that a super-packet is one read, one send, one receive and one write on its whole way.
+ */
+export const superPacketSegments = 44;

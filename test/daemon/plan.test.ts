@@ -13,6 +13,7 @@ import { parsePrefix } from '../../src/addr/prefix.js';
 const plan: HostPlan = {
   device: 'weft0',
   mtu: 1380,
+  segments: 44,
   mark: 0x77656674,
   network: parsePrefix('fd5e:cd52:8400::/40')!,
   own: parsePrefix('fd5e:cd52:8401:7::/64')!,

@@ -41,6 +41,7 @@ function planFor(device: string, network: string, own: string): HostPlan {
   return {
     device,
     mtu: 1380,
+    segments: 44,
     mark: outerMark,
     network: parsePrefix(network)!,
     own: prefix,

@@ -62,6 +62,16 @@ export class Cutter {
     return true;
   }
 
+  /** How many segments there will be in all. */
+  get count(): number {
+    return Math.max(1, Math.ceil((this.#end - this.#payload) / this.#size));
+  }
+
+  /** Octets of every segment but the last, which may be shorter. */
+  get longest(): number {
+    return this.#headers + Math.min(this.#size, this.#end - this.#payload);
+  }
+
   next(): boolean {
     if (this.#payload >= this.#end && this.#index > 0) return false;
     const view = this.#view;

@@ -151,6 +151,7 @@ export class Outbound {
       return this.#drops.count('malformed-packet');
     }
     const flags = plain ? FrameFlag.checksumOpen : 0;
+    this.#transmitter.expect(way, cutter.count, cutter.longest);
     while (cutter.next()) {
       if (cutter.length > innerMtu) return this.#drops.count('too-long');
       if (!this.#transmitter.send(way, FrameType.packet, flags, cutter.at, cutter.length)) return;

@@ -2,9 +2,9 @@ import type { UdpPort, UnderlayAddress } from './adapters.js';
 import type { Arena } from './arena.js';
 import type { Drops } from './drops.js';
 
-/** UDP_MAX_SEGMENTS of the kernels we run on, and what one IPv4 or IPv6 datagram can hold with room to spare. */
+/** UDP_MAX_SEGMENTS of the kernels we run on, and what one IPv4 datagram holds: 65,535 less 28 of headers. */
 const mostSegments = 64;
-const mostOctets = 65_000;
+const mostOctets = 65_507;
 
 /**
  * Frames on their way out, gathered until they cannot share one send: another destination, a longer frame than the first,
@@ -24,6 +24,16 @@ export class Outbox {
     this.#arena = arena;
     this.#udp = udp;
     this.#drops = drops;
+  }
+
+  /**
+   * `count` frames of this length come in a row: sends what waits first where they would not fit beside it and would fit
+   * alone. So a super-packet travels in one piece, which is one write for the far kernel too.
+   */
+  expect(count: number, length: number): void {
+    const octets = count * length;
+    const fits = this.#count + count <= mostSegments && this.#used + octets <= mostOctets;
+    if (!fits && count <= mostSegments && octets <= mostOctets) this.flush();
   }
 
   /** Where to write a frame of this length; `commit` takes it. */

@@ -65,6 +65,11 @@ export class Transmitter {
     this.#heads = heads;
   }
 
+  /** `count` packets of `length` octets come in a row on this way (an order to the outbox, no promise). */
+  expect(way: Way, count: number, length: number): void {
+    this.#outbox.expect(count, length + frameOverhead + (way.link === way.via ? 0 : relayOverhead));
+  }
+
   /** Seals `length` octets at `text` and sends them on this way; false when they were dropped (and counted). */
   send(way: Way, type: number, flags: number, text: number, length: number): boolean {
     const { link, session, via, viaSession } = way;

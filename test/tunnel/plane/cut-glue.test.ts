@@ -41,7 +41,10 @@ function cut(spec: PacketSpec, size: number, openSums: boolean): Uint8Array[] {
   const ip = spec.version === 6 ? 40 : 20;
   if (!cutter.begin(arena.tunIn + 10, packet.length, ip, spec.protocol === 'udp', size, openSums)) return [];
   const segments: Uint8Array[] = [];
+  const { count, longest } = cutter;
   while (cutter.next()) segments.push(arena.bytes.slice(cutter.at, cutter.at + cutter.length));
+  const lengths = segments.map((segment) => segment.length);
+  if (count !== segments.length || longest !== Math.max(...lengths)) throw new Error('the cutter foretold wrongly');
   return segments;
 }
 
