@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { host, line } from '../lab/description.js';
 import { World } from '../lab/world.js';
 import type { Chain, Contender } from './contender.js';
@@ -100,8 +101,8 @@ export async function directRound(
   };
   const gbits = async (run: Promise<Throughput>) => (await run).gbits;
   try {
-    await measure('memory-idle', () => residentMegabytes(pids));
     await measure('rtt-idle', () => roundTrip(from, address));
+    await measure('memory-idle', () => sleep(1500).then(() => residentMegabytes(pids)));
     const spent = processorSeconds(pids);
     const first = await iperf(from, to, address, { seconds });
     result.tcp1 = first.gbits;

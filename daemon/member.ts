@@ -27,6 +27,7 @@ import { watchUnderlay } from './kernel/underlay.js';
 import { LanBabel } from './lan-babel.js';
 import { LanBeaconSockets } from './lan-beacon.js';
 import type { NodeSetting } from './node-contract.js';
+import { keepSmall } from './resident-memory.js';
 import { resolveEndpoints } from './resolve-endpoints.js';
 import { TcpBridge } from './tcp-bridge.js';
 
@@ -61,6 +62,7 @@ export class Member {
   #fail: (error: Error) => void = () => {};
   #applying = false;
   #applyAgain = false;
+  readonly #endSmall = keepSmall();
 
   static async start(setting: NodeSetting, mesh: Mesh): Promise<Member> {
     const { config } = setting;
@@ -211,6 +213,7 @@ export class Member {
 
   /** `leave`: device, addresses and routes go too. */
   async stop(leave = false): Promise<void> {
+    this.#endSmall();
     this.#stopWatching();
     this.#driver.post({ kind: 'stopping' });
     this.#driver.stop();
@@ -316,10 +319,10 @@ export class Member {
     return {
       device: tun.name,
       mtu: tun.mtu,
+      segments: superPacketSegments,
       mark: defaultMark,
       network,
       own: nodePrefix(network, membership.number),
-      segments: superPacketSegments,
       node: formatIp(nodeAddress(network, membership.number)),
       apps: this.#apps.map((name) => formatIp(appAddress(network, membership.number, name))),
       lans: this.control.forwarding.kernelRoutes().map((route): LanRoute => {
