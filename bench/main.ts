@@ -20,7 +20,7 @@ const all: readonly Contender[] = [bare, weft, wireguardGo13, wireguardGo12, ygg
 
 const usage = `npm run bench -- [options]
   --rounds N          rounds, alternating between the contenders (default 5)
-  --seconds N         of each throughput run (default 4)
+  --seconds N         of each throughput run (default 2)
   --only NAME,NAME    contenders: ${all.map(({ name }) => name.split(' ')[0]).join(', ')}
   --figures KEY,KEY   figures: ${figures.map(({ key }) => key).join(', ')}
   --no-relays         only two hosts
@@ -29,7 +29,7 @@ const usage = `npm run bench -- [options]
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
+    seconds: { type: 'string', default: '2' },
     only: { type: 'string' },
     figures: { type: 'string' },
     'no-relays': { type: 'boolean', default: false },
@@ -92,19 +92,24 @@ async function eachRound(what: string, run: (contender: Contender) => Promise<vo
     for (const { contender } of [...contenders.slice(from), ...contenders.slice(0, from)]) {
       try {
         await run(contender);
+        tell.step(`${what}, round ${round + 1} of ${rounds}: ${contender.name}`);
       } catch (error) {
         tell.bad(`${contender.name}, ${what}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
     save();
-    tell.step(`${what}: round ${round + 1} of ${rounds}`);
   }
 }
 
 const pair = await Row.build(2);
 await eachRound('two hosts', async (contender) => {
-  const result = await directRound(pair, contender, seconds, chosen);
-  for (const [key, value] of Object.entries(result)) note(contender.name, key, value);
+  const own = seen.get(contender.name)!;
+  await directRound(pair, contender, {
+    seconds,
+    only: chosen,
+    before: (key) => own.get(key)?.at(-1),
+    note: (key, value) => note(contender.name, key, value),
+  });
 });
 pair.remove();
 for (const relays of values['no-relays'] ? [] : [1, 2]) {

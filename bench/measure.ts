@@ -73,11 +73,12 @@ function readIperf(stdout: string, stderr: string): Throughput {
 
 /** A receiver that was not scheduled for a moment loses datagrams whoever carried them: a rate is bad when it fails thrice. */
 const triesPerRate = 3;
+const step = 1.08;
 
 /**
  * The highest rate of datagrams that arrive with less than 1 % lost, in Mbit/s of payload: doubled while it holds, then
  * halved between the last good and the first bad rate until they are 8 % apart. Where the sender cannot offer more, what
- * it offered is the answer.
+ * it offered is the answer. `before`: what an earlier round found; the search then begins there, in steps of 8 %.
  */
 export async function highestUdpRate(
   from: Host,
@@ -85,11 +86,13 @@ export async function highestUdpRate(
   address: string,
   octets: number,
   seconds: number,
+  before?: number,
 ): Promise<number> {
   let good = 0;
   let bad = Number.POSITIVE_INFINITY;
-  let rate = 100;
-  while (bad / Math.max(good, 1) > 1.08 && rate > 1) {
+  let rate = before ?? 100;
+  const [up, down] = before === undefined ? [2, 1 / 2] : [step, 1 / step];
+  while (bad / Math.max(good, 1) > step * 1.001 && rate > 1) {
     let carried: number | undefined;
     for (let i = 0; i < triesPerRate && carried === undefined; i++) {
       const { lostPercent, gbits } = await iperf(from, to, address, { seconds, udp: { mbits: rate, octets } });
@@ -98,7 +101,9 @@ export async function highestUdpRate(
     if (carried === undefined) bad = rate;
     else if (carried < rate * 0.97) return Math.max(good, carried);
     else good = rate;
-    rate = bad === Number.POSITIVE_INFINITY ? rate * 2 : (good + bad) / 2;
+    if (bad === Number.POSITIVE_INFINITY) rate *= up;
+    else if (good === 0) rate *= down;
+    else rate = (good + bad) / 2;
   }
   return good;
 }

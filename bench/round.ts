@@ -42,8 +42,6 @@ export const figures: readonly Figure[] = [
   { key: 'relay2', title: 'one TCP stream through two relays', unit: 'Gbit/s', better: 'more', digits: 2 },
 ];
 
-export type Figures = Readonly<Record<string, number>>;
-
 /** Hosts in a row in one world, used by every contender in turn. */
 export class Row {
   readonly #world: World;
@@ -82,36 +80,47 @@ export class Row {
   }
 }
 
-/** One round of one contender between two hosts. `only` names figures; all without it. */
-export async function directRound(
-  row: Row,
-  contender: Contender,
-  seconds: number,
-  only?: ReadonlySet<string>,
-): Promise<Figures> {
+/** What a round is to measure, and where it tells each figure as soon as it is known. */
+export interface RoundOrder {
+  /** Of each throughput run. */
+  readonly seconds: number;
+  /** Keys of figures; all without it. */
+  readonly only: ReadonlySet<string> | undefined;
+  /** What was last found of a figure: where a search begins. */
+  readonly before: (key: string) => number | undefined;
+  readonly note: (key: string, value: number) => void;
+}
+
+/** One round of one contender between two hosts. A second of traffic comes first and is not measured, for everyone alike. */
+export async function directRound(row: Row, contender: Contender, order: RoundOrder): Promise<void> {
+  const { seconds, only, before, note } = order;
   const chain = row.chain(contender);
   const [from, to] = [chain.hosts[0]!, chain.hosts.at(-1)!];
-  const result: Record<string, number> = {};
   const wanted = (key: string) => !only || only.has(key);
   const running = await contender.start(chain);
   const { addresses, pids } = running;
   const address = addresses.at(-1)!;
   const measure = async (key: string, take: () => Promise<number> | number) => {
-    if (wanted(key)) result[key] = await take();
+    if (wanted(key)) note(key, await take());
   };
   const gbits = async (run: Promise<Throughput>) => (await run).gbits;
+  const rate = (key: string, octets: number) =>
+    measure(key, () => highestUdpRate(from, to, address, octets, 1, before(key)));
   try {
     await measure('rtt-idle', () => roundTrip(from, address));
-    await measure('memory-idle', () => sleep(1500).then(() => residentMegabytes(pids)));
-    const spent = processorSeconds(pids);
-    const first = await iperf(from, to, address, { seconds });
-    result.tcp1 = first.gbits;
-    result.cpu = (processorSeconds(pids) - spent) / (first.octets / 1e9);
+    if (pids.length > 0) await measure('memory-idle', () => sleep(1500).then(() => residentMegabytes(pids)));
+    await iperf(from, to, address, { seconds: 1 });
+    if (wanted('tcp1') || wanted('cpu')) {
+      const spent = processorSeconds(pids);
+      const { gbits: alone, octets } = await iperf(from, to, address, { seconds });
+      note('tcp1', alone);
+      if (pids.length > 0) note('cpu', (processorSeconds(pids) - spent) / (octets / 1e9));
+    }
     await measure('tcp8', () => gbits(iperf(from, to, address, { seconds, streams: 8 })));
     await measure('both', () => gbits(iperf(from, to, address, { seconds, bothWays: true })));
     await measure('tcp1-bbr', () => gbits(iperf(from, to, address, { seconds, congestion: 'bbr' })));
-    await measure('udp1200', () => highestUdpRate(from, to, address, 1200, 1));
-    await measure('udp200', () => highestUdpRate(from, to, address, 200, 1));
+    await rate('udp1200', 1200);
+    await rate('udp200', 200);
     await measure('rtt-300', () =>
       beside(iperf(from, to, address, { seconds: 3, udp: { mbits: 300, octets: 1200 } }), () =>
         roundTrip(from, address, 150),
@@ -120,12 +129,10 @@ export async function directRound(
     await measure('rtt-full', () =>
       beside(iperf(from, to, address, { seconds: 3 }), () => roundTrip(from, address, 150)),
     );
-    await measure('memory-loaded', () => residentMegabytes(pids));
+    if (pids.length > 0) await measure('memory-loaded', () => residentMegabytes(pids));
   } finally {
     await running.stop();
   }
-  if (pids.length === 0) for (const key of ['cpu', 'memory-idle', 'memory-loaded']) delete result[key];
-  return result;
 }
 
 /** One TCP stream from end to end of a longer row. */
