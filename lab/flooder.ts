@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setPriority } from 'node:os';
 import { fromHex } from '../src/bytes.js';
 import { appendMacs, datagramMacsLength } from '../src/datagram-mac.js';
 import { foreign } from '../src/ffi.js';
@@ -6,7 +7,8 @@ import { StructMemory, system } from '../src/tunnel/plane/linux-system.js';
 
 /**
  * A process of the lab that floods one UDP port of another machine with forged initiations, by raw sockets, so that it can
- * claim any source. Run inside a namespace:
+ * claim any source. It takes precedence over what else runs here, as a flood from outside would: the machine that suffers
+ * it has no say in how many datagrams are sent. Run inside a namespace:
  *
  *   node flooder.js '{"to":"11.0.1.2","port":16696,"from":"11.0.3.2","perSecond":50000,"seconds":5}'
  *
@@ -98,4 +100,5 @@ function flood(options: FloodOptions): number {
 }
 
 const argument = process.argv[2];
+if (argument) setPriority(-20);
 if (argument) console.log(JSON.stringify({ sent: flood(JSON.parse(argument) as FloodOptions) }));

@@ -58,6 +58,38 @@ async function twoPeers(): Promise<void> {
   }
 }
 
+/** Memory of a node that has a session with each of a hundred others, after a minute of full load with one of them. */
+async function hundredPeers(): Promise<void> {
+  const names = ['b', ...Array.from({ length: 100 }, (_, i) => `n${i}`)];
+  const world = await World.build(Object.fromEntries(names.map((name) => [name, host()])));
+  try {
+    const nodes = names.map((name) => world.node(name));
+    const b = nodes[0]!;
+    await b.start();
+    await b.init();
+    // One after another: two cores start two daemons a second.
+    for (const node of nodes.slice(1)) {
+      await node.start();
+      await node.join(await b.invite());
+    }
+    for (const node of nodes.slice(1))
+      await until(`${node.name} answers`, async () => b.pings(await node.address()), Boolean, 60 * second);
+    const a = nodes[1]!;
+    await stream(a.host, b.host, await b.address(), { seconds: 30, parallel: 8 });
+    await stream(b.host, a.host, await a.address(), { seconds: 30, parallel: 8 });
+    const reached = (await b.peers()).filter(({ state }) => state === 'direct' || state === 'relayed').length;
+    const resident = residentMegabytes(b.pid!);
+    reportRow({
+      what: 'resident memory, 100 peers with a session each, after a minute of full load',
+      target: 'at most 120 MB',
+      measured: `${resident.toFixed(0)} MB (${reached} peers)`,
+      ok: resident <= 120 && reached === 100,
+    });
+  } finally {
+    world.remove();
+  }
+}
+
 /** Processor time of a node with ten tunnels that carry nothing. */
 async function tenIdle(): Promise<void> {
   const names = ['b', ...Array.from({ length: 10 }, (_, i) => `n${i}`)];
@@ -88,6 +120,6 @@ async function tenIdle(): Promise<void> {
 }
 
 requireLab(['iperf3']);
-const all = { floods, fallbacks, twoPeers, tenIdle } as const;
+const all = { floods, fallbacks, twoPeers, hundredPeers, tenIdle } as const;
 const chosen = process.argv.slice(2);
 for (const [name, measure] of Object.entries(all)) if (chosen.length === 0 || chosen.includes(name)) await measure();
