@@ -11,6 +11,7 @@ import { decodeStoredSeqno } from '../src/control/stored-seqno.js';
 import { MeshError } from '../src/errors.js';
 import type { MeshEffect } from '../src/mesh/effects.js';
 import type { Mesh } from '../src/mesh/mesh.js';
+import { sparseLimits } from '../src/mesh/topology.js';
 import { systemRandom } from '../src/random.js';
 import { superPacketSegments } from '../src/tunnel/frame.js';
 import { defaultMark, type LinuxPlane, type LinuxPlaneOptions, openLinuxPlane } from '../src/tunnel/plane/linux.js';
@@ -121,6 +122,7 @@ export class Member {
       lans: config.babel.interface.map((lan) => lan.device!),
       acceptDefaultRoutes: config.babel.acceptDefaultRoutes,
       relay: { mode: config.relay.mode, limitBitsPerSecond: config.relay.limitMbit * 1e6 },
+      ...(config.force.ownTunnels > 0 ? { topology: sparseLimits(config.force.ownTunnels) } : {}),
       lanes: workers,
       aesFaster,
       counters: (link) => plane.counters(link),

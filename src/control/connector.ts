@@ -7,7 +7,7 @@ import type { Mesh } from '../mesh/mesh.js';
 import type { PunchSide } from '../mesh/nat-class.js';
 import { Punching, type PunchingEffect, type PunchingEvent } from '../mesh/punching.js';
 import { worthDialling } from '../mesh/reachability-candidates.js';
-import { Topology, type TopologyEffect, type TopologyEvent } from '../mesh/topology.js';
+import { Topology, type TopologyEffect, type TopologyEvent, type TopologyLimits } from '../mesh/topology.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
 
@@ -20,7 +20,7 @@ export interface Way {
 
 export type ConnectorEffect =
   | ({ readonly kind: 'dial' } & Way)
-  | { readonly kind: 'hangUp'; readonly node: NodeNumber }
+  | { readonly kind: 'hangUp'; readonly node: NodeNumber; readonly reason: string }
   | { readonly kind: 'sendPunch'; readonly to: Endpoint; readonly body: Uint8Array }
   | { readonly kind: 'failed'; readonly node: NodeNumber; readonly reason: string }
   | MeshEffect;
@@ -46,10 +46,10 @@ export class Connector {
   #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
 
   /** `seeds`: the members our invitation named, for as long as the directory does not know them. */
-  constructor(mesh: Mesh, seeds: readonly InvitingMember[], random: Random) {
+  constructor(mesh: Mesh, seeds: readonly InvitingMember[], random: Random, limits?: TopologyLimits) {
     this.#mesh = mesh;
     this.#seeds = seeds;
-    this.#topology = new Topology(random, mesh.messages);
+    this.#topology = new Topology(random, mesh.messages, undefined, limits);
     this.#punching = new Punching(mesh.membership.number, random);
     const known = [
       ...seeds.map((seed) => seed.number),
@@ -99,6 +99,21 @@ export class Connector {
     return this.#choose({ kind: 'tunnelUsed', node }, now);
   }
 
+  /** A flow of ours to this node keeps relays busy. */
+  flowBusy(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    return this.#choose({ kind: 'flowBusy', node }, now);
+  }
+
+  /** Whether this node may open a tunnel with us now: those that stand, and those we ask for ourselves, always may. */
+  admits(node: NodeNumber): boolean {
+    return this.#running.has(node) || this.#topology.admits(node);
+  }
+
+  /** It was not admitted. */
+  knocked(node: NodeNumber, now: Millis): ConnectorEffect[] {
+    return this.#choose({ kind: 'knocked', node }, now);
+  }
+
   /** Where we may be reached, and what our NAT does. */
   sideChanged(endpoints: readonly Endpoint[], side: PunchSide, now: Millis): ConnectorEffect[] {
     this.#own = endpoints;
@@ -129,7 +144,9 @@ export class Connector {
 
   /** One of `punchTypes`. */
   messageReceived(from: NodeNumber, message: FieldMap, now: Millis): ConnectorEffect[] {
-    return this.#punch({ kind: 'messageReceived', from, message }, now);
+    const admitted = this.admits(from);
+    const punched = this.#punch({ kind: 'messageReceived', from, message, admitted }, now);
+    return admitted ? punched : [...punched, ...this.knocked(from, now)];
   }
 
   tick(now: Millis): ConnectorEffect[] {

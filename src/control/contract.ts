@@ -5,6 +5,7 @@ import type { NodeNumber } from '../addr/node-number.js';
 import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh } from '../mesh/mesh.js';
 import type { LocalAddress } from '../mesh/reachability.js';
+import type { TopologyLimits } from '../mesh/topology.js';
 import type { Random } from '../random.js';
 import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
 import type { Millis, UnixSeconds } from '../time.js';
@@ -73,6 +74,8 @@ export interface ControlSetting {
   /** underlay.ipv6. */
   readonly ipv6: boolean;
   readonly relay: { readonly mode: 'yes' | 'limited' | 'no'; readonly limitBitsPerSecond: number };
+  /** How many tunnels; without it, the rule. */
+  readonly topology?: TopologyLimits;
   readonly lanes: number;
   readonly aesFaster: boolean;
   /** Devices of the LANs, the first of which is interface `firstLanInterface`; for reports. */

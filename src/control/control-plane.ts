@@ -26,11 +26,12 @@ import { Fallback, isBridged } from './fallback.js';
 import { Forwarding, firstLanInterface } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
 import { encodeStoredSeqno } from './stored-seqno.js';
+import { Traffic } from './traffic.js';
 import { Tunnels } from './tunnels.js';
 
 /** The largest Babel packet in a tunnel: one control frame that no path cuts (RFC 8966 §4 asks for 512 at least). */
 const babelMtu = 1200;
-const usePause: Millis = 30 * second;
+const lookPause: Millis = 10 * second;
 
 /**
  * The whole control plane of one member, itself a machine: tunnels, routing, mesh and port mapping, each a machine of its own
@@ -56,8 +57,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly #letters = new Letterbox();
   readonly #fallback = new Fallback();
   readonly #later: (() => void)[] = [];
-  readonly #carried = new Map<LinkId, number>();
-  #noteUseAt: Millis = 0;
+  readonly #traffic = new Traffic();
+  #lookAt: Millis = 0;
   #started = false;
   #out: ControlEffect[] = [];
 
@@ -73,7 +74,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       ipv6: setting.ipv6,
     });
     this.forwarding = new Forwarding(membership.network.prefix);
-    this.#connector = new Connector(mesh, setting.seeds, random);
+    this.#connector = new Connector(mesh, setting.seeds, random, setting.topology);
     this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
     this.peers = new Peers<NodeCertificate>({
@@ -90,6 +91,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         identify: (chain, publicKey) => this.#identify(chain, publicKey),
         publicKeyOf: (node) => mesh.directory.certificateOf(node)?.dh,
       },
+      admits: (node) => this.#connector.admits(node),
     });
     this.speaker = new Speaker({
       network: membership.network.prefix,
@@ -160,7 +162,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#performConnector(this.#connector.tick(now), now);
     this.#performBeacon(this.#beacon.tick(now), now);
     this.#letters.expire(now);
-    this.#noteUse(now);
+    this.#lookAtTraffic(now);
     this.#tryTcp(now);
     this.#finish();
     return this.#take();
@@ -339,7 +341,6 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tell('tunnel-down', effect.node, effect.reason);
           this.#route({ kind: 'interfaceDown', interface: effect.link }, now);
           this.#meshEvent({ kind: 'neighbourDown', node: effect.node }, now);
-          this.#carried.delete(effect.link);
           this.#reach({ kind: 'neighbourDown', node: effect.node }, now);
           this.#performConnector(this.#connector.tunnelDown(effect.node, now), now);
           break;
@@ -361,6 +362,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'refused':
           this.tunnels.refused(effect.reason);
+          break;
+        case 'knocked':
+          this.#performConnector(this.#connector.knocked(effect.node, now), now);
           break;
         case 'cloned':
           this.#tell('cloned', effect.node, effect.endpoints.map(formatEndpoint).join(' and '));
@@ -487,7 +491,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         }
         case 'hangUp':
-          this.#tunnel({ kind: 'hangUp', node: effect.node, reason: 'another tunnel serves better' }, now);
+          this.#tunnel({ kind: 'hangUp', node: effect.node, reason: effect.reason }, now);
           break;
         case 'sendPunch':
           this.#sendDatagram({ kind: 'direct', endpoint: effect.to }, withType(FrameType.punch, effect.body));
@@ -514,14 +518,18 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     }
   }
 
-  /** Which tunnels carried packets lately: those are never closed for a nearer one. */
-  #noteUse(now: Millis): void {
-    if (now < this.#noteUseAt) return;
-    this.#noteUseAt = now + usePause;
-    for (const { link, node } of [...this.tunnels.all()]) {
-      const carried = this.#setting.counters(link).carried;
-      if (carried > (this.#carried.get(link) ?? 0)) this.#performConnector(this.#connector.used(node, now), now);
-      this.#carried.set(link, carried);
+  /** Tunnels that carried packets lately are never closed for a nearer one; busy flows through relays get a tunnel. */
+  #lookAtTraffic(now: Millis): void {
+    if (now < this.#lookAt) return;
+    this.#lookAt = now + lookPause;
+    const tunnels = [...this.tunnels.all()].map(({ link, node }) => [link, node] as const);
+    const sessions = [...this.tunnels.sessions()];
+    const uses = this.#traffic.look([...tunnels, ...sessions], this.#setting.counters, now);
+    for (const [, node] of tunnels) {
+      if (uses.get(node) !== 'idle') this.#performConnector(this.#connector.used(node, now), now);
+    }
+    for (const [, node] of sessions) {
+      if (uses.get(node) === 'busy') this.#performConnector(this.#connector.flowBusy(node, now), now);
     }
   }
 

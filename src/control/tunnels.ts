@@ -47,6 +47,11 @@ export class Tunnels {
     return this.#tunnels.values();
   }
 
+  /** End-to-end sessions through relays, and whom they lead to. */
+  sessions(): Iterable<readonly [LinkId, NodeNumber]> {
+    return this.#sessions.entries();
+  }
+
   get count(): number {
     return this.#tunnels.size;
   }

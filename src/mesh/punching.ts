@@ -23,8 +23,13 @@ export type PunchingEvent =
   | { readonly kind: 'tunnelDown'; readonly node: NodeNumber }
   /** How we may be reached: best first, and what our NAT does. After a change, what failed is tried again. */
   | { readonly kind: 'sideChanged'; readonly endpoints: readonly Endpoint[]; readonly side: PunchSide }
-  /** One of `punchTypes`. */
-  | { readonly kind: 'messageReceived'; readonly from: NodeNumber; readonly message: FieldMap };
+  /** One of `punchTypes`. `admitted`: we want another tunnel, should it ask for one. */
+  | {
+      readonly kind: 'messageReceived';
+      readonly from: NodeNumber;
+      readonly message: FieldMap;
+      readonly admitted: boolean;
+    };
 
 export type PunchingEffect =
   | { readonly kind: 'sendMesh'; readonly to: NodeNumber; readonly bytes: Uint8Array }
@@ -128,7 +133,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
         return this.#sideChanged(event.endpoints, event.side, now);
       case 'messageReceived': {
         const message = decodePunch(event.message);
-        return message ? this.#onMessage(event.from, message, now) : [];
+        return message ? this.#onMessage(event.from, message, event.admitted, now) : [];
       }
     }
   }
@@ -236,8 +241,8 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     return { kind: 'sendMesh', to: node, bytes };
   }
 
-  #onMessage(from: NodeNumber, message: PunchMessage, now: Millis): PunchingEffect[] {
-    if (message.kind === 'offer') return this.#onOffer(from, message, now);
+  #onMessage(from: NodeNumber, message: PunchMessage, admitted: boolean, now: Millis): PunchingEffect[] {
+    if (message.kind === 'offer') return this.#onOffer(from, message, admitted, now);
     const attempt = this.#tries.get(from);
     if (!attempt || !equalBytes(attempt.exchange, message.exchange)) return [];
     switch (message.kind) {
@@ -255,13 +260,14 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     }
   }
 
-  #onOffer(from: NodeNumber, offer: PunchTerms, now: Millis): PunchingEffect[] {
+  #onOffer(from: NodeNumber, offer: PunchTerms, admitted: boolean, now: Millis): PunchingEffect[] {
     const { exchange } = offer;
     const refuse = (reason: 'hopeless' | 'busy'): PunchingEffect[] => [
       { kind: 'sendMesh', to: from, bytes: encodePunch({ kind: 'no', exchange, reason }) },
     ];
     // Sent before the tunnel stood; the other side knows by now.
     if (this.#direct.has(from)) return [];
+    if (!admitted) return refuse('busy');
     const attempt = this.#tryWith(from);
     if (!attempt) return refuse('busy');
     // Both asked at once: the lower number's exchange goes on. That the other one asks may mean that it has not heard.

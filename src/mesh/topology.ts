@@ -24,27 +24,57 @@ export type TopologyEvent =
   /** The tunnel carries traffic, ours or others'; told again at least every two minutes while it does. */
   | { readonly kind: 'tunnelUsed'; readonly node: NodeNumber }
   /** A busy flow of ours goes to this node through relays. */
-  | { readonly kind: 'flowBusy'; readonly node: NodeNumber };
+  | { readonly kind: 'flowBusy'; readonly node: NodeNumber }
+  /** A member without a tunnel with us asked for one and was not let in, as `admits` says. */
+  | { readonly kind: 'knocked'; readonly node: NodeNumber };
 
 export type TopologyEffect =
   | { readonly kind: 'dial'; readonly node: NodeNumber }
-  | { readonly kind: 'hangUp'; readonly node: NodeNumber }
+  | { readonly kind: 'hangUp'; readonly node: NodeNumber; readonly reason: string }
   | MeshEffect;
 
-/** DESIGN section 7. Up to so many nodes, this one included, everybody has a tunnel to everybody. */
-export const fullMesh = 16;
-/** Beyond that, tunnels of our own: random ones keep the graph an expander, near ones keep paths short. */
+/** DESIGN section 7: how many tunnels a node has. */
+export interface TopologyLimits {
+  /** Up to so many nodes, this one included, everybody has a tunnel to everybody. */
+  readonly fullMesh: number;
+  /** Beyond that, tunnels of our own: random ones keep the graph an expander, near ones keep paths short. */
+  readonly ownRandom: number;
+  readonly ownNear: number;
+  /** Own and others' together. */
+  readonly maxTunnels: number;
+  /**
+   * Whom few others choose makes more random ones itself, until it has so many in all. Chosen by chance alone, some nodes would
+   * have little more than their own ten, and a node is cut off when all its neighbours die: the few decide how safe all are.
+   */
+  readonly leastTunnels: number;
+  /** So many in all allow it to give them up again. */
+  readonly enoughTunnels: number;
+}
+
 export const ownRandom = 5;
 export const ownNear = 5;
-/** Own and others' together. */
 export const maxTunnels = 30;
-/**
- * Whom few others choose makes more random ones itself, until it has so many in all. Chosen by chance alone, some nodes would
- * have little more than their own ten, and a node is cut off when all its neighbours die: the few decide how safe all are.
- */
-const leastTunnels = 16;
-/** So many in all allow it to give them up again. */
-const enoughTunnels = 18;
+export const usualLimits: TopologyLimits = {
+  fullMesh: 16,
+  ownRandom,
+  ownNear,
+  maxTunnels,
+  leastTunnels: 16,
+  enoughTunnels: 18,
+};
+
+/** A sparse network of few nodes, for tests: `own` random tunnels of each, in all at most three times as many. */
+export function sparseLimits(own: number): TopologyLimits {
+  return {
+    fullMesh: own + 1,
+    ownRandom: own,
+    ownNear: 0,
+    maxTunnels: 3 * own,
+    leastTunnels: own,
+    enoughTunnels: 3 * own,
+  };
+}
+
 const maxShortcuts = 4;
 
 /** A tunnel that carried nothing for so long may be closed. */
@@ -54,6 +84,10 @@ const tryEvery: Millis = 20 * second;
 const nearerBy = 0.9;
 /** How long a new tunnel may take to come up, and then to be measured. */
 const dialPatience: Millis = 15 * second;
+/** A dial unanswered for so long no longer holds the place of another: who is full, or gone, is silent. */
+const dialOverdue: Millis = 3 * second;
+/** For newcomers we hang up at most one idle tunnel in this time. */
+const roomPause: Millis = minute;
 const trialPatience: Millis = 15 * second;
 const firstBackoff: Millis = 5 * second;
 const longestBackoff: Millis = 10 * minute;
@@ -64,6 +98,9 @@ const tellEvery: Millis = 30 * second;
 const maxTold = 20;
 /** Nodes said to be on our LAN, the newest. */
 const maxNearby = 64;
+
+const servesBetter = 'another tunnel serves better';
+const hasEnough = 'it has as many tunnels as it keeps';
 
 /** The nodes that may be dialled, in any order. */
 export interface NodeList {
@@ -97,6 +134,7 @@ interface Backoff {
 export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #random: Random;
   readonly #known: NodeList;
+  readonly #limits: TopologyLimits;
   readonly #tunnels = new Map<NodeNumber, Tunnel>();
   readonly #dialling = new Map<NodeNumber, { purpose: Purpose; since: Millis }>();
   readonly #backoffs = new Map<NodeNumber, Backoff>();
@@ -106,13 +144,20 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #told = new Map<NodeNumber, ReadonlyMap<NodeNumber, Millis>>();
   #startedAt: Millis | undefined;
   #nextTry: Millis = 0;
+  #nextRoom: Millis = 0;
   #nextTell: Millis = 0;
   #next: Millis = 0;
 
   /** `known`: filled by events `nodeKnown`; given where many topologies share one. */
-  constructor(random: Random, messages: MeshMessages, known: NodeList = new KnownNodes()) {
+  constructor(
+    random: Random,
+    messages: MeshMessages,
+    known: NodeList = new KnownNodes(),
+    limits: TopologyLimits = usualLimits,
+  ) {
     this.#random = random;
     this.#known = known;
+    this.#limits = limits;
     messages.on('near', (message, sender) => {
       if (sender.neighbour && this.#tunnels.has(sender.node)) this.#told.set(sender.node, toldBy(message.n));
       return [];
@@ -150,6 +195,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
           rtt: undefined,
           usedAt: now - idleAfter,
         });
+        // More knocked at once than there were places: the last ones learn who else there is, and go.
+        if (!event.own && this.#tunnels.size > this.#limits.maxTunnels) return this.#hangUp(event.node, now, hasEnough);
         break;
       }
       case 'tunnelDown':
@@ -167,7 +214,9 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         if (tunnel) tunnel.usedAt = now;
         return [];
       case 'flowBusy':
-        return tunnel || this.#count('shortcut') >= maxShortcuts ? [] : this.#dial(event.node, 'shortcut', now);
+        return tunnel || this.#count('shortcut', now) >= maxShortcuts ? [] : this.#dial(event.node, 'shortcut', now);
+      case 'knocked':
+        return tunnel ? [] : this.#makeRoom(now);
     }
     this.#next = Math.min(this.#next, now);
     return [];
@@ -188,11 +237,16 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   /** True: another tunnel would be above the cap; strangers to our table are to be refused. */
   get isFull(): boolean {
-    return this.#tunnels.size + this.#dialling.size >= maxTunnels;
+    return this.#tunnels.size + this.#dialling.size >= this.#limits.maxTunnels;
+  }
+
+  /** Whether this node may open a tunnel with us now. */
+  admits(node: NodeNumber): boolean {
+    return !this.isFull || this.#tunnels.has(node) || this.#dialling.has(node);
   }
 
   get #isSmall(): boolean {
-    return this.#known.size < fullMesh;
+    return this.#known.size < this.#limits.fullMesh;
   }
 
   /** In a small network all is dialled; the lower number first, so that two nodes seldom dial each other at once. */
@@ -204,12 +258,13 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   /** As many tunnels of our own as there should be, one dial of a kind a tick. */
   #fill(now: Millis): TopologyEffect[] {
     const effects: TopologyEffect[] = [];
-    const random = this.#count('random') + this.#count('mesh');
+    const { ownRandom, ownNear, leastTunnels } = this.#limits;
+    const random = this.#count('random', now) + this.#count('mesh', now);
     if (random < ownRandom || (this.#tunnels.size + this.#dialling.size < leastTunnels && this.#isSettled(now))) {
       const node = this.#anyone(now);
       if (node !== undefined) effects.push(...this.#dial(node, 'random', now));
     }
-    if (this.#count('near') < ownNear) {
+    if (this.#count('near', now) < ownNear) {
       const node = this.#likelyNear(now)?.node ?? this.#anyone(now);
       if (node !== undefined) effects.push(...this.#dial(node, 'near', now));
     }
@@ -224,7 +279,9 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   /** One try at a time: somebody likely near, now and then anybody, lest all know only the same. */
   #tryNearer(now: Millis): TopologyEffect[] {
-    if (now < this.#nextTry || this.#count('near') < ownNear || this.#count('trial') > 0) return [];
+    const { ownNear } = this.#limits;
+    if (ownNear === 0 || now < this.#nextTry) return [];
+    if (this.#count('near', now) < ownNear || this.#count('trial', now) > 0) return [];
     this.#nextTry = now + tryEvery * (0.75 + 0.5 * this.#random.unit());
     for (const [node, until] of this.#tried) if (until <= now) this.#tried.delete(node);
     const node = this.#random.unit() < 0.2 ? this.#anyone(now) : (this.#likelyNear(now)?.node ?? this.#anyone(now));
@@ -241,28 +298,45 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       this.#tried.set(isNearer ? farthest.node : node, now + triedMemory);
       if (isNearer) {
         tunnel.purpose = 'near';
-        effects.push(...this.#hangUp(farthest.node, now));
+        effects.push(...this.#hangUp(farthest.node, now, servesBetter));
       } else {
-        effects.push(...this.#hangUp(node, now));
+        effects.push(...this.#hangUp(node, now, servesBetter));
       }
     }
     return effects;
+  }
+
+  /**
+   * All places are taken and a newcomer knocks: perhaps we are the only one it can reach. The tunnel of others' choice that was
+   * unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
+   */
+  #makeRoom(now: Millis): TopologyEffect[] {
+    if (!this.isFull || now < this.#nextRoom) return [];
+    let idlest: { node: NodeNumber; usedAt: Millis } | undefined;
+    for (const [node, { purpose, since, usedAt }] of this.#tunnels) {
+      if (purpose !== undefined || now < Math.max(since, usedAt) + idleAfter) continue;
+      if (!idlest || usedAt < idlest.usedAt) idlest = { node, usedAt };
+    }
+    if (!idlest) return [];
+    this.#nextRoom = now + roomPause;
+    return this.#hangUp(idlest.node, now, hasEnough);
   }
 
   /** Closes what is too much, one a tick, idle ones only: shortcuts done with, remains of a full mesh, others' beyond the cap. */
   #shed(now: Millis): TopologyEffect[] {
     for (const [node, tunnel] of this.#tunnels) {
       const isDone = tunnel.purpose === 'shortcut' && now >= tunnel.since + idleAfter;
-      if (isDone && this.#isIdle(tunnel, now)) return this.#hangUp(node, now);
+      if (isDone && this.#isIdle(tunnel, now)) return this.#hangUp(node, now, servesBetter);
     }
     if (this.#isSmall) return [];
-    if (this.#count('mesh') + this.#count('random') > ownRandom && this.#tunnels.size > enoughTunnels) {
+    const { ownRandom, maxTunnels, enoughTunnels } = this.#limits;
+    if (this.#count('mesh', now) + this.#count('random', now) > ownRandom && this.#tunnels.size > enoughTunnels) {
       const spare = this.#newestIdle((tunnel) => tunnel.purpose === 'mesh' || tunnel.purpose === 'random', now);
-      if (spare !== undefined) return this.#hangUp(spare, now);
+      if (spare !== undefined) return this.#hangUp(spare, now, servesBetter);
     }
     if (this.#tunnels.size <= maxTunnels) return [];
     const other = this.#newestIdle((tunnel) => tunnel.purpose === undefined, now);
-    return other === undefined ? [] : this.#hangUp(other, now);
+    return other === undefined ? [] : this.#hangUp(other, now, hasEnough);
   }
 
   #tell(now: Millis): TopologyEffect[] {
@@ -312,10 +386,12 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return now >= tunnel.usedAt + idleAfter;
   }
 
-  #count(purpose: Purpose): number {
+  #count(purpose: Purpose, now: Millis): number {
     let count = 0;
     for (const tunnel of this.#tunnels.values()) if (tunnel.purpose === purpose) count++;
-    for (const dial of this.#dialling.values()) if (dial.purpose === purpose) count++;
+    for (const dial of this.#dialling.values()) {
+      if (dial.purpose === purpose && now < dial.since + dialOverdue) count++;
+    }
     return count;
   }
 
@@ -343,7 +419,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   /** Traffic keeps a tunnel: it then counts as the other side's, until it is idle and too much. */
-  #hangUp(node: NodeNumber, now: Millis): TopologyEffect[] {
+  #hangUp(node: NodeNumber, now: Millis, reason: string): TopologyEffect[] {
     const tunnel = this.#tunnels.get(node)!;
     if (!this.#isIdle(tunnel, now)) {
       tunnel.purpose = 'shortcut';
@@ -351,7 +427,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     }
     this.#tunnels.delete(node);
     this.#told.delete(node);
-    return [{ kind: 'hangUp', node }];
+    return [{ kind: 'hangUp', node, reason }];
   }
 
   #backOff(node: NodeNumber, now: Millis): void {

@@ -57,6 +57,8 @@ export interface PeersOptions<Certificate> {
   readonly membership: Membership<Certificate>;
   /** `Plane.counters`. */
   readonly counters: (link: LinkId) => LinkUse;
+  /** Whether a node without a tunnel may open one with us now; without it all may. */
+  readonly admits?: (node: NodeNumber) => boolean;
 }
 
 export type TunnelEvent =
@@ -264,6 +266,10 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     if ('refused' in who) return who.refused;
     if (who.node === this.#options.node) return 'it comes from our own number';
     if (from.kind === 'overlay' && from.node !== who.node) return 'its relay header names another node';
+    if (from.kind === 'direct' && !this.#mayMeet(who.node)) {
+      this.#effects.push({ kind: 'knocked', node: who.node });
+      return 'there are as many tunnels as this node keeps';
+    }
     const peer = this.#peerFor(who.node, incoming.remotePublicKey, now);
     if (typeof peer === 'string') return peer;
     let refused: string | undefined;
@@ -271,6 +277,10 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
       refused = peer.acceptInitiation(incoming, bytes, who.certificate, from, now);
     });
     return refused;
+  }
+
+  #mayMeet(node: NodeNumber): boolean {
+    return this.#peers.get(node)?.standing === 'tunnel' || (this.#options.admits?.(node) ?? true);
   }
 
   #response(bytes: Uint8Array, from: Path, now: Millis): string | undefined {

@@ -23,6 +23,8 @@ export type TunnelEffect<Certificate> =
   | { readonly kind: 'observed'; readonly by: NodeNumber; readonly endpoint: Endpoint }
   /** A handshake that bought nothing; to be counted. */
   | { readonly kind: 'refused'; readonly reason: string; readonly from: Path }
+  /** A member without a tunnel asked for one and was not admitted. */
+  | { readonly kind: 'knocked'; readonly node: NodeNumber }
   /** Two live machines hold one node's key. The first stays; both endpoints, as far as they are known. */
   | { readonly kind: 'cloned'; readonly node: NodeNumber; readonly endpoints: readonly Endpoint[] }
   /** `reason` in plain words, to follow "could not reach NAME: ". */

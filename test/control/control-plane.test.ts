@@ -1,5 +1,6 @@
 import test from 'ava';
 import { revoke } from '../../src/mesh/commands.js';
+import { sparseLimits } from '../../src/mesh/topology.js';
 import { type Millis, second } from '../../src/time.js';
 import { type Machine, World } from './world.js';
 
@@ -128,4 +129,60 @@ test('killed seconds after others joined, a node knows them when it starts: it n
     numbers.map((number) => first!.mesh.directory.byNumber(number)?.node.number),
     numbers,
   );
+});
+
+test('whose places are taken refuses a newcomer in silence, keeps every tunnel, and the newcomer gets in through another', (t) => {
+  const world = new World(15); // in this run the newcomer asks the founder too
+  world.topology = sparseLimits(1);
+  const machines = world.network(4);
+  const [founder, a, b, c] = machines as [Machine, Machine, Machine, Machine];
+  world.run(5 * second);
+  t.true([a, b, c].every((machine) => founder.hasTunnelTo(machine)));
+  const since = () => [...founder.control!.tunnels.all()].map((tunnel) => `${tunnel.node} ${tunnel.since}`);
+  const before = since();
+  const newcomer = world.machine('newcomer');
+  newcomer.join(founder.invite());
+  world.until(() => newcomer.control !== undefined, 10 * second);
+  const all = [...machines, newcomer];
+  world.until(
+    () => all.every((machine) => machine === newcomer || newcomer.nextHopTo(machine) !== undefined),
+    20 * second,
+  );
+  t.false(founder.hasTunnelTo(newcomer));
+  t.true([a, b, c].some((machine) => machine.hasTunnelTo(newcomer)));
+  t.deepEqual(since(), before, 'the same tunnels as before');
+  untilEveryoneHears(world, all);
+  world.run(60 * second);
+  t.true((founder.control!.tunnels.refusals().get('there are as many tunnels as this node keeps') ?? 0) > 0);
+  for (const machine of all) t.true(machine.control!.tunnels.count <= 3);
+});
+
+test('a busy flow through a relay gets a tunnel of its own, nothing of it is lost, and an idle one gets none', (t) => {
+  const world = new World(11);
+  world.topology = sparseLimits(1);
+  const [relay, a, b, c] = world.network(4) as [Machine, Machine, Machine, Machine];
+  world.until(() => [a, b, c].every((one) => a === one || a.nextHopTo(one) !== undefined), 20 * second);
+  world.run(5 * second);
+  t.is(a.nextHopTo(b), relay.number);
+  t.is(a.nextHopTo(c), relay.number);
+  let sent = 0;
+  // 4 Mbit/s to one, a packet a second to the other.
+  const stream = (seconds: number) => {
+    for (let i = 0; i < 500 * seconds; i++) {
+      a.send(b, `${sent++} ${'x'.repeat(990)}`);
+      if (i % 500 === 0) a.send(c, 'now and then');
+      world.run(2);
+    }
+  };
+  b.packets.length = 0;
+  for (let seconds = 0; seconds < 30 && !a.hasTunnelTo(b); seconds++) stream(1);
+  t.true(a.hasTunnelTo(b) && b.hasTunnelTo(a));
+  for (let seconds = 0; seconds < 10 && a.nextHopTo(b) !== b.number; seconds++) stream(1);
+  t.is(a.nextHopTo(b), b.number);
+  stream(3);
+  world.run(second);
+  const heard = b.heard.map((text) => Number.parseInt(text, 10));
+  t.is(heard.length, sent, 'none lost, none twice');
+  t.is(new Set(heard).size, sent);
+  t.false(a.hasTunnelTo(c));
 });

@@ -12,6 +12,7 @@ import { blobs, type MeshEffect } from '../../src/mesh/effects.js';
 import { foundNetwork } from '../../src/mesh/found.js';
 import { JoinInitiator } from '../../src/mesh/join-initiator.js';
 import { Mesh } from '../../src/mesh/mesh.js';
+import type { TopologyLimits } from '../../src/mesh/topology.js';
 import { type Random, seededRandom } from '../../src/random.js';
 import type { SpeakerEvent } from '../../src/routing/contract.js';
 import { type Millis, second, type UnixSeconds } from '../../src/time.js';
@@ -57,6 +58,8 @@ export class World {
   readonly machines: Machine[] = [];
   /** Of all wires that have no other. */
   quality: LinkQuality;
+  /** How many tunnels its nodes have, of those that start from now on; without it, the rule. */
+  topology: TopologyLimits | undefined;
   now: Millis = 0;
   readonly #queue = new EventQueue();
   readonly #wires = new Map<string, Wire>();
@@ -263,6 +266,7 @@ export class Machine {
       mapPort: false,
       ipv6: false,
       relay: { mode: 'yes', limitBitsPerSecond: 0 },
+      ...(this.#world.topology ? { topology: this.#world.topology } : {}),
       lanes: 1,
       aesFaster: true,
       counters: (link) => plane.counters(link),

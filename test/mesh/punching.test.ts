@@ -70,7 +70,12 @@ class Node {
       if (effect.kind === 'punchFailed') this.failures.push(effect.reason);
       if (effect.kind === 'dial') this.#dial(effect.endpoints);
       if (effect.kind === 'sendMesh' && !this.#isLost()) {
-        const event = { kind: 'messageReceived', from: this.#number, message: decodeMap(effect.bytes)! } as const;
+        const event = {
+          kind: 'messageReceived',
+          from: this.#number,
+          message: decodeMap(effect.bytes)!,
+          admitted: true,
+        } as const;
         this.#world.at(this.#world.now + overlayDelay, () => this.#other!.hears(event));
       }
     }
@@ -192,7 +197,12 @@ test('27: two nodes behind one NAT, hairpin off, meet on their LAN', (t) => {
       if (effect.kind === 'dial') dials.push([...effect.endpoints]);
       if (effect.kind === 'sendPunch') world.send(inner(number), effect.to, 'punch');
       if (effect.kind !== 'sendMesh') continue;
-      const event = { kind: 'messageReceived', from: number, message: decodeMap(effect.bytes)! } as const;
+      const event = {
+        kind: 'messageReceived',
+        from: number,
+        message: decodeMap(effect.bytes)!,
+        admitted: true,
+      } as const;
       world.at(world.now + 1, () => perform(effect.to, machines[effect.to - 1]!.handle(event, world.now)));
     }
     for (const [i, machine] of machines.entries()) {
@@ -276,13 +286,14 @@ test('28: whoever asks, and for whatever: never more than the budget leaves in a
         now += pause;
         if (typeof event === 'string') note(punching.handle({ kind: event, node: from }, now));
         else {
-          note(punching.handle({ kind: 'messageReceived', from, message: event.message }, now));
+          note(punching.handle({ kind: 'messageReceived', from, message: event.message, admitted: true }, now));
           // The same node goes on at once, so that the budget and not the liar's haste is what holds.
           if (event.message.t === 'punch') {
             note(
               punching.handle(
                 {
                   kind: 'messageReceived',
+                  admitted: true,
                   from,
                   message: decodeMap(encodePunch({ kind: 'go', exchange: event.message.x as Uint8Array }))!,
                 },
@@ -310,9 +321,9 @@ test('a flood of offers reaches the budget and stops there', (t) => {
     const endpoints = [1, 2, 3, 4].map((port) => ({ address: '11.9.9.9', port }));
     const side = { open: false, nat: { mapping: undefined, filtering: undefined } };
     const offer = decodeMap(encodePunch({ kind: 'offer', exchange, endpoints, side }))!;
-    punching.handle({ kind: 'messageReceived', from, message: offer }, 0);
+    punching.handle({ kind: 'messageReceived', from, message: offer, admitted: true }, 0);
     const go = decodeMap(encodePunch({ kind: 'go', exchange }))!;
-    const effects = punching.handle({ kind: 'messageReceived', from, message: go }, 0);
+    const effects = punching.handle({ kind: 'messageReceived', from, message: go, admitted: true }, 0);
     for (let now = 60; now <= 1000; now += 10) effects.push(...punching.tick(now));
     sent += effects.filter(({ kind }) => kind === 'sendPunch').length;
   }
@@ -327,7 +338,10 @@ test('one node that offers again and again is refused after three', (t) => {
     const exchange = new Uint8Array(8).fill(i);
     const side = { open: false, nat: { mapping: undefined, filtering: undefined } };
     const offer = decodeMap(encodePunch({ kind: 'offer', exchange, endpoints: [], side }))!;
-    for (const effect of punching.handle({ kind: 'messageReceived', from: 2, message: offer }, i * second)) {
+    for (const effect of punching.handle(
+      { kind: 'messageReceived', from: 2, message: offer, admitted: true },
+      i * second,
+    )) {
       if (effect.kind === 'sendMesh') kinds.push(decodePunch(decodeMap(effect.bytes)!)!.kind);
     }
   }
@@ -377,4 +391,24 @@ test('whether punching can help does not depend on who asks', (t) => {
     { seed: 2 },
   );
   t.pass();
+});
+
+test('who wants no more tunnels answers an offer with "busy" and sends nothing else', (t) => {
+  const punching = new Punching(1, seededRandom(5));
+  const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
+  const offer = decodeMap(
+    encodePunch({
+      kind: 'offer',
+      exchange: new Uint8Array(8).fill(3),
+      endpoints: [{ address: '11.0.0.2', port: 6 }],
+      side,
+    }),
+  )!;
+  const effects = punching.handle({ kind: 'messageReceived', from: 2, message: offer, admitted: false }, 0);
+  t.is(effects.length, 1);
+  const [answer] = effects;
+  t.true(answer?.kind === 'sendMesh' && answer.to === 2);
+  t.like(decodePunch(decodeMap((answer as { bytes: Uint8Array }).bytes)!), { kind: 'no', reason: 'busy' });
+  t.deepEqual(punching.tick(60 * second), []);
 });

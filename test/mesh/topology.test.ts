@@ -1,6 +1,13 @@
 import test from 'ava';
 import { MeshMessages, meshMessage } from '../../src/mesh/messages.js';
-import { maxTunnels, ownNear, ownRandom, Topology, type TopologyEffect } from '../../src/mesh/topology.js';
+import {
+  maxTunnels,
+  ownNear,
+  ownRandom,
+  sparseLimits,
+  Topology,
+  type TopologyEffect,
+} from '../../src/mesh/topology.js';
 import { type Random, seededRandom } from '../../src/random.js';
 
 interface Peer {
@@ -188,4 +195,57 @@ test('what a neighbour says may be anything', (t) => {
     t.notThrows(() => peer.messages.handle(message, { node: neighbour!, neighbour: true }, plane.now));
     t.notThrows(() => plane.run(60));
   }
+});
+
+/** A node whose places are all taken by tunnels others dialled, as many seconds ago as their numbers; nobody is free to dial. */
+function full(): Topology {
+  const topology = new Topology(seededRandom(8), new MeshMessages());
+  for (let node = 1; node <= maxTunnels; node++) {
+    topology.handle({ kind: 'nodeKnown', node }, 0);
+    topology.handle({ kind: 'tunnelUp', node, own: false }, 1000 * (maxTunnels - node));
+  }
+  topology.handle({ kind: 'nodeKnown', node: 1000 }, 0);
+  return topology;
+}
+const minute = 60_000;
+const hasEnough = 'it has as many tunnels as it keeps';
+
+test('whose places are all taken admits only whom it has, and who comes all the same is sent away at once', (t) => {
+  const topology = full();
+  t.false(topology.admits(1000));
+  t.true(topology.admits(1));
+  const raced = topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute);
+  t.deepEqual(raced, [{ kind: 'hangUp', node: 1000, reason: hasEnough }]);
+  t.false(topology.admits(1000));
+});
+
+test('a newcomer who knocks gets the place of the tunnel unused for longest, one a minute, and never of one in use', (t) => {
+  const topology = full();
+  t.deepEqual(topology.handle({ kind: 'knocked', node: 1000 }, 4 * minute), [], 'all are too new to judge');
+  const later = 7 * minute;
+  for (let node = 1; node <= maxTunnels; node++) {
+    if (node !== 7 && node !== 9) topology.handle({ kind: 'tunnelUsed', node }, later - 1000);
+  }
+  const gone = topology.handle({ kind: 'knocked', node: 1000 }, later);
+  t.deepEqual(gone, [{ kind: 'hangUp', node: 9, reason: hasEnough }]);
+  t.true(topology.admits(1000));
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, later);
+  t.deepEqual(topology.handle({ kind: 'knocked', node: 9 }, later + 30_000), [], 'not again within the minute');
+  t.is(topology.handle({ kind: 'knocked', node: 9 }, later + minute).length, 1, 'node 7 is idle');
+  topology.handle({ kind: 'tunnelUp', node: 9, own: false }, later + minute);
+  t.deepEqual(topology.handle({ kind: 'knocked', node: 7 }, later + 2 * minute), [], 'the others are in use');
+});
+
+test('a dial that is not answered holds up no other: in a sparse network the next is dialled within seconds', (t) => {
+  const topology = new Topology(seededRandom(9), new MeshMessages(), undefined, sparseLimits(1));
+  for (const node of [1, 2, 3, 4]) topology.handle({ kind: 'nodeKnown', node }, 0);
+  const dials: [number, number][] = [];
+  for (let now = 0; now <= 9000; now += 1000) {
+    for (const effect of topology.tick(now)) if (effect.kind === 'dial') dials.push([now, effect.node]);
+  }
+  t.deepEqual(
+    dials.map(([at]) => at),
+    [0, 3000, 6000],
+  );
+  t.is(new Set(dials.map(([, node]) => node)).size, 3, 'each another');
 });

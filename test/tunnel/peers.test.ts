@@ -678,3 +678,26 @@ test('an old start’s initiation, replayed from the tunnel’s own endpoint, ta
   world.run(second);
   t.deepEqual(alice.plane.packets, [7]);
 });
+
+test('a stranger is met with silence where no tunnel is free; tunnels that stand are kept, renewed and come back', (t) => {
+  const { world, alice, bob } = joined();
+  const carol = world.machine(3).start();
+  alice.admits = (node) => node === 2;
+  carol.dial(alice);
+  world.run(20 * second);
+  t.is(carol.standing(alice), 'none');
+  t.is(alice.told('tunnelUp').length, 1);
+  t.true(alice.told('knocked').every(({ node }) => node === 3) && alice.told('knocked').length > 1);
+  t.true(alice.told('refused').every(({ reason }) => reason === 'there are as many tunnels as this node keeps'));
+  alice.admits = () => false;
+  world.run(5 * minute);
+  t.is(alice.told('tunnelDown').length, 0, 'renewed twice meanwhile');
+  bob.start();
+  bob.dial(alice);
+  world.run(second);
+  t.is(alice.standing(bob), 'tunnel', 'the node was restarted while its tunnel stood');
+  alice.admits = (node) => node === 3;
+  carol.dial(alice);
+  world.run(second);
+  t.is(carol.standing(alice), 'tunnel');
+});

@@ -42,6 +42,7 @@ export class Machine {
   isRunning = false;
   aesFaster = true;
   lanes = 1;
+  admits: (node: NodeNumber) => boolean = () => true;
 
   constructor(world: World, node: NodeNumber, key: AgreementKey, endpoint: Endpoint) {
     this.world = world;
@@ -75,6 +76,7 @@ export class Machine {
       random,
       membership: this.world.membership,
       counters: (link) => plane.counters(link),
+      admits: (node) => this.admits(node),
     });
     const beat = () => {
       if (this.plane !== plane || !this.isRunning) return;

@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { host } from '../../lab/description.js';
+import { Flow } from '../../lab/flow.js';
+import { udpOn } from '../../lab/machines.js';
+import { allPairsPing, network } from '../../lab/network.js';
+import type { WeftNode } from '../../lab/node.js';
+import { until } from '../../lab/until.js';
+import { World } from '../../lab/world.js';
+
+const second = 1000;
+/** One tunnel of its own for each, three in all: what thirty are among thousands of nodes, for five daemons. */
+const few = '[port-mapping]\nenabled = false\n[force]\nown-tunnels = 1\n';
+
+async function directOf(node: WeftNode): Promise<string[]> {
+  return (await node.peers()).filter(({ state }) => state === 'direct').map(({ name }) => name);
+}
+
+test('few tunnels: nobody has more than its places; a busy relayed flow gets a tunnel of its own, and loses nothing', async (t) => {
+  const names = ['dc-1', 'a', 'b', 'c', 'd'];
+  const world = await World.build(Object.fromEntries(names.map((name) => [name, host()])));
+  try {
+    const nodes = await network(world, names, few);
+    await allPairsPing(nodes, 20 * second);
+    const tunnels = new Map<WeftNode, readonly string[]>();
+    for (const node of nodes) tunnels.set(node, await directOf(node));
+    t.log([...tunnels].map(([node, others]) => `${node.name}: ${others.join(' ')}`).join('; '));
+    for (const others of tunnels.values()) t.true(others.length >= 1 && others.length <= 3);
+
+    // Two that have a place left and no tunnel with each other: there always are, as each chose but one.
+    const free = nodes.filter((node) => tunnels.get(node)!.length < 3);
+    const [a, b] = free.flatMap((one) =>
+      free
+        .filter((other) => other !== one && !tunnels.get(one)!.includes(other.name))
+        .map((other) => [one, other] as const),
+    )[0]!;
+    t.is((await a.peer(b.name))?.state, 'relayed', 'pings are worth no tunnel');
+    const flow = new Flow(a.host, b.host, await b.address());
+    const load = udpOn(a.host, 0, '::');
+    const to = udpOn(b.host, 7009, '::');
+    const address = await b.address();
+    const payload = Buffer.alloc(1000);
+    const sending = setInterval(() => {
+      for (let i = 0; i < 5; i++) load.send(payload, 7009, address, () => {});
+    }, 10); // 4 Mbit/s
+    const { took } = await until(
+      'a busy flow has a tunnel of its own',
+      async () => [await a.peer(b.name), await b.peer(a.name)],
+      (peers) => peers.every((peer) => peer?.state === 'direct' && peer.via === null),
+      40 * second,
+      () => `${a.tail()}\n${b.tail()}`,
+    );
+    await sleep(second);
+    const { sent } = flow;
+    await sleep(second / 2);
+    const missing = flow.missing(sent);
+    clearInterval(sending);
+    load.close();
+    to.close();
+    flow.stop();
+    t.log(`direct after ${(took / second).toFixed(1)} s of 4 Mbit/s`);
+    t.deepEqual(missing, [], 'make before break');
+    for (const node of nodes) t.true((await directOf(node)).length <= 3);
+  } finally {
+    world.remove();
+  }
+});
