@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { appAddress } from '../src/addr/app-address.js';
@@ -181,6 +182,7 @@ class Node implements NodeApi {
   init(options: InitOptions): Promise<Membership> {
     return this.#change(async () => {
       this.#requireNoNetwork();
+      this.#keepOldNetworkKey();
       const prefix = options.prefix === undefined ? {} : { prefix: requireNetworkPrefix(options.prefix) };
       const { effects } = foundNetwork({ name: this.#ownName(options.name), ...prefix }, systemRandom(), unixSeconds);
       this.#store(effects);
@@ -232,6 +234,7 @@ class Node implements NodeApi {
       }
       const info = membershipInfo(mesh);
       const { state, config } = this.#setting;
+      if (!mesh.networkKey) this.#keepOldNetworkKey();
       if (this.#member) await this.#member.stop(true);
       else await new Host(config.tun.name).remove();
       this.#member = undefined;
@@ -302,6 +305,7 @@ class Node implements NodeApi {
 
   networkKeyImport({ sealed, passphrase }: SealedExport & { readonly passphrase: string }): NetworkInfo {
     const mesh = this.#requireMesh();
+    if (!mesh.networkKey) this.#keepOldNetworkKey();
     this.#perform(commands.importNetworkKey(mesh, fromText(sealed), passphrase).effects);
     return membershipInfo(mesh).network;
   }
@@ -496,6 +500,19 @@ class Node implements NodeApi {
     const isOverlay = membership.network.prefix.contains(bytes);
     if (isOverlay || routeRows(this.#requireMember(), target).length > 0) return formatIp(bytes);
     throw new MeshError('no-route', `nothing in the overlay leads to ${target}`, `see what would: weft why ${target}`);
+  }
+
+  /**
+   * A network key without a membership is left of a founding that was killed, or of a network whose membership was damaged and
+   * set aside; then it may be the only copy, so it is never written over.
+   */
+  #keepOldNetworkKey(): void {
+    const { state, log } = this.#setting;
+    const old = state.read(blobs.networkKey);
+    if (!old) return;
+    const name = `${blobs.networkKey}-${createHash('sha256').update(old).digest('hex').slice(0, 12)}`;
+    state.write(name, old);
+    log.warn('the key of another network was here and is kept', { file: `${name}.state` });
   }
 
   #requireNoNetwork(): void {

@@ -31,7 +31,7 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
     );
   }
   if (up > 0) return check.ok(`${counted(up, 'tunnel')} up`);
-  if (total === 0 && peers.length === 0) return check.ok('no other node to try it with');
+  if (total === 0 && peers.length === 0) return check.unknown('no other node to try it with');
   const last = peers.find(({ lastError }) => lastError !== null)?.lastError;
   return check.error(
     `none of ${counted(peers.length, 'peer')} answers${last ? `; last: ${last}` : ''}`,

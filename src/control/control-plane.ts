@@ -423,7 +423,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#out.push(effect);
           break;
         case 'revoked':
-          this.#tell('key-revoked', effect.number, 'its key was revoked');
+          this.#tell('key-revoked', effect.number, `the key of ${effect.name ?? effect.key} was revoked`);
           this.#closeVoid(now);
           if (effect.number !== undefined && !this.mesh.directory.certificateOf(effect.number)) {
             this.#performConnector(this.#connector.nodeGone(effect.number, now), now);

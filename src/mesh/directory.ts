@@ -144,26 +144,24 @@ export class Directory {
   }
 
   /** Forgets a node that is out; its number, where it was known. */
-  remove(key: NodeKey): NodeNumber | undefined {
-    const number = this.#records.get(key)?.node.number;
+  remove(key: NodeKey): NodeCertificate | undefined {
+    const node = this.#records.get(key)?.node;
     if (this.#records.delete(key)) this.#changed = true;
-    if (number !== undefined && this.#numbers.get(number) === key) this.#numbers.delete(number);
-    for (const [shownNumber, node] of this.#shown) {
-      if (nodeKey(node.key) !== key) continue;
-      this.#shown.delete(shownNumber);
-      return shownNumber;
+    if (node && this.#numbers.get(node.number) === key) this.#numbers.delete(node.number);
+    for (const [number, shown] of this.#shown) {
+      if (nodeKey(shown.key) !== key) continue;
+      this.#shown.delete(number);
+      return shown;
     }
-    return number;
+    return node;
   }
 
   /** Forgets all whose certificates hold no more, and says who: after an issuer was revoked. */
-  removeVoid(): { key: NodeKey; number: NodeNumber }[] {
+  removeVoid(): NodeCertificate[] {
     const nodes = [...[...this.#records.values()].map((record) => record.node), ...this.#shown.values()];
     const out = nodes.filter((node) => !this.#membership.verifyNode(node).ok);
-    return out.map((node) => {
-      this.remove(nodeKey(node.key));
-      return { key: nodeKey(node.key), number: node.number };
-    });
+    for (const node of out) this.remove(nodeKey(node.key));
+    return out;
   }
 
   get isChanged(): boolean {

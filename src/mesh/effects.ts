@@ -18,8 +18,13 @@ export type MeshEffect =
   | { readonly kind: 'persist'; readonly name: string; readonly bytes: Uint8Array }
   /** Removes a blob of the state folder, durably. */
   | { readonly kind: 'forget'; readonly name: string }
-  /** This key is out: close its tunnels and sessions, drop its updates and frames. `number` where it is known. */
-  | { readonly kind: 'revoked'; readonly key: NodeKey; readonly number: NodeNumber | undefined }
+  /** This key is out: close its tunnels and sessions, drop its updates and frames. `number` and `name` where they are known. */
+  | {
+      readonly kind: 'revoked';
+      readonly key: NodeKey;
+      readonly number: NodeNumber | undefined;
+      readonly name: string | undefined;
+    }
   /** We are out ourselves. */
   | { readonly kind: 'expelled' }
   /** Our own certificate was renewed: show this one in handshakes from now on. */

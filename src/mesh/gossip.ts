@@ -1,5 +1,6 @@
 import { decodeEndpointRecord, isSignedByItsNode } from '../addr/endpoint-record.js';
 import { type FieldMap, integerField, octetsField } from '../addr/fields.js';
+import type { NodeCertificate } from '../addr/node-certificate.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { type NodeKey, nodeKey } from '../addr/public-key.js';
 import { decodeRevocation } from '../addr/revocation.js';
@@ -282,22 +283,24 @@ export class Gossip {
     const effects: MeshEffect[] = this.#membership.changes();
     const news = revocations.map(decodeRevocation).filter((said) => said !== undefined);
     // An issuer's end may void many certificates; a node's end is its own.
-    const gone: { key: NodeKey; number: NodeNumber | undefined }[] = news.some((said) => said.kind === 'issuer')
-      ? this.#directory.removeVoid()
-      : [];
+    const gone = new Map<NodeKey, NodeCertificate | undefined>();
+    if (news.some((said) => said.kind === 'issuer')) {
+      for (const node of this.#directory.removeVoid()) gone.set(nodeKey(node.key), node);
+    }
     for (const said of news) {
       if (said.kind !== 'node' || !this.#membership.isRevoked(said.key)) continue;
       const key = nodeKey(said.key);
-      if (!gone.some((node) => node.key === key)) gone.push({ key, number: this.#directory.remove(key) });
+      if (!gone.has(key)) gone.set(key, this.#directory.remove(key));
     }
-    for (const { key, number } of gone) {
+    for (const [key, node] of gone) {
+      const number = node?.number;
       this.forget(key);
       if (key === this.#membership.identity.id) continue;
       // Who is out hears it while its tunnel stands, so that its operator can see why nobody answers any more.
       if (number !== undefined && this.#neighbours.has(number)) {
         for (const bytes of revocations) effects.push(this.#item(number, 'revocations', bytes));
       }
-      effects.push({ kind: 'revoked', key, number });
+      effects.push({ kind: 'revoked', key, number, name: node?.name });
     }
     if (!this.#membership.verifyNode(this.#membership.chain.node).ok) effects.push({ kind: 'expelled' });
     for (const bytes of revocations) effects.push(...this.spread('revocations', bytes, now, except));

@@ -78,19 +78,23 @@ export class Issuer {
   readonly #wallClock: () => UnixSeconds;
   readonly #assignments = new Map<NodeNumber, Assignment>();
   readonly #tokens = new Map<string, Token>();
+  /** A table was lost: there may be nodes that have numbers and that we have not met again. */
+  #lacks: boolean;
 
+  /** `stored`: the table, or that it was lost; undefined for an issuer that begins. */
   constructor(
     membership: Membership,
     certificate: IssuerCertificate,
     random: Random,
     wallClock: () => UnixSeconds,
-    stored?: Uint8Array,
+    stored?: Uint8Array | 'lost',
   ) {
     this.certificate = certificate;
     this.#membership = membership;
     this.#random = random;
     this.#wallClock = wallClock;
-    if (stored) this.#restore(stored);
+    this.#lacks = stored === 'lost';
+    if (stored instanceof Uint8Array) this.#restore(stored);
     const own = membership.chain.node;
     if (this.owns(own.number)) this.#assign(own);
   }
@@ -254,7 +258,8 @@ export class Issuer {
       given.name,
       lanToCbor(given.lan),
     ]);
-    return { kind: 'persist', name: blobs.issuer, bytes: encodeCbor({ v: 1, tokens, numbers }) };
+    const table = { v: 1, tokens, numbers, ...(this.#lacks && { lacks: 1 }) };
+    return { kind: 'persist', name: blobs.issuer, bytes: encodeCbor(table) };
   }
 
   #reissue(old: NodeCertificate, issued: UnixSeconds, lan: readonly Prefix[]): NodeCertificate {
@@ -291,12 +296,17 @@ export class Issuer {
     }
   }
 
-  /** Lowest first, so that a /56 is used to its end; 0 is never given. */
+  /**
+   * Lowest first, so that a /56 is used to its end; 0 is never given. After a table was lost the low numbers are the very ones
+   * that somebody may have: from a place drawn at random on, then.
+   */
   #freeNumber(): NodeNumber | undefined {
     const first = nodeNumberOf(this.#membership.network.prefix, this.certificate.prefix.bytes)!;
-    const end = first + nodeNumbersIn(this.certificate.prefix);
-    for (let number = Math.max(1, first); number < end; number++) {
-      if (!this.#assignments.has(number) && number !== this.#membership.number) return number;
+    const size = nodeNumbersIn(this.certificate.prefix);
+    const start = this.#lacks ? this.#random.below(size) : 0;
+    for (let i = 0; i < size; i++) {
+      const number = first + ((start + i) % size);
+      if (number !== 0 && !this.#assignments.has(number) && number !== this.#membership.number) return number;
     }
     return undefined;
   }
@@ -334,6 +344,7 @@ export class Issuer {
 
   #restore(stored: Uint8Array): void {
     const map = readStored(blobs.issuer, stored, cure);
+    this.#lacks = map.lacks === 1;
     for (const item of Array.isArray(map.tokens) ? map.tokens : []) {
       const token = tokenFromCbor(item);
       if (token) this.#tokens.set(toHex(token.id), token);

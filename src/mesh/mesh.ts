@@ -97,8 +97,12 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     this.#wallClock = wallClock;
     this.#incarnation = incarnation;
     this.directory = new Directory(membership, stored.directory);
-    this.#networkKey = stored.networkKey && NetworkKey.restore(stored.networkKey);
-    this.#becomeIssuer(stored.issuer);
+    const networkKey = stored.networkKey && NetworkKey.restore(stored.networkKey);
+    // One of a network this machine was in before is left where it is, and means nothing here.
+    const isOurs = networkKey && equalBytes(networkKey.key.publicKey, membership.network.publicKey);
+    this.#networkKey = isOurs ? networkKey : undefined;
+    // Who was an issuer before this start and has no table has lost it; or never used it, which cannot be told.
+    this.#becomeIssuer(stored.issuer ?? 'lost');
     this.gossip = new Gossip(membership, this.directory, this.messages, random);
     this.#relay = new JoinRelay(this.messages);
     this.#renewal = new Renewal(membership, this.messages, () => this.issuer);
@@ -268,7 +272,7 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     return this.membership.changes();
   }
 
-  #becomeIssuer(stored: Uint8Array | undefined): void {
+  #becomeIssuer(stored: Uint8Array | 'lost' | undefined): void {
     const { identity } = this.membership;
     const certificate = this.membership.issuers().find((issuer) => equalBytes(issuer.key, identity.signing.publicKey));
     if (!certificate) return;

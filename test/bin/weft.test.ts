@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -330,6 +330,28 @@ test('a key is exported into a new file of its owner only, and never over anothe
   t.regex((await run('network-key', 'remove')).out, /no longer on this machine/);
   t.is((await run('network-key', 'import', file, '--passphrase-file', passphrase)).status, 0);
   t.regex((await run('identity', 'export', join(folder, 'other'))).complaint, /no terminal .*--passphrase-file/);
+});
+
+test('a network key is never written over: not by the next network, and not by leaving it', async (t) => {
+  const folder = folderFor(t);
+  const state = join(folder, 'state');
+  const socket = join(folder, 'none.sock');
+  const run = await commandLine(t, fakeNode(), folder);
+  const atRest = (...words: string[]) => run(...words, '--state', state, '--socket', socket);
+  t.is((await atRest('init')).status, 0);
+  const key = readFileSync(join(state, 'network-key.state'));
+  // As the operator is told to do with a membership that is damaged.
+  rmSync(join(state, 'membership.state'));
+  t.is((await atRest('init')).status, 0);
+  t.notDeepEqual(readFileSync(join(state, 'network-key.state')), key);
+  const kept = () => readdirSync(state).filter((name) => name.startsWith('network-key-'));
+  t.is(kept().length, 1);
+  t.deepEqual(readFileSync(join(state, kept()[0]!)), key);
+  t.is(statSync(join(state, kept()[0]!)).mode & 0o777, 0o600);
+  // Brought back with its membership gone for good, it is no key of the second network.
+  writeFileSync(join(state, 'network-key.state'), key, { mode: 0o600 });
+  const refused = await atRest('network-key', 'remove');
+  t.regex(refused.complaint, /the network key is not on this machine/);
 });
 
 test('apps, names, issuers and revocation', async (t) => {

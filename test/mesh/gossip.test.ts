@@ -367,6 +367,31 @@ test('a table that was lost does not give a number twice', (t) => {
   t.false(numbers.includes(host.mesh!.membership.number));
 });
 
+test('a lost table gives no number of a node that was not met again, over two restarts', (t) => {
+  let given = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = new World(seed);
+    const hosts = chainOf(world, 4);
+    world.run(60_000);
+    const issuer = hosts[0]!;
+    world.crash(issuer);
+    // The directory went with the table, and nobody has called since.
+    for (const blob of ['issuer', 'directory']) issuer.disk.delete(blob);
+    world.start(issuer);
+    world.invite(issuer);
+    world.crash(issuer);
+    issuer.disk.delete('directory');
+    world.start(issuer);
+    const late = world.member(issuer, 'late').mesh!.membership.number;
+    t.false(
+      hosts.some((other) => other.mesh?.membership.number === late),
+      `number ${late} again`,
+    );
+    given += late;
+  }
+  t.true(given / 20 > 1000, 'drawn at random');
+});
+
 test('sixty nodes in a random graph hold the same within seconds, at a bounded cost', (t) => {
   const world = new World(21);
   const first = world.found();

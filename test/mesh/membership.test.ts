@@ -396,3 +396,17 @@ test('a node is meant by its name, its address or its id, and a slip is answered
     'unknown-node',
   );
 });
+
+test('the key of a network this machine was in before means nothing in the next one', (t) => {
+  const world = new World(19);
+  const [before, issuer] = [world.found(), world.found()];
+  const member = world.member(issuer, 'a');
+  world.crash(member);
+  member.disk.set('network-key', before.disk.get('network-key')!);
+  world.start(member);
+  t.deepEqual(codes(member), []);
+  t.is(
+    codeOf(() => addIssuer(member.mesh!, 'a', world.wallClock(), world.now)),
+    'no-network-key',
+  );
+});
