@@ -13,6 +13,8 @@ import { revokeIssuer, revokeNode } from '../../src/addr/revocation.js';
 import { certificateLifetime } from '../../src/addr/validity.js';
 import { toHex } from '../../src/bytes.js';
 import { AgreementKey, SigningKey, VerifyingKey } from '../../src/crypto.js';
+import { sealWithPassphrase } from '../../src/passphrase.js';
+import { seededRandom } from '../../src/random.js';
 
 const issued = 1_795_000_000;
 
@@ -74,11 +76,16 @@ export function knownRecord(sequence = 7) {
   });
 }
 
+/** Salt 00 01 .. 0f, nonce 00 01 .. 0b. */
+const counting = { ...seededRandom(1), bytes: (length: number) => Uint8Array.from({ length }, (_, i) => i) };
+
 /** What test/vectors/addr.json holds: text forms as they are, octets in hex. */
 export function addrVectors() {
   const { networkKey, network, issuerIdentity, identity, issuer, node } = knownNetwork();
   return {
-    about: 'Private octets: network key 01.., issuer signing 02.. agreement 03.., node signing 04.. agreement 05..',
+    about:
+      'Private octets: network key 01.., issuer signing 02.. agreement 03.., node signing 04.. agreement 05..; ' +
+      'passphraseCopy: 01 02 03 under "correct horse battery", salt 00 01 .. 0f, nonce 00 01 .. 0b',
     networkPublicKey: toHex(network.publicKey),
     networkId: toHex(network.id),
     networkPrefix: String(network.prefix),
@@ -98,5 +105,6 @@ export function addrVectors() {
     ),
     endpointRecord: toHex(knownRecord().bytes),
     invitation: encodeInvitation(knownInvitation()),
+    passphraseCopy: toHex(sealWithPassphrase(counting, 'correct horse battery', Uint8Array.of(1, 2, 3))),
   };
 }

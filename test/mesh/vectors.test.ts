@@ -1,13 +1,18 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { frameForStream, StreamCutter } from '../../daemon/tcp-frames.js';
+import { encodeChain } from '../../src/addr/certificate-chain.js';
 import { decodeMap } from '../../src/addr/fields.js';
+import { nodeKey } from '../../src/addr/public-key.js';
 import { fromHex, toHex } from '../../src/bytes.js';
 import { decodeDialBack, decodeDialBackBody, encodeDialBack, encodeDialBackBody } from '../../src/mesh/dial-back.js';
+import { Digest, itemOf } from '../../src/mesh/digest.js';
 import { decodeJoinBody, encodeJoinBody, encodeJoinDatagram, JoinType } from '../../src/mesh/join-datagram.js';
 import { beaconKey, decodeBeacon, encodeBeacon } from '../../src/mesh/lan-beacon-datagram.js';
 import { meshMessage } from '../../src/mesh/messages.js';
 import { decodePunch, encodePunch } from '../../src/mesh/punching-message.js';
+import { knownNetwork, knownRecord } from '../addr/vectors.js';
+import { World } from './world.js';
 
 /** Octets that count up from `from`: easy to find again in a dump. */
 const octets = (length: number, from: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff);
@@ -25,11 +30,32 @@ const terms = {
 };
 const key = beaconKey(octets(32, 0));
 
+/** The set of records of a node that knows one: as `sum`, `sums`, `have`, `want` and `item` tell it. */
+const { node: certificate, issuer } = knownNetwork();
+const record = knownRecord();
+const item = itemOf(record.bytes, new TextEncoder().encode(nodeKey(record.node.key)));
+const records = new Digest();
+records.add(item);
+const nothing = new Digest();
+const chain = encodeChain({ issuer, node: certificate });
+
 /** Every format of joining, mesh messages, reachability, the LAN beacon and TCP, made from the values above. */
 const made: Readonly<Record<string, Uint8Array>> = {
   'joining, body': encodeJoinBody(join),
   'joining, datagram to the key 80 81 … 9f': encodeJoinDatagram(join, octets(32, 0x80)),
   'mesh message "near"': meshMessage('near', { n: [[7, 125]] }),
+  'mesh message "sum" of no issuers, no revocations, one record': meshMessage('sum', {
+    s: [nothing.total(), nothing.total(), records.total()],
+  }),
+  'mesh message "sums" of one record': meshMessage('sums', { k: 2, s: records.sums() }),
+  'mesh message "have"': meshMessage('have', { k: 2, b: item.bucket, h: item.hash }),
+  'mesh message "want"': meshMessage('want', { k: 2, b: item.bucket, h: item.hash }),
+  'mesh message "item"': meshMessage('item', { k: 2, d: record.bytes }),
+  'mesh message "cert"': meshMessage('cert', { c: chain }),
+  'mesh message "renew"': meshMessage('renew', { c: certificate.bytes }),
+  'mesh message "renewed"': meshMessage('renewed', { c: chain }),
+  'mesh message "join"': meshMessage('join', { b: encodeJoinBody(join) }),
+  'mesh message "joinback"': meshMessage('joinback', { x: exchange, d: encodeJoinDatagram(join, octets(32, 0x80)) }),
   'mesh message "askcert"': meshMessage('askcert', { n: 0x01_0203 }),
   'dial-back asked': encodeDialBack({ kind: 'ask', nonce: octets(8, 1), endpoint }),
   'dial-back arrived': encodeDialBack({ kind: 'arrived', nonce: octets(8, 1), proof: octets(8, 9) }),
@@ -71,4 +97,36 @@ test('the vectors read back as the values they were made from', (t) => {
   t.deepEqual(decodeBeacon(key, beacon), { node: 0x01_0203, port: 16696 });
   const [datagram] = new StreamCutter().push(Buffer.from(octetsOf('datagram 01 02 03 on TCP')))!;
   t.deepEqual([...datagram!], [1, 2, 3]);
+});
+
+test('a member takes every mesh message of the vectors for what it is', (t) => {
+  const world = new World(5);
+  const host = world.found();
+  const member = world.member(host, 'other', host);
+  world.run(2000);
+  const from = member.mesh!.membership.number;
+  const received: Record<string, string[]> = {};
+  for (const [name, hex] of Object.entries(JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>)) {
+    const type = /^mesh message "(\w+)"/.exec(name)?.[1];
+    if (type === undefined || type === 'near') continue; // of the topology, which this world has not
+    const before = host.done.length;
+    world.post(host, { kind: 'meshReceived', from, neighbour: true, bytes: fromHex(hex)! });
+    world.settle();
+    received[type] = host.done
+      .slice(before)
+      .flatMap((effect) =>
+        effect.kind === 'sendMesh' && effect.to === from ? [String(decodeMap(effect.bytes)!.t)] : [],
+      );
+  }
+  const drops = host.mesh!.drops();
+  for (const reason of ['mesh-malformed', 'mesh-unknown-type', 'gossip-malformed'])
+    t.is(drops.get(reason) ?? 0, 0, reason);
+  t.deepEqual(received.sum, ['sums', 'sums'], 'of issuers and records, which differ');
+  t.true(received.sums!.includes('have'));
+  t.deepEqual(received.have, ['want'], 'the record it lacks');
+  t.is(
+    drops.get('gossip-not-signed-by-issuer') ?? drops.get('gossip-unknown-issuer'),
+    1,
+    'the record is of another network',
+  );
 });
