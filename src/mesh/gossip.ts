@@ -4,6 +4,7 @@ import type { NodeCertificate } from '../addr/node-certificate.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { type NodeKey, nodeKey } from '../addr/public-key.js';
 import { decodeRevocation } from '../addr/revocation.js';
+import { Bucket } from '../bucket.js';
 import { equalBytes } from '../bytes.js';
 import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
@@ -37,26 +38,9 @@ interface Neighbour {
   /** When to compare next, and the pause after that. */
   next: Millis;
   pause: Millis;
-  /** Token buckets, as items and the time they were counted. */
-  readonly taken: Budget;
-  readonly given: Budget;
-}
-
-class Budget {
-  #items = itemBurst;
-  #at: Millis;
-
-  constructor(now: Millis) {
-    this.#at = now;
-  }
-
-  spend(now: Millis): boolean {
-    this.#items = Math.min(itemBurst, this.#items + ((now - this.#at) * itemsPerSecond) / 1000);
-    this.#at = now;
-    if (this.#items < 1) return false;
-    this.#items--;
-    return true;
-  }
+  /** How many items are taken from it, and given to it. */
+  readonly taken: Bucket;
+  readonly given: Bucket;
 }
 
 /**
@@ -108,7 +92,12 @@ export class Gossip {
 
   /** A tunnel came up: compare at once, before routes are exchanged. */
   neighbourUp(node: NodeNumber, now: Millis): MeshEffect[] {
-    this.#neighbours.set(node, { next: now + busy, pause: 2 * busy, taken: new Budget(now), given: new Budget(now) });
+    this.#neighbours.set(node, {
+      next: now + busy,
+      pause: 2 * busy,
+      taken: new Bucket(itemsPerSecond, itemBurst),
+      given: new Bucket(itemsPerSecond, itemBurst),
+    });
     return [this.#sum(node)];
   }
 
@@ -142,7 +131,7 @@ export class Gossip {
     const effects: MeshEffect[] = [];
     for (const [node, neighbour] of this.#neighbours) {
       this.#compareSoon(neighbour, now + afterNews * (1 + this.#random.unit()));
-      if (node !== except && neighbour.given.spend(now)) effects.push(this.#item(node, kind, bytes));
+      if (node !== except && neighbour.given.take(now)) effects.push(this.#item(node, kind, bytes));
     }
     return effects;
   }
@@ -236,8 +225,7 @@ export class Gossip {
     const theirs = new Set(hashes.map(String));
     const effects: MeshEffect[] = [];
     for (const item of digest.bucket(bucket)) {
-      if (!theirs.has(String(item.hash)) && neighbour.given.spend(now))
-        effects.push(this.#item(node, kind, item.bytes));
+      if (!theirs.has(String(item.hash)) && neighbour.given.take(now)) effects.push(this.#item(node, kind, item.bytes));
     }
     const missing = hashes.filter((hash) => !digest.find(bucket, hash));
     if (missing.length > 0) {
@@ -253,14 +241,14 @@ export class Gossip {
     const hashes = hashesOf(message);
     if (!kind || bucket === undefined || !hashes) return this.#refuse('malformed');
     const found = hashes.map((hash) => this.#digest(kind).find(bucket, hash)).filter((item) => item !== undefined);
-    return found.filter(() => neighbour.given.spend(now)).map((item) => this.#item(node, kind, item.bytes));
+    return found.filter(() => neighbour.given.take(now)).map((item) => this.#item(node, kind, item.bytes));
   }
 
   #onItem(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
     const kind = this.#kindOf(message);
     const bytes = octetsField(message, 'd', 1, 1024);
     if (!kind || !bytes) return this.#refuse('malformed');
-    if (!neighbour.taken.spend(now)) return this.#refuse('too-many');
+    if (!neighbour.taken.take(now)) return this.#refuse('too-many');
     if (kind === 'records') return this.#takeRecord(bytes, node, neighbour, now);
     return kind === 'issuers' ? this.#takeIssuer(bytes, node, now) : this.takeRevocation(bytes, now, node);
   }

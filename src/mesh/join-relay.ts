@@ -1,6 +1,7 @@
 import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
 import { octetsField } from '../addr/fields.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import { Bucket } from '../bucket.js';
 import { toHex } from '../bytes.js';
 import { type Millis, second } from '../time.js';
 import type { MeshEffect } from './effects.js';
@@ -34,8 +35,7 @@ interface Passing {
  */
 export class JoinRelay {
   readonly #passing = new Map<string, Passing>();
-  #tokens = burst;
-  #refilled: Millis = 0;
+  readonly #rate = new Bucket(messagesPerSecond, burst);
   #dropped = 0;
 
   constructor(messages: MeshMessages) {
@@ -53,7 +53,7 @@ export class JoinRelay {
 
   /** A message from a stranger for an issuer that is not us. */
   passOn(message: JoinMessage, length: number, stranger: Endpoint, now: Millis): MeshEffect[] {
-    if (message.type === JoinType.response || !this.#mayPass(now)) return this.#drop();
+    if (message.type === JoinType.response || !this.#rate.take(now)) return this.#drop();
     for (const [id, passing] of this.#passing) if (passing.expires <= now) this.#passing.delete(id);
     const id = toHex(message.exchange);
     const known = this.#passing.get(id);
@@ -71,14 +71,6 @@ export class JoinRelay {
     if (!answer || answer.type === JoinType.initiation || datagram.length > passing.length) return this.#drop();
     passing.length = 0; // one answer a message
     return [{ kind: 'sendDatagram', to: passing.from, bytes: datagram }];
-  }
-
-  #mayPass(now: Millis): boolean {
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilled) * messagesPerSecond) / 1000);
-    this.#refilled = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
   }
 
   #drop(): MeshEffect[] {

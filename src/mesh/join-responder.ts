@@ -3,6 +3,7 @@ import { decodeMap, octetsField, textField } from '../addr/fields.js';
 import { tokenIdLength } from '../addr/invitation.js';
 import { namePattern } from '../addr/name.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
+import { Bucket } from '../bucket.js';
 import { equalBytes, toHex } from '../bytes.js';
 import { type CborValue, encodeCbor } from '../cbor.js';
 import { AgreementKey, aeadOpen, aeadSeal, isSigningPublicKey, signatureLength, signed, verify } from '../crypto.js';
@@ -55,8 +56,7 @@ export class JoinResponder {
   readonly #issuer: Issuer;
   readonly #random: Random;
   readonly #exchanges = new Map<string, Exchange>();
-  #budget = initiationBurst;
-  #refilled: Millis = 0;
+  readonly #rate = new Bucket(initiationsPerSecond, initiationBurst);
 
   constructor(membership: Membership, issuer: Issuer, random: Random) {
     this.#membership = membership;
@@ -75,10 +75,7 @@ export class JoinResponder {
     const id = toHex(message.exchange);
     const known = this.#exchanges.get(id);
     if (known) return equalBytes(known.initiation, message.part) ? [reply(known.response)] : [];
-    this.#budget = Math.min(initiationBurst, this.#budget + ((now - this.#refilled) * initiationsPerSecond) / 1000);
-    this.#refilled = now;
-    if (this.#budget < 1) return [];
-    this.#budget--;
+    if (!this.#rate.take(now)) return [];
     const { agreement } = this.#membership.identity;
     const noise = new NoiseResponder('IKpsk2', joinPrologue(this.#membership.network.id), agreement);
     const read = noise.readInitiation(message.part);

@@ -1,7 +1,7 @@
 import type { IpBytes } from '../addr/ip.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import { Bucket } from '../bucket.js';
 import { type Millis, never } from '../time.js';
-import { Bucket } from './bucket.js';
 import { DelayMeter } from './delay.js';
 import { HelloHistory } from './hello-history.js';
 import type { Interface } from './interface.js';
@@ -50,14 +50,13 @@ export class Neighbour {
     column: number,
     outlet: Outlet,
     tuning: Tuning,
-    now: Millis,
   ) {
     this.interface = at;
     this.address = address;
     this.node = node;
     this.column = column;
     this.outlet = outlet;
-    this.requests = new Bucket(tuning.requestBurst, tuning.requestRate, now);
+    this.requests = new Bucket(tuning.requestRate, tuning.requestBurst);
   }
 
   /** What it costs us to hear it: what our IHU says (RFC 8966 §3.4.3). */

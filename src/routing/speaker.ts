@@ -253,7 +253,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     at.helloAt = now + earlyHello;
     this.#tables.timers.by(Math.min(at.helloAt, at.updateAt));
     this.#tables.interfaces.set(id, at);
-    this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, tuning, now);
+    this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, tuning);
     outlet.retractAll = true;
     outlet.greet(now);
   }
@@ -394,7 +394,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const column = this.#takeColumn();
     const first = random.below(0x10000);
     const outlet = new Outlet(at.id, address, column, false, at.outlet.mtu, first, this.#tables.outlets);
-    const neighbour = new Neighbour(at, address, undefined, column, outlet, tuning, now);
+    const neighbour = new Neighbour(at, address, undefined, column, outlet, tuning);
     this.#tables.columns[column] = neighbour;
     return neighbour;
   }

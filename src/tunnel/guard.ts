@@ -1,3 +1,4 @@
+import { Bucket } from '../bucket.js';
 import { cookieLength, cookieReplyKey, cookieReplyLength, mac1Of, sealCookieReply } from '../cookie-reply.js';
 import { hmacSha256 } from '../crypto.js';
 import { datagramMacLength, datagramMacsLength, mac1Key } from '../datagram-mac.js';
@@ -7,7 +8,6 @@ import { FrameType } from './frame.js';
 import type { DatagramGuard, DatagramSource, GuardDropReason } from './plane/guard.js';
 import { QuickHmac } from './quick-hmac.js';
 import { SourceBuckets } from './source-buckets.js';
-import { TokenBucket } from './token-bucket.js';
 
 export interface GuardOptions {
   /** Our X25519 public key. */
@@ -65,9 +65,9 @@ export class Guard implements DatagramGuard {
   readonly #sources: SourceBuckets;
   /** Apart from the one above: who forges a peer's address needs no mac here, and must not use up that peer's handshakes. */
   readonly #lightSources: SourceBuckets;
-  readonly #overall = new TokenBucket(overall.perSecond, overall.burst);
-  readonly #light = new TokenBucket(light.perSecond, light.burst);
-  readonly #cookieReplies = new TokenBucket(cookieReplies.perSecond, cookieReplies.burst);
+  readonly #overall = new Bucket(overall.perSecond, overall.burst);
+  readonly #light = new Bucket(light.perSecond, light.burst);
+  readonly #cookieReplies = new Bucket(cookieReplies.perSecond, cookieReplies.burst);
   readonly #cookie = new Uint8Array(cookieLength);
   readonly #place = new Uint8Array(18);
   /** The keys of this period of `cookieLifetime` and the one before. */
@@ -169,7 +169,7 @@ export class Guard implements DatagramGuard {
 
 function rated(
   sources: SourceBuckets,
-  all: TokenBucket,
+  all: Bucket,
   source: DatagramSource,
   now: Millis,
 ): 'pass' | 'handshake-source-rate' | 'handshake-rate' {

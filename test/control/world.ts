@@ -243,17 +243,14 @@ export class Machine {
     const mesh = Mesh.restore(stored, random, wallClock);
     if (!mesh) throw new Error(`${this.name} is no member`);
     const cookieSecret = random.bytes(32);
-    const plane = new InProcessPlane(
-      {
-        random,
-        toKernel: (packet) => this.packets.push(packet.slice()),
-        toUnderlay: (bytes, to, fresh) =>
-          this.#world.carry(this, fresh ? 50_000 + random.below(1000) : port, to, bytes.slice()),
-        guard: (publicKey) => new Guard({ publicKey, cookieSecret, random }),
-        memory: { arena, aead },
-      },
-      now,
-    );
+    const plane = new InProcessPlane({
+      random,
+      toKernel: (packet) => this.packets.push(packet.slice()),
+      toUnderlay: (bytes, to, fresh) =>
+        this.#world.carry(this, fresh ? 50_000 + random.below(1000) : port, to, bytes.slice()),
+      guard: (publicKey) => new Guard({ publicKey, cookieSecret, random }),
+      memory: { arena, aead },
+    });
     const control = new ControlPlane({
       mesh,
       seeds: decodeSeeds(this.disk.get('seeds')),

@@ -38,21 +38,18 @@ export class HostileMember {
   readonly #sealer;
 
   constructor(random: Random) {
-    this.plane = new DataPlane(
-      {
-        worker: 0,
-        workers: 1,
-        arena: this.arena,
-        tun: this.tun,
-        udp: this.udp,
-        aead: this.aead,
-        random,
-        drops: this.drops,
-        guard: (publicKey) => new Guard({ publicKey, cookieSecret: new Uint8Array(32), random }),
-        emit: (event) => this.events.push(event),
-      },
-      this.now,
-    );
+    this.plane = new DataPlane({
+      worker: 0,
+      workers: 1,
+      arena: this.arena,
+      tun: this.tun,
+      udp: this.udp,
+      aead: this.aead,
+      random,
+      drops: this.drops,
+      guard: (publicKey) => new Guard({ publicKey, cookieSecret: new Uint8Array(32), random }),
+      emit: (event) => this.events.push(event),
+    });
     const key = () => new SharedArrayBuffer(32);
     this.session = {
       link: 1,

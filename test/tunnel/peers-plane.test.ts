@@ -2,6 +2,32 @@ import test from 'ava';
 import { minute, second } from '../../src/time.js';
 import { Net } from './plane-world.js';
 
+/** Two nodes with a tunnel between them. */
+function tunnel() {
+  const net = new Net();
+  const [alice, bob] = [net.node(1), net.node(2)];
+  net.run(1);
+  alice.dial(bob);
+  net.run(second);
+  return { net, alice, bob };
+}
+
+/** Two nodes with a tunnel to a relay each, and routes by it; and a tunnel between them that is not routed over, if they dial each other. */
+function behindRelay({ dialEachOther = false } = {}) {
+  const net = new Net();
+  const [alice, bob, relay] = [net.node(1), net.node(2), net.node(3)];
+  net.run(1);
+  if (dialEachOther) alice.dial(bob);
+  alice.dial(relay);
+  bob.dial(relay);
+  net.run(second);
+  alice.route(bob, relay);
+  bob.route(alice, relay);
+  relay.route(alice, alice);
+  relay.route(bob, bob);
+  return { net, alice, bob, relay };
+}
+
 test('a dial, packets both ways, and new keys under traffic without loss', (t) => {
   const net = new Net();
   const [alice, bob] = [net.node(1), net.node(2)];
@@ -30,17 +56,7 @@ test('a dial, packets both ways, and new keys under traffic without loss', (t) =
 });
 
 test('the tunnel is cut: the same keys go on through a relay, and come back to it, one link all the time', (t) => {
-  const net = new Net();
-  const [alice, bob, relay] = [net.node(1), net.node(2), net.node(3)];
-  net.run(1);
-  alice.dial(bob);
-  alice.dial(relay);
-  bob.dial(relay);
-  net.run(second);
-  alice.route(bob, relay);
-  bob.route(alice, relay);
-  relay.route(alice, alice);
-  relay.route(bob, bob);
+  const { net, alice, bob } = behindRelay({ dialEachOther: true });
   net.cut.add('1-2');
   const { link } = alice.peers.reach(2)!;
   let sent = 0;
@@ -67,16 +83,7 @@ test('the tunnel is cut: the same keys go on through a relay, and come back to i
 });
 
 test('a packet for a node behind a relay finds its keys by itself', (t) => {
-  const net = new Net();
-  const [alice, bob, relay] = [net.node(1), net.node(2), net.node(3)];
-  net.run(1);
-  alice.dial(relay);
-  bob.dial(relay);
-  net.run(second);
-  alice.route(bob, relay);
-  bob.route(alice, relay);
-  relay.route(alice, alice);
-  relay.route(bob, bob);
+  const { net, alice, bob, relay } = behindRelay();
   alice.send(bob, 42);
   net.run(190);
   t.deepEqual(bob.received, [42]);
@@ -88,11 +95,7 @@ test('a packet for a node behind a relay finds its keys by itself', (t) => {
 });
 
 test('a node that starts again is back in under a second, and packets pass', (t) => {
-  const net = new Net();
-  const [alice, bob] = [net.node(1), net.node(2)];
-  net.run(1);
-  alice.dial(bob);
-  net.run(second);
+  const { net, alice, bob } = tunnel();
   const anew = net.again(bob);
   net.run(1);
   anew.dial(alice);
@@ -110,11 +113,7 @@ test('a node that starts again is back in under a second, and packets pass', (t)
 });
 
 test('a cloned key is found out and takes nothing from the first', (t) => {
-  const net = new Net();
-  const [alice, bob] = [net.node(1), net.node(2)];
-  net.run(1);
-  alice.dial(bob);
-  net.run(second);
+  const { net, alice, bob } = tunnel();
   alice.route(bob, bob);
   bob.route(alice, alice);
   const clone = net.again(bob, 66);
@@ -136,16 +135,7 @@ test('a cloned key is found out and takes nothing from the first', (t) => {
 });
 
 test('end-to-end keys of a node that was restarted unseen are replaced while packets go one way', (t) => {
-  const net = new Net();
-  const [alice, bob, relay] = [net.node(1), net.node(2), net.node(3)];
-  net.run(1);
-  alice.dial(relay);
-  bob.dial(relay);
-  net.run(second);
-  alice.route(bob, relay);
-  relay.route(bob, bob);
-  bob.route(alice, relay);
-  relay.route(alice, alice);
+  const { net, alice, bob, relay } = behindRelay();
   let sent = 0;
   const traffic = () => alice.send(bob, sent++ & 255);
   net.run(20 * second, 100, traffic);

@@ -31,16 +31,13 @@ export class Node {
     this.key = key;
     this.endpoint = { address: `192.0.2.${host}`, port: 16696 };
     const cookieSecret = random.bytes(32);
-    this.plane = new InProcessPlane(
-      {
-        random,
-        workers: 2,
-        guard: (publicKey) => new Guard({ publicKey, cookieSecret, random }),
-        toKernel: (packet) => this.received.push(packet.at(-1)!),
-        toUnderlay: (bytes, to) => net.carry(this, to, new Uint8Array(bytes)),
-      },
-      net.now,
-    );
+    this.plane = new InProcessPlane({
+      random,
+      workers: 2,
+      guard: (publicKey) => new Guard({ publicKey, cookieSecret, random }),
+      toKernel: (packet) => this.received.push(packet.at(-1)!),
+      toUnderlay: (bytes, to) => net.carry(this, to, new Uint8Array(bytes)),
+    });
     this.plane.command({
       kind: 'configure',
       node: number,

@@ -1,9 +1,9 @@
+import { Bucket } from '../../bucket.js';
 import type { Millis } from '../../time.js';
 import type { TunPort } from './adapters.js';
 import type { Arena } from './arena.js';
 import { Gather } from './gather.js';
 import { type Unreached, writeUnreached } from './icmp.js';
-import { OctetBucket } from './octet-bucket.js';
 import type { PacketShape } from './packet.js';
 import { virtioHeaderLength, writePlainVirtio } from './virtio.js';
 
@@ -11,13 +11,12 @@ import { virtioHeaderLength, writePlainVirtio } from './virtio.js';
 export class Answers {
   readonly #arena: Arena;
   readonly #tun: TunPort;
-  readonly #bucket: OctetBucket;
+  readonly #bucket = new Bucket(100, 20);
   readonly #gather = new Gather();
 
-  constructor(arena: Arena, tun: TunPort, now: Millis) {
+  constructor(arena: Arena, tun: TunPort) {
     this.#arena = arena;
     this.#tun = tun;
-    this.#bucket = new OctetBucket(100, 20, now);
   }
 
   /**
@@ -25,7 +24,7 @@ export class Answers {
    * `from`: arena offset of the IPv6 address of the node that could not pass it on; undefined: this one.
    */
   tell(what: Unreached, packet: PacketShape, from: number | undefined, now: Millis): void {
-    if (!this.#bucket.take(1, now)) return;
+    if (!this.#bucket.take(now)) return;
     const { bytes, view, join } = this.#arena;
     const length = writeUnreached(what, bytes, view, packet, from, join + 16);
     if (length === 0) return;

@@ -1,3 +1,4 @@
+import { Bucket } from '../../bucket.js';
 import type { Random } from '../../random.js';
 import { type Millis, never } from '../../time.js';
 import { FrameType } from '../frame.js';
@@ -12,7 +13,6 @@ import type { DatagramGuard } from './guard.js';
 import { Inbound } from './inbound.js';
 import { Link, Session, sessionLifetime } from './link.js';
 import { LinkShared } from './link-shared.js';
-import { OctetBucket } from './octet-bucket.js';
 import { Outbound } from './outbound.js';
 import { Outbox } from './outbox.js';
 import { type ProbeReport, Prober } from './prober.js';
@@ -77,12 +77,12 @@ export class DataPlane {
   /** When the oldest session ends, or earlier. */
   #expiresAt: Millis = never;
 
-  constructor(parts: DataPlaneParts, now: Millis) {
+  constructor(parts: DataPlaneParts) {
     const { arena, tun, udp, drops, emit } = parts;
     this.#parts = parts;
     this.#outbox = new Outbox(arena, udp, drops);
     const heads = parts.heads ?? new SentHeads();
-    const answers = new Answers(arena, tun, now);
+    const answers = new Answers(arena, tun);
     this.#transmitter = new Transmitter(arena, this.#outbox, this.#state, drops, emit, heads);
     const toFirst = parts.worker === 0 ? undefined : (parts.toFirst ?? (() => {}));
     this.#prober = new Prober(arena, this.#transmitter, parts.random, emit, toFirst);
@@ -101,7 +101,6 @@ export class DataPlane {
       emit,
       heads,
       answers,
-      now,
     );
   }
 
@@ -175,7 +174,7 @@ export class DataPlane {
       case 'setProbing':
         return this.#prober.setPace(command.link, command.pace);
       case 'configure':
-        return this.#configure(command, now);
+        return this.#configure(command);
     }
   }
 
@@ -185,12 +184,12 @@ export class DataPlane {
     this.#state.lanes.clear();
   }
 
-  #configure(command: Extract<PlaneCommand, { kind: 'configure' }>, now: Millis): void {
+  #configure(command: Extract<PlaneCommand, { kind: 'configure' }>): void {
     this.#state.configure(command);
     this.#inbound.guard = this.#parts.guard?.(command.publicKey);
     const octets = command.relayLimitBitsPerSecond / 8 / this.#parts.workers;
     const limited = command.relay === 'limited';
-    this.#inbound.relayLimit = limited ? new OctetBucket(octets, Math.max(65_536, octets / 4), now) : undefined;
+    this.#inbound.relayLimit = limited ? new Bucket(octets, Math.max(65_536, octets / 4)) : undefined;
   }
 
   #openLink(id: number, node: number, carriage: Carriage, shared: SharedArrayBuffer | undefined, now: Millis): void {

@@ -44,7 +44,7 @@ export class InProcessPlane implements Plane {
   readonly #commands: PlaneCommand[] = [];
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
 
-  constructor(options: InProcessPlaneOptions, now: Millis) {
+  constructor(options: InProcessPlaneOptions) {
     this.#options = options;
     const arena = options.memory?.arena ?? new Arena();
     const aead = options.memory?.aead ?? new NodeAead(arena);
@@ -69,7 +69,7 @@ export class InProcessPlane implements Plane {
         toFirst: (report: ProbeReport) => this.#workers[0]!.plane.probeReported(report),
         ...(options.guard ? { guard: options.guard } : {}),
       };
-      this.#workers.push({ plane: new DataPlane(parts, now), tun, udp });
+      this.#workers.push({ plane: new DataPlane(parts), tun, udp });
     }
   }
 

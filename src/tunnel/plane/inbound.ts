@@ -1,4 +1,5 @@
 import { nodeAddress, tunnelLinkLocal } from '../../addr/node-number.js';
+import { Bucket } from '../../bucket.js';
 import { type Millis, never } from '../../time.js';
 import {
   FrameFlag,
@@ -21,7 +22,6 @@ import type { DatagramGuard, DatagramSource } from './guard.js';
 import { Unreached } from './icmp.js';
 import { Joins } from './joins.js';
 import { type Link, lastCounter, type ReceiveLane } from './link.js';
-import { OctetBucket } from './octet-bucket.js';
 import type { Outbox } from './outbox.js';
 import { AddressWords, PacketShape } from './packet.js';
 import type { Prober } from './prober.js';
@@ -59,12 +59,12 @@ export class Inbound {
   readonly #heads: SentHeads;
   readonly #answers: Answers;
   /** Notices we send about others' frames. */
-  readonly #notices: OctetBucket;
+  readonly #notices = new Bucket(100, 20);
   readonly #packet = new PacketShape();
   readonly #address = new AddressWords();
   readonly #joins = new Joins();
   guard: DatagramGuard | undefined;
-  relayLimit: OctetBucket | undefined;
+  relayLimit: Bucket | undefined;
   /** Frames that are forwarded where they lie: one send for a run of them. */
   #runTo: Link | undefined;
   #runAddress: UnderlayAddress | undefined;
@@ -87,7 +87,6 @@ export class Inbound {
     emit: (event: PlaneEvent) => void,
     heads: SentHeads,
     answers: Answers,
-    now: Millis,
   ) {
     this.#arena = arena;
     this.#udp = udp;
@@ -102,7 +101,6 @@ export class Inbound {
     this.#emit = emit;
     this.#heads = heads;
     this.#answers = answers;
-    this.#notices = new OctetBucket(100, 20, now);
   }
 
   /** Takes up to `budget` bursts from the socket; how many there were. */
@@ -303,7 +301,7 @@ export class Inbound {
       this.#drops.count('hop-limit');
       return this.#notify(NoticeReason.hopLimit, source, inner, length - relayOverhead, now);
     }
-    if (this.relayLimit && !this.relayLimit.take(length, now)) return this.#drops.count('relay-limit');
+    if (this.relayLimit && !this.relayLimit.take(now, length)) return this.#drops.count('relay-limit');
     const via = this.#state.nextHop(destination, now, from);
     const session = via?.sending(now);
     if (!via?.address || !session) {
@@ -325,7 +323,7 @@ export class Inbound {
   /** Tells a packet's source that its frame at `inner` ends here. About packets only, so never about notices. */
   #notify(reason: number, source: number, inner: number, length: number, now: Millis): void {
     const { bytes, view, scratch } = this.#arena;
-    if (length < frameOverhead || bytes[inner] !== FrameType.packet || !this.#notices.take(1, now)) return;
+    if (length < frameOverhead || bytes[inner] !== FrameType.packet || !this.#notices.take(now)) return;
     const at = scratch + noticeAt;
     bytes.copyWithin(at, inner, inner + noticeLength);
     view.setUint32(at, (FrameType.notice << 24) | (reason << 16));

@@ -52,7 +52,7 @@ function run(data: WorkerData): void {
     toFirst: (report: ProbeReport) => post({ kind: 'probe', report }),
     emit,
   };
-  const plane = new DataPlane(parts, clock());
+  const plane = new DataPlane(parts);
   const signals = new Int32Array(data.signals);
   const polled = new StructMemory(32);
   const handshakes = data.udp.handshakes ?? notPolled;

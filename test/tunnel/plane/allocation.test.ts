@@ -97,20 +97,17 @@ class Station {
   constructor(number: number, from: number) {
     this.number = number;
     this.line = new Line(this.arena, from);
-    this.plane = new DataPlane(
-      {
-        worker: 0,
-        workers: 1,
-        arena: this.arena,
-        tun: this.kernel,
-        udp: this.line,
-        aead: EvpAead.tryOpen(this.arena)!,
-        random: seededRandom(number),
-        drops: this.drops,
-        emit: () => {},
-      },
-      0,
-    );
+    this.plane = new DataPlane({
+      worker: 0,
+      workers: 1,
+      arena: this.arena,
+      tun: this.kernel,
+      udp: this.line,
+      aead: EvpAead.tryOpen(this.arena)!,
+      random: seededRandom(number),
+      drops: this.drops,
+      emit: () => {},
+    });
     this.command({
       kind: 'configure',
       node: number,

@@ -29,8 +29,7 @@ function everyWay(title: string, scenario: (t: ExecutionContext, options: WorldO
 
 everyWay('a packet between neighbours arrives as it was, and nothing of it is readable on the way', (t, options) => {
   const world = new World(options);
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   const sent = a.send(b, 1000, 0x55);
   world.settle();
   t.deepEqual(b.received, [sent]);
@@ -41,14 +40,7 @@ everyWay('a packet between neighbours arrives as it was, and nothing of it is re
 
 everyWay('a packet through a relay arrives as it was; the relay hands nothing to its kernel', (t, options) => {
   const world = new World(options);
-  const [a, relay, b] = [world.node(1), world.node(2, 'yes'), world.node(3)];
-  world.join(a, relay);
-  world.join(relay, b);
-  a.open(b, { kind: 'overlay' });
-  b.open(a, { kind: 'overlay' });
-  a.route(b, [relay]);
-  b.route(a, [relay]);
-  world.rekey(a, b, 1);
+  const { a, relay, b } = world.relayed();
   const there = a.send(b, 1200, 1);
   const back = b.send(a, 10, 2);
   world.settle();
@@ -65,14 +57,7 @@ everyWay('a packet through a relay arrives as it was; the relay hands nothing to
 
 everyWay('frames larger than the path are cut and joined, direct and through a relay', (t, options) => {
   const world = new World({ ...options, pathSize: 1300 });
-  const [a, relay, b] = [world.node(1), world.node(2, 'yes'), world.node(3)];
-  world.join(a, relay);
-  world.join(relay, b);
-  a.open(b, { kind: 'overlay' });
-  b.open(a, { kind: 'overlay' });
-  a.route(b, [relay]);
-  b.route(a, [relay]);
-  world.rekey(a, b, 1);
+  const { a, relay, b } = world.relayed();
   world.run(1000);
   const direct = a.send(relay, 1332, 4);
   const relayed = a.send(b, 1332, 5);
@@ -85,8 +70,7 @@ everyWay('frames larger than the path are cut and joined, direct and through a r
 
 everyWay('a frame replayed at once, later, and across a rekey is dropped and counted', (t, options) => {
   const world = new World(options);
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   a.send(b);
   world.settle();
   const replay = world.captured.filter(({ to, bytes }) => to === 2 && bytes[0] === 0x10);
@@ -109,8 +93,7 @@ everyWay('a frame replayed at once, later, and across a rekey is dropped and cou
 
 everyWay('every flipped bit, every truncation and every length is refused', (t, options) => {
   const world = new World(options);
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   world.wire = ({ bytes }: Flight) => bytes[0] !== 0x10;
   a.send(b, 20);
   world.settle();
@@ -161,8 +144,7 @@ test('at most 64 packets wait for a node, and none longer than a second', (t) =>
 
 test('a responder keeps the old keys until a frame of the new ones opens, and no packet is lost by a rekey', (t) => {
   const world = new World();
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   a.send(b);
   world.settle();
   b.install(a, 2, 'responder');
@@ -185,8 +167,7 @@ test('a responder keeps the old keys until a frame of the new ones opens, and no
 
 test('inner packets that lie about where they come from or go to are dropped and counted', (t) => {
   const world = new World();
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   const payload = new Uint8Array(10);
   const packet = (source: string | Uint8Array, destination: string | Uint8Array) =>
     buildPacket({
@@ -214,8 +195,7 @@ test('inner packets that lie about where they come from or go to are dropped and
 
 test('a node may send from the LANs its certificate grants, whichever way packets to them go', (t) => {
   const world = new World();
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   const from = (source: string, version: 4 | 6 = 4) =>
     buildPacket({
       version,
@@ -329,8 +309,7 @@ test('a control frame reaches the other control plane, and a handshake passes th
 
 test('a peer that moves is challenged there, and followed', (t) => {
   const world = new World();
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   a.send(b);
   world.run(100);
   a.endpoint = { address: '198.51.100.7', port: 4000 };
@@ -345,8 +324,7 @@ test('a peer that moves is challenged there, and followed', (t) => {
 
 test('a frame copied from another address moves nothing: the copier cannot answer the challenge', (t) => {
   const world = new World();
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   world.wire = ({ to }) => to !== 2;
   a.send(b);
   world.settle();
@@ -388,8 +366,7 @@ test('silence is suspected within half a second where routes are used, and traff
 
 test('closing a link ends its sessions', (t) => {
   const world = new World({ workers: 3 });
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   b.command({ kind: 'closeLink', link: 1 });
   world.settle();
   t.is(b.kinds().filter((kind) => kind === 'closed').length, 1);
@@ -401,8 +378,7 @@ test('closing a link ends its sessions', (t) => {
 
 test('the path size is found, reported, and followed when it shrinks', (t) => {
   const world = new World({ pathSize: 1420 });
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   world.run(3000);
   const mtu = () => {
     const last = a.events.filter((event) => event.kind === 'measured').at(-1);
@@ -423,8 +399,7 @@ test('the path size is found, reported, and followed when it shrinks', (t) => {
 
 test('two ends of an idle tunnel do not keep each other awake', (t) => {
   const world = new World();
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   for (const node of [a, b]) node.command({ kind: 'setProbing', link: node === a ? 2 : 1, pace: 'fast' });
   world.run(60_000);
   world.captured.length = 0;
@@ -435,8 +410,7 @@ test('two ends of an idle tunnel do not keep each other awake', (t) => {
 
 test('keys end after 180 s, also where no newer ones came', (t) => {
   const world = new World();
-  const [a, b] = [world.node(1), world.node(2)];
-  world.join(a, b);
+  const { a, b } = world.neighbours();
   a.send(b);
   world.settle();
   const frame = world.captured.findLast(({ to, bytes }) => to === 2 && bytes[0] === 0x10)!.bytes;

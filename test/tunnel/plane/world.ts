@@ -54,6 +54,26 @@ export class World {
     this.settle();
   }
 
+  /** Nodes 1 and 2, joined. */
+  neighbours(): { a: Node; b: Node } {
+    const [a, b] = [this.node(1), this.node(2)];
+    this.join(a, b);
+    return { a, b };
+  }
+
+  /** Nodes 1 and 3 with keys for each other and a way over the relay 2 alone. */
+  relayed(): { a: Node; relay: Node; b: Node } {
+    const [a, relay, b] = [this.node(1), this.node(2, 'yes'), this.node(3)];
+    this.join(a, relay);
+    this.join(relay, b);
+    a.open(b, { kind: 'overlay' });
+    b.open(a, { kind: 'overlay' });
+    a.route(b, [relay]);
+    b.route(a, [relay]);
+    this.rekey(a, b, 1);
+    return { a, relay, b };
+  }
+
   /** New keys between two nodes; `a` is the initiator. */
   rekey(a: Node, b: Node, generation: number): void {
     b.install(a, generation, 'responder');
@@ -98,19 +118,16 @@ export class Node {
     this.world = world;
     this.number = number;
     this.endpoint = { address: `192.0.2.${number}`, port: 16696 };
-    this.plane = new InProcessPlane(
-      {
-        random: seededRandom(number),
-        workers: world.options.workers ?? 1,
-        ...(world.options.memory ? { memory: world.options.memory } : {}),
-        toKernel: (packet) => this.received.push(new Uint8Array(packet)),
-        toUnderlay: (bytes, to) => {
-          const target = [...world.nodes.values()].find((node) => formatEndpoint(node.endpoint) === formatEndpoint(to));
-          if (target) this.#queue.push({ from: number, to: target.number, bytes });
-        },
+    this.plane = new InProcessPlane({
+      random: seededRandom(number),
+      workers: world.options.workers ?? 1,
+      ...(world.options.memory ? { memory: world.options.memory } : {}),
+      toKernel: (packet) => this.received.push(new Uint8Array(packet)),
+      toUnderlay: (bytes, to) => {
+        const target = [...world.nodes.values()].find((node) => formatEndpoint(node.endpoint) === formatEndpoint(to));
+        if (target) this.#queue.push({ from: number, to: target.number, bytes });
       },
-      world.now,
-    );
+    });
     this.plane.onEvent((event) => this.events.push(event));
     this.command({
       kind: 'configure',
