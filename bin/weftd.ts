@@ -1,10 +1,8 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --v8-pool-size=1
 import { parseArgs } from 'node:util';
-import { readConfig } from '../daemon/config.js';
-import { Host } from '../daemon/kernel/host.js';
-import { startNode } from '../daemon/node.js';
+import { errorLine } from '../daemon/error-line.js';
+import { loadDaemon } from '../daemon/load-daemon.js';
 import { resolvePaths } from '../daemon/paths.js';
-import { errorLine, runDaemon } from '../daemon/run-daemon.js';
 import { serviceManager } from '../daemon/sd-notify.js';
 import { packageVersion } from '../daemon/version.js';
 
@@ -48,6 +46,10 @@ async function main(): Promise<number> {
   try {
     const paths = resolvePaths(flags, process.env, process.getuid?.() === 0);
     if (flags.clean) {
+      const [{ readConfig }, { Host }] = await Promise.all([
+        import('../daemon/config.js'),
+        import('../daemon/kernel/host.js'),
+      ]);
       await new Host(readConfig(paths.config, !paths.configNamed).tun.name).remove();
       return 0;
     }
@@ -55,10 +57,12 @@ async function main(): Promise<number> {
     const stopped = new Promise<string>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, resolve);
     });
+    const { runDaemon, startNode, threads } = await loadDaemon();
     const inOrder = await runDaemon({
       paths,
       version: packageVersion(),
       startNode,
+      threads,
       manager: serviceManager(process.env, process.pid),
       pretty: process.stderr.isTTY === true,
       stopped,

@@ -61,6 +61,8 @@ export class Member {
   readonly #listeners = new Set<(event: NodeEvent) => void>();
   #apps: readonly string[];
   #fail: (error: Error) => void = () => {};
+  /** Until our addresses were told first there is no use in bringing the kernel to anything. */
+  #followsHost = false;
   #applying = false;
   #applyAgain = false;
   readonly #endSmall = keepSmall();
@@ -77,13 +79,16 @@ export class Member {
       mark: defaultMark,
       persistent: true,
       ...(config.force.workers > 0 ? { workers: config.force.workers } : {}),
+      ...(setting.threads && { threads: setting.threads }),
       force: { ...config.force, ...(config.tun.offload ? {} : { noVnetHeader: true }) },
     });
     let member: Member | undefined;
     try {
       const endpoints = await resolveEndpoints(config.endpoints, config.listen.port);
       member = new Member(setting, mesh, plane, aesFaster, endpoints);
-      await Promise.all([member.#applyHost(), member.#located]);
+      await member.#located;
+      member.#followsHost = true;
+      await member.#applyHost();
       member.#driver.wake();
       return member;
     } catch (error) {
@@ -164,7 +169,7 @@ export class Member {
         located();
         this.#lans.refresh();
         // The kernel drops routes with the device they leave by.
-        void this.#applyHost().catch((error) => this.#complain(error));
+        if (this.#followsHost) void this.#applyHost().catch((error) => this.#complain(error));
       },
       (error) => {
         log.warn('the network cannot be watched', { reason: String(error) });

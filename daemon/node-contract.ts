@@ -1,3 +1,4 @@
+import type { PlaneThreads } from '../src/tunnel/plane/linux-threads.js';
 import type { NodeApi } from './api.js';
 import type { Config } from './config.js';
 import type { Log } from './log.js';
@@ -9,6 +10,8 @@ export interface NodeSetting {
   readonly state: State;
   readonly log: Log;
   readonly version: string;
+  /** Threads for the plane, started ahead. */
+  readonly threads?: PlaneThreads;
 }
 
 /** A daemon's inside: from `startNode` until `stop`. */

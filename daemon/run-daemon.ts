@@ -1,5 +1,5 @@
-import { MeshError } from '../src/errors.js';
 import type { Millis } from '../src/time.js';
+import type { PlaneThreads } from '../src/tunnel/plane/linux-threads.js';
 import { AdminServer } from './admin-server.js';
 import type { NodeApi } from './api.js';
 import { readConfig } from './config.js';
@@ -13,6 +13,8 @@ export interface DaemonSetting {
   readonly paths: Paths;
   readonly version: string;
   readonly startNode: (setting: NodeSetting) => Promise<RunningNode>;
+  /** Threads for the plane, started ahead. */
+  readonly threads?: PlaneThreads;
   readonly manager: ServiceManager;
   /** Short text instead of JSON in the log. */
   readonly pretty: boolean;
@@ -31,7 +33,7 @@ const stopLimit: Millis = 1500;
  * MeshError, all given back, when it cannot start.
  */
 export async function runDaemon(setting: DaemonSetting): Promise<boolean> {
-  const { paths, manager, version } = setting;
+  const { paths, manager, version, threads } = setting;
   const config = readConfig(paths.config, !paths.configNamed);
   const log = createLog({ level: config.log.level, pretty: setting.pretty });
   const undo: (() => Promise<void> | void)[] = [];
@@ -39,7 +41,7 @@ export async function runDaemon(setting: DaemonSetting): Promise<boolean> {
   try {
     const state = State.open(paths.state);
     undo.push(() => state.close());
-    const node = await setting.startNode({ config, state, log, version });
+    const node = await setting.startNode({ config, state, log, version, ...(threads && { threads }) });
     undo.push(() => node.stop());
     const server = await AdminServer.listen(paths.socket, node.api, log);
     undo.push(() => server.close());
@@ -90,10 +92,4 @@ async function giveBack(undo: readonly (() => Promise<void> | void)[], log: Log)
   }
   clearTimeout(timer);
   return inOrder;
-}
-
-/** One line that says what is wrong and what to do; for our own bugs the stack. */
-export function errorLine(error: unknown): string {
-  if (error instanceof MeshError) return `${error.message}; ${error.cure}`;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
 import { adminClient } from '../daemon/admin-client.js';
+import { errorLine } from '../daemon/error-line.js';
 import { checkTun } from '../daemon/kernel/preflight.js';
-import { startNode } from '../daemon/node.js';
+import { loadDaemon } from '../daemon/load-daemon.js';
 import { resolvePaths } from '../daemon/paths.js';
-import { errorLine, runDaemon } from '../daemon/run-daemon.js';
 import { serviceManager } from '../daemon/sd-notify.js';
 import { packageVersion } from '../daemon/version.js';
 import { MeshError } from '../src/errors.js';
@@ -29,10 +29,12 @@ async function main(): Promise<boolean> {
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, resolve);
   });
+  const { runDaemon, startNode, threads } = await loadDaemon();
   return runDaemon({
     paths,
     version: packageVersion(),
     startNode,
+    threads,
     manager: serviceManager(process.env, process.pid),
     pretty: process.stderr.isTTY === true,
     stopped,

@@ -1,5 +1,5 @@
 import { parsePrefix } from '../../src/addr/prefix.js';
-import { ipJson } from './ip.js';
+import { ipJsonBatch, type Link } from './ip.js';
 import { type HostEntries, hostProtocol, lanTable, rulePriorities, viaText } from './plan.js';
 
 interface LinkWithAddresses {
@@ -33,22 +33,32 @@ interface Rule {
 
 /** What the kernel holds under this tag, in the form of plan.ts. */
 export async function readHost(tag: number): Promise<HostEntries> {
-  const [lo, routes6, routes4, rules6, rules4] = await Promise.all([
-    ipJson<LinkWithAddresses>('-6', 'addr', 'show', 'dev', 'lo'),
-    readRoutes('-6', tag),
-    readRoutes('-4', tag),
-    readRules('-6', tag),
-    readRules('-4', tag),
+  return (await readKernel(tag)).entries;
+}
+
+/** The same, and all devices. */
+export async function readKernel(tag: number): Promise<{ readonly entries: HostEntries; readonly links: Link[] }> {
+  const routes = `route show table all proto ${hostProtocol}`;
+  const [six, four] = await Promise.all([
+    // The devices last: in one batch `ip` forgets the family behind them.
+    ipJsonBatch('-6', ['addr show dev lo', routes, 'rule show', 'link show']),
+    ipJsonBatch('-4', [routes, 'rule show']),
   ]);
-  const addresses = lo
+  const addresses = (six[0] as LinkWithAddresses[])
     .flatMap((link) => link.addr_info ?? [])
     .filter((address) => address.metric === tag)
     .map((address) => `${address.local}/${address.prefixlen} dev lo metric ${tag}`);
-  return { addresses, routes6, routes4, rules6, rules4 };
+  const entries = {
+    addresses,
+    routes6: routeTexts(six[1] as Route[], '-6', tag),
+    routes4: routeTexts(four[0] as Route[], '-4', tag),
+    rules6: ruleTexts(six[2] as Rule[], tag),
+    rules4: ruleTexts(four[1] as Rule[], tag),
+  };
+  return { entries, links: six[3] as Link[] };
 }
 
-async function readRoutes(family: '-4' | '-6', tag: number): Promise<string[]> {
-  const routes = await ipJson<Route>(family, 'route', 'show', 'table', 'all', 'proto', String(hostProtocol));
+function routeTexts(routes: readonly Route[], family: '-4' | '-6', tag: number): string[] {
   const tables = [tag, lanTable(tag)].map(String);
   return routes
     .filter((route) => tables.includes(route.table ?? '') || (isMain(route) && route.metric === tag))
@@ -70,8 +80,7 @@ function routeText(route: Route, family: '-4' | '-6'): string {
   return `${prefix} dev ${route.dev}${source} ${rest}`;
 }
 
-async function readRules(family: '-4' | '-6', tag: number): Promise<string[]> {
-  const rules = await ipJson<Rule>(family, 'rule', 'show');
+function ruleTexts(rules: readonly Rule[], tag: number): string[] {
   return rules
     .filter((rule) => rule.protocol === String(hostProtocol) && rulePriorities(tag).includes(rule.priority))
     .map((rule) => {

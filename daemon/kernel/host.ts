@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { MeshError } from '../../src/errors.js';
-import { readHost } from './actual.js';
+import { readHost, readKernel } from './actual.js';
 import { enableForwarding } from './forwarding.js';
 import { ipBatch, isTun, type Link, readLinks } from './ip.js';
 import { type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
@@ -31,14 +31,17 @@ export class Host {
    */
   apply(plan: HostPlan): Promise<HostReport> {
     return this.#inTurn(async () => {
-      const links = await readLinks();
+      const tag = hostTag(this.#device);
+      let { entries, links } = await readKernel(tag);
       if (!links.some((link) => link.ifname === this.#device)) {
         throw new MeshError('no-device', `the device ${this.#device} is gone`, 'restart weftd: it makes it again');
       }
       const ipv6Enabled = ['lo', this.#device].filter(enableIpv6);
       const linkCommands = this.#linkCommands(links, plan);
       await ipBatch('-6', linkCommands);
-      const { commands6, commands4 } = hostChanges(await readHost(hostTag(this.#device)), planEntries(plan));
+      // The kernel makes and drops entries by itself when a device or its IPv6 comes up.
+      if (linkCommands.length + ipv6Enabled.length > 0) ({ entries } = await readKernel(tag));
+      const { commands6, commands4 } = hostChanges(entries, planEntries(plan));
       await ipBatch('-6', commands6);
       await ipBatch('-4', commands4);
       return { ipv6Enabled, changes: linkCommands.length + commands6.length + commands4.length };

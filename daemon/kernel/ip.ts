@@ -1,13 +1,28 @@
 import { spawn } from 'node:child_process';
 import { MeshError } from '../../src/errors.js';
 
-/** iproute2, the one way we speak to the kernel's tables: it reads as JSON and changes in batches, one process each. */
+/** iproute2, the one way we speak to the kernel's tables: it reads as JSON and changes in batches. */
 
 /** What `ip -json ARGUMENTS` prints; an empty list when it prints nothing. Throws MeshError when `ip` is missing or refuses. */
 export async function ipJson<T>(...args: string[]): Promise<T[]> {
   const { status, output, complaint } = await run(['-json', ...args], '');
   if (status !== 0) throw refused(args.join(' '), complaint);
   return output.trim() === '' ? [] : (JSON.parse(output) as T[]).filter(isFilled);
+}
+
+/**
+ * What each of these commands prints with -json and -details, from one process for all of them: starting one takes longer than what it then
+ * does. `family` is -4, -6, or undefined, where routes are those of IPv4.
+ */
+export async function ipJsonBatch(family: '-4' | '-6' | undefined, commands: readonly string[]): Promise<unknown[][]> {
+  const flags = ['-details', ...(family === undefined ? [] : [family])];
+  const { status, output, complaint } = await run(['-json', ...flags, '-batch', '-'], `${commands.join('\n')}\n`);
+  if (status !== 0) throw refused(commands[failedLine(complaint) - 1] ?? 'batch', complaint);
+  const lines = output.split('\n').filter((line) => line !== '');
+  if (lines.length === commands.length) return lines.map((line) => (JSON.parse(line) as unknown[]).filter(isFilled));
+  // Some versions print nothing for an empty list: which of them is empty shows when asked one by one.
+  const words = (command: string) => [...flags, ...command.split(' ')];
+  return Promise.all(commands.map((command) => ipJson<unknown>(...words(command))));
 }
 
 /** Runs the commands in order, also those behind a refused one; throws MeshError about the first of these at the end. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { Millis } from '../../src/time.js';
-import { ipJson } from './ip.js';
+import { ipJsonBatch } from './ip.js';
 
 /** The machine's own addresses outside the overlay, and its way out. */
 export interface Underlay {
@@ -15,26 +15,29 @@ const settle: Millis = 60;
 /** `ip monitor` ends only when killed or out of memory: try again, at this pace. */
 const restartDelay: Millis = 1000;
 
+interface LinkWithAddresses {
+  readonly ifname: string;
+  readonly flags: readonly string[];
+  readonly addr_info?: readonly {
+    readonly local: string;
+    readonly prefixlen: number;
+    readonly scope: string;
+    readonly tentative?: boolean;
+  }[];
+}
+
+interface DefaultRoute {
+  readonly gateway?: string;
+  readonly dev: string;
+  readonly metric?: number;
+}
+
 /** A snapshot now; `own` are devices of overlays, such as weft0. */
 export async function readUnderlay(isOwn: (device: string) => boolean): Promise<Underlay> {
-  const [links, routes] = await Promise.all([
-    ipJson<{
-      readonly ifname: string;
-      readonly flags: readonly string[];
-      readonly addr_info?: readonly {
-        readonly local: string;
-        readonly prefixlen: number;
-        readonly scope: string;
-        readonly tentative?: boolean;
-      }[];
-    }>('addr', 'show'),
-    ipJson<{ readonly gateway?: string; readonly dev: string; readonly metric?: number }>(
-      '-4',
-      'route',
-      'show',
-      'default',
-    ),
-  ]);
+  const [links, routes] = (await ipJsonBatch(undefined, ['addr show', 'route show default'])) as [
+    LinkWithAddresses[],
+    DefaultRoute[],
+  ];
   const addresses = links
     .filter((link) => link.flags.includes('LOWER_UP') && !link.flags.includes('LOOPBACK') && !isOwn(link.ifname))
     .flatMap((link) =>

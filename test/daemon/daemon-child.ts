@@ -1,5 +1,6 @@
+import { errorLine } from '../../daemon/error-line.js';
 import { resolvePaths } from '../../daemon/paths.js';
-import { errorLine, runDaemon } from '../../daemon/run-daemon.js';
+import { runDaemon } from '../../daemon/run-daemon.js';
 import { serviceManager } from '../../daemon/sd-notify.js';
 import { MeshError } from '../../src/errors.js';
 import { fakeNode, noNetworkStatus } from './fake-node.js';

@@ -1,5 +1,4 @@
-import { availableParallelism } from 'node:os';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { systemRandom } from '../../random.js';
 import type { Millis } from '../../time.js';
 import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
@@ -7,6 +6,7 @@ import { Drops } from './drops.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
 import { StructMemory, system } from './linux-system.js';
+import { PlaneThreads, usualWorkers } from './linux-threads.js';
 import { openTun } from './linux-tun.js';
 import { openUdp } from './linux-udp.js';
 import { SentHeads } from './sent-heads.js';
@@ -41,6 +41,8 @@ export interface LinuxPlaneOptions {
   /** The TUN outlives this process: apps see loss, not errors, while the daemon restarts. */
   readonly persistent?: boolean;
   readonly force?: PlaneForce;
+  /** Where its threads come from. Default: they are started now. */
+  readonly threads?: PlaneThreads;
 }
 
 /** What this machine gave us, for `status`. */
@@ -65,7 +67,7 @@ export interface LinuxPlane extends Plane {
  */
 export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxPlane> {
   const force = options.force ?? {};
-  const workers = options.workers ?? Math.min(2, availableParallelism());
+  const workers = options.workers ?? usualWorkers();
   const tun = openTun({
     name: options.tunName,
     queues: workers,
@@ -93,6 +95,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
   }
   const cookieSecret = systemRandom().bytes(32);
   const heads = new SharedArrayBuffer(SentHeads.byteLength);
+  const waiting = (options.threads ?? new PlaneThreads()).take(workers);
   const threads = tun.queues.map((tunFd, worker) => {
     const data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'> = {
       worker,
@@ -103,7 +106,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
       cookieSecret,
       heads,
     };
-    return new PlaneThread(data);
+    return new PlaneThread(waiting[worker]!, data);
   });
   const plane = new ThreadedPlane(threads, () =>
     close([...tun.queues, ...udp.sockets, ...(udp.handshakes === undefined ? [] : [udp.handshakes])]),
@@ -140,7 +143,8 @@ class PlaneThread {
   readonly #exited: Promise<void>;
   #listener: (message: Exclude<WorkerMessage, { kind: 'ready' }>) => void = () => {};
 
-  constructor(data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'>) {
+  constructor(worker: Worker, data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'>) {
+    this.#worker = worker;
     const { port1, port2 } = new MessageChannel();
     this.#orders = port1;
     this.#orders.unref();
@@ -153,11 +157,7 @@ class PlaneThread {
       signals: this.#signals.buffer as SharedArrayBuffer,
       drops: this.drops,
     };
-    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData,
-      transferList: [port2],
-      resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 128 },
-    });
+    worker.postMessage(workerData, [port2]);
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('error', reject);

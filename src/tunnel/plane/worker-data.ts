@@ -6,7 +6,7 @@ import type { ProbeReport } from './prober.js';
 /** Words of the memory by which the main thread calls a worker that never returns to its event loop. */
 export const Signal = { stop: 0, orders: 1 } as const;
 
-/** What a worker gets from the main thread, which opened everything so that errors surface there. */
+/** The first message to a worker: the main thread opened everything, so that errors surface there. */
 export interface WorkerData {
   readonly worker: number;
   readonly workers: number;

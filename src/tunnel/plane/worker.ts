@@ -1,4 +1,4 @@
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { addressOf } from '../../ffi.js';
 import { systemRandom } from '../../random.js';
 import type { Millis } from '../../time.js';
@@ -16,7 +16,7 @@ import type { ProbeReport } from './prober.js';
 import { SentHeads } from './sent-heads.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
-/** One worker thread of the plane: blocks in poll on TUN, UDP and its eventfd; never returns to its event loop. */
+/** One worker thread of the plane: told what to work with, it blocks in poll on TUN, UDP and its eventfd until it is to stop. */
 
 const readable = 1;
 /** poll passes over negative descriptors. */
@@ -84,11 +84,14 @@ function run(data: WorkerData): void {
   plane.wipe();
 }
 
-try {
-  run(workerData as WorkerData);
-} catch (error) {
-  post({
-    kind: 'event',
-    event: { kind: 'failed', reason: error instanceof Error ? (error.stack ?? error.message) : String(error) },
-  });
-}
+// The thread waits here until there is a plane for it.
+parentPort!.once('message', (data: WorkerData) => {
+  try {
+    run(data);
+  } catch (error) {
+    post({
+      kind: 'event',
+      event: { kind: 'failed', reason: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+    });
+  }
+});
