@@ -34,6 +34,7 @@ export interface Files {
 
 const lockExclusive = 2;
 const lockNonBlocking = 4;
+const unlocked = 8;
 
 function withFile<T>(path: string, flags: string, work: (fd: number) => T): T {
   const fd = openSync(path, flags, 0o600);
@@ -72,10 +73,17 @@ export const systemFiles: Files = {
   lock(file) {
     // flock(2): Node has none. Released by the kernel with the last descriptor, so kill -9 leaves no stale lock.
     const fd = openSync(file, 'a', 0o600);
-    const flock = foreign('int flock(int fd, int operation)');
     if (flock(fd, lockExclusive | lockNonBlocking) === 0) return fd;
     closeSync(fd);
     return undefined;
   },
-  unlock: closeSync,
+  unlock(lock) {
+    // Closing is not enough: a child that is being started holds a copy of the descriptor until its program runs.
+    flock(lock, unlocked);
+    closeSync(lock);
+  },
 };
+
+function flock(fd: number, operation: number): number {
+  return foreign('int flock(int fd, int operation)')(fd, operation) as number;
+}
