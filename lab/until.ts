@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Millis } from '../src/time.js';
 
 /** How often a state is looked at. */
-const interval: Millis = 50;
+const interval: Millis = 20;
 
 export interface Reached<T> {
   readonly value: T;

@@ -10,16 +10,26 @@ interface Part {
   readonly root: boolean;
   /** Folders under test/; the units are everything the other parts do not name. */
   readonly folders: readonly string[];
-  readonly serial: boolean;
+  /** Real daemons on real wires: not more than two files at once. What fails is run once more, alone. */
+  readonly real: boolean;
+  /** Of these, the files that hold the machine to times, or that fill it: each runs alone. */
+  readonly alone?: RegExp;
 }
 
 const special = ['fuzz', 'sim', 'interop', 'lab'];
 const parts: readonly Part[] = [
-  { name: 'units', budget: 90, root: false, folders: [], serial: false },
-  { name: 'fuzz', budget: 30, root: false, folders: ['fuzz'], serial: false },
-  { name: 'simulator', budget: 100, root: false, folders: ['sim'], serial: false },
-  { name: 'interop', budget: 120, root: true, folders: ['interop'], serial: true },
-  { name: 'lab', budget: 180, root: true, folders: ['lab'], serial: true },
+  { name: 'units', budget: 90, root: false, folders: [], real: false },
+  { name: 'fuzz', budget: 30, root: false, folders: ['fuzz'], real: false },
+  { name: 'simulator', budget: 100, root: false, folders: ['sim'], real: false },
+  { name: 'interop', budget: 120, root: true, folders: ['interop'], real: true, alone: /./ },
+  {
+    name: 'lab',
+    budget: 180,
+    root: true,
+    folders: ['lab'],
+    real: true,
+    alone: /\/(download|flow|member-life|nat-mapping|nat-punching|nat-short|routers|wires)\.test\.js$/,
+  },
 ];
 /** Installing, building and linting. */
 const restBudget = 80;
@@ -76,20 +86,35 @@ async function run(part: Part): Promise<Outcome> {
     for (const file of files) console.log(`skipped, needs root: ${file.replace(/^dist\//, '').replace(/\.js$/, '')}`);
     return { ...nothing, skipped: files.length };
   }
-  const flags = part.serial ? ['--concurrency=1', '--no-worker-threads'] : [];
-  const first = await runFiles(files, flags);
-  const again = part.serial ? filesNamedBy(first.failures, files) : [];
-  const result = again.length === 0 ? first : await runAgain(first, again, flags);
+  const first = part.real ? await runReal(files, part.alone) : await runFiles(files);
+  const again = part.real ? filesNamedBy(first.failures, files) : [];
+  const result = again.length === 0 ? first : await runAgain(first, again);
   return { ...result, failed: result.failures.length, seconds: (Date.now() - started) / 1000 };
+}
+
+/** Most of these files wait most of the time: two at once need little longer than one. */
+async function runReal(files: readonly string[], alone: RegExp | undefined): Promise<Result> {
+  const [lonely, sociable] = [true, false].map((is) => files.filter((file) => (alone?.test(file) ?? false) === is));
+  const results = [await runFiles(sociable!, atMost(2)), await runFiles(lonely!, atMost(1))];
+  return {
+    passed: results.reduce((sum, { passed }) => sum + passed, 0),
+    skipped: results.reduce((sum, { skipped }) => sum + skipped, 0),
+    failures: results.flatMap(({ failures }) => failures),
+  };
+}
+
+/** Processes, not threads: with its process a world goes, however that ends. */
+function atMost(files: number): readonly string[] {
+  return [`--concurrency=${files}`, '--no-worker-threads'];
 }
 
 /**
  * Real daemons share one machine with whatever else it does. What fails there is run once more, alone: what fails again has
  * failed; what passes then is named in the summary as unsteady, for somebody to look into.
  */
-async function runAgain(first: Result, files: readonly string[], flags: readonly string[]): Promise<Result> {
+async function runAgain(first: Result, files: readonly string[]): Promise<Result> {
   console.log(`   once more, alone: ${files.map((file) => file.replace(/^dist\//, '')).join(', ')}`);
-  const second = await runFiles(files, flags);
+  const second = await runFiles(files, atMost(1));
   const settled = first.failures.filter((name) => !second.failures.some((other) => lastOf(other) === lastOf(name)));
   unsteady.push(...settled);
   return { passed: first.passed + settled.length, failures: second.failures, skipped: first.skipped };
@@ -107,7 +132,8 @@ function lastOf(name: string): string {
   return name.split(' › ').at(-1) ?? name;
 }
 
-async function runFiles(files: readonly string[], flags: readonly string[]): Promise<Result> {
+async function runFiles(files: readonly string[], flags: readonly string[] = []): Promise<Result> {
+  if (files.length === 0) return { passed: 0, skipped: 0, failures: [] };
   const failures: string[] = [];
   let passed = 0;
   let skipped = 0;

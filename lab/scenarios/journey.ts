@@ -1,3 +1,4 @@
+import type { Invitation, Membership } from '../../daemon/api.js';
 import { home, host } from '../description.js';
 import { Download, offer } from '../download.js';
 import { duration, type Narrator } from '../narrator.js';
@@ -37,9 +38,12 @@ export async function journey(tell: Narrator, { megabytes }: JourneySize): Promi
     await Promise.all(nodes.map((node) => node.start()));
     tell.step(`${nodes.length} daemons run; no line between home-a and home-b`);
 
-    const { network } = await first!.init();
+    const { network } = await first!.weft<Membership>('init', '--name', first!.name);
     tell.step(`${first!.name} founded ${network.id}, ${network.prefix}`);
-    for (const node of others) await node.join(await first!.invite());
+    for (const node of others) {
+      const { token } = await first!.weft<Invitation>('invite');
+      await node.weft('join', token, '--name', node.name);
+    }
     const pingAfterJoin = await allPairsPing(nodes, 10 * second);
     tell.good(`all pairs ping, ${duration(pingAfterJoin)} after the last join`);
 

@@ -159,8 +159,7 @@ test.serial('real packets pass between two planes, with every fallback', async (
   const [a, b] = world();
   try {
     for (const { name, options, underlay } of variants) {
-      const capabilities = await a.plane(options, underlay);
-      await b.plane(options, underlay);
+      const [capabilities] = await Promise.all([a.plane(options, underlay), b.plane(options, underlay)]);
       if (options.force?.noVnetHeader) t.false(capabilities.virtioHeader);
       if (options.force?.noTso) t.false(capabilities.tcpSegmentation);
       if (options.force?.noUso) t.false(capabilities.udpSegmentation);
@@ -175,8 +174,7 @@ test.serial('real packets pass between two planes, with every fallback', async (
       }
       t.true((await stream(a, b, addresses[1])) > 20, name);
       if (ipv4Too.has(name)) t.true((await stream(a, b, '10.77.0.2')) > 20, `${name}, IPv4`);
-      for (const side of [a, b]) {
-        const { drops, millis } = await side.stop();
+      for (const { drops, millis } of await Promise.all([a.stop(), b.stop()])) {
         t.true(millis < 1000, `${name}: ended in ${millis} ms`);
         // The kernel's own multicast (router solicitations), and probes that came before the other side had its keys.
         const { 'forbidden-destination': _multicast, 'unknown-index': _early, ...others } = drops;

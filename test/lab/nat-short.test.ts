@@ -1,12 +1,5 @@
 import test from 'ava';
-import { Narrator } from '../../lab/narrator.js';
-import { journey } from '../../lab/scenarios/journey.js';
 import { allMeetings, isAsExpected, meet, soon } from '../../lab/scenarios/nat-matrix.js';
-
-test.serial('found, join, ping, fetch through a relay, and survive kill -9 one by one', async (t) => {
-  const { pingAfterJoin } = await journey(new Narrator(t.log), { megabytes: 10 });
-  t.true(pingAfterJoin < 10_000);
-});
 
 /** One of each kind of meeting that is hard in its own way; `npm run lab -- nat-matrix` has them all. */
 const short = [
