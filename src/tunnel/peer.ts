@@ -1,15 +1,16 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import { sameEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
-import { equalBytes, toHex } from '../bytes.js';
+import { toHex } from '../bytes.js';
 import { mac1Of } from '../cookie-reply.js';
 import { AgreementKey } from '../crypto.js';
 import { appendMacs } from '../datagram-mac.js';
 import type { Random } from '../random.js';
-import { type Millis, minute, never, second } from '../time.js';
-import { Attempt } from './attempt.js';
+import { type Millis, never, second } from '../time.js';
+import { Asking, type Response } from './asking.js';
 import { Challenge, type Outcomes } from './challenge.js';
-import { type HandshakeIdentity, type Hello, type IncomingHandshake, OutgoingHandshake } from './handshake.js';
+import { type Answer, GivenAnswers } from './given-answers.js';
+import type { HandshakeIdentity, Hello, IncomingHandshake } from './handshake.js';
 import { KeyWatch, type LinkUse } from './key-watch.js';
 import { encodeLinkMessage, type LinkMessage } from './link-message.js';
 import type { Carriage, Cipher, LinkId, Path, PlaneCommand } from './plane/contract.js';
@@ -43,28 +44,7 @@ export interface PeerHost<Certificate> {
 
 /** Our tuning. */
 const trialPause: Millis = 10 * second; // a replay from an old incarnation buys one Diffie-Hellman in this time
-const cookieLifetime: Millis = 2 * minute;
 const idleAfter: Millis = 60 * second; // an overlay association unheard for this long gets no new keys
-
-/** An answer we gave: repeated when the same initiation comes again, acted upon when its session is confirmed. */
-interface Answer<Certificate> {
-  readonly session: Session;
-  /** The response without macs, and where it goes. */
-  readonly body: Uint8Array;
-  to: Path;
-  /** mac1 of the response. */
-  readonly mac1: Uint8Array;
-  readonly hello: Hello;
-  readonly certificate: Certificate;
-}
-
-/** What was read of an answer to a handshake of ours. */
-interface Response {
-  readonly hello: Hello;
-  readonly remoteIndex: number;
-  readonly way: Carriage['kind'];
-  readonly attempt: Attempt;
-}
 
 /**
  * One association with one node: its link in the plane, the sessions on it, and the handshakes under way. A direct tunnel
@@ -93,14 +73,11 @@ export class Peer<Certificate> {
   #standing: 'none' | 'session' | 'tunnel' = 'none';
   /** Nothing was heard lately, said the plane: a newcomer need not be asked about. */
   #isSilent = false;
-  /** A way through relays is asked for while the direct one is still tried: one handshake of each kind. */
-  readonly #attempts = new Map<Carriage['kind'], Attempt>();
+  readonly #asking: Asking;
   #challenge: Challenge | undefined;
-  /** By mac1 of the initiation; as long as their sessions, so no more than those. */
-  readonly #answers = new Map<string, Answer<Certificate>>();
+  readonly #answers = new GivenAnswers<Certificate>();
   #incarnation: bigint | undefined;
   #seen = new SeenCounters();
-  #cookie: { readonly octets: Uint8Array; readonly until: Millis } | undefined;
   #roundTrip: Millis = 0;
   #noTrialBefore = Number.NEGATIVE_INFINITY;
   /** A newcomer at the tunnel's own endpoint is answered unasked at most this often. */
@@ -113,6 +90,19 @@ export class Peer<Certificate> {
     this.node = node;
     this.publicKey = publicKey;
     this.#rekeyJitter = host.random.unit();
+    this.#asking = new Asking(
+      {
+        identity: host.identity,
+        random: host.random,
+        hello: (observed) => host.hello('initiation', observed),
+        takeIndex: () => host.takeIndex(this),
+        giveIndexBack: (index) => host.giveIndexBack(index),
+        expectCookie: (mac1) => host.expectCookie(this, mac1),
+        command: (command) => this.#command(command),
+        dialFailed: (via, reason) => this.#dialFailed(via, reason),
+      },
+      publicKey,
+    );
   }
 
   get link(): LinkId | undefined {
@@ -134,7 +124,7 @@ export class Peer<Certificate> {
 
   /** Nothing is left to remember. */
   get isOver(): boolean {
-    return this.#link === undefined && this.#attempts.size === 0 && this.#challenge === undefined;
+    return this.#link === undefined && this.#asking.isIdle && this.#challenge === undefined;
   }
 
   get lastUsed(): Millis {
@@ -149,58 +139,10 @@ export class Peer<Certificate> {
     if (this.#standing === 'tunnel' && here && endpoints.some((endpoint) => sameEndpoint(endpoint, here))) return;
     if (endpoints.length > 0) {
       const paths = endpoints.map((endpoint): Path => ({ kind: 'direct', endpoint }));
-      this.#ask('dial', 'direct', paths, undefined, now);
-    } else if (!this.isLive && !this.#attempts.has('overlay')) {
-      this.#ask('dial', 'overlay', [{ kind: 'overlay', node: this.node }], undefined, now);
+      this.#asking.begin('dial', 'direct', paths, undefined, now);
+    } else if (!this.isLive && !this.#asking.has('overlay')) {
+      this.#asking.begin('dial', 'overlay', [{ kind: 'overlay', node: this.node }], undefined, now);
     }
-  }
-
-  #ask(
-    purpose: Attempt['purpose'],
-    way: Carriage['kind'],
-    paths: readonly Path[],
-    observed: Endpoint | undefined,
-    now: Millis,
-  ): void {
-    this.#endAttempt(way);
-    const ephemeral = AgreementKey.ephemeral(this.#host.random);
-    const handshake = new OutgoingHandshake(
-      this.#host.identity,
-      ephemeral,
-      this.publicKey,
-      this.#host.takeIndex(this),
-      this.#host.hello('initiation', observed),
-    );
-    const datagram = handshake.datagram();
-    if (!datagram) {
-      this.#host.giveIndexBack(handshake.localIndex);
-      this.#dialFailed(way, 'its public key is not a valid one');
-      return;
-    }
-    this.#host.expectCookie(this, mac1Of(datagram));
-    this.#attempts.set(way, new Attempt(purpose, handshake, paths, this.#host.random, now));
-    this.#sendAttempts(now);
-  }
-
-  #sendAttempts(now: Millis): void {
-    for (const attempt of this.#attempts.values()) {
-      for (const command of attempt.send(now, this.#cookieAt(now))) this.#command(command);
-    }
-  }
-
-  #endAttempt(way: Carriage['kind']): void {
-    const attempt = this.#attempts.get(way);
-    if (!attempt) return;
-    this.#attempts.delete(way);
-    this.#host.giveIndexBack(attempt.handshake.localIndex);
-    attempt.wipe();
-  }
-
-  /** Ends it and tells who asked: each dial ends in something standing or in `dialFailed`. */
-  #giveUp(way: Carriage['kind'], reason: string): void {
-    const attempt = this.#attempts.get(way);
-    this.#endAttempt(way);
-    if (attempt?.purpose === 'dial') this.#dialFailed(way, reason);
   }
 
   #dialFailed(via: Carriage['kind'], reason: string): void {
@@ -209,24 +151,19 @@ export class Peer<Certificate> {
 
   /** Reads a response to a handshake under way; undefined when it is none. */
   readResponse(receiverIndex: number, datagram: Uint8Array): Response | undefined {
-    for (const [way, attempt] of this.#attempts) {
-      if (attempt.handshake.localIndex !== receiverIndex) continue;
-      const read = attempt.handshake.readResponse(datagram);
-      return read && { ...read, way, attempt };
-    }
-    return undefined;
+    return this.#asking.read(receiverIndex, datagram);
   }
 
   /** The answer is good, but its certificate is not. */
   refuseResponse({ way }: Response, reason: string): void {
-    this.#giveUp(way, reason);
+    this.#asking.giveUp(way, reason);
   }
 
   /** The answer is good: its sender is there now, and holds the peer's key. */
   acceptResponse(response: Response, certificate: Certificate, from: Path, now: Millis): void {
     const { hello, remoteIndex, way, attempt } = response;
-    this.#attempts.delete(way);
-    if (way === 'direct') this.#endAttempt('overlay');
+    this.#asking.settle(response);
+    if (way === 'direct') this.#asking.end('overlay');
     const session = this.#session('initiator', attempt.handshake, hello, remoteIndex, now);
     const install = () => {
       if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation);
@@ -296,7 +233,7 @@ export class Peer<Certificate> {
   #answer(incoming: IncomingHandshake, datagram: Uint8Array, certificate: Certificate, from: Path, now: Millis): void {
     const key = toHex(mac1Of(datagram));
     // A copy of it may have been answered while the first was being looked into, if the old tunnel ended meanwhile.
-    if (this.#answers.has(key)) {
+    if (this.#answers.get(key)) {
       incoming.wipe();
       this.repeatAnswer(datagram, from, now);
       return;
@@ -316,28 +253,28 @@ export class Peer<Certificate> {
     this.#install(session);
     const mac1 = mac1Of(appendMacs(this.publicKey, body));
     const answer = { session, body, to: from, mac1, hello: incoming.hello, certificate };
-    this.#answers.set(key, answer);
+    this.#answers.add(key, answer);
     this.#host.remember(key, this);
     this.#host.expectCookie(this, mac1);
     this.#sendAnswer(answer, now);
   }
 
   #sendAnswer(answer: Answer<Certificate>, now: Millis): void {
-    const bytes = appendMacs(this.publicKey, answer.body, this.#cookieAt(now));
+    const bytes = appendMacs(this.publicKey, answer.body, this.#asking.cookieAt(now));
     this.#command({ kind: 'sendDatagram', to: answer.to, bytes });
   }
 
   /** The first frame of a session we answered has opened: its initiator is there now. */
   confirmed(localIndex: number): void {
     if (!this.#sessions.confirm(localIndex)) return;
-    const answer = [...this.#answers.values()].find((other) => other.session.localIndex === localIndex)!;
+    const answer = this.#answers.withIndex(localIndex)!;
     const { hello, to: from } = answer;
     this.#certificate = answer.certificate;
     if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation);
     this.#seen.add(hello.counter);
     // Both handshakes of a crossing are good; the one that stands makes the other needless.
-    this.#endAttempt('overlay');
-    if (from.kind === 'direct') this.#endAttempt('direct');
+    this.#asking.end('overlay');
+    if (from.kind === 'direct') this.#asking.end('direct');
     // A tunnel that stands moves by the plane's sealed challenge alone: the source of an initiation is nobody's word.
     if (this.#standing !== 'tunnel' && (from.kind === 'direct' || this.#standing === 'none')) this.#carry(from);
     this.#observedUs(hello, from);
@@ -481,15 +418,9 @@ export class Peer<Certificate> {
 
   /** A cookie for a datagram we sent. */
   cookieCame(octets: Uint8Array, mac1: Uint8Array, now: Millis): void {
-    this.#cookie = { octets, until: now + cookieLifetime };
-    for (const attempt of this.#attempts.values()) attempt.hurry(mac1, now);
-    this.#sendAttempts(now);
-    const answer = [...this.#answers.values()].find((other) => equalBytes(other.mac1, mac1));
+    this.#asking.cookieCame(octets, mac1, now);
+    const answer = this.#answers.sentWith(mac1);
     if (answer && !answer.session.isConfirmed) this.#sendAnswer(answer, now);
-  }
-
-  #cookieAt(now: Millis): Uint8Array | undefined {
-    return this.#cookie && now < this.#cookie.until ? this.#cookie.octets : undefined;
   }
 
   /**
@@ -498,15 +429,14 @@ export class Peer<Certificate> {
    */
   networkChanged(now: Millis): void {
     if (this.#standing === 'tunnel') this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
-    for (const attempt of this.#attempts.values()) attempt.startOver(now);
-    this.#sendAttempts(now);
+    this.#asking.startOver(now);
   }
 
   // Ending
 
   /** Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. */
   hangUp(reason: string): void {
-    this.#giveUp('direct', reason);
+    this.#asking.giveUp('direct', reason);
     if (this.#standing === 'tunnel') {
       this.#say({ kind: 'part', reason });
       this.#toOverlay(reason);
@@ -523,8 +453,8 @@ export class Peer<Certificate> {
 
   /** Ends all of it without a word. */
   close(reason: string): void {
-    this.#giveUp('direct', reason);
-    this.#giveUp('overlay', reason);
+    this.#asking.giveUp('direct', reason);
+    this.#asking.giveUp('overlay', reason);
     this.#challenge?.outcomes.drop();
     this.#challenge = undefined;
     this.#closeLink(reason);
@@ -552,11 +482,9 @@ export class Peer<Certificate> {
   // Time
 
   get deadline(): Millis {
-    let soonest = this.#sessions.deadline;
-    for (const attempt of this.#attempts.values()) soonest = Math.min(soonest, attempt.deadline);
-    soonest = Math.min(soonest, this.#rekeyAt, this.#watch.deadline);
-    if (this.#challenge) soonest = Math.min(soonest, this.#challenge.deadline);
-    return soonest;
+    const { deadline } = this.#sessions;
+    const challenged = this.#challenge?.deadline ?? never;
+    return Math.min(deadline, this.#asking.deadline, this.#rekeyAt, this.#watch.deadline, challenged);
   }
 
   tick(now: Millis): void {
@@ -564,10 +492,7 @@ export class Peer<Certificate> {
     if (this.#link !== undefined && this.#sessions.all.length === 0) this.#closeLink('its keys are too old');
     else if (!this.#sessions.isLive) this.#fall('its keys are too old');
     this.#probe(now);
-    for (const [way, attempt] of [...this.#attempts]) {
-      if (attempt.hasFailed(now)) this.#giveUp(way, 'no answer');
-    }
-    this.#sendAttempts(now);
+    this.#asking.tick(now);
     if (now >= this.#rekeyAt) this.#rekey(now);
     if (now >= this.#watch.deadline) this.#look(now);
   }
@@ -581,11 +506,11 @@ export class Peer<Certificate> {
     if (news === 'probe') this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
     if (news !== 'lost') return;
     this.#isSilent = true;
-    if (!this.#attempts.has('overlay')) this.#rekeyOver({ kind: 'overlay', node: this.node }, undefined, now);
+    if (!this.#asking.has('overlay')) this.#rekeyOver({ kind: 'overlay', node: this.node }, undefined, now);
   }
 
   get #rekeyAt(): Millis {
-    if (this.#attempts.has(this.#carriage.kind)) return never;
+    if (this.#asking.has(this.#carriage.kind)) return never;
     return Math.max(this.#rekeyNotBefore, this.#sessions.rekeyAt(this.#rekeyJitter));
   }
 
@@ -602,16 +527,12 @@ export class Peer<Certificate> {
 
   #rekeyOver(path: Path, observed: Endpoint | undefined, now: Millis): void {
     this.#rekeyNotBefore = now + 5 * second;
-    this.#ask('rekey', path.kind, [path], observed, now);
+    this.#asking.begin('rekey', path.kind, [path], observed, now);
   }
 
   /** New keys were asked for along a way that is no longer the way. */
   #askAgainElsewhere(): void {
-    for (const [way, attempt] of [...this.#attempts]) {
-      if (attempt.purpose !== 'rekey') continue;
-      this.#endAttempt(way);
-      this.#rekeyNotBefore = Number.NEGATIVE_INFINITY;
-    }
+    if (this.#asking.endRekeys()) this.#rekeyNotBefore = Number.NEGATIVE_INFINITY;
   }
 
   // Helpers
@@ -659,11 +580,7 @@ export class Peer<Certificate> {
 
   #drop(sessions: readonly Session[], tellPlane = true): void {
     for (const session of sessions) {
-      for (const [mac1, answer] of this.#answers) {
-        if (answer.session !== session) continue;
-        this.#answers.delete(mac1);
-        this.#host.remember(mac1, undefined);
-      }
+      for (const initiation of this.#answers.forget(session)) this.#host.remember(initiation, undefined);
       session.keys.wipe();
       this.#host.giveIndexBack(session.localIndex);
       if (tellPlane) this.#command({ kind: 'dropSession', link: this.#link!, localIndex: session.localIndex });
