@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -69,6 +70,16 @@ const date = new Date().toISOString().slice(0, 10);
 
 const file = join(values.out, date);
 
+/** Lines about weft's parts alone, one core each: what seals, opens, cuts, glues, looks up and shakes hands. */
+const parts: string[] = [];
+function measureParts(): void {
+  for (const program of ['micro.js', 'handshake.js']) {
+    const said = execFileSync(process.execPath, [join(import.meta.dirname, program)], { encoding: 'utf8' });
+    parts.push(...said.trimEnd().split('\n'));
+    tell.step(`weft's parts alone: ${program}`);
+  }
+}
+
 function columnsNow(): Column[] {
   return contenders.map(({ contender: { name }, version }) => ({
     name,
@@ -81,7 +92,8 @@ function columnsNow(): Column[] {
 function save(): void {
   const columns = columnsNow();
   mkdirSync(values.out, { recursive: true });
-  writeFileSync(`${file}.json`, `${JSON.stringify({ machine, date, rounds, seconds, figures, columns }, null, 2)}\n`);
+  const all = { machine, date, rounds, seconds, figures, columns, parts };
+  writeFileSync(`${file}.json`, `${JSON.stringify(all, null, 2)}\n`);
   writeFileSync(`${file}.svg`, plot(columns, `${date}, medians of ${rounds} rounds; ${machine}`));
 }
 
@@ -121,6 +133,8 @@ for (const relays of values['no-relays'] ? [] : [1, 2]) {
   row.remove();
 }
 
+if (!chosen) measureParts();
+
 const columns = columnsNow();
 console.log(`\n${machine}; ${date}; medians of ${rounds} rounds (least–most)\n`);
 console.log(
@@ -141,6 +155,7 @@ console.log(
     ],
   ),
 );
+if (parts.length > 0) console.log(`\n${parts.join('\n')}`);
 save();
 tell.step(`written to ${file}.json and ${file}.svg`);
 process.exit(0);
