@@ -157,6 +157,14 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
       fix: 'allow port mapping on the router, or forward the UDP port by hand and set endpoints in the config',
     });
   }
+  if (control.relayed.isReached) {
+    health.push({
+      code: 'relay-quota',
+      severity: 'info',
+      message: `relayed ${(control.relayed.octets / 1e9).toFixed(1)} GB for others this month, as much as allowed: no more until it is over`,
+      fix: 'nothing is wrong; relay.limit-gb-month in the config allows more',
+    });
+  }
   health.push(...member.lanHealth());
   const said = new Set<string>();
   for (const event of [...member.events()].reverse()) {

@@ -121,6 +121,12 @@ export const configKeys = {
   relay: {
     mode: choice('yes', ['yes', 'limited', 'no'], 'Carry packets between other nodes? They stay sealed to us.'),
     limitMbit: whole(10, 1, 100_000, 'With mode "limited": at most so many Mbit/s.'),
+    limitGbMonth: whole(
+      0,
+      0,
+      1_000_000,
+      'With mode "limited": at most so many GB a month (UTC), then none; 0: no limit.',
+    ),
   },
   underlay: {
     ipv6: flag(false, 'Build tunnels over IPv6 too, where both ends have it.'),

@@ -6,6 +6,7 @@ import { type CborValue, decodeCbor, encodeCbor } from '../src/cbor.js';
 import type { ControlEffect, ControlEvent } from '../src/control/contract.js';
 import { ControlPlane } from '../src/control/control-plane.js';
 import { firstLanInterface } from '../src/control/forwarding.js';
+import { decodeRelayedMonth } from '../src/control/relay-quota.js';
 import { decodeSeeds } from '../src/control/seeds.js';
 import { decodeStoredSeqno } from '../src/control/stored-seqno.js';
 import { MeshError } from '../src/errors.js';
@@ -126,11 +127,17 @@ export class Member {
       ipv6: config.underlay.ipv6,
       lans: config.babel.interface.map((lan) => lan.device!),
       acceptDefaultRoutes: config.babel.acceptDefaultRoutes,
-      relay: { mode: config.relay.mode, limitBitsPerSecond: config.relay.limitMbit * 1e6 },
+      relay: {
+        mode: config.relay.mode,
+        limitBitsPerSecond: config.relay.limitMbit * 1e6,
+        octetsPerMonth: config.relay.limitGbMonth * 1e9,
+      },
+      relayedMonth: decodeRelayedMonth(state.read('relayed')),
       ...(config.force.ownTunnels > 0 ? { topology: sparseLimits(config.force.ownTunnels) } : {}),
       lanes: workers,
       aesFaster,
       counters: (link) => plane.counters(link),
+      relayed: () => plane.relayed(),
     });
     this.#driver = new Driver(this.control, (effect) => this.#perform(effect), systemClock());
     this.#host = new Host(config.tun.name);

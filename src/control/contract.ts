@@ -12,6 +12,7 @@ import type { Millis, UnixSeconds } from '../time.js';
 import type { LinkCounters, LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
 import type { KernelRoute } from './forwarding.js';
+import type { RelayedMonth } from './relay-quota.js';
 
 /** What the control plane is told. */
 export type ControlEvent =
@@ -73,7 +74,9 @@ export interface ControlSetting {
   readonly mapPort: boolean;
   /** underlay.ipv6. */
   readonly ipv6: boolean;
-  readonly relay: { readonly mode: 'yes' | 'limited' | 'no'; readonly limitBitsPerSecond: number };
+  readonly relay: RelaySetting;
+  /** The blob "relayed". */
+  readonly relayedMonth: RelayedMonth | undefined;
   /** How many tunnels; without it, the rule. */
   readonly topology?: TopologyLimits;
   readonly lanes: number;
@@ -84,4 +87,14 @@ export interface ControlSetting {
   readonly acceptDefaultRoutes?: boolean;
   /** `Plane.counters`. */
   readonly counters: (link: LinkId) => LinkCounters;
+  /** `Plane.relayed`. */
+  readonly relayed: () => number;
+}
+
+/** What we carry for others. */
+export interface RelaySetting {
+  readonly mode: 'yes' | 'limited' | 'no';
+  readonly limitBitsPerSecond: number;
+  /** With mode limited, octets in a month (UTC); 0: no limit. */
+  readonly octetsPerMonth: number;
 }

@@ -25,6 +25,7 @@ import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js'
 import { Fallback, isBridged } from './fallback.js';
 import { Forwarding, firstLanInterface } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
+import { encodeRelayedMonth, type RelayedMonth, RelayQuota } from './relay-quota.js';
 import { encodeStoredSeqno } from './stored-seqno.js';
 import { Traffic } from './traffic.js';
 import { Tunnels } from './tunnels.js';
@@ -58,6 +59,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly #fallback = new Fallback();
   readonly #later: (() => void)[] = [];
   readonly #traffic = new Traffic();
+  readonly #quota: RelayQuota;
+  /** The quota, as plane and neighbours were told. */
+  #wasReached = false;
   #lookAt: Millis = 0;
   #started = false;
   #out: ControlEffect[] = [];
@@ -67,6 +71,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     const { membership } = mesh;
     this.#setting = setting;
     this.mesh = mesh;
+    const { mode, octetsPerMonth } = setting.relay;
+    this.#quota = new RelayQuota(mode === 'limited' ? octetsPerMonth : 0, setting.relayedMonth);
     this.reachability = new Reachability({
       port: setting.port,
       random,
@@ -145,6 +151,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#route({ kind: 'stopping' }, now);
         this.#map({ kind: 'stopping' }, now);
         this.#performMesh(this.mesh.flush(now), now);
+        this.#lookAtQuota(now);
+        this.#keepMonth(this.#quota.unwritten(now));
         this.#tunnel({ kind: 'stop', reason: 'it is stopping' }, now);
         break;
     }
@@ -183,6 +191,11 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     return Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
   }
 
+  /** What was relayed for others this month, where that is limited: octets, and whether nothing more is this month. */
+  get relayed(): { readonly octets: number; readonly isReached: boolean } {
+    return { octets: this.#quota.octets, isReached: this.#quota.isReached };
+  }
+
   /** True while a tunnel to this node is being tried. */
   isDialling(node: NodeNumber): boolean {
     return this.#connector.isTrying(node);
@@ -199,6 +212,17 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#started = true;
     const { membership } = this.mesh;
     const { prefix } = membership.network;
+    this.#configure();
+    this.#lookAtQuota(now);
+    this.#route({ kind: 'originate', prefix: nodePrefix(prefix, membership.number), metric: 0 }, now);
+    this.#listen();
+    this.#reach({ kind: 'endpointsConfigured', endpoints: this.#setting.endpoints }, now);
+  }
+
+  #configure(): void {
+    const { membership } = this.mesh;
+    const { prefix } = membership.network;
+    const { mode, limitBitsPerSecond } = this.#setting.relay;
     this.#out.push({
       kind: 'plane',
       command: {
@@ -206,14 +230,11 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         node: membership.number,
         networkPrefix: prefix.bytes,
         networkPrefixLength: prefix.length,
-        relay: this.#setting.relay.mode,
-        relayLimitBitsPerSecond: this.#setting.relay.limitBitsPerSecond,
+        relay: this.#wasReached ? 'no' : mode,
+        relayLimitBitsPerSecond: limitBitsPerSecond,
         publicKey: membership.identity.agreement.publicKey,
       },
     });
-    this.#route({ kind: 'originate', prefix: nodePrefix(prefix, membership.number), metric: 0 }, now);
-    this.#listen();
-    this.#reach({ kind: 'endpointsConfigured', endpoints: this.#setting.endpoints }, now);
   }
 
   /** Messages of machines that are not the mesh's own; handled when the mesh is done with its turn. */
@@ -522,6 +543,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #lookAtTraffic(now: Millis): void {
     if (now < this.#lookAt) return;
     this.#lookAt = now + lookPause;
+    this.#lookAtQuota(now);
     const tunnels = [...this.tunnels.all()].map(({ link, node }) => [link, node] as const);
     const sessions = [...this.tunnels.sessions()];
     const uses = this.#traffic.look([...tunnels, ...sessions], this.#setting.counters, now);
@@ -531,6 +553,21 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     for (const [, node] of sessions) {
       if (uses.get(node) === 'busy') this.#performConnector(this.#connector.flowBusy(node, now), now);
     }
+  }
+
+  /** The month's allowance is used up, or another month has begun: neighbours hear it as routes that go, or come again. */
+  #lookAtQuota(now: Millis): void {
+    this.#keepMonth(this.#quota.look(this.#setting.relayed(), this.mesh.membership.now(), now));
+    const { isReached } = this.#quota;
+    if (isReached === this.#wasReached) return;
+    this.#wasReached = isReached;
+    this.#route({ kind: 'relaysChanged', relays: !isReached }, now);
+    this.#configure();
+    this.#tell('relay-quota', undefined, isReached ? 'relayed as much as allowed for this month' : 'relaying again');
+  }
+
+  #keepMonth(month: RelayedMonth | undefined): void {
+    if (month) this.#out.push({ kind: 'persist', name: 'relayed', bytes: encodeRelayedMonth(month) });
   }
 
   #performMapping(effects: ReturnType<Mapping['tick']>, now: Millis): void {

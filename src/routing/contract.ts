@@ -88,6 +88,8 @@ export type SpeakerEvent =
   | { readonly kind: 'certificateHeld'; readonly node: NodeNumber }
   /** Revoked: what it originated or let out is dropped. */
   | { readonly kind: 'certificateLost'; readonly node: NodeNumber }
+  /** Whether we pass packets on between nodes from now on: routes through us are announced, or retracted. */
+  | { readonly kind: 'relaysChanged'; readonly relays: boolean }
   /** Before the process ends: retracts everything, and Hellos that expire at once. */
   | { readonly kind: 'stopping' };
 

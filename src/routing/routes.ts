@@ -675,6 +675,13 @@ export class Routes {
     }
   }
 
+  /** We pass packets on from now on, or no longer: what we have from one neighbour is told to the others anew, or retracted. */
+  relaysChanged(now: Millis): void {
+    for (const destination of this.#tables.destinations) {
+      if (destination.selected >= 0) this.#announce(destination, this.#soon(now));
+    }
+  }
+
   /** A LAN's policy is another: what it refuses now goes. */
   policyChanged(neighbour: Neighbour, now: Millis): void {
     const { matrix, destinations } = this.#tables;

@@ -160,6 +160,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         if (event.node === this.#tables.node) this.#routes.ownGrantsChanged(now);
         else this.#routes.certificateHeld(this.#homeOf(event.node), event.node, now);
         break;
+      case 'relaysChanged':
+        this.#tables.relays = event.relays;
+        this.#routes.relaysChanged(now);
+        break;
       case 'certificateLost':
         this.#routes.certificateLost(this.#homeOf(event.node), event.node, now);
         break;

@@ -18,7 +18,8 @@ export interface Tables {
   readonly node: number;
   readonly network: Prefix;
   readonly acceptDefaultRoutes: boolean;
-  readonly relays: boolean;
+  /** Whether neighbours are told of routes through other nodes. */
+  relays: boolean;
   readonly authority: OriginAuthority;
   readonly random: Random;
   readonly tuning: Tuning;

@@ -2,8 +2,9 @@ import { type Endpoint, formatEndpoint } from '../../src/addr/endpoint.js';
 import { NodeIdentity } from '../../src/addr/identity.js';
 import { requireInvitation } from '../../src/addr/invitation.js';
 import { type NodeNumber, nodeAddress } from '../../src/addr/node-number.js';
-import type { ControlEffect, ControlEvent } from '../../src/control/contract.js';
+import type { ControlEffect, ControlEvent, RelaySetting } from '../../src/control/contract.js';
 import { ControlPlane } from '../../src/control/control-plane.js';
+import { decodeRelayedMonth } from '../../src/control/relay-quota.js';
 import { decodeSeeds, encodeSeeds } from '../../src/control/seeds.js';
 import { decodeStoredSeqno } from '../../src/control/stored-seqno.js';
 import type { MeshError } from '../../src/errors.js';
@@ -75,7 +76,9 @@ export class World {
     this.quality = { ...cleanLink, delay };
   }
 
-  readonly wallClock = (): UnixSeconds => 1_795_000_000 + this.now / 1000;
+  /** By how much the wall clocks were set forward, in seconds. */
+  ahead = 0;
+  readonly wallClock = (): UnixSeconds => 1_795_000_000 + this.ahead + this.now / 1000;
 
   machine(name: string): Machine {
     const index = this.machines.length;
@@ -177,6 +180,8 @@ export class Machine {
   readonly address: string;
   readonly disk = new Map<string, Uint8Array>();
   readonly told: Extract<ControlEffect, { kind: 'told' }>[] = [];
+  /** Of its next start. */
+  relay: RelaySetting = { mode: 'yes', limitBitsPerSecond: 0, octetsPerMonth: 0 };
   expelled = false;
   joinError: MeshError | undefined;
   control: ControlPlane | undefined;
@@ -262,11 +267,13 @@ export class Machine {
       endpoints: [],
       mapPort: false,
       ipv6: false,
-      relay: { mode: 'yes', limitBitsPerSecond: 0 },
+      relay: this.relay,
+      relayedMonth: decodeRelayedMonth(this.disk.get('relayed')),
       ...(this.#world.topology ? { topology: this.#world.topology } : {}),
       lanes: 1,
       aesFaster: true,
       counters: (link) => plane.counters(link),
+      relayed: () => plane.relayed(),
     });
     plane.onEvent((event) => {
       this.#seeEvent(event);

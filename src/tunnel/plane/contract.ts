@@ -167,6 +167,8 @@ export interface Plane {
   /** Called on the shell's thread, never re-entrantly from `command`. */
   onEvent(listener: (event: PlaneEvent, now: Millis) => void): void;
   counters(link: LinkId): LinkCounters;
+  /** Octets passed on for other nodes since the start. */
+  relayed(): number;
   /** Dropped packets and frames by reason, for status and metrics. Names are kebab-case and documented in PROTOCOL.md. */
   drops(): ReadonlyMap<string, number>;
   /** Ends blocked workers in under 1 s; wipes keys. */

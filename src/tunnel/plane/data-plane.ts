@@ -1,4 +1,3 @@
-import { Bucket } from '../../bucket.js';
 import type { Random } from '../../random.js';
 import { type Millis, never } from '../../time.js';
 import { FrameType } from '../frame.js';
@@ -16,6 +15,7 @@ import { LinkShared } from './link-shared.js';
 import { Outbound } from './outbound.js';
 import { Outbox } from './outbox.js';
 import { type ProbeReport, Prober } from './prober.js';
+import { RelayMeter } from './relay-meter.js';
 import { SentHeads } from './sent-heads.js';
 import { PlaneState, Way } from './state.js';
 import { Transmitter } from './transmitter.js';
@@ -49,6 +49,8 @@ export interface DataPlaneParts {
   readonly drops: Drops;
   /** One for all workers of a plane; without it, its own. */
   readonly heads?: SentHeads;
+  /** Over memory that all workers of a plane share; without it, its own. */
+  readonly meter?: RelayMeter;
   /** Makes the checks of handshake-class datagrams for our public key; without it all pass. */
   readonly guard?: (publicKey: Uint8Array) => DatagramGuard;
   /** Carries a report to `probeReported` of worker 0; may be missing where there is one worker. */
@@ -73,6 +75,7 @@ export class DataPlane {
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
   readonly #way = new Way();
+  readonly #meter: RelayMeter;
   #retryAt: Millis = never;
   /** When the oldest session ends, or earlier. */
   #expiresAt: Millis = never;
@@ -87,6 +90,7 @@ export class DataPlane {
     const toFirst = parts.worker === 0 ? undefined : (parts.toFirst ?? (() => {}));
     this.#prober = new Prober(arena, this.#transmitter, parts.random, emit, toFirst);
     this.#outbound = new Outbound(arena, tun, this.#state, this.#transmitter, drops, emit, answers);
+    this.#meter = parts.meter ?? new RelayMeter(new SharedArrayBuffer(RelayMeter.byteLength(1)), 0);
     const glue = new Glue(arena, tun, drops);
     this.#inbound = new Inbound(
       arena,
@@ -101,6 +105,7 @@ export class DataPlane {
       emit,
       heads,
       answers,
+      this.#meter,
     );
   }
 
@@ -174,7 +179,7 @@ export class DataPlane {
       case 'setProbing':
         return this.#prober.setPace(command.link, command.pace);
       case 'configure':
-        return this.#configure(command);
+        return this.#configure(command, now);
     }
   }
 
@@ -184,12 +189,10 @@ export class DataPlane {
     this.#state.lanes.clear();
   }
 
-  #configure(command: Extract<PlaneCommand, { kind: 'configure' }>): void {
+  #configure(command: Extract<PlaneCommand, { kind: 'configure' }>, now: Millis): void {
     this.#state.configure(command);
     this.#inbound.guard = this.#parts.guard?.(command.publicKey);
-    const octets = command.relayLimitBitsPerSecond / 8 / this.#parts.workers;
-    const limited = command.relay === 'limited';
-    this.#inbound.relayLimit = limited ? new Bucket(octets, Math.max(65_536, octets / 4)) : undefined;
+    this.#meter.limit(command.relay === 'limited' ? command.relayLimitBitsPerSecond / 8 : undefined, now);
   }
 
   #openLink(id: number, node: number, carriage: Carriage, shared: SharedArrayBuffer | undefined, now: Millis): void {

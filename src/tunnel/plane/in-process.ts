@@ -13,6 +13,7 @@ import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
 import type { ProbeReport } from './prober.js';
 import { QueueTun, QueueUdp, withoutOffload } from './queue-ports.js';
+import { RelayMeter } from './relay-meter.js';
 import { SentHeads } from './sent-heads.js';
 import { toEndpoint, toUnderlay } from './underlay-address.js';
 import { virtioHeaderLength } from './virtio.js';
@@ -39,6 +40,7 @@ export class InProcessPlane implements Plane {
   readonly #options: InProcessPlaneOptions;
   readonly #workers: { readonly plane: DataPlane; readonly tun: QueueTun; readonly udp: QueueUdp }[] = [];
   readonly #drops = new Drops();
+  readonly #meter: RelayMeter;
   readonly #links = new Map<LinkId, SharedArrayBuffer>();
   readonly #events: PlaneEvent[] = [];
   readonly #commands: PlaneCommand[] = [];
@@ -50,6 +52,8 @@ export class InProcessPlane implements Plane {
     const aead = options.memory?.aead ?? new NodeAead(arena);
     const workers = options.workers ?? 1;
     const heads = new SentHeads();
+    const relayed = new SharedArrayBuffer(RelayMeter.byteLength(workers));
+    this.#meter = new RelayMeter(relayed, 0);
     for (let worker = 0; worker < workers; worker++) {
       const tun = new QueueTun(arena, { offload: false, tcpSegmentation: false, udpSegmentation: false });
       const udp = new QueueUdp(arena);
@@ -63,6 +67,7 @@ export class InProcessPlane implements Plane {
         random: options.random,
         drops: this.#drops,
         heads,
+        meter: new RelayMeter(relayed, worker),
         emit: (event: PlaneEvent) => {
           this.#events.push(event);
         },
@@ -118,6 +123,10 @@ export class InProcessPlane implements Plane {
     const shared = this.#links.get(link);
     if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, carried: 0, lastHeard: 0 };
     return new LinkShared(shared, 0).counters();
+  }
+
+  relayed(): number {
+    return this.#meter.passed;
   }
 
   drops(): ReadonlyMap<string, number> {

@@ -25,6 +25,7 @@ import { type Link, lastCounter, type ReceiveLane } from './link.js';
 import type { Outbox } from './outbox.js';
 import { AddressWords, PacketShape } from './packet.js';
 import type { Prober } from './prober.js';
+import type { RelayMeter } from './relay-meter.js';
 import type { SentHeads } from './sent-heads.js';
 import { firstHopLimit, type PlaneState } from './state.js';
 import { frameOverhead, relayOverhead, type Transmitter } from './transmitter.js';
@@ -64,7 +65,7 @@ export class Inbound {
   readonly #address = new AddressWords();
   readonly #joins = new Joins();
   guard: DatagramGuard | undefined;
-  relayLimit: Bucket | undefined;
+  readonly #meter: RelayMeter;
   /** Frames that are forwarded where they lie: one send for a run of them. */
   #runTo: Link | undefined;
   #runAddress: UnderlayAddress | undefined;
@@ -87,6 +88,7 @@ export class Inbound {
     emit: (event: PlaneEvent) => void,
     heads: SentHeads,
     answers: Answers,
+    meter: RelayMeter,
   ) {
     this.#arena = arena;
     this.#udp = udp;
@@ -101,6 +103,7 @@ export class Inbound {
     this.#emit = emit;
     this.#heads = heads;
     this.#answers = answers;
+    this.#meter = meter;
   }
 
   /** Takes up to `budget` bursts from the socket; how many there were. */
@@ -301,13 +304,13 @@ export class Inbound {
       this.#drops.count('hop-limit');
       return this.#notify(NoticeReason.hopLimit, source, inner, length - relayOverhead, now);
     }
-    if (this.relayLimit && !this.relayLimit.take(now, length)) return this.#drops.count('relay-limit');
     const via = this.#state.nextHop(destination, now, from);
     const session = via?.sending(now);
     if (!via?.address || !session) {
       this.#drops.count('unreachable');
       return this.#notify(NoticeReason.noRoute, source, inner, length - relayOverhead, now);
     }
+    if (!this.#meter.take(length, now)) return this.#drops.count('relay-limit');
     const hop = hopLimit - 1;
     if (length > via.shared.pathSize) {
       this.#transmitter.relayCut(via, session, via.address, destination, source, hop, inner, length - relayOverhead);

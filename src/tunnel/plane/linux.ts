@@ -9,6 +9,7 @@ import { StructMemory, system } from './linux-system.js';
 import { PlaneThreads, usualWorkers } from './linux-threads.js';
 import { openTun } from './linux-tun.js';
 import { openUdp } from './linux-udp.js';
+import { RelayMeter } from './relay-meter.js';
 import { SentHeads } from './sent-heads.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
@@ -96,6 +97,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
   const cookieSecret = systemRandom().bytes(32);
   const heads = new SharedArrayBuffer(SentHeads.byteLength);
   const waiting = (options.threads ?? new PlaneThreads()).take(workers);
+  const relayed = new SharedArrayBuffer(RelayMeter.byteLength(workers));
   const threads = tun.queues.map((tunFd, worker) => {
     const data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'> = {
       worker,
@@ -105,10 +107,11 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
       noEvp: force.noEvp ?? false,
       cookieSecret,
       heads,
+      relayed,
     };
     return new PlaneThread(waiting[worker]!, data);
   });
-  const plane = new ThreadedPlane(threads, () =>
+  const plane = new ThreadedPlane(threads, new RelayMeter(relayed, 0), () =>
     close([...tun.queues, ...udp.sockets, ...(udp.handshakes === undefined ? [] : [udp.handshakes])]),
   );
   let evp: boolean;
@@ -202,13 +205,15 @@ class PlaneThread {
 /** The plane of worker threads: commands go to all or to worker 0, events come from any. */
 class ThreadedPlane implements Plane {
   readonly #threads: readonly PlaneThread[];
+  readonly #meter: RelayMeter;
   readonly #close: () => void;
   readonly #links = new Map<LinkId, SharedArrayBuffer>();
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
   #stopped: Promise<void> | undefined;
 
-  constructor(threads: readonly PlaneThread[], close: () => void) {
+  constructor(threads: readonly PlaneThread[], meter: RelayMeter, close: () => void) {
     this.#threads = threads;
+    this.#meter = meter;
     this.#close = close;
     for (const thread of threads) {
       thread.onMessage((message) => {
@@ -261,6 +266,10 @@ class ThreadedPlane implements Plane {
     const shared = this.#links.get(link);
     if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, carried: 0, lastHeard: 0 };
     return new LinkShared(shared, 0).counters();
+  }
+
+  relayed(): number {
+    return this.#meter.passed;
   }
 
   drops(): ReadonlyMap<string, number> {

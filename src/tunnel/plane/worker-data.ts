@@ -31,6 +31,8 @@ export interface WorkerData {
   readonly signals: SharedArrayBuffer;
   /** A `SentHeads`, the same in all workers. */
   readonly heads: SharedArrayBuffer;
+  /** A `RelayMeter`, the same in all workers. */
+  readonly relayed: SharedArrayBuffer;
   readonly drops: SharedArrayBuffer;
   readonly orders: MessagePort;
 }

@@ -13,6 +13,7 @@ import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp } from './linux-udp.js';
 import type { ProbeReport } from './prober.js';
+import { RelayMeter } from './relay-meter.js';
 import { SentHeads } from './sent-heads.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
@@ -49,6 +50,7 @@ function run(data: WorkerData): void {
     guard: (publicKey: Uint8Array) => new Guard({ publicKey, cookieSecret: data.cookieSecret, random }),
     drops: new Drops(data.drops),
     heads: new SentHeads(data.heads),
+    meter: new RelayMeter(data.relayed, data.worker),
     toFirst: (report: ProbeReport) => post({ kind: 'probe', report }),
     emit,
   };

@@ -271,6 +271,34 @@ test('a node that relays for nobody refuses; one with a cap keeps it', (t) => {
   }
 });
 
+test('a relay’s cap is one for its workers together: one flow gets all of it, many get no more', (t) => {
+  const limit = 4_000_000;
+  const seconds = 3;
+  for (const flows of [1, 30]) {
+    const world = new World({ workers: 3 });
+    const [a, relay, b] = [world.node(1), world.node(2, 'limited', limit), world.node(3)];
+    world.join(a, relay);
+    world.join(relay, b);
+    a.open(b, { kind: 'overlay' });
+    b.open(a, { kind: 'overlay' });
+    a.route(b, [relay]);
+    b.route(a, [relay]);
+    world.rekey(a, b, 1);
+    // 16 Mbit/s, to as many addresses of b as there are flows: each is pinned to a lane, so to one worker of the relay.
+    for (let i = 0; i < 2000 * seconds; i++) {
+      const destination = Uint8Array.from(b.address);
+      destination[15] = 1 + (i % flows);
+      const payload = new Uint8Array(950);
+      a.plane.fromKernel(buildPacket({ version: 6, protocol: 'udp', source: a.address, destination, payload }));
+      world.run(0.5);
+    }
+    const passed = (8 * relay.plane.relayed()) / seconds;
+    const burst = (8 * (limit / 8 / 4)) / seconds;
+    t.true(passed <= limit + burst && passed > 0.97 * limit, `${flows} flows: ${passed} bit/s`);
+    t.is(relay.dropped('relay-limit') + b.received.length, 2000 * seconds);
+  }
+});
+
 test('frames do not run in circles: the hop limit ends them', (t) => {
   const world = new World();
   const [a, b, c, d] = [world.node(1), world.node(2, 'yes'), world.node(3, 'yes'), world.node(4, 'yes')];
