@@ -5,15 +5,15 @@ import { until } from './until.js';
 import type { World } from './world.js';
 
 /**
- * Makes one network of these machines: daemons start, the first founds, the others join one after another with a token
- * of the first. Gives the nodes in the same order.
+ * Makes one network of these machines: daemons start, the first founds, the others join all at once with tokens of the
+ * first. Gives the nodes in the same order.
  */
 export async function network(world: World, names: readonly string[], config?: string): Promise<WeftNode[]> {
   const nodes = names.map((name) => world.node(name));
   await Promise.all(nodes.map((node) => node.start(config === undefined ? {} : { config })));
   const [first, ...others] = nodes;
   await first!.init();
-  for (const node of others) await node.join(await first!.invite());
+  await Promise.all(others.map(async (node) => node.join(await first!.invite())));
   return nodes;
 }
 

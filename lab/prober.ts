@@ -65,7 +65,7 @@ class Probe {
 
 /**
  * Classifies what stands between a member and two public hosts with plain UDP sockets, knowing nothing of how the router
- * is made. `far` and `other` are the two hosts; they answer from two ports each.
+ * is made. `far` and `other` are the two hosts; they answer from ports of their own, so that many can be classified at once.
  */
 export async function classify(member: Host, far: Host, other: Host): Promise<Classification> {
   const open: Probe[] = [];
@@ -75,7 +75,7 @@ export async function classify(member: Host, far: Host, other: Host): Promise<Cl
     return made;
   };
   try {
-    const servers = [probe(far, 3478, far.address), probe(far, 3479, far.address), probe(other, 3478, other.address)];
+    const servers = [probe(far, 0, far.address), probe(far, 0, far.address), probe(other, 0, other.address)];
     const [first, second, third] = servers as [Probe, Probe, Probe];
     const at = (server: Probe) => ({ address: server === third ? other.address : far.address, port: server.port });
     /** The outer endpoint that `server` sees `inner` send from. */

@@ -28,7 +28,7 @@ const parts: readonly Part[] = [
     root: true,
     folders: ['lab'],
     real: true,
-    alone: /\/(download|flow|member-life|nat-mapping|nat-punching|nat-short|routers|wires)\.test\.js$/,
+    alone: /\/(download|flow|member-restart|nat-mapping|nat-punching|nat-short|routers|wires)\.test\.js$/,
   },
 ];
 /** Installing, building and linting. */

@@ -123,9 +123,8 @@ export async function meet({ a, b, expected }: Meeting): Promise<Met> {
       : { ...describe('left', a), ...describe('right', b) };
   const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...scene });
   try {
-    await network(world, ['dc-1', 'dc-2', 'left']);
     const [left, right] = [world.node('left'), world.node('right')];
-    await right.start();
+    await Promise.all([network(world, ['dc-1', 'dc-2', 'left']), right.start()]);
     const token = await world.node('dc-1').invite();
     await right.join(token);
     const joined = performance.now();

@@ -27,9 +27,8 @@ export async function takeover(tell: Narrator): Promise<TakeoverResult> {
   const far = { wire: { delay: 60 } };
   const world = await World.build({ 'dc-1': host(), 'dc-2': host(), left: home(far), right: home(far) });
   try {
-    await network(world, ['dc-1', 'dc-2', 'left']);
     const [left, right] = [world.node('left'), world.node('right')];
-    await right.start();
+    await Promise.all([network(world, ['dc-1', 'dc-2', 'left']), right.start()]);
     const token = await world.node('dc-1').invite();
     const there = await left.address();
     const joining = right.join(token);

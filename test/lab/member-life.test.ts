@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { Membership } from '../../daemon/api.js';
@@ -25,67 +25,6 @@ test.before(() => network(world, names, '[port-mapping]\nenabled = false\n'));
 const passphraseFile = join(world.folder, 'passphrase');
 writeFileSync(passphraseFile, 'correct horse battery\n', { mode: 0o600 });
 const sealedBy = ['--passphrase-file', passphraseFile];
-
-serial(
-  'killed and started again, a node has its address back within 2 s, and its apps saw loss and no error',
-  async (t) => {
-    await allPairsPing(nodes, 10 * second);
-    const { address } = await ben.app('talk');
-    const talk = new Talk(ben, address, anna, await anna.address());
-    const before = await ben.address();
-    const annas = await anna.address();
-    // The best of three counts: a busy machine may take its time to start any process.
-    let best = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < 3 && best >= 2 * second; round++) {
-      await ben.kill('SIGKILL');
-      const start = await ben.start();
-      const { took } = await until(
-        'ben pings anna',
-        () => ben.pings(annas),
-        (answers) => answers,
-        5 * second,
-      );
-      t.is(await ben.address(), before);
-      t.log(`started in ${Math.round(start)} ms, in use ${Math.round(took)} ms later`);
-      best = Math.min(best, start + took);
-    }
-    t.true(best < 2 * second, `the address was in use again after ${best} ms`);
-    const { sent, errors } = await talk.end();
-    t.deepEqual(errors, []);
-    t.true(sent > 50);
-  },
-);
-
-serial(
-  'state wiped but certificate and keys kept: the routes are accepted by all within a second of being announced',
-  async (t) => {
-    await ben.kill('SIGTERM');
-    for (const blob of ['routing', 'directory', 'seeds', 'apps'])
-      rmSync(join(ben.state, `${blob}.state`), { force: true });
-    // Nothing is left that would lead it to the others: they find it.
-    await ben.start();
-    const prefix = (await ben.status()).node!.prefix;
-    const up = await Promise.all(
-      [anna, carl, dora].map(async (node) => {
-        await until(
-          `${node.name} has a tunnel to ben`,
-          async () => (await node.peer('ben'))?.tunnel ?? null,
-          (tunnel) => tunnel !== null,
-          15 * second,
-        );
-        const { took } = await until(
-          `${node.name} accepts what ben announces`,
-          async () => (await node.routes()).filter((row) => row.prefix === prefix && row.selected),
-          (rows) => rows.length === 1,
-          5 * second,
-          () => node.tail(),
-        );
-        return took;
-      }),
-    );
-    t.true(Math.max(...up) < second, `accepted after ${up} ms`);
-  },
-);
 
 serial('a revoked node is out everywhere within 10 s, and stays out', async (t) => {
   const address = await dora.address();
@@ -242,39 +181,4 @@ function secretsOf(node: WeftNode): Uint8Array[] {
   const tokens = (blob('issuer').tokens ?? []) as { readonly secret: Uint8Array }[];
   const keys = [blob('identity').key, blob('identity').dh, blob('network-key').key];
   return [...keys, ...tokens.map((token) => token.secret)].filter((secret) => secret instanceof Uint8Array);
-}
-
-/** A program that sends a datagram every 10 ms from one overlay address to another, and counts what the kernel says to it. */
-class Talk {
-  readonly #child: ReturnType<WeftNode['host']['namespace']['spawn']>;
-  readonly #listener: ReturnType<WeftNode['host']['namespace']['spawn']>;
-  readonly #output: Promise<string>;
-
-  /** Somebody listens at the far end, or its kernel would refuse the datagrams, which is an error indeed. */
-  constructor(node: WeftNode, from: string, far: WeftNode, to: string) {
-    const listen = `require('node:dgram').createSocket('udp6').bind(4001, '${to}')`;
-    this.#listener = far.host.namespace.spawn([process.execPath, '-e', listen]);
-    const program = `
-      const socket = require('node:dgram').createSocket('udp6');
-      const said = { sent: 0, errors: [] };
-      socket.on('error', (error) => said.errors.push(error.code));
-      socket.bind(4000, '${from}', () => socket.connect(4001, '${to}', () => {
-        setInterval(() => socket.send('x', (error) => error ? said.errors.push(error.code) : said.sent++), 10);
-      }));
-      process.on('SIGTERM', () => { console.log(JSON.stringify(said)); process.exit(); });`;
-    this.#child = node.host.namespace.spawn([process.execPath, '-e', program]);
-    this.#output = new Promise((resolve) => {
-      let text = '';
-      this.#child.stdout.on('data', (chunk: Buffer) => {
-        text += chunk.toString();
-      });
-      this.#child.once('close', () => resolve(text));
-    });
-  }
-
-  async end(): Promise<{ readonly sent: number; readonly errors: readonly string[] }> {
-    this.#child.kill('SIGTERM');
-    this.#listener.kill('SIGTERM');
-    return JSON.parse(await this.#output);
-  }
 }

@@ -37,10 +37,12 @@ test.serial('each router is what its label says, by an independent prober', asyn
     ...Object.fromEntries(Object.entries(routers).map(([name, [spec]]) => [name, home(spec)])),
   });
   t.teardown(() => world.remove());
-  for (const [name, [, label]] of Object.entries(routers)) {
-    const seen = await classify(world.host(name), world.host('dc-1'), world.host('dc-2'));
-    t.like(seen, { blocked: false, hairpinning: false, ...label }, `${name}: ${JSON.stringify(seen)}`);
-  }
+  await Promise.all(
+    Object.entries(routers).map(async ([name, [, label]]) => {
+      const seen = await classify(world.host(name), world.host('dc-1'), world.host('dc-2'));
+      t.like(seen, { blocked: false, hairpinning: false, ...label }, `${name}: ${JSON.stringify(seen)}`);
+    }),
+  );
 });
 
 test.serial('two NATs in a row are as strict as the stricter of them', async (t) => {
