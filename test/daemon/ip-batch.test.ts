@@ -1,0 +1,39 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import test from 'ava';
+import { ipJsonBatch } from '../../daemon/kernel/ip.js';
+import { MeshError } from '../../src/errors.js';
+
+/** A program called `ip` in front of the real one; `batch` is what it does with commands on its standard input. */
+function fakeIp(t: import('ava').ExecutionContext, batch: string): void {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-ip-'));
+  const before = process.env.PATH;
+  process.env.PATH = `${folder}${delimiter}${before}`;
+  t.teardown(() => {
+    process.env.PATH = before;
+    rmSync(folder, { recursive: true });
+  });
+  const alone = 'case "$*" in *"rule show") echo \'[{"priority":7}]\';; esac';
+  writeFileSync(join(folder, 'ip'), `#!/bin/sh\ncase "$*" in *-batch*) ${batch};; *) ${alone};; esac\n`);
+  chmodSync(join(folder, 'ip'), 0o755);
+}
+
+test.serial('one process answers all commands, in their order, without what it filtered out', async (t) => {
+  fakeIp(t, 'sed "s/.*/[{\\"asked\\":\\"&\\"},{}]/"');
+  t.deepEqual(await ipJsonBatch('-6', ['rule show', 'link show']), [
+    [{ asked: 'rule show' }],
+    [{ asked: 'link show' }],
+  ]);
+});
+
+test.serial('a version that prints nothing for an empty list is asked one by one', async (t) => {
+  fakeIp(t, 'cat >/dev/null; echo \'[{"priority":7}]\'');
+  t.deepEqual(await ipJsonBatch('-4', ['route show', 'rule show']), [[], [{ priority: 7 }]]);
+});
+
+test.serial('the command that was refused is named', async (t) => {
+  fakeIp(t, 'cat >/dev/null; echo "Error: bad" >&2; echo "Command failed -:2" >&2; exit 1');
+  const error = await t.throwsAsync(ipJsonBatch(undefined, ['addr show', 'route show']), { instanceOf: MeshError });
+  t.regex(error.message, /refused "ip route show": bad/);
+});
