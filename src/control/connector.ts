@@ -105,8 +105,8 @@ export class Connector {
   }
 
   /** Whether this node may open a tunnel with us now: those that stand, and those we ask for ourselves, always may. */
-  admits(node: NodeNumber): boolean {
-    return this.#running.has(node) || this.#topology.admits(node);
+  admits(node: NodeNumber, now: Millis): boolean {
+    return this.#running.has(node) || this.#topology.admits(node, now);
   }
 
   /** It was not admitted. */
@@ -144,7 +144,7 @@ export class Connector {
 
   /** One of `punchTypes`. */
   messageReceived(from: NodeNumber, message: FieldMap, now: Millis): ConnectorEffect[] {
-    const admitted = this.admits(from);
+    const admitted = this.admits(from, now);
     const punched = this.#punch({ kind: 'messageReceived', from, message, admitted }, now);
     return admitted ? punched : [...punched, ...this.knocked(from, now)];
   }

@@ -97,7 +97,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         identify: (chain, publicKey) => this.#identify(chain, publicKey),
         publicKeyOf: (node) => mesh.directory.certificateOf(node)?.dh,
       },
-      admits: (node) => this.#connector.admits(node),
+      admits: (node, now) => this.#connector.admits(node, now),
     });
     this.speaker = new Speaker({
       network: membership.network.prefix,

@@ -214,7 +214,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         if (tunnel) tunnel.usedAt = now;
         return [];
       case 'flowBusy':
-        return tunnel || this.#count('shortcut', now) >= maxShortcuts ? [] : this.#dial(event.node, 'shortcut', now);
+        // Among few nodes it is dialled anyway.
+        return tunnel || this.#isSmall || this.#count('shortcut', now) >= maxShortcuts
+          ? []
+          : this.#dial(event.node, 'shortcut', now);
       case 'knocked':
         return tunnel ? [] : this.#makeRoom(now);
     }
@@ -235,14 +238,17 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return this.#known.size === 0 && this.#tunnels.size === 0 ? never : this.#next;
   }
 
-  /** True: another tunnel would be above the cap; strangers to our table are to be refused. */
+  /** True: another tunnel would be above the cap. */
   get isFull(): boolean {
     return this.#tunnels.size + this.#dialling.size >= this.#limits.maxTunnels;
   }
 
-  /** Whether this node may open a tunnel with us now. */
-  admits(node: NodeNumber): boolean {
-    return !this.isFull || this.#tunnels.has(node) || this.#dialling.has(node);
+  /** Whether this node may open a tunnel with us now. A dial of ours that is overdue keeps no place from it. */
+  admits(node: NodeNumber, now: Millis): boolean {
+    if (this.#tunnels.has(node) || this.#dialling.has(node)) return true;
+    let taken = this.#tunnels.size;
+    for (const dial of this.#dialling.values()) if (now < dial.since + dialOverdue) taken++;
+    return taken < this.#limits.maxTunnels;
   }
 
   get #isSmall(): boolean {
@@ -311,7 +317,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
    * unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
    */
   #makeRoom(now: Millis): TopologyEffect[] {
-    if (!this.isFull || now < this.#nextRoom) return [];
+    if (this.#tunnels.size < this.#limits.maxTunnels || now < this.#nextRoom) return [];
     let idlest: { node: NodeNumber; usedAt: Millis } | undefined;
     for (const [node, { purpose, since, usedAt }] of this.#tunnels) {
       if (purpose !== undefined || now < Math.max(since, usedAt) + idleAfter) continue;

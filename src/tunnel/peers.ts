@@ -58,7 +58,7 @@ export interface PeersOptions<Certificate> {
   /** `Plane.counters`. */
   readonly counters: (link: LinkId) => LinkUse;
   /** Whether a node without a tunnel may open one with us now; without it all may. */
-  readonly admits?: (node: NodeNumber) => boolean;
+  readonly admits?: (node: NodeNumber, now: Millis) => boolean;
 }
 
 export type TunnelEvent =
@@ -266,7 +266,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     if ('refused' in who) return who.refused;
     if (who.node === this.#options.node) return 'it comes from our own number';
     if (from.kind === 'overlay' && from.node !== who.node) return 'its relay header names another node';
-    if (from.kind === 'direct' && !this.#mayMeet(who.node)) {
+    if (from.kind === 'direct' && !this.#mayMeet(who.node, now)) {
       this.#effects.push({ kind: 'knocked', node: who.node });
       return 'there are as many tunnels as this node keeps';
     }
@@ -279,8 +279,8 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     return refused;
   }
 
-  #mayMeet(node: NodeNumber): boolean {
-    return this.#peers.get(node)?.standing === 'tunnel' || (this.#options.admits?.(node) ?? true);
+  #mayMeet(node: NodeNumber, now: Millis): boolean {
+    return this.#peers.get(node)?.standing === 'tunnel' || (this.#options.admits?.(node, now) ?? true);
   }
 
   #response(bytes: Uint8Array, from: Path, now: Millis): string | undefined {

@@ -212,11 +212,11 @@ const hasEnough = 'it has as many tunnels as it keeps';
 
 test('whose places are all taken admits only whom it has, and who comes all the same is sent away at once', (t) => {
   const topology = full();
-  t.false(topology.admits(1000));
-  t.true(topology.admits(1));
+  t.false(topology.admits(1000, 7 * minute));
+  t.true(topology.admits(1, 7 * minute));
   const raced = topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute);
   t.deepEqual(raced, [{ kind: 'hangUp', node: 1000, reason: hasEnough }]);
-  t.false(topology.admits(1000));
+  t.false(topology.admits(1000, 7 * minute));
 });
 
 test('a newcomer who knocks gets the place of the tunnel unused for longest, one a minute, and never of one in use', (t) => {
@@ -228,7 +228,7 @@ test('a newcomer who knocks gets the place of the tunnel unused for longest, one
   }
   const gone = topology.handle({ kind: 'knocked', node: 1000 }, later);
   t.deepEqual(gone, [{ kind: 'hangUp', node: 9, reason: hasEnough }]);
-  t.true(topology.admits(1000));
+  t.true(topology.admits(1000, 7 * minute));
   topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, later);
   t.deepEqual(topology.handle({ kind: 'knocked', node: 9 }, later + 30_000), [], 'not again within the minute');
   t.is(topology.handle({ kind: 'knocked', node: 9 }, later + minute).length, 1, 'node 7 is idle');
@@ -248,4 +248,13 @@ test('a dial that is not answered holds up no other: in a sparse network the nex
     [0, 3000, 6000],
   );
   t.is(new Set(dials.map(([, node]) => node)).size, 3, 'each another');
+});
+
+test('dials into nothing keep no newcomer out', (t) => {
+  const topology = new Topology(seededRandom(10), new MeshMessages());
+  for (let node = 1; node <= 500; node++) topology.handle({ kind: 'nodeKnown', node }, 0);
+  let dials = 0;
+  for (let now = 0; now <= 14_000; now += 1000) dials += topology.tick(now).length;
+  t.true(dials > 10 && dials <= maxTunnels, `${dials} dials`);
+  t.true(topology.admits(1000, 14_000));
 });
