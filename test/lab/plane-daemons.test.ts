@@ -87,7 +87,7 @@ test.serial('a capture of a tunnel shows headers and noise, and strangers hear n
   }
 });
 
-test.serial('a path that shrinks without a word: TCP goes on, and the new size is shown', async (t) => {
+test.serial('30: a path that shrinks without a word: TCP goes on, and the new size is shown', async (t) => {
   const world = await World.build({ b: host(), a: host() });
   try {
     const nodes = await network(world, ['b', 'a']);

@@ -187,7 +187,7 @@ test.serial('real packets pass between two planes, with every fallback', async (
   }
 });
 
-test.serial('a port in use, and a TUN in use, are operator errors with a cure', async (t) => {
+test.serial('29: a second daemon: a port in use, and a TUN in use, are operator errors with a cure', async (t) => {
   const [a, b] = world();
   try {
     await a.plane({});

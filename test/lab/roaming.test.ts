@@ -9,7 +9,7 @@ import { World } from '../../lab/world.js';
 /** `npm run verify` holds it to 1 s, and has sleep, Wi-Fi to LTE and TCP besides; here other tests run at the same time. */
 const limit = 3000;
 
-test('a host changes its address, and loses its line twice: traffic is back soon each time', async (t) => {
+test('29: a host changes its address, and loses its line twice: traffic is back soon each time', async (t) => {
   const world = await World.build({ 'dc-1': host(), mobile: host() });
   try {
     const nodes = await network(world, ['dc-1', 'mobile']);
