@@ -121,6 +121,7 @@ await eachRound('two hosts', async (contender) => {
     only: chosen,
     before: (key) => own.get(key)?.at(-1),
     note: (key, value) => note(contender.name, key, value),
+    failed: (key, error) => tell.bad(`${contender.name}, ${key}: ${error instanceof Error ? error.message : error}`),
   });
 });
 pair.remove();

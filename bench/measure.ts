@@ -23,12 +23,15 @@ export interface Load {
 /** One iperf3 run from a host to an address of another. */
 export async function iperf(from: Host, to: Host, address: string, load: Load): Promise<Throughput> {
   const server = to.namespace.spawn(['iperf3', '--server', '--one-off', '--forceflush', '--bind', address]);
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  let said = '';
+  for (const stream of [server.stdout, server.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk));
   try {
     await new Promise<void>((resolve, reject) => {
       server.stdout.on('data', (chunk: Buffer) => {
         if (/listening/i.test(chunk.toString())) resolve();
       });
-      server.once('exit', (code) => reject(new Error(`iperf3 server ended with ${code}`)));
+      server.once('exit', (code) => reject(new Error(`iperf3 server ended with ${code}: ${said.trim()}`)));
     });
     const { seconds, streams = 1, congestion = 'cubic', bothWays = false, udp } = load;
     const kind = udp
@@ -45,6 +48,7 @@ export async function iperf(from: Host, to: Host, address: string, load: Load): 
     return readIperf(stdout, stderr);
   } finally {
     server.kill('SIGKILL');
+    await ended; // the next one binds the same port
   }
 }
 

@@ -89,11 +89,13 @@ export interface RoundOrder {
   /** What was last found of a figure: where a search begins. */
   readonly before: (key: string) => number | undefined;
   readonly note: (key: string, value: number) => void;
+  /** A figure that could not be had; the others go on. */
+  readonly failed: (key: string, error: unknown) => void;
 }
 
 /** One round of one contender between two hosts. A second of traffic comes first and is not measured, for everyone alike. */
 export async function directRound(row: Row, contender: Contender, order: RoundOrder): Promise<void> {
-  const { seconds, only, before, note } = order;
+  const { seconds, only, before, note, failed } = order;
   const chain = row.chain(contender);
   const [from, to] = [chain.hosts[0]!, chain.hosts.at(-1)!];
   const wanted = (key: string) => !only || only.has(key);
@@ -101,21 +103,28 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
   const { addresses, pids } = running;
   const address = addresses.at(-1)!;
   const measure = async (key: string, take: () => Promise<number> | number) => {
-    if (wanted(key)) note(key, await take());
+    if (!wanted(key)) return;
+    try {
+      note(key, await take());
+    } catch (error) {
+      failed(key, error);
+    }
   };
   const gbits = async (run: Promise<Throughput>) => (await run).gbits;
   const rate = (key: string, octets: number) =>
     measure(key, () => highestUdpRate(from, to, address, octets, 1, before(key)));
   try {
-    await measure('rtt-idle', () => roundTrip(from, address));
     if (pids.length > 0) await measure('memory-idle', () => sleep(1500).then(() => residentMegabytes(pids)));
     await iperf(from, to, address, { seconds: 1 });
-    if (wanted('tcp1') || wanted('cpu')) {
+    await measure('rtt-idle', () => roundTrip(from, address));
+    let perGigabyte = 0;
+    await measure('tcp1', async () => {
       const spent = processorSeconds(pids);
       const { gbits: alone, octets } = await iperf(from, to, address, { seconds });
-      note('tcp1', alone);
-      if (pids.length > 0) note('cpu', (processorSeconds(pids) - spent) / (octets / 1e9));
-    }
+      perGigabyte = (processorSeconds(pids) - spent) / (octets / 1e9);
+      return alone;
+    });
+    if (perGigabyte > 0) note('cpu', perGigabyte);
     await measure('tcp8', () => gbits(iperf(from, to, address, { seconds, streams: 8 })));
     await measure('both', () => gbits(iperf(from, to, address, { seconds, bothWays: true })));
     await measure('tcp1-bbr', () => gbits(iperf(from, to, address, { seconds, congestion: 'bbr' })));

@@ -10,6 +10,8 @@ const idleMeasure: Millis = 5000;
 /** Samples until a delay is known well enough to route by. */
 const firstSamples = 8;
 const slowInterval: Millis = 5000;
+/** A tunnel at rest is probed so much early when another is: one wake-up serves all of them. */
+const together: Millis = 250;
 const doubtInterval: Millis = 60;
 const deadInterval: Millis = 1000;
 const busyFor: Millis = 3000;
@@ -126,6 +128,12 @@ export class Liveness {
 
   wantsProbe(now: Millis): boolean {
     return now >= this.deadline();
+  }
+
+  /** A tunnel at rest that wants a probe soon, and may as well have it now that others are probed. */
+  takesProbe(now: Millis): boolean {
+    const rests = this.#state === 'alive' && this.#firstUnanswered === undefined && !this.isBusy && this.#isKnown;
+    return rests && now + together >= this.deadline();
   }
 
   /** Notes a probe that goes out now; its sequence number. */

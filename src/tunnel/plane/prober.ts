@@ -116,10 +116,12 @@ export class Prober {
   tick(now: Millis): void {
     if (this.#toFirst || now < this.#deadline) return;
     this.#deadline = never;
-    for (const watched of this.#watched.values()) this.#tickLink(watched, now);
+    const wanted = [...this.#watched.values()].some(({ liveness }) => liveness.wantsProbe(now));
+    for (const watched of this.#watched.values()) this.#tickLink(watched, wanted, now);
   }
 
-  #tickLink(watched: Watched, now: Millis): void {
+  /** `othersToo`: some tunnel is probed now. */
+  #tickLink(watched: Watched, othersToo: boolean, now: Millis): void {
     const { link, liveness, pathSize } = watched;
     const session = link.sending(now);
     if (!link.address || !session) {
@@ -132,7 +134,7 @@ export class Prober {
       link.shared.suspected = news !== 'recovered';
       this.#emit({ kind: news, link: link.id });
     }
-    if (liveness.wantsProbe(now)) {
+    if (liveness.wantsProbe(now) || (othersToo && liveness.takesProbe(now))) {
       this.#write(ProbeKind.ping, 0, liveness.probeSent(now));
       this.#transmitter.sendProbe(link, session, link.address, probeAt, probeLength);
     }

@@ -436,6 +436,22 @@ test('two ends of an idle tunnel do not keep each other awake', (t) => {
   t.false([...a.kinds(), ...b.kinds()].includes('suspected'));
 });
 
+test('a resting node with ten tunnels probes them together, not each in its own moment', (t) => {
+  const world = new World();
+  const hub = world.node(1);
+  for (let number = 2; number <= 11; number++) world.join(hub, world.node(number));
+  world.run(20_000);
+  const moments = new Set<number>();
+  world.wire = ({ from }) => {
+    if (from === 1) moments.add(Math.floor(world.now / 20));
+    return true;
+  };
+  world.run(10_000);
+  t.true(moments.size >= 8, 'it probes or answers each second');
+  // 92 when each is probed in its own moment. Each other end also measures its own delay once in 5 s.
+  t.true(moments.size <= 50, `${moments.size} moments in 10 s`);
+});
+
 test('keys end after 180 s, also where no newer ones came', (t) => {
   const world = new World();
   const { a, b } = world.neighbours();
