@@ -31,7 +31,9 @@ export function statusView(status: Status, paper: Paper): string {
   const { node, network, tun } = status;
   if (!node || !network) {
     const lines = ['no network', '', 'found one: weft init', 'or join:   weft join TOKEN'];
-    return `${lines.join('\n')}\n${healthView(status.health, paper)}`;
+    // That there is none was just said.
+    const others = status.health.filter((item) => item.code !== 'no-network');
+    return `${lines.join('\n')}\n${healthView(others, paper)}`;
   }
   const facts: [string, string][] = [
     ['node', `${node.name}  ${node.address}`],

@@ -64,7 +64,14 @@ export const noNetworkStatus: Status = {
   },
   tunnels: { up: 0, total: 0 },
   routes: { selected: 0, total: 0 },
-  health: [],
+  health: [
+    {
+      code: 'no-network',
+      severity: 'error',
+      message: 'this machine belongs to no network',
+      fix: 'found one, or join one',
+    },
+  ],
 };
 
 export const fakePeers: readonly Peer[] = [
