@@ -5,6 +5,7 @@ import { checkTun } from '../daemon/kernel/preflight.js';
 import { loadDaemon } from '../daemon/load-daemon.js';
 import { resolvePaths } from '../daemon/paths.js';
 import { serviceManager } from '../daemon/sd-notify.js';
+import { readSealed } from '../daemon/sealed-file.js';
 import { packageVersion } from '../daemon/version.js';
 import { MeshError } from '../src/errors.js';
 import { welcome } from './welcome.js';
@@ -15,10 +16,12 @@ import { welcome } from './welcome.js';
  */
 async function main(): Promise<boolean> {
   const { values, positionals } = readArguments();
-  const [verb, token, ...more] = positionals;
-  if (verb !== undefined && (verb !== 'join' || token === undefined || more.length > 0)) {
+  const [verb, given, ...more] = positionals;
+  if (verb !== undefined && (verb !== 'join' || given === undefined || more.length > 0)) {
     throw new MeshError('usage', `"${verb}" is not understood`, 'use "npm start" or "npm start -- join TOKEN"');
   }
+  // From standard input no other user of this machine can read it.
+  const token = given === '-' ? readSealed('-') : given;
   const paths = resolvePaths(values, process.env, process.getuid?.() === 0);
   const running = adminClient(paths.socket);
   if (await answers(running)) {
@@ -72,7 +75,11 @@ function checkRights(): void {
     checkTun();
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== 'tun-not-permitted' || process.getuid?.() === 0) throw error;
-    throw new MeshError('needs-root', 'weft makes a network device, and that needs root', 'type: sudo npm start');
+    throw new MeshError(
+      'needs-root',
+      'weft makes a network device, and that needs root',
+      'type the same as root: sudo npm start',
+    );
   }
 }
 
