@@ -212,6 +212,8 @@ export interface RouteRow {
   readonly feasible: boolean;
   readonly selected: boolean;
   readonly standing: Standing;
+  /** The best we have announced of this prefix and router-id (RFC 8966 §3.5.1): the announced metric must beat it. */
+  readonly distance?: { readonly seqno: Seqno; readonly metric: Metric };
 }
 
 /** One row of the neighbour table. */

@@ -62,10 +62,15 @@ export class PendingRequests {
       // What was forwarded for others went one way, perhaps the one that is gone now.
       const wasOwn = entry.own;
       entry.own ||= own;
-      if (isNewer(seqno, entry.seqno)) entry.seqno = seqno;
-      else if (own ? wasOwn : now - entry.askedAt < duplicateFor) return false;
+      if (isNewer(seqno, entry.seqno)) {
+        entry.seqno = seqno;
+        // Of this request, not of an older one that came with more.
+        if (!own) entry.hops = hops;
+      } else {
+        if (own ? wasOwn : now - entry.askedAt < duplicateFor) return false;
+        if (seqno === entry.seqno) entry.hops = Math.max(entry.hops, hops);
+      }
       entry.asked.clear();
-      entry.hops = Math.max(entry.hops, hops);
       entry.askedAt = now;
       this.#due(entry, now + (entry.own ? spec.requestTimeout : forwardedFor));
       return true;
@@ -126,10 +131,11 @@ export class PendingRequests {
     yield* this.#entries.values();
   }
 
+  /** What only this neighbour waited for, nobody does any more. */
   forgetColumn(column: number): void {
     for (const entry of this.#entries.values()) {
-      entry.askers.delete(column);
       entry.asked.delete(column);
+      if (entry.askers.delete(column) && entry.askers.size === 0 && !entry.own) this.forget(entry);
     }
   }
 

@@ -406,7 +406,11 @@ export class Routes {
     for (const { outlet } of interfaces.values()) {
       if (matrix.has(destination.row, outlet.column, Flag.awaiting)) this.#tell(destination, outlet, this.#soon(now));
     }
-    for (let column = 0; column < columns.length; column++) matrix.lower(destination.row, column, saidOfVersion);
+    for (let column = 0; column < columns.length; column++) {
+      // Perhaps it was told of the route and has not heard the retraction: should we have nothing to tell it now, that is said.
+      if (matrix.has(destination.row, column, Flag.awaiting)) matrix.raise(destination.row, column, Flag.announced);
+      matrix.lower(destination.row, column, saidOfVersion);
+    }
   }
 
   #lost(destination: Destination, now: Millis): void {
@@ -1012,10 +1016,11 @@ export class Routes {
     return destination.owner || this.#tables.matrix.egress(destination.row, neighbour.column);
   }
 
-  /** Every candidate, for `weft routes` and `weft why`. */
-  view(now: Millis): RouteRow[] {
+  /** Every candidate, for `weft routes` and `weft why`; of one prefix alone, if one is given. */
+  view(now: Millis, only?: Prefix): RouteRow[] {
     const rows: RouteRow[] = [];
-    for (const destination of this.#tables.destinations) {
+    const one = only && this.#tables.destinations.find(only.bytes, only.length);
+    for (const destination of only ? (one ? [one] : []) : this.#tables.destinations) {
       if (destination.own !== undefined) rows.push(this.#ownRow(destination));
       for (const neighbour of this.#tables.columns) {
         if (neighbour && this.#tables.matrix.has(destination.row, neighbour.column, Flag.present)) {
@@ -1055,6 +1060,7 @@ export class Routes {
     const announced = matrix.refmetric(row, column);
     const seqno = matrix.seqno(row, column);
     const lifetime = (spec.routeExpiryFactor * matrix.interval(row, column)) / 100;
+    const source = destination.source(router);
     const left = matrix.expiry(row, column) / 10 - (now - this.#tables.epochStart) / 1000;
     return {
       prefix: destination.prefix,
@@ -1072,6 +1078,7 @@ export class Routes {
       feasible: announced < infinity && destination.isFeasible(router, seqno, announced),
       selected: destination.selected === column,
       standing: this.#selection.standing(destination, column, now),
+      ...(source ? { distance: { seqno: source.seqno, metric: source.metric } } : {}),
     };
   }
 }

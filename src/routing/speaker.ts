@@ -188,9 +188,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     return Math.min(this.#routes.deadline, timers.at, outlets.at);
   }
 
-  /** Every candidate route, ours included, for `weft routes` and `weft why`. */
-  view(now: Millis): RouteRow[] {
-    return this.#routes.view(now);
+  /** Every candidate route, ours included, for `weft routes` and `weft why`; of one prefix alone, if one is given. */
+  view(now: Millis, only?: Prefix): RouteRow[] {
+    return this.#routes.view(now, only);
   }
 
   neighbours(): NeighbourRow[] {

@@ -3,10 +3,14 @@ import type { Speaker } from '../../src/routing/speaker.js';
 import type { Tuning } from '../../src/routing/tuning.js';
 import type { Millis } from '../../src/time.js';
 import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText } from './babel-node.js';
+import { Reading } from './checker.js';
+import { Distances } from './distances.js';
 import { explained } from './explain.js';
 import { type InvariantOptions, Invariants, none, own, type Via } from './invariants.js';
 import type { LinkQuality } from './link.js';
 import { Network } from './network.js';
+import { Promises } from './promises.js';
+import { SeqnoRequests } from './requests.js';
 import { compareAtRest, type RestReport } from './rest.js';
 import { SequenceRecorder } from './sequence.js';
 import type { CostEdge } from './shortest.js';
@@ -32,6 +36,9 @@ export const noHysteresis: Partial<Tuning> = { switchMargin: 0, switchShare: 0, 
 export class BabelNetwork {
   readonly network: Network<Speaker, SpeakerEvent, SpeakerEffect>;
   readonly invariants: Invariants;
+  readonly promises = new Promises();
+  readonly requests = new SeqnoRequests();
+  readonly distances: Distances;
   readonly #seed: number;
   readonly #recorder: SequenceRecorder | undefined;
   readonly #announcing: readonly number[];
@@ -46,6 +53,8 @@ export class BabelNetwork {
   constructor(options: BabelNetworkOptions) {
     this.#seed = options.seed;
     this.invariants = new Invariants(options.invariants);
+    const watchesPackets = options.invariants?.packets !== false;
+    this.distances = new Distances((node, prefix, now) => this.network.nodes[node]!.machine.view(now, prefix));
     const kind = new BabelKind({
       authority: hashAuthority,
       ...(options.tuning ? { tuning: options.tuning } : {}),
@@ -54,7 +63,13 @@ export class BabelNetwork {
         for (const { prefix, choices, own: isOwn, held } of changes) {
           const [first = none, ...spares] = choices.map((choice) => this.#nodeByNumber.get(choice.neighbourNode ?? 0)!);
           const text = prefixText(prefix);
-          this.#chose(node, text, isOwn ? own : first, spares);
+          const via = isOwn ? own : first;
+          this.#chose(node, text, via, spares);
+          if (watchesPackets) {
+            this.promises.chosen(node, text, via, held, choices[0]?.routerId);
+            this.requests.chosen(node, text, via);
+            this.distances.chosen(node, prefix, via);
+          }
           if (held) this.#held.add(`${node} ${text}`);
           else this.#held.delete(`${node} ${text}`);
         }
@@ -63,8 +78,8 @@ export class BabelNetwork {
     });
     this.network = new Network(kind, options.seed);
     this.#recorder = options.recorded === false ? undefined : new SequenceRecorder();
-    if (this.#recorder) this.network.observe(this.#recorder);
-    this.network.observe(this.invariants);
+    const readers = [this.#recorder, this.promises, this.requests, this.distances].filter((one) => one !== undefined);
+    this.network.observe(new Reading([...(watchesPackets ? readers : []), this.invariants], watchesPackets));
     this.network.observe({ started: (node) => this.#forget(node) });
     const indexes = Array.from({ length: options.nodes }, (_, index) => index);
     this.#announcing = indexes.filter((index) => options.announces?.(index) ?? true);

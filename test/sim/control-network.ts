@@ -2,9 +2,11 @@ import { nodePrefix } from '../../src/addr/node-number.js';
 import { type Millis, second } from '../../src/time.js';
 import { type Machine, World } from '../control/world.js';
 import { prefixText } from './babel-node.js';
+import { Reading } from './checker.js';
 import { explained } from './explain.js';
 import { type InvariantOptions, Invariants, none, own, type Via } from './invariants.js';
 import type { LinkQuality } from './link.js';
+import { SeqnoRequests } from './requests.js';
 import { compareAtRest, type RestReport } from './rest.js';
 import { SequenceRecorder } from './sequence.js';
 import type { CostEdge } from './shortest.js';
@@ -27,6 +29,7 @@ export class ControlNetwork {
   readonly world: World;
   readonly machines: readonly Machine[];
   readonly invariants: Invariants;
+  readonly requests = new SeqnoRequests();
   readonly #seed: number;
   readonly #recorder = new SequenceRecorder();
   readonly #prefixes: string[] = [];
@@ -52,8 +55,7 @@ export class ControlNetwork {
 
   #watch(): void {
     const { world, invariants } = this;
-    world.watch(this.#recorder);
-    world.watch(invariants);
+    world.watch(new Reading([this.#recorder, invariants, this.requests]));
     world.watch({
       started: (index) => {
         const machine = world.machines[index]!;
@@ -67,6 +69,7 @@ export class ControlNetwork {
           if (!target || target.index === index) continue;
           const [via = none, ...spares] = hops.map((link) => peerBehind(link) ?? none);
           invariants.chosen(index, this.#prefixes[target.index]!, via, spares);
+          this.requests.chosen(index, this.#prefixes[target.index]!, via);
         }
       },
     });

@@ -1,6 +1,6 @@
 import type { Millis } from '../../src/time.js';
-import type { Observer } from './network.js';
-import { infinity, isNewer, readPacket, type SeenSeqnoRequest, type SeenUpdate } from './packet-view.js';
+import type { Checker } from './checker.js';
+import { infinity, isNewer, type Seen, type SeenSeqnoRequest, type SeenUpdate } from './packet-view.js';
 
 /** Where a node sends packets for a prefix: a neighbour's node index, or one of these. */
 export type Via = number;
@@ -30,6 +30,13 @@ interface Sent {
   at: Millis;
 }
 
+/** A loop, and how many updates its nodes have heard from their next hops since it came to be. */
+interface Loop {
+  readonly prefix: string;
+  readonly nodes: readonly number[];
+  readonly heard: Map<number, number>;
+}
+
 export interface InvariantOptions {
   /** Prefixes with more than one originator: their loops may exist for a while (RFC 8966 §2.8, invariant f). */
   readonly shared?: readonly string[];
@@ -47,11 +54,12 @@ export interface InvariantOptions {
  *   b  What the selected next hop last said, unless it may be ignored, is finite and feasible: better than anything the node has sent for that source
  *      since the source was last used (which is also d: the feasibility distance is no worse than what was ever sent).
  *   e  A node sends a metric greater than the one it was given by its next hop, at the same seqno.
+ *   f  A loop between routes of several originators does not outlive as many updates at each of its nodes as it has nodes.
  *   k  An originator's seqno never grows by more than it was asked to.
  *
  * Everything is derived from the packets by a reader of its own, so a mistake in the speaker's tables cannot hide itself.
  */
-export class Invariants implements Observer {
+export class Invariants implements Checker {
   readonly #options: InvariantOptions;
   readonly #shared: ReadonlySet<string>;
   /** By prefix, then by node. */
@@ -73,6 +81,10 @@ export class Invariants implements Observer {
   readonly #touched = new Set<string>();
   /** Sent by the node that is at work; looked at when it has settled, and its new next hops are known. */
   readonly #justSent: SeenUpdate[] = [];
+  /** Loops between routes of several originators, by prefix and nodes. */
+  readonly #loops = new Map<string, Loop>();
+  /** How many there have been. */
+  loopsSeen = 0;
   checks = 0;
   /** How many have been seen. */
   #nodes = 0;
@@ -112,7 +124,8 @@ export class Invariants implements Observer {
     const vias = this.#vias.get(prefix);
     const via = vias?.[node] ?? none;
     if (!vias || via < 0) return;
-    if (!this.#shared.has(prefix)) this.#checkLoop(node, prefix);
+    if (this.#shared.has(prefix)) this.#watchLoop(node, prefix);
+    else this.#checkLoop(node, prefix);
     if (this.#options.packets === false) return;
     if (!this.#shared.has(prefix)) this.#checkMixedLoop(node, prefix);
     this.#checkFeasible(node, prefix, via, now);
@@ -132,11 +145,46 @@ export class Invariants implements Observer {
   }
 
   #checkLoop(node: number, prefix: string): void {
+    const loop = this.#loopFrom(node, prefix);
+    if (loop) throw new Violation(`a: loop ${loop.join(' -> ')}`, prefix, node);
+  }
+
+  /** The nodes that packets of this one come to again and again, if they do. */
+  #loopFrom(node: number, prefix: string): number[] | undefined {
     const way = [node];
     for (let at = this.#next(node, prefix); at >= 0; at = this.#next(at, prefix)) {
-      const known = way.includes(at);
+      const known = way.indexOf(at);
+      if (known >= 0) return way.slice(known);
       way.push(at);
-      if (known) throw new Violation(`a: loop ${way.join(' -> ')}`, prefix, node);
+    }
+    return undefined;
+  }
+
+  /** Notes a loop between several originators' routes, and looks at those there are. */
+  #watchLoop(node: number, prefix: string): void {
+    for (const [key, loop] of this.#loops) {
+      if (loop.prefix === prefix && this.#loopFrom(loop.nodes[0]!, prefix)?.length !== loop.nodes.length)
+        this.#loops.delete(key);
+    }
+    const nodes = this.#loopFrom(node, prefix);
+    if (!nodes) return;
+    const key = `${prefix} ${[...nodes].sort((a, b) => a - b).join(' ')}`;
+    if (this.#loops.has(key)) return;
+    this.#loops.set(key, { prefix, nodes, heard: new Map() });
+    this.loopsSeen++;
+  }
+
+  /** Invariant f: an update has come from a next hop in a loop. */
+  #noteExchange(from: number, to: number, prefix: string): void {
+    for (const { prefix: about, nodes, heard } of this.#loops.values()) {
+      if (about !== prefix || this.#next(to, prefix) !== from || !nodes.includes(to)) continue;
+      heard.set(to, (heard.get(to) ?? 0) + 1);
+      if (nodes.some((node) => (heard.get(node) ?? 0) <= nodes.length)) continue;
+      throw new Violation(
+        `f: the loop ${nodes.join(' -> ')} outlives ${nodes.length} updates at each node`,
+        prefix,
+        to,
+      );
     }
   }
 
@@ -189,9 +237,9 @@ export class Invariants implements Observer {
     return table;
   }
 
-  sent(_from: number, _to: number, bytes: Uint8Array): void {
+  sent(_from: number, _to: number, packet: readonly Seen[]): void {
     if (this.#options.packets === false) return;
-    for (const seen of readPacket(bytes)) {
+    for (const seen of packet) {
       if (seen.kind === 'update' && seen.metric < infinity && this.#watches(seen.prefix)) this.#justSent.push(seen);
     }
   }
@@ -234,7 +282,7 @@ export class Invariants implements Observer {
     if (before === undefined || before === update.seqno) return;
     const steps = (update.seqno - before) & 0xffff;
     const asked = this.#asked.get(update.routerId) ?? 0;
-    this.#asked.set(update.routerId, 0);
+    this.#asked.set(update.routerId, Math.max(0, asked - steps));
     if (steps >= 0x8000 || steps > asked) {
       throw new Violation(
         `k: node ${node} went from its seqno ${before} to ${update.seqno}, asked ${asked} times (${key})`,
@@ -244,16 +292,16 @@ export class Invariants implements Observer {
     }
   }
 
-  delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
+  delivered(from: number, to: number, packet: readonly Seen[], now: Millis): void {
     if (this.#void.size > 0) this.#void.delete(`${to} ${from}`);
     if (this.#options.packets === false) return;
     let overtaken = false;
-    for (const seen of readPacket(bytes)) {
+    for (const seen of packet) {
       if (seen.kind === 'hello') overtaken = this.#isOvertaken(from, to, seen.seqno);
       // The retraction with which a tunnel begins, late: it says nothing of what was announced since.
       else if (seen.kind === 'update' && overtaken && seen.prefix === '*') continue;
       else if (seen.kind === 'update') this.#noteHeard(from, to, seen, now);
-      else if (seen.kind === 'seqnoRequest') this.#noteAsked(seen);
+      else if (seen.kind === 'seqnoRequest') this.#noteAsked(to, seen);
     }
   }
 
@@ -280,6 +328,7 @@ export class Invariants implements Observer {
     const via = this.via(to, update.prefix);
     const ignorable = (via === from || via === none) && before?.routerId === update.routerId;
     if (ignorable && update.metric < infinity && !this.#isFeasible(to, update, now)) return;
+    if (this.#shared.has(update.prefix)) this.#noteExchange(from, to, update.prefix);
     this.#heardBy(to, from).set(update.prefix, update);
     this.#touched.add(update.prefix);
   }
@@ -295,8 +344,11 @@ export class Invariants implements Observer {
     return update.routerId < newest && !this.#shared.has(update.prefix);
   }
 
-  #noteAsked(request: SeenSeqnoRequest): void {
-    this.#asked.set(request.routerId, (this.#asked.get(request.routerId) ?? 0) + 1);
+  /** Only what its originator was asked, and only for something newer than it has said. */
+  #noteAsked(node: number, { prefix, routerId, seqno }: SeenSeqnoRequest): void {
+    const last = this.#ownSeqno.get(routerId);
+    if (this.via(node, prefix) !== own || (last !== undefined && !isNewer(seqno, last))) return;
+    this.#asked.set(routerId, (this.#asked.get(routerId) ?? 0) + 1);
   }
 
   #forgetHeard(node: number, peer: number): void {

@@ -120,6 +120,87 @@ const mutants: readonly Mutant[] = [
     replace: '    this.#tables.columns[neighbour.column] = undefined;',
   },
   {
+    name: 'a source begins with seqno 0',
+    file: 'destination.ts',
+    search: 'const fresh = { router, seqno, metric, at: Math.ceil(now) };',
+    replace: 'const fresh = { router, seqno: 0, metric, at: Math.ceil(now) };',
+  },
+  {
+    name: 'a selected route stays when it is not feasible any more',
+    file: 'selection.ts',
+    search: 'challenger === none || !this.isUsable(destination, current)',
+    replace: 'challenger === none || this.metricOf(destination, current) === infinity',
+  },
+  {
+    name: 'a route that nobody repeats is never given up',
+    file: 'routes.ts',
+    search: '        matrix.setRefmetric(row, neighbour.column, infinity);\n        const again',
+    replace: '        const again',
+  },
+  {
+    name: 'a route that expired is never forgotten',
+    file: 'routes.ts',
+    search: '          this.#flush(destination, neighbour);\n          continue;',
+    replace: '          continue;',
+  },
+  {
+    name: 'a request is passed on to everybody',
+    file: 'routes.ts',
+    search: '    this.#sendSeqnoRequest(destination, router, reader.seqno, hops, via, now);',
+    replace: `    for (const other of this.#tables.columns) {
+      if (other && other !== neighbour) this.#sendSeqnoRequest(destination, router, reader.seqno, hops, other, now);
+    }`,
+  },
+  {
+    name: 'a request keeps its hop count',
+    file: 'routes.ts',
+    search: 'const hops = reader.hopCount - 1;',
+    replace: 'const hops = reader.hopCount;',
+  },
+  {
+    name: 'a request goes back to who asked',
+    file: 'routes.ts',
+    search: 'candidates.find((column) => column >= 0 && column !== asker.column);',
+    replace: 'candidates.find((column) => column >= 0 && column === asker.column) ?? asker.column;',
+  },
+  {
+    name: 'only the very seqno that was asked for is an answer',
+    file: 'pending-requests.ts',
+    search: 'if (!entry || isNewer(entry.seqno, destination.seqno)) return [];',
+    replace: 'if (!entry || entry.seqno !== destination.seqno) return [];',
+  },
+  {
+    name: 'the second best way is taken',
+    file: 'selection.ts',
+    search: 'const challenger = this.best[0];',
+    replace: 'const challenger = this.best[1] === none ? this.best[0] : this.best[1];',
+  },
+  {
+    name: 'what is urgent waits for a second',
+    file: 'routes.ts',
+    search: 'return now + this.#tables.tuning.urgentDelay * (1 + this.#tables.random.unit());',
+    replace: 'return now + 1000 * (1 + this.#tables.random.unit());',
+  },
+  {
+    name: 'another router-id is no news',
+    file: 'routes.ts',
+    search: 'if (isNew || newRouter) this.#announce(destination, this.#soon(now));',
+    replace: 'if (isNew) this.#announce(destination, this.#soon(now));',
+  },
+  {
+    name: 'a retraction that was lost is forgotten when the route comes back and goes again',
+    file: 'routes.ts',
+    search:
+      '      if (matrix.has(destination.row, column, Flag.awaiting)) matrix.raise(destination.row, column, Flag.announced);\n      matrix.lower(destination.row, column, saidOfVersion);',
+    replace: '      matrix.lower(destination.row, column, saidOfVersion);',
+  },
+  {
+    name: 'the whole table goes out with every change',
+    file: 'routes.ts',
+    search: 'for (const { outlet } of this.#tables.interfaces.values()) this.#tell(destination, outlet, at);',
+    replace: "for (const { outlet } of this.#tables.interfaces.values()) outlet.dump('asked', at);",
+  },
+  {
     name: 'a waiting neighbour is not told when the seqno it asked for comes',
     file: 'routes.ts',
     search:

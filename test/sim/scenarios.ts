@@ -1,7 +1,7 @@
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { minute, second } from '../../src/time.js';
 import { BabelNetwork, noHysteresis } from './babel-network.js';
-import { prefixText } from './babel-node.js';
+import { prefixOf, prefixText } from './babel-node.js';
 import { none, own } from './invariants.js';
 import { cleanLink } from './link.js';
 import { expect, expectWhole, type Scenario } from './scenario.js';
@@ -255,6 +255,67 @@ const anycast: Scenario = {
   },
 };
 
+/**
+ * Invariant f: two neighbours of different originators lose both at once, and each takes the other's route: of that router-id
+ * it has announced nothing yet, so everything is feasible (RFC 8966 §2.8). The updates they send each other end it.
+ */
+const sharedLoop: Scenario = {
+  name: 'a loop between the routes of two originators dies of its own updates',
+  run(seed) {
+    const prefix = parsePrefix('fd00:1234::/48')!;
+    const text = prefixText(prefix);
+    const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, invariants: { shared: [text] } });
+    const { network, invariants } = world;
+    //  0 ─── 1 ─── 2 ─── 3      1, 2 and 4 are a ring between the two originators
+    //         └─ 4 ─┘
+    for (const [a, b] of [...line(4), [1, 4], [4, 2]] as const) network.link(a, b, { delay: 10 });
+    for (const end of [0, 3]) {
+      network.tell(end, { kind: 'originate', prefix, metric: 0 });
+      invariants.chosen(end, text, own);
+    }
+    world.runTo(20 * second);
+    const outer = [network.linkBetween(0, 1), network.linkBetween(2, 3)];
+    for (const link of outer) network.cut(link, 100);
+    const ended = () => [1, 2, 4].every((node) => invariants.via(node, text) === none);
+    expect(world.runUntil(ended, network.now + 5 * second), `seed ${seed}: a route to nobody lives on`);
+    expect(invariants.loopsSeen > 0, `seed ${seed}: no loop to look at`);
+  },
+};
+
+/** Invariant i: who never hears the retraction has the route until it expires twice, and then no trace of it is left. */
+const expiry: Scenario = {
+  name: 'a prefix that is gone is forgotten everywhere, told or not, within 3.5 Update intervals and the life of a source',
+  run(seed) {
+    const update = 20 * second;
+    const tuning = { ...noHysteresis, tunnelUpdate: update, tunnelHello: 4 * second };
+    const world = new BabelNetwork({ seed, nodes: 6, tuning });
+    const { network } = world;
+    for (const [a, b] of grid(3, 2)) network.link(a, b, { delay: 20, loss: 0.3 });
+    expect(
+      world.runUntil(() => world.missing === 0, 2 * minute),
+      `seed ${seed}: not all reachable within two minutes`,
+    );
+    const [gone] = [4];
+    network.kill(gone, Number.POSITIVE_INFINITY);
+    const prefix = prefixOf(gone);
+    // The last word of it may be on the way for a moment; sources are swept each 30 s.
+    world.runTo(network.now + 3.5 * update + 3 * minute + 31 * second);
+    for (const { index, machine, alive } of network.nodes) {
+      if (!alive) continue;
+      const { length } = machine.view(network.now, prefix).filter((row) => row.announced < 0xffff);
+      expect(
+        length === 0 && world.via(index, gone) === none,
+        `seed ${seed}: node ${index} still has a route to ${gone}`,
+      );
+    }
+    world.runTo(network.now + 3.5 * update + minute);
+    for (const { index, machine, alive } of network.nodes) {
+      const rows = machine.view(network.now, prefix);
+      expect(!alive || rows.length === 0, `seed ${seed}: node ${index} remembers ${rows.length} routes to ${gone}`);
+    }
+  },
+};
+
 /** Invariant m: trouble on one link is no licence to fill the others. */
 const flapping: Scenario = {
   name: 'a flapping link costs a bounded number of octets',
@@ -275,10 +336,24 @@ const flapping: Scenario = {
     };
     network.at(minute, flap);
     world.runTo(minute);
+    // Octets by node and second.
+    const sent = new Map<string, number>();
+    network.observe({
+      sent(from, _to, bytes, now) {
+        const key = `${from} ${Math.floor(now / second)}`;
+        sent.set(key, (sent.get(key) ?? 0) + bytes.length);
+      },
+    });
     const before = network.traffic.bytes;
     world.runTo(2 * minute);
     const perSecond = (network.traffic.bytes - before) / 60 / nodes;
-    expect(perSecond < 2000, `seed ${seed}: octets a node and second while one link flaps:`, { perSecond });
+    const ends = [flapped.a, flapped.b].map(String);
+    const worst = (isEnd: boolean) =>
+      Math.max(...[...sent].filter(([key]) => ends.includes(key.split(' ')[0]!) === isEnd).map(([, octets]) => octets));
+    const figures = { perSecond, atTheLink: worst(true), elsewhere: worst(false) };
+    // Measured with six seeds: 540 on the average, 4000 in the worst second at the link's ends and 1600 elsewhere.
+    const bounded = perSecond < 800 && figures.atTheLink < 6000 && figures.elsewhere < 2500;
+    expect(bounded, `seed ${seed}: m: octets a node and second while one link flaps:`, figures);
   },
 };
 
@@ -339,6 +414,8 @@ export const scenarios: readonly Scenario[] = [
   partition,
   restarts,
   anycast,
+  sharedLoop,
+  expiry,
   silence,
   farAway,
   hold,

@@ -1,6 +1,6 @@
 import type { Millis } from '../../src/time.js';
-import type { Observer } from './network.js';
-import { infinity, readPacket, type Seen } from './packet-view.js';
+import type { Checker } from './checker.js';
+import { infinity, type Seen } from './packet-view.js';
 
 interface Drawn {
   readonly now: Millis;
@@ -14,11 +14,11 @@ const kept = 4000;
 const shown = 60;
 
 /** Remembers the latest route messages that arrived, and draws those about one prefix as a Mermaid sequence. */
-export class SequenceRecorder implements Observer {
+export class SequenceRecorder implements Checker {
   readonly #drawn: Drawn[] = [];
 
-  delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
-    for (const seen of readPacket(bytes)) {
+  delivered(from: number, to: number, packet: readonly Seen[], now: Millis): void {
+    for (const seen of packet) {
       if ('prefix' in seen) this.#drawn.push({ now, from, to, prefix: seen.prefix, text: words(seen) });
     }
     if (this.#drawn.length > 2 * kept) this.#drawn.splice(0, kept);
