@@ -1,11 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureControl } from './control-measure.js';
 import { linkReport, linkRows, measureLinks } from './link-report.js';
 import { type Measurement, measure } from './measure.js';
 import { markdownTable, type ReportFiles, report } from './report.js';
 
 const usage = `npm run sim -- [options]             Babel by the thousand
+npm run sim -- control [options]     whole members, each with control plane and data plane (default: 16 nodes)
 npm run sim -- topology [options]    hops, survivors and delays of the product's choice of tunnels
 
   --nodes N         the largest network of the series (default 1000)
@@ -20,7 +22,7 @@ npm run sim -- topology [options]    hops, survivors and delays of the product's
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    nodes: { type: 'string', default: '1000' },
+    nodes: { type: 'string' },
     announcing: { type: 'string' },
     only: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
@@ -31,8 +33,10 @@ const { values, positionals } = parseArgs({
   },
 });
 
-if (values.help || positionals.some((name) => name !== 'topology')) console.log(usage);
-else if (positionals.length > 0) runTopology();
+if (values.help || positionals.some((name) => name !== 'topology' && name !== 'control')) console.log(usage);
+else if (positionals.includes('control')) {
+  for (const line of measureControl(Number(values.nodes ?? 16), Number(values.seed))) console.log(line);
+} else if (positionals.length > 0) runTopology();
 else run();
 
 function runTopology(): void {
@@ -50,7 +54,7 @@ function write(files: ReportFiles): void {
 }
 
 function run(): void {
-  const largest = Number(values.nodes);
+  const largest = Number(values.nodes ?? 1000);
   const seed = Number(values.seed);
   const sizes = [50, 100, 200, 500, 1000, 2000, 5000].filter((size) => size < largest && !values.only);
   const rows: Measurement[] = [];

@@ -44,6 +44,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'metrics add up to 65534 at most',
+    story: 'infinite metric',
     file: 'metric.ts',
     search: 'return sum >= infinity ? infinity : sum;',
     replace: 'return metric === infinity || cost === infinity ? infinity : Math.min(sum, infinity - 1);',
@@ -62,6 +63,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'requests for a seqno are not passed on',
+    story: 'passed on to its originator',
     file: 'routes.ts',
     search: 'if (reader.hopCount < 2) return;',
     replace: 'if (reader.hopCount < 2 || reader.hopCount > 2) return;',
@@ -74,6 +76,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'a lost prefix is not held',
+    story: 'held until',
     file: 'routes.ts',
     search: 'destination.heldUntil = now + tuning.holdTime;',
     replace: 'destination.heldUntil = 0;',
@@ -127,24 +130,21 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'a selected route stays when it is not feasible any more',
+    story: 'dies of its own',
     file: 'selection.ts',
     search: 'challenger === none || !this.isUsable(destination, current)',
     replace: 'challenger === none || this.metricOf(destination, current) === infinity',
   },
   {
-    name: 'a route that nobody repeats is never given up',
-    file: 'routes.ts',
-    search: '        matrix.setRefmetric(row, neighbour.column, infinity);\n        const again',
-    replace: '        const again',
-  },
-  {
     name: 'a route that expired is never forgotten',
+    story: 'told or not',
     file: 'routes.ts',
     search: '          this.#flush(destination, neighbour);\n          continue;',
     replace: '          continue;',
   },
   {
     name: 'a request is passed on to everybody',
+    story: 'forgotten everywhere',
     file: 'routes.ts',
     search: '    this.#sendSeqnoRequest(destination, router, reader.seqno, hops, via, now);',
     replace: `    for (const other of this.#tables.columns) {
@@ -152,25 +152,15 @@ const mutants: readonly Mutant[] = [
     }`,
   },
   {
-    name: 'a request keeps its hop count',
-    file: 'routes.ts',
-    search: 'const hops = reader.hopCount - 1;',
-    replace: 'const hops = reader.hopCount;',
-  },
-  {
     name: 'a request goes back to who asked',
+    story: 'passed on to its originator',
     file: 'routes.ts',
     search: 'candidates.find((column) => column >= 0 && column !== asker.column);',
     replace: 'candidates.find((column) => column >= 0 && column === asker.column) ?? asker.column;',
   },
   {
-    name: 'only the very seqno that was asked for is an answer',
-    file: 'pending-requests.ts',
-    search: 'if (!entry || isNewer(entry.seqno, destination.seqno)) return [];',
-    replace: 'if (!entry || entry.seqno !== destination.seqno) return [];',
-  },
-  {
     name: 'the second best way is taken',
+    story: 'a ring',
     file: 'selection.ts',
     search: 'const challenger = this.best[0];',
     replace: 'const challenger = this.best[1] === none ? this.best[0] : this.best[1];',
@@ -183,12 +173,14 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'another router-id is no news',
+    story: 'weather',
     file: 'routes.ts',
     search: 'if (isNew || newRouter) this.#announce(destination, this.#soon(now));',
     replace: 'if (isNew) this.#announce(destination, this.#soon(now));',
   },
   {
     name: 'a retraction that was lost is forgotten when the route comes back and goes again',
+    story: 'said again',
     file: 'routes.ts',
     search:
       '      if (matrix.has(destination.row, column, Flag.awaiting)) matrix.raise(destination.row, column, Flag.announced);\n      matrix.lower(destination.row, column, saidOfVersion);',
@@ -196,6 +188,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'the whole table goes out with every change',
+    story: 'flapping',
     file: 'routes.ts',
     search: 'for (const { outlet } of this.#tables.interfaces.values()) this.#tell(destination, outlet, at);',
     replace: "for (const { outlet } of this.#tables.interfaces.values()) outlet.dump('asked', at);",

@@ -402,6 +402,34 @@ const hold: Scenario = {
   },
 };
 
+/** A retraction is lost, the route comes back for a moment and goes again: the neighbour still has to be told. */
+const lostRetraction: Scenario = {
+  name: 'a retraction that was lost is said again, whatever came between',
+  run(seed) {
+    const prefix = parsePrefix('fd00:1234::/48')!;
+    const text = prefixText(prefix);
+    const world = new BabelNetwork({ seed, nodes: 2, tuning: noHysteresis });
+    const { network, invariants } = world;
+    const link = network.link(0, 1, { delay: 10 });
+    const say = (kind: 'originate' | 'withdraw') => {
+      world.explained(() => network.tell(0, kind === 'originate' ? { kind, prefix, metric: 0 } : { kind, prefix }));
+      if (kind === 'originate') invariants.chosen(0, text, own);
+    };
+    say('originate');
+    world.runTo(5 * second);
+    expect(invariants.via(1, text) === 0, `seed ${seed}: 1 goes to 0`);
+    network.change(link, { loss: 1 });
+    say('withdraw');
+    world.runTo(network.now + 100);
+    say('originate');
+    say('withdraw');
+    world.runTo(network.now + 100);
+    network.change(link, { loss: 0 });
+    const gone = () => invariants.via(1, text) === none;
+    expect(world.runUntil(gone, network.now + 20 * second), `seed ${seed}: 1 believes in a prefix that is gone`);
+  },
+};
+
 /** Short enough for `npm test` and for every mutant. */
 export const scenarios: readonly Scenario[] = [
   starvation,
@@ -416,6 +444,7 @@ export const scenarios: readonly Scenario[] = [
   anycast,
   sharedLoop,
   expiry,
+  lostRetraction,
   silence,
   farAway,
   hold,

@@ -1,4 +1,5 @@
 import { reportRow } from '../../scripts/verify-row.js';
+import { controlScenarios } from './control-scenarios.js';
 import { measure } from './measure.js';
 import { longScenarios, scenarios } from './scenarios.js';
 
@@ -41,6 +42,7 @@ row(
 for (const [list, seeds] of [
   [scenarios, 30],
   [longScenarios, 3],
+  [controlScenarios, 10],
 ] as const) {
   for (const scenario of list) {
     const failures: string[] = [];

@@ -1,0 +1,53 @@
+import test from 'ava';
+import { parsePrefix } from '../../src/addr/prefix.js';
+import { Destination } from '../../src/routing/destination.js';
+import { PendingRequests } from '../../src/routing/pending-requests.js';
+
+const router = 3;
+
+function destinationAt(seqno: number): Destination {
+  const destination = new Destination(0, parsePrefix('fd00::/64')!, 0);
+  return Object.assign(destination, { router, seqno });
+}
+
+test('any seqno at least as new as was asked for is an answer, round the ring too; an older one is none', (t) => {
+  for (const [seqno, askers] of [
+    [4, []],
+    [5, [7]],
+    [9, [7]],
+    [0x8004, [7]],
+    [0x8006, []],
+  ] as const) {
+    const pending = new PendingRequests(10);
+    t.true(pending.note(0, router, 5, 7, 0, 63));
+    t.deepEqual(pending.satisfied(destinationAt(seqno)), askers, `${seqno}`);
+  }
+});
+
+test('requests of two routers for one prefix are two', (t) => {
+  const pending = new PendingRequests(10);
+  t.true(pending.note(0, router, 5, 7, 0));
+  t.true(pending.note(0, router + 1, 5, 8, 0));
+  t.deepEqual(pending.satisfied(destinationAt(5)), [7]);
+  t.is(pending.size, 1);
+});
+
+test('a newer request has its own hop count, not the larger one of an older', (t) => {
+  const pending = new PendingRequests(10);
+  pending.note(0, router, 5, 7, 0, 63);
+  pending.note(0, router, 6, 8, 0, 20);
+  t.is(pending.get(0, router)!.hops, 20);
+});
+
+test('what only a neighbour that is gone waited for is asked for no more', (t) => {
+  const pending = new PendingRequests(10);
+  pending.note(0, router, 5, 7, 0, 63);
+  pending.note(0, router, 5, 8, 0, 63);
+  pending.forgetColumn(7);
+  t.is(pending.size, 1);
+  pending.forgetColumn(8);
+  t.is(pending.size, 0);
+  pending.note(1, router, 5, undefined, 0);
+  pending.forgetColumn(8);
+  t.is(pending.size, 1, 'ours stays');
+});
