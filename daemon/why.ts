@@ -57,7 +57,7 @@ export function explain(rows: readonly RouteRow[], about: Whereabouts): Why {
         selected: row.selected,
         feasible: row.feasible,
         ageSeconds: Math.floor(row.ageSeconds),
-        reason: reasons[row.standing] + (chosen && !row.selected ? ` (${difference(row, chosen)})` : ''),
+        reason: reasons[row.standing] + bound(row) + (chosen && !row.selected ? ` (${difference(row, chosen)})` : ''),
       }),
     )
     .sort((a, b) => Number(b.selected) - Number(a.selected) || a.metric - b.metric);
@@ -68,6 +68,12 @@ export function explain(rows: readonly RouteRow[], about: Whereabouts): Why {
     candidates,
     change: covering.length === 0 && about.withoutTunnel === '' ? elsewhere : change(chosen, about),
   };
+}
+
+/** What an unfeasible route would have to beat. */
+function bound({ standing, announced, distance }: RouteRow): string {
+  if (standing !== 'unfeasible' || !distance) return '';
+  return `; it says ${announced}, and we have announced ${distance.metric} ourselves`;
 }
 
 /** By how much another route differs from the one in use. */

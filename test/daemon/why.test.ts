@@ -84,3 +84,15 @@ test('a longer prefix that is lost is shown beside the shorter one in use', (t) 
   )!;
   t.is(lost.reason, 'the neighbour has taken it back (of 10.9.0.0/16)');
 });
+
+test('of a route that is not feasible why says what it would have to beat', (t) => {
+  const world = new Network(52);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2, { delay: 10 });
+  world.link(1, 3, { delay: 50 });
+  world.link(3, 2, { delay: 50 });
+  world.run(20_000);
+  const [, other] = whyOf(world, nodeAddress(overlay, 2), 2).candidates;
+  t.false(other!.feasible);
+  t.regex(other!.reason, /a newer sequence number was asked for; it says 1096, and we have announced 296 ourselves \(/);
+});

@@ -1,5 +1,5 @@
 import { reportRow } from '../../scripts/verify-row.js';
-import { controlScenarios } from './control-scenarios.js';
+import { controlScenarios, longControlScenarios } from './control-scenarios.js';
 import { measure } from './measure.js';
 import { longScenarios, scenarios } from './scenarios.js';
 
@@ -42,7 +42,8 @@ row(
 for (const [list, seeds] of [
   [scenarios, 30],
   [longScenarios, 3],
-  [controlScenarios, 10],
+  [controlScenarios, 5],
+  [longControlScenarios, 1],
 ] as const) {
   for (const scenario of list) {
     const failures: string[] = [];
