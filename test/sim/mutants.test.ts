@@ -83,6 +83,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'a retraction is said once',
+    story: 'forgotten everywhere',
     file: 'routes.ts',
     search: 'Flag.announced | Flag.forced | Flag.awaiting',
     replace: 'Flag.announced | Flag.forced',
