@@ -8,9 +8,9 @@ export const noPrefix = -1;
 const stride = 8;
 const unset = -2;
 
-/** From this many prefixes on, the busiest 16 bits are looked up at once; below, the walk is short and stays in cache. */
+/** From this many prefixes on, the busiest 18 bits are looked up at once; below, the walk is short and stays in cache. */
 const jumpFrom = 4096;
-const jumpBits = 16;
+const jumpBits = 18;
 
 /**
  * Where packets go: longest prefix to the node to seal for, node number to next hops.
@@ -22,7 +22,7 @@ const jumpBits = 16;
  * Node 0 is the root, length 0. Children are offsets, 0 for none. A removed prefix leaves its node behind as a branching
  * point; the trie is built anew when more than half of it is such remains.
  *
- * A large trie has a jump table: the 16 bits behind the prefix under which most of it lies lead straight to the node where
+ * A large trie has a jump table: the 18 bits behind the prefix under which most of it lies lead straight to the node where
  * the walk goes on, and to the best match above it. Made by the first lookup after a change.
  */
 export class ForwardingTable {
@@ -235,12 +235,12 @@ function walk(trie: Int32Array, from: number, above: number, a: number, b: numbe
   }
 }
 
-/** The 16 bits that begin at bit `at` (at most 112) of an address, as a number. */
+/** The 18 bits that begin at bit `at` (at most 110) of an address, as a number. */
 function bitsAt(at: number, a: number, b: number, c: number, d: number): number {
   const high = at < 64 ? (at < 32 ? a : b) : at < 96 ? c : d;
   const low = at < 32 ? b : at < 64 ? c : at < 96 ? d : 0;
   const shift = at & 31;
-  return (shift === 0 ? high : (high << shift) | (low >>> (32 - shift))) >>> 16;
+  return (shift === 0 ? high : (high << shift) | (low >>> (32 - shift))) >>> (32 - jumpBits);
 }
 
 function words(prefix: Uint8Array): Int32Array {
