@@ -68,6 +68,8 @@ export class Destination {
   /** Changes with everything our updates say, but for the metric's small changes. */
   version = 0;
   sentMetric: Metric = infinity;
+  /** When it is first told to anybody; 0: it need not wait, or was. See ripening.ts. */
+  ripeAt: Millis = 0;
 
   /** What the forwarding table was told: columns, best first. */
   told: readonly [number, number, number] = [none, none, none];

@@ -12,6 +12,7 @@ import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
 import type { Outlet } from './outlet.js';
 import { Flag } from './route-matrix.js';
+import { Ripening } from './ripening.js';
 import { leftLately, Selection } from './selection.js';
 import { isNewer, seqnoPlus } from './seqno.js';
 import type { Tables } from './tables.js';
@@ -44,6 +45,7 @@ export class Routes {
   readonly #held = new Set<Destination>();
   #heldDeadline: Millis = never;
   readonly #lazy = new Set<Destination>();
+  readonly #ripening: Ripening;
   #lazyAt: Millis = never;
   #sweepAt: Millis;
   #routersKept = 256;
@@ -52,6 +54,7 @@ export class Routes {
     this.#tables = tables;
     this.admission = new Admission(tables, interner);
     this.#selection = new Selection(tables.matrix, tables.columns, tables.tuning);
+    this.#ripening = new Ripening(tables.tuning);
     this.#sweepAt = now + tables.tuning.sweepInterval;
   }
 
@@ -389,14 +392,32 @@ export class Routes {
     if (isNew || newRouter || destination.seqno !== oldSeqno || destination.egress !== oldEgress) {
       this.#newVersion(destination, now);
     }
-    if (isNew || newRouter) this.#announce(destination, this.#soon(now));
-    else this.#announceMetric(destination, now);
-    if (!isNew && wasSelected !== column) this.#retell(destination, wasSelected, column, now);
+    if (isNew) this.#ripening.found(now);
+    if (isNew ? this.#ripens(destination, now) : destination.ripeAt !== 0) this.#ripen(destination, now);
+    else {
+      if (isNew || newRouter) this.#announce(destination, this.#soon(now));
+      else this.#announceMetric(destination, now);
+      if (!isNew && wasSelected !== column) this.#retell(destination, wasSelected, column, now);
+    }
     for (const asker of this.#tables.pending.satisfied(destination)) {
       const neighbour = this.#tables.columns[asker];
       if (neighbour) this.#tell(destination, neighbour.outlet, this.#soon(now));
     }
     if (wasSelected !== column) this.#followRequest(destination, now);
+  }
+
+  #ripens(destination: Destination, now: Millis): boolean {
+    return destination.selected >= 0 && this.#ripening.share(now) > 0;
+  }
+
+  #ripen(destination: Destination, now: Millis): void {
+    if (destination.selected < 0) {
+      destination.ripeAt = 0;
+      this.#announce(destination, this.#soon(now));
+      return;
+    }
+    const { cost } = this.#tables.columns[destination.selected]!;
+    this.#ripening.add(destination, now + this.#tables.tuning.urgentDelay + cost * this.#ripening.share(now));
   }
 
   #newVersion(destination: Destination, now: Millis): void {
@@ -417,6 +438,7 @@ export class Routes {
     const { matrix, tuning } = this.#tables;
     destination.metric = destination.sentMetric = infinity;
     destination.betterSince = 0;
+    destination.ripeAt = 0;
     this.#lazy.delete(destination);
     this.#newVersion(destination, now);
     let announced = false;
@@ -761,6 +783,7 @@ export class Routes {
   }
 
   #mayTell(destination: Destination, at: Interface, outlet: Outlet, flags: number): boolean {
+    if (destination.ripeAt !== 0 && (flags & Flag.forced) === 0) return false;
     const via = destination.selected >= 0 ? this.#tables.columns[destination.selected] : undefined;
     if (via && via.interface === at && at.splitsHorizon && (flags & Flag.forced) === 0) return false;
     if (via && via.column === outlet.column && !at.lan && (flags & Flag.forced) === 0) return false;
@@ -839,6 +862,7 @@ export class Routes {
       review ? review.at : never,
       this.#heldDeadline,
       this.#lazyAt,
+      this.#ripening.deadline,
       this.#sweepAt,
       this.#tables.pending.deadline,
       this.#tables.numbering.deadline,
@@ -862,6 +886,9 @@ export class Routes {
       this.#lazyAt = never;
       for (const destination of this.#lazy) this.#announce(destination, now);
       this.#lazy.clear();
+    }
+    if (now >= this.#ripening.deadline) {
+      for (const destination of this.#ripening.take(now)) this.#announce(destination, now);
     }
     if (now >= this.#sweepAt) this.#sweep(now);
   }

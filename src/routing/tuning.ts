@@ -41,6 +41,10 @@ export interface Tuning {
   /** After updates were sent to a neighbour, the next wait so long for each of them, at most `longestPause`: they gather. */
   readonly updatePause: Millis;
   readonly longestPause: Millis;
+  /** While many destinations are being found, each is told on after so long for each unit of its link's cost. */
+  readonly ripeningPause: Millis;
+  /** So many found within a second are many. */
+  readonly ripeningFrom: number;
   /** First wait for an acknowledgement; doubles with every timeout in a row, `ackTries` times. */
   readonly ackTimeout: Millis;
   readonly ackTries: number;
@@ -86,6 +90,8 @@ export const defaultTuning: Tuning = {
   pacing: 10,
   updatePause: 0.5,
   longestPause: 400,
+  ripeningPause: 1,
+  ripeningFrom: 64,
   ackTimeout: 500,
   ackTries: 6,
   switchMargin: 50,
