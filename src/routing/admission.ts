@@ -3,7 +3,7 @@ import { Prefix } from '../addr/prefix.js';
 import { type Millis, never, second } from '../time.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { Interner, LanPolicy, ReportCode } from './contract.js';
-import { type Destination, none, type Proof } from './destination.js';
+import { chain, type Destination, none, type Proof } from './destination.js';
 import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
 import { isMartian } from './martians.js';
 import type { Neighbour } from './neighbour.js';
@@ -35,8 +35,9 @@ export function signedOctets(prefix: Prefix, high: number, low: number, seqno: n
   return out;
 }
 
-function isAmong(signatures: readonly Uint8Array[], reader: PacketReader): boolean {
-  for (const signature of signatures) if (reader.signatureIs(signature)) return true;
+function isAmong({ signature, rivals }: Proof, reader: PacketReader): boolean {
+  if (reader.signatureIs(signature)) return true;
+  if (rivals) for (const rival of rivals) if (reader.signatureIs(rival)) return true;
   return false;
 }
 
@@ -197,7 +198,7 @@ export class Admission {
       if (routers.epoch(this.router) < newest) return this.#refuse('old-epoch', reader, neighbour, now);
     }
     const known = destination.proof(this.router, reader.seqno, signer);
-    if (known && (reader.signatureLength === 0 || isAmong(known.signatures, reader))) {
+    if (known && (reader.signatureLength === 0 || isAmong(known, reader))) {
       this.isUnproven = !known.valid;
       if (this.isUnproven) this.#want(signer, neighbour, now);
       return known.valid ? this.#isCurrent(reader, neighbour, now) : true;
@@ -248,7 +249,7 @@ export class Admission {
 
   /** False, reported, for a seqno long overtaken. */
   #isCurrent(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
-    for (const proof of this.destination!.proofs) {
+    for (let proof = this.destination!.proofs; proof; proof = proof.next) {
       const behind = seqnoDistance(proof.seqno, reader.seqno);
       if (proof.valid && proof.router === this.router && behind > staleBy) {
         return this.#refuse('replayed-seqno', reader, neighbour, now);
@@ -262,25 +263,33 @@ export class Admission {
     const copy = this.#interner ? this.#interner.octets(signature) : signature.slice();
     const proof = destination.proof(this.router, seqno, signer);
     if (proof) {
-      if (valid) proof.signatures = [copy];
-      else if (!proof.valid && proof.signatures.length < this.#tables.tuning.maxProofs) proof.signatures.push(copy);
+      if (valid) {
+        proof.signature = copy;
+        proof.rivals = undefined;
+      } else if (!proof.valid) {
+        proof.rivals ??= [];
+        if (proof.rivals.length + 1 < this.#tables.tuning.maxProofs) proof.rivals.push(copy);
+      }
       proof.valid ||= valid;
       return;
     }
-    if (destination.proofs.length >= this.#tables.tuning.maxProofs) this.#dropProof(destination);
-    const fresh = { router: this.router, seqno, signer, valid, signatures: [copy] };
-    if (destination.proofs.length === 0) destination.proofs = [fresh];
-    else destination.proofs.push(fresh);
+    this.makeRoom(destination);
+    destination.addProof(this.router, seqno, signer, valid, copy);
   }
 
-  /** The one least worth keeping: unproven before proven, never that of the selected route. */
-  #dropProof(destination: Destination): void {
+  /** For one more proof: drops the one least worth keeping, unproven before proven, never that of the selected route. */
+  makeRoom(destination: Destination): void {
+    if (!destination.proofs) return;
+    const oldestFirst = [...chain(destination.proofs)].reverse();
+    if (oldestFirst.length < this.#tables.tuning.maxProofs) return;
     const spare = (proof: Proof) => proof.router !== destination.router || proof.seqno !== destination.seqno;
     const newest = destination.newestProof();
-    let at = destination.proofs.findIndex((proof) => !proof.valid);
-    if (at < 0) at = destination.proofs.findIndex((proof) => proof !== newest && spare(proof));
-    if (at < 0) at = destination.proofs.findIndex(spare);
-    destination.proofs.splice(Math.max(0, at), 1);
+    const worst =
+      oldestFirst.find((proof) => !proof.valid) ??
+      oldestFirst.find((proof) => proof !== newest && spare(proof)) ??
+      oldestFirst.find(spare) ??
+      oldestFirst[0];
+    destination.dropProofs((proof) => proof === worst);
   }
 
   noteNewest(destination: Destination, router: number): void {
@@ -295,20 +304,24 @@ export class Admission {
     this.#wanted.delete(node);
     const { authority, routers } = this.#tables;
     let proven = false;
-    for (const proof of destination.proofs) {
+    for (const proof of chain(destination.proofs)) {
       if (proof.signer !== node) continue;
       const { router, seqno } = proof;
       const egress = destination.owner === 0 ? node : 0;
       const octets = signedOctets(destination.prefix, routers.high(router), routers.low(router), seqno, egress);
-      const good = proof.signatures.find((signature) => authority.verify(node, octets, signature) === 'valid');
+      const all = [proof.signature, ...(proof.rivals ?? [])];
+      const good = all.find((signature) => authority.verify(node, octets, signature) === 'valid');
       proof.valid = good !== undefined && (egress === 0 || authority.grants(node, destination.prefix));
-      if (good) proof.signatures = [good];
+      if (good) {
+        proof.signature = good;
+        proof.rivals = undefined;
+      }
       if (proof.valid) {
         this.noteNewest(destination, router);
         proven = true;
       }
     }
-    destination.proofs = destination.proofs.filter((proof) => proof.signer !== node || proof.valid);
+    destination.dropProofs((proof) => proof.signer === node && !proof.valid);
     return proven;
   }
 

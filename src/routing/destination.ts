@@ -13,6 +13,8 @@ export interface Source {
   metric: Metric;
   /** When a finite update last left. */
   at: Millis;
+  /** Of the same prefix, the one used before. */
+  next: Source | undefined;
 }
 
 /** A signature that came for one (prefix, router-id, seqno), by its origin or by the egress. */
@@ -22,38 +24,47 @@ export interface Proof {
   readonly signer: NodeNumber;
   /** Proven once `valid`; until then every different signature that came, at most four. */
   valid: boolean;
-  signatures: Uint8Array[];
+  signature: Uint8Array;
+  rivals: Uint8Array[] | undefined;
+  /** Of the same prefix, the one that came before. */
+  next: Proof | undefined;
 }
 
 /** No neighbour; and the mark of what we originate ourselves. */
 export const none = -1;
 export const ourselves = -2;
 
-/** One prefix and all that is known of it, but for its routes, which are a row of the matrix. */
+/**
+ * One prefix and all that is known of it, but for its routes, which are a row of the matrix. There may be a million in a
+ * process: what every update looks at comes first, and lists that seldom have more than one entry are chains.
+ */
 export class Destination {
   readonly row: number;
-  readonly prefix: Prefix;
   /** The node an overlay /64 belongs to; 0 for every other prefix. */
   readonly owner: NodeNumber;
-
-  sources: Source[] = [];
-  proofs: Proof[] = [];
-  /** Of an overlay prefix: the router-id of the highest epoch proven, or none. */
-  newestRouter = none;
-  /** Announced by ourselves at this metric. */
-  own: Metric | undefined;
-
   /** The neighbour's column, `ourselves` or `none`; then what is selected there. */
   selected = none;
-  router = none;
-  seqno: Seqno = 0;
-  metric: Metric = infinity;
-  egress: NodeNumber = 0;
-
   /** The next best usable routes: columns, or none. */
   second = none;
   third = none;
+  router = none;
+  /** Of an overlay prefix: the router-id of the highest epoch proven, or none. */
+  newestRouter = none;
+  /** Latest first. */
+  sources: Source | undefined;
+  proofs: Proof | undefined;
+  seqno: Seqno = 0;
+  metric: Metric = infinity;
 
+  readonly prefix: Prefix;
+  /** When it is first told to anybody; 0: it need not wait, or was. See ripening.ts. */
+  ripeAt: Millis = 0;
+  /** Changes with everything our updates say, but for the metric's small changes. */
+  version = 0;
+  sentMetric: Metric = infinity;
+  egress: NodeNumber = 0;
+  /** Announced by ourselves at this metric. */
+  own: Metric | undefined;
   /** Not selected but not forgotten either (RFC 8966 §3.5.4); 0: not held. */
   heldUntil: Millis = 0;
   /** Since when another route has been better by the margin; 0: none is. */
@@ -65,14 +76,10 @@ export class Destination {
   /** Neighbours left because they had become worse. */
   left: { readonly column: number; readonly until: Millis }[] | undefined;
 
-  /** Changes with everything our updates say, but for the metric's small changes. */
-  version = 0;
-  sentMetric: Metric = infinity;
-  /** When it is first told to anybody; 0: it need not wait, or was. See ripening.ts. */
-  ripeAt: Millis = 0;
-
   /** What the forwarding table was told: columns, best first. */
-  told: readonly [number, number, number] = [none, none, none];
+  toldFirst = none;
+  toldSecond = none;
+  toldThird = none;
   toldRouter = none;
   toldEgress: NodeNumber = 0;
   toldHeld = false;
@@ -83,9 +90,22 @@ export class Destination {
     this.owner = owner;
   }
 
+  /** True when the forwarding table has a way by this neighbour. */
+  isToldBy(column: number): boolean {
+    return this.toldFirst === column || this.toldSecond === column || this.toldThird === column;
+  }
+
   source(router: number): Source | undefined {
-    for (const source of this.sources) if (source.router === router) return source;
-    return undefined;
+    let source = this.sources;
+    while (source !== undefined && source.router !== router) source = source.next;
+    return source;
+  }
+
+  /** True when any was dropped. */
+  dropSources(isDropped: (source: Source) => boolean): boolean {
+    const [kept, dropped] = without(this.sources, isDropped);
+    this.sources = kept;
+    return dropped;
   }
 
   /** RFC 8966 §3.5.1: compares what was announced to us, without the cost of the link. */
@@ -104,11 +124,7 @@ export class Destination {
     if (metric === infinity) return false;
     const source = this.source(router);
     if (!source) {
-      if (this.sources.length >= maxSources) this.sources.shift();
-      const fresh = { router, seqno, metric, at: Math.ceil(now) };
-      // A list of one is made exactly so long; there is one for every destination.
-      if (this.sources.length === 0) this.sources = [fresh];
-      else this.sources.push(fresh);
+      this.sources = { router, seqno, metric, at: Math.ceil(now), next: shortened(this.sources, maxSources - 1) };
       return true;
     }
     source.at = Math.ceil(now);
@@ -122,7 +138,7 @@ export class Destination {
   /** The latest thing its owner is known to have signed. */
   newestProof(): Proof | undefined {
     let newest: Proof | undefined;
-    for (const proof of this.proofs) {
+    for (let proof = this.proofs; proof; proof = proof.next) {
       if (!proof.valid || proof.router !== this.newestRouter) continue;
       if (!newest || isNewer(proof.seqno, newest.seqno)) newest = proof;
     }
@@ -130,20 +146,58 @@ export class Destination {
   }
 
   proof(router: number, seqno: Seqno, signer: NodeNumber): Proof | undefined {
-    for (const proof of this.proofs) {
+    for (let proof = this.proofs; proof; proof = proof.next) {
       if (proof.router === router && proof.seqno === seqno && proof.signer === signer) return proof;
     }
     return undefined;
   }
+
+  addProof(router: number, seqno: Seqno, signer: NodeNumber, valid: boolean, signature: Uint8Array): void {
+    this.proofs = { router, seqno, signer, valid, signature, rivals: undefined, next: this.proofs };
+  }
+
+  dropProofs(isDropped: (proof: Proof) => boolean): void {
+    this.proofs = without(this.proofs, isDropped)[0];
+  }
 }
+
+/** The entries of a chain. */
+export function* chain<T extends { readonly next: T | undefined }>(first: T | undefined): IterableIterator<T> {
+  for (let entry = first; entry; entry = entry.next) yield entry;
+}
+
+/** The chain without some entries, and whether there were any. */
+function without<T extends { next: T | undefined }>(
+  first: T | undefined,
+  isDropped: (entry: T) => boolean,
+): [T | undefined, boolean] {
+  if (!first) return [undefined, false];
+  const [rest, dropped] = without(first.next, isDropped);
+  if (isDropped(first)) return [rest, true];
+  first.next = rest;
+  return [first, dropped];
+}
+
+/** The first entries of a chain, at most so many. */
+function shortened<T extends { next: T | undefined }>(first: T | undefined, most: number): T | undefined {
+  let last = first;
+  for (let count = 1; last && count < most; count++) last = last.next;
+  if (last) last.next = undefined;
+  return most > 0 ? first : undefined;
+}
+
+/** Int32 of each row: prefix 4 | length 1 | next row in the same bucket 1 | spare 2. */
+const lanes = 8;
+const lengthLane = 4;
+const nextLane = 5;
 
 /** All destinations, by prefix octets and by row. Rows of the forgotten are used again. */
 export class DestinationTable {
   readonly #rows: (Destination | undefined)[] = [];
   readonly #free: number[] = [];
   #buckets: Int32Array = new Int32Array(64).fill(-1);
-  /** The next row in the same bucket. */
-  readonly #next: number[] = [];
+  /** What a search compares, one after the other in memory. */
+  #keys: Int32Array = new Int32Array(16 * lanes);
   readonly #interner: Interner | undefined;
 
   constructor(interner: Interner | undefined) {
@@ -164,9 +218,13 @@ export class DestinationTable {
   }
 
   find(bytes: IpBytes, length: number): Destination | undefined {
-    for (let row = this.#buckets[this.#bucket(bytes, length)]!; row >= 0; row = this.#next[row]!) {
-      const destination = this.#rows[row]!;
-      if (destination.prefix.length === length && sameOctets(destination.prefix.bytes, bytes)) return destination;
+    const [a, b, c, d] = [word(bytes, 0), word(bytes, 4), word(bytes, 8), word(bytes, 12)];
+    const keys = this.#keys;
+    let row = this.#buckets[this.#bucket(a, b, c, d, length)]!;
+    for (; row >= 0; row = keys[row * lanes + nextLane]!) {
+      const at = row * lanes;
+      if (keys[at + 1] !== b || keys[at] !== a || keys[at + lengthLane] !== length) continue;
+      if (keys[at + 2] === c && keys[at + 3] === d) return this.#rows[row];
     }
     return undefined;
   }
@@ -178,45 +236,65 @@ export class DestinationTable {
     const prefix = this.#interner ? this.#interner.prefix(bytes, length) : new Prefix(bytes, length);
     const destination = new Destination(row, prefix, owner);
     this.#rows[row] = destination;
-    this.#link(destination);
+    if ((row + 1) * lanes > this.#keys.length) {
+      const keys = new Int32Array(Math.ceil(this.#keys.length * 1.5));
+      keys.set(this.#keys);
+      this.#keys = keys;
+    }
+    for (let i = 0; i < 4; i++) this.#keys[row * lanes + i] = word(prefix.bytes, 4 * i);
+    this.#keys[row * lanes + lengthLane] = length;
+    this.#link(row);
     return destination;
   }
 
-  remove(destination: Destination): void {
-    const bucket = this.#bucket(destination.prefix.bytes, destination.prefix.length);
-    let row = this.#buckets[bucket]!;
-    if (row === destination.row) this.#buckets[bucket] = this.#next[row]!;
+  remove({ row }: Destination): void {
+    const keys = this.#keys;
+    const bucket = this.#bucketOf(row);
+    const after = keys[row * lanes + nextLane]!;
+    let other = this.#buckets[bucket]!;
+    if (other === row) this.#buckets[bucket] = after;
     else {
-      while (this.#next[row] !== destination.row) row = this.#next[row]!;
-      this.#next[row] = this.#next[destination.row]!;
+      while (keys[other * lanes + nextLane] !== row) other = keys[other * lanes + nextLane]!;
+      keys[other * lanes + nextLane] = after;
     }
-    this.#rows[destination.row] = undefined;
-    this.#free.push(destination.row);
+    this.#rows[row] = undefined;
+    this.#free.push(row);
   }
 
   *[Symbol.iterator](): IterableIterator<Destination> {
     for (const destination of this.#rows) if (destination) yield destination;
   }
 
-  #link(destination: Destination): void {
-    const bucket = this.#bucket(destination.prefix.bytes, destination.prefix.length);
-    this.#next[destination.row] = this.#buckets[bucket]!;
-    this.#buckets[bucket] = destination.row;
+  #link(row: number): void {
+    const bucket = this.#bucketOf(row);
+    this.#keys[row * lanes + nextLane] = this.#buckets[bucket]!;
+    this.#buckets[bucket] = row;
   }
 
   #rehash(size: number): void {
     this.#buckets = new Int32Array(size).fill(-1);
-    for (const destination of this.#rows) if (destination) this.#link(destination);
+    this.#rows.forEach((destination, row) => {
+      if (destination) this.#link(row);
+    });
   }
 
-  #bucket(bytes: IpBytes, length: number): number {
-    let hash = length;
-    for (let i = 0; i < 16; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
-    return ((hash ^ (hash >>> 15)) >>> 0) % this.#buckets.length;
+  #bucketOf(row: number): number {
+    const at = row * lanes;
+    const keys = this.#keys;
+    return this.#bucket(keys[at]!, keys[at + 1]!, keys[at + 2]!, keys[at + 3]!, keys[at + lengthLane]!);
+  }
+
+  /** Their number is a power of two. */
+  #bucket(a: number, b: number, c: number, d: number, length: number): number {
+    let hash = Math.imul(a ^ length, 0x9e3779b1);
+    hash = Math.imul((hash ^ (hash >>> 15)) + b, 0x85ebca6b);
+    hash = Math.imul((hash ^ (hash >>> 15)) + c, 0xc2b2ae35);
+    hash = Math.imul((hash ^ (hash >>> 15)) + d, 0x27d4eb2f);
+    return (hash ^ (hash >>> 15)) & (this.#buckets.length - 1);
   }
 }
 
-function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 15; i >= 0; i--) if (a[i] !== b[i]) return false;
-  return true;
+/** Four octets as a signed number. */
+function word(bytes: IpBytes, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }

@@ -3,7 +3,7 @@ import type { Destination } from './destination.js';
 import type { Tuning } from './tuning.js';
 
 /** What ripens within so long is told together. */
-const step: Millis = 32;
+const step: Millis = 100;
 
 /**
  * Destinations found while many are, when a network starts or two parts of one meet. Told on at once, each would be told by

@@ -6,7 +6,7 @@ import { Admission, importRefusal, signedOctets } from './admission.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { UpdateFields } from './codec/packet-writer.js';
 import type { Interner, RouteChange, RouteChoice, RouteRow } from './contract.js';
-import { type Destination, none, ourselves, type Proof, type Source } from './destination.js';
+import { chain, type Destination, none, ourselves, type Proof, type Source } from './destination.js';
 import { type Interface, listCovers } from './interface.js';
 import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
@@ -129,7 +129,7 @@ export class Routes {
     if (sameEpoch ? !isNewer(seqno, reader.seqno) : routers.epoch(router) < epoch) return;
     if (!neighbour.requests.take(now)) return;
     const { bytes, length } = destination.prefix;
-    const signature = proof.signatures[0]!;
+    const { signature } = proof;
     neighbour.outlet.request({ kind: 'proof', prefix: bytes, length, seqno, high, low, signature }, this.#soon(now));
   }
 
@@ -215,7 +215,7 @@ export class Routes {
       if (!matrix.has(destination.row, neighbour.column, Flag.present)) continue;
       this.#flush(destination, neighbour);
       destination.left = destination.left?.filter((left) => left.column !== neighbour.column);
-      if (destination.selected === neighbour.column || destination.told.includes(neighbour.column)) {
+      if (destination.selected === neighbour.column || destination.isToldBy(neighbour.column)) {
         this.reselect(destination, now);
       }
     }
@@ -231,8 +231,8 @@ export class Routes {
       const affected =
         destination.selected === neighbour.column ||
         destination.selected === none ||
-        destination.told[2] === none ||
-        destination.told.includes(neighbour.column) ||
+        destination.toldThird === none ||
+        destination.isToldBy(neighbour.column) ||
         addMetric(matrix.refmetric(row, neighbour.column), neighbour.cost) < destination.metric;
       if (affected) this.reselect(destination, now);
     }
@@ -245,8 +245,8 @@ export class Routes {
       if (before) neighbour.nextHops.delete(row);
     } else if (!before || !equalBytes(before, nextHop)) neighbour.nextHops.set(row, nextHop.slice());
     else return;
-    if (destination.told.includes(neighbour.column)) {
-      destination.told = [none, none, none]; // the columns are the same, the forwarding entry is not
+    if (destination.isToldBy(neighbour.column)) {
+      destination.toldFirst = destination.toldSecond = destination.toldThird = none; // the columns are the same, the forwarding entry is not
       this.#touched.add(destination);
     }
   }
@@ -505,7 +505,7 @@ export class Routes {
     let router = destination.owner !== 0 ? destination.newestRouter : destination.router;
     let source = router === none ? undefined : destination.source(router);
     if (!source) {
-      source = destination.sources[destination.sources.length - 1];
+      source = destination.sources;
       if (!source) return;
       router = source.router;
     }
@@ -685,7 +685,7 @@ export class Routes {
       if (this.#tables.columns[neighbour.column] === neighbour) this.#ask(prefix.bytes, prefix.length, neighbour, now);
     }
     for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
-      if (!candidate.proofs.some((proof) => proof.signer === node)) continue;
+      if (![...chain(candidate.proofs)].some((proof) => proof.signer === node)) continue;
       this.admission.certificateHeld(candidate, node);
       this.#reprove(candidate, node);
       this.reselect(candidate, now);
@@ -737,7 +737,7 @@ export class Routes {
 
   certificateLost(destination: Destination | undefined, node: number, now: Millis): void {
     for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
-      candidate.proofs = candidate.proofs.filter((proof) => proof.signer !== node);
+      candidate.dropProofs((proof) => proof.signer === node);
       this.#reprove(candidate, node);
       this.reselect(candidate, now);
     }
@@ -816,16 +816,16 @@ export class Routes {
   }
 
   #proofOf(destination: Destination): Uint8Array | undefined {
-    const { authority, node, routers, tuning } = this.#tables;
+    const { authority, node, routers } = this.#tables;
     const { router, seqno, prefix } = destination;
     const signer = destination.owner || destination.egress;
     const proof = destination.proof(router, seqno, signer);
-    if (proof) return proof.valid ? proof.signatures[0] : undefined;
+    if (proof) return proof.valid ? proof.signature : undefined;
     if (signer !== node) return undefined;
     const egress = destination.owner === 0 ? node : 0;
     const signature = authority.sign(signedOctets(prefix, routers.high(router), routers.low(router), seqno, egress));
-    if (destination.proofs.length >= tuning.maxProofs) destination.proofs.shift();
-    destination.proofs.push({ router, seqno, signer, valid: true, signatures: [signature] });
+    this.admission.makeRoom(destination);
+    destination.addProof(router, seqno, signer, true, signature);
     return signature;
   }
 
@@ -923,20 +923,17 @@ export class Routes {
 
   #sweepDestination(destination: Destination, now: Millis): void {
     const { matrix, columns, destinations, pending } = this.#tables;
-    const kept = destination.sources.length;
-    const isKept = (source: Source) =>
-      (source.router === destination.router && destination.selected >= 0) || now - source.at < spec.sourceTime;
-    if (!destination.sources.every(isKept)) destination.sources = destination.sources.filter(isKept);
-    if (destination.sources.length < kept && destination.selected === none) this.reselect(destination, now);
+    const isOld = (source: Source) =>
+      (source.router !== destination.router || destination.selected < 0) && now - source.at >= spec.sourceTime;
+    if (destination.dropSources(isOld) && destination.selected === none) this.reselect(destination, now);
     let routes = 0;
     for (let column = 0; column < columns.length; column++) {
       if (matrix.has(destination.row, column, Flag.present)) routes++;
     }
-    const isUsed = (proof: Proof) => this.#isProofUsed(destination, proof.router, proof.seqno);
-    if (!destination.proofs.every(isUsed)) destination.proofs = destination.proofs.filter(isUsed);
+    destination.dropProofs((proof: Proof) => !this.#isProofUsed(destination, proof.router, proof.seqno));
     this.#forgiveLeft(destination, now);
     if (routes > 0 || destination.own !== undefined || destination.heldUntil !== 0) return;
-    if (destination.selected !== none || destination.sources.length > 0 || !this.#isKnownLost(destination)) return;
+    if (destination.selected !== none || destination.sources !== undefined || !this.#isKnownLost(destination)) return;
     pending.forgetRow(destination.row);
     this.#lazy.delete(destination);
     this.#touched.delete(destination);
@@ -971,8 +968,8 @@ export class Routes {
     for (const destination of destinations) {
       used.add(destination.router);
       used.add(destination.newestRouter);
-      for (const source of destination.sources) used.add(source.router);
-      for (const proof of destination.proofs) used.add(proof.router);
+      for (const source of chain(destination.sources)) used.add(source.router);
+      for (const proof of chain(destination.proofs)) used.add(proof.router);
       for (let column = 0; column < columns.length; column++) {
         if (matrix.has(destination.row, column, Flag.present)) used.add(matrix.router(destination.row, column));
       }
@@ -1004,20 +1001,21 @@ export class Routes {
     const held = destination.heldUntil !== 0;
     const router = isRouted ? destination.router : none;
     const egress = isRouted ? destination.egress : 0;
-    const { told } = destination;
     const same =
-      told[0] === first &&
-      told[1] === second &&
-      told[2] === third &&
+      destination.toldFirst === first &&
+      destination.toldSecond === second &&
+      destination.toldThird === third &&
       destination.toldHeld === held &&
       destination.toldRouter === router &&
       destination.toldEgress === egress;
     if (same) return undefined;
-    const columns = [first, second, third] as const;
-    destination.told = columns;
+    destination.toldFirst = first;
+    destination.toldSecond = second;
+    destination.toldThird = third;
     destination.toldHeld = held;
     destination.toldRouter = router;
     destination.toldEgress = egress;
+    const columns = [first, second, third];
     const choices = columns.filter((column) => column >= 0).map((column) => this.#choiceOf(destination, column));
     return { prefix: destination.prefix, choices, own, held };
   }
