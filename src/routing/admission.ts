@@ -81,10 +81,10 @@ export class Admission {
     this.destination = undefined;
     this.egress = 0;
     this.isUnproven = this.isAskedFor = false;
-    if (isMartian(reader.prefix, reader.prefixLength)) return false;
+    const known = this.#tables.destinations.find(reader.prefix, reader.prefixLength);
+    if (!known && isMartian(reader.prefix, reader.prefixLength)) return false;
     const lan = neighbour.interface.lan !== undefined;
-    if (!(lan ? this.#judgeLan(reader, neighbour, now) : this.#judgeOverlay(reader, neighbour, now))) return false;
-    return this.destination !== undefined;
+    return lan ? this.#judgeLan(known, reader, neighbour, now) : this.#judgeOverlay(known, reader, neighbour, now);
   }
 
   /** A signed retraction: of interest when it is about our own prefix. */
@@ -110,10 +110,16 @@ export class Admission {
   }
 
   /** The destination, made if there is room for it; sets `destination` and `router`. */
-  #admit(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, now: Millis): boolean {
+  #admit(
+    known: Destination | undefined,
+    reader: PacketReader,
+    neighbour: Neighbour,
+    owner: NodeNumber,
+    now: Millis,
+  ): boolean {
     const { destinations, routers, tuning, matrix, columns } = this.#tables;
     const { routerIdHigh: high, routerIdLow: low } = reader;
-    let destination = destinations.find(reader.prefix, reader.prefixLength);
+    let destination = known;
     const usual = destination ? destination.router : none;
     this.router = usual !== none && routers.is(usual, high, low) ? usual : routers.intern(high, low);
     const full = !destination && destinations.size >= tuning.maxDestinations;
@@ -130,10 +136,9 @@ export class Admission {
     return true;
   }
 
-  #judgeLan(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
-    const { network, destinations } = this.#tables;
+  #judgeLan(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+    const { network } = this.#tables;
     const lan = neighbour.interface.lan!;
-    const known = destinations.find(reader.prefix, reader.prefixLength);
     if (network.contains(reader.prefix) && reader.prefixLength >= network.length) {
       // Another of our gateways on this LAN announces it with the router-id it came with: not worth a word.
       const echoed = known !== undefined && known.owner === reader.routerIdHigh >>> 8;
@@ -149,25 +154,30 @@ export class Admission {
     }
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
     lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
-    return this.#admit(reader, neighbour, 0, now);
+    return this.#admit(known, reader, neighbour, 0, now);
   }
 
-  #judgeOverlay(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+  #judgeOverlay(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
     const { network, node } = this.#tables;
+    const { owner: usual } = known ?? { owner: 0 };
+    // A prefix we know, by its owner: nearly all of them.
+    if (usual !== 0 && usual !== node && usual === reader.routerIdHigh >>> 8) {
+      return this.#admit(known, reader, neighbour, usual, now) && this.#prove(reader, neighbour, usual, now);
+    }
     if (network.contains(reader.prefix) && reader.prefixLength >= network.length) {
       const owner = nodeNumberOf(network, reader.prefix)!;
       if (reader.prefixLength !== 64 || owner === 0 || reader.routerIdHigh >>> 8 !== owner) {
         return this.#refuse(owner === node ? 'own-prefix-by-another' : 'not-the-owner', reader, neighbour, now);
       }
       if (owner === node) return this.#judgeOwn(reader, neighbour, now);
-      return this.#admit(reader, neighbour, owner, now) && this.#prove(reader, neighbour, owner, now);
+      return this.#admit(known, reader, neighbour, owner, now) && this.#prove(reader, neighbour, owner, now);
     }
     const isDefault = reader.prefixLength === 0 || (reader.prefixLength === 96 && reader.prefix[10] === 0xff);
     if (isDefault && !this.#tables.acceptDefaultRoutes) return false; // others may use it: no offence
     if (reader.egress === node) return false; // our own, come back
     if (reader.egress <= 0) return this.#refuse('not-granted', reader, neighbour, now);
     this.egress = reader.egress;
-    return this.#admit(reader, neighbour, 0, now) && this.#prove(reader, neighbour, reader.egress, now);
+    return this.#admit(known, reader, neighbour, 0, now) && this.#prove(reader, neighbour, reader.egress, now);
   }
 
   /** Our own prefix under another epoch or a seqno ahead: signed by us, it shows that our disk is behind. */

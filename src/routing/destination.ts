@@ -59,8 +59,6 @@ export class Destination {
   readonly prefix: Prefix;
   /** When it is first told to anybody; 0: it need not wait, or was. See ripening.ts. */
   ripeAt: Millis = 0;
-  /** Changes with everything our updates say, but for the metric's small changes. */
-  version = 0;
   sentMetric: Metric = infinity;
   egress: NodeNumber = 0;
   /** Announced by ourselves at this metric. */
@@ -186,10 +184,11 @@ function shortened<T extends { next: T | undefined }>(first: T | undefined, most
   return most > 0 ? first : undefined;
 }
 
-/** Int32 of each row: prefix 4 | length 1 | next row in the same bucket 1 | spare 2. */
+/** Int32 of each row: prefix 4 | length 1 | next row in the same bucket 1 | version 1 | spare 1. */
 const lanes = 8;
 const lengthLane = 4;
 const nextLane = 5;
+const versionLane = 6;
 
 /** All destinations, by prefix octets and by row. Rows of the forgotten are used again. */
 export class DestinationTable {
@@ -229,6 +228,15 @@ export class DestinationTable {
     return undefined;
   }
 
+  /** Changes with everything our updates say, but for the metric's small changes; -1 where there is no destination. */
+  versionOf(row: number): number {
+    return this.#rows.length > row ? this.#keys[row * lanes + versionLane]! : -1;
+  }
+
+  setVersion(row: number, version: number): void {
+    this.#keys[row * lanes + versionLane] = version;
+  }
+
   /** The caller has looked and not found it. Copies the octets. */
   add(bytes: IpBytes, length: number, owner: NodeNumber): Destination {
     if (this.size >= this.#buckets.length) this.#rehash(this.#buckets.length * 2);
@@ -243,6 +251,7 @@ export class DestinationTable {
     }
     for (let i = 0; i < 4; i++) this.#keys[row * lanes + i] = word(prefix.bytes, 4 * i);
     this.#keys[row * lanes + lengthLane] = length;
+    this.#keys[row * lanes + versionLane] = 0;
     this.#link(row);
     return destination;
   }
@@ -257,6 +266,7 @@ export class DestinationTable {
       while (keys[other * lanes + nextLane] !== row) other = keys[other * lanes + nextLane]!;
       keys[other * lanes + nextLane] = after;
     }
+    keys[row * lanes + versionLane] = -1;
     this.#rows[row] = undefined;
     this.#free.push(row);
   }

@@ -1,6 +1,6 @@
 import type { IpBytes } from '../addr/ip.js';
 import { type Millis, never } from '../time.js';
-import type { Alarm } from './alarm.js';
+import type { Alarms } from './alarm.js';
 import { ackRequestLength, type PacketWriter, type UpdateFields } from './codec/packet-writer.js';
 import type { InterfaceId } from './contract.js';
 import { Flag, type RouteMatrix } from './route-matrix.js';
@@ -79,7 +79,7 @@ export class Outlet {
   /** Acknowledged here; otherwise changes are sent twice. */
   readonly reliable: boolean;
   readonly mtu: number;
-  readonly #alarm: Alarm;
+  readonly #sending: Alarms;
   flushAt: Millis = never;
   greetingDue = false;
   /** Everything we announced before is void: sent once, first. */
@@ -111,9 +111,9 @@ export class Outlet {
     reliable: boolean,
     mtu: number,
     firstOpaque: number,
-    alarm: Alarm,
+    sending: Alarms,
   ) {
-    this.#alarm = alarm;
+    this.#sending = sending;
     this.interface = id;
     this.to = to;
     this.column = column;
@@ -125,7 +125,7 @@ export class Outlet {
   by(at: Millis): void {
     if (at >= this.flushAt) return;
     this.flushAt = at;
-    this.#alarm.by(at);
+    this.#sending.by(this.column, at);
   }
 
   update(matrix: RouteMatrix, row: number, at: Millis): void {
@@ -254,6 +254,7 @@ export class Outlet {
         if (this.#sent.size >= maxSent) this.#sent.delete(this.#sent.keys().next().value!);
         this.#sent.set(opaque, { items, requests, at: now });
         this.resendAt = Math.min(this.resendAt, now + this.#wait(host.tuning));
+        this.#sending.by(this.column, this.resendAt);
       }
       host.send(this, writer.finish());
       if (full || this.#acks.length > 0 || this.#requests.length > 0) {

@@ -11,8 +11,8 @@ import { type Interface, listCovers } from './interface.js';
 import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
 import type { Outlet } from './outlet.js';
-import { Flag } from './route-matrix.js';
 import { Ripening } from './ripening.js';
+import { Flag } from './route-matrix.js';
 import { leftLately, Selection } from './selection.js';
 import { isNewer, seqnoPlus } from './seqno.js';
 import type { Tables } from './tables.js';
@@ -348,7 +348,9 @@ export class Routes {
    * are asked, so one that is not feasible any more has to go: it may reach the destination by us.
    */
   #recheckSpares(destination: Destination): void {
-    if (destination.second === none) return;
+    const { second, third } = destination;
+    const isGone = (column: number) => column !== none && !this.#selection.isUsable(destination, column);
+    if (!isGone(second) && !isGone(third)) return;
     this.#selection.rank(destination);
     this.#noteOthers(destination, destination.selected);
     this.#touched.add(destination);
@@ -421,8 +423,8 @@ export class Routes {
   }
 
   #newVersion(destination: Destination, now: Millis): void {
-    destination.version = ++this.#version;
-    const { matrix, columns, interfaces } = this.#tables;
+    const { matrix, columns, interfaces, destinations } = this.#tables;
+    destinations.setVersion(destination.row, ++this.#version);
     // What was on its way says the old thing; who has not acknowledged it is told the new one.
     for (const { outlet } of interfaces.values()) {
       if (matrix.has(destination.row, outlet.column, Flag.awaiting)) this.#tell(destination, outlet, this.#soon(now));
@@ -747,10 +749,10 @@ export class Routes {
 
   /** Fills an Update for this outlet; see OutletHost. The feasibility distance is set before it leaves. */
   describe(row: number, outlet: Outlet, periodic: boolean, fields: UpdateFields, now: Millis) {
-    const { matrix, routers, tuning, interfaces } = this.#tables;
+    const { matrix, routers, tuning, interfaces, columns } = this.#tables;
     const destination = this.#tables.destinations.at(row);
     if (!destination) return 'nothing';
-    const at = interfaces.get(outlet.interface)!;
+    const at = columns[outlet.column]?.interface ?? interfaces.get(outlet.interface)!;
     const flags = matrix.flags(row, outlet.column);
     const speaks =
       destination.selected !== none && destination.metric < infinity && this.#mayTell(destination, at, outlet, flags);
@@ -830,11 +832,12 @@ export class Routes {
   }
 
   versionOf(row: number): number {
-    return this.#tables.destinations.at(row)?.version ?? -1;
+    return this.#tables.destinations.versionOf(row);
   }
 
   /** A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). */
   acknowledged(row: number): void {
+    if (this.#held.size === 0) return;
     const destination = this.#tables.destinations.at(row);
     if (destination && destination.heldUntil !== 0 && this.#isKnownLost(destination)) this.#release(destination);
   }

@@ -5,7 +5,7 @@ import { equalBytes } from '../bytes.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, never } from '../time.js';
-import { Alarm } from './alarm.js';
+import { Alarm, Alarms } from './alarm.js';
 import { PacketReader, type TlvKind } from './codec/packet-reader.js';
 import { PacketWriter, type UpdateFields } from './codec/packet-writer.js';
 import { type DropReason, dropReasons } from './codec/tlv.js';
@@ -104,7 +104,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       pending: new PendingRequests(tuning.maxPendingRequests),
       numbering: new OwnNumbering(options.node, options.stored, options.freshEpoch, tuning, options.now),
       timers: new Alarm(),
-      outlets: new Alarm(),
+      outlets: [],
+      sending: new Alarms(),
       reports: new Reports(effects),
       effects,
       epochStart: options.now,
@@ -184,8 +185,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
 
   deadline(): Millis {
     if (this.#hasStopped) return never;
-    const { timers, outlets } = this.#tables;
-    return Math.min(this.#routes.deadline, timers.at, outlets.at);
+    const { timers, sending } = this.#tables;
+    return Math.min(this.#routes.deadline, timers.at, sending.at);
   }
 
   /** Every candidate route, ours included, for `weft routes` and `weft why`; of one prefix alone, if one is given. */
@@ -241,7 +242,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const { tuning, random } = this.#tables;
     const address = tunnelLinkLocal(node);
     const column = this.#takeColumn();
-    const outlet = new Outlet(id, address, column, true, mtu, random.below(0x10000), this.#tables.outlets);
+    const outlet = this.#addOutlet(id, address, column, true, mtu);
     const at = new Interface({
       id,
       type: 'overlay',
@@ -266,8 +267,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (this.#tables.interfaces.has(id)) this.#interfaceDown(id, now);
     const { tuning, random } = this.#tables;
     const helloInterval = options.helloInterval ?? tuning.lanHello;
-    const first = random.below(0x10000);
-    const outlet = new Outlet(id, 'multicast', this.#takeColumn(), false, mtu, first, this.#tables.outlets);
+    const outlet = this.#addOutlet(id, 'multicast', this.#takeColumn(), false, mtu);
     const at = new Interface({
       id,
       type: options.type ?? 'wired',
@@ -314,9 +314,18 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     return column;
   }
 
+  #addOutlet(id: InterfaceId, to: IpBytes | 'multicast', column: number, reliable: boolean, mtu: number): Outlet {
+    const { random, sending, outlets } = this.#tables;
+    const outlet = new Outlet(id, to, column, reliable, mtu, random.below(0x10000), sending);
+    outlets[column] = outlet;
+    return outlet;
+  }
+
   #giveColumn(column: number): void {
     const { matrix, destinations } = this.#tables;
     for (const { row } of destinations) matrix.clear(row, column);
+    this.#tables.outlets[column] = undefined;
+    this.#tables.sending.clear(column);
     this.#freeColumns.push(column);
   }
 
@@ -354,15 +363,17 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (!reader.open(bytes, neighbour.address)) return;
     let helloStamped = false;
     let isOvertaken = false;
+    let isGreeting = false;
     for (let kind = reader.next(); kind !== 'end'; kind = reader.next()) {
       if (kind === 'hello' && reader.hasTimestamp) helloStamped = true;
+      isGreeting ||= kind === 'hello' || kind === 'ihu';
       // A greeting that a later one overtook says what was: its IHU would undo the newer one until the next, 20 s later,
       // and the retraction of everything with which a tunnel begins what was announced since.
       if (kind === 'hello' && !at.lan) isOvertaken = neighbour.multicast.isOvertaken(reader.seqno);
       if (isOvertaken && (kind === 'hello' || kind === 'ihu' || (kind === 'update' && reader.wildcard))) continue;
       this.#tlvReceived(kind, neighbour, helloStamped, receivedAt, now);
     }
-    this.#tables.timers.by(neighbour.deadline);
+    if (isGreeting) this.#tables.timers.by(neighbour.deadline);
   }
 
   /** The one neighbour of a tunnel. */
@@ -389,15 +400,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       count++;
     }
     if (!this.#saysHello(bytes, from)) return undefined;
-    const { tuning, random } = this.#tables;
+    const { tuning } = this.#tables;
     if (count >= tuning.maxLanNeighbours) {
       this.#tables.reports.refusedFrom('quota', at.id, from, 'too many neighbours', now);
       return undefined;
     }
     const address = from.slice();
     const column = this.#takeColumn();
-    const first = random.below(0x10000);
-    const outlet = new Outlet(at.id, address, column, false, at.outlet.mtu, first, this.#tables.outlets);
+    const outlet = this.#addOutlet(at.id, address, column, false, at.outlet.mtu);
     const neighbour = new Neighbour(at, address, undefined, column, outlet, tuning);
     this.#tables.columns[column] = neighbour;
     return neighbour;
@@ -673,24 +683,20 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     };
   }
 
-  #flushOutlet(outlet: Outlet, now: Millis): void {
+  #flushOutlet(column: number, now: Millis): void {
+    const { outlets, sending } = this.#tables;
+    const outlet = outlets[column];
+    if (!outlet) return;
     if (now >= outlet.resendAt) outlet.resend(this.#host, now);
     if (now >= outlet.flushAt) outlet.flush(this.#host, now);
+    sending.by(column, Math.min(outlet.flushAt, outlet.resendAt));
   }
 
   #finish(now: Millis): SpeakerEffect[] {
-    const { interfaces, columns, numbering, outlets } = this.#tables;
+    const { numbering, sending } = this.#tables;
     const state = numbering.takeUnsaved();
     if (state) this.#effects.push({ kind: 'persist', state });
-    if (now >= outlets.at) {
-      for (const { outlet } of interfaces.values()) this.#flushOutlet(outlet, now);
-      for (const neighbour of columns) if (neighbour?.interface.lan) this.#flushOutlet(neighbour.outlet, now);
-      outlets.at = never;
-      for (const { outlet } of interfaces.values()) outlets.by(Math.min(outlet.flushAt, outlet.resendAt));
-      for (const neighbour of columns) {
-        if (neighbour?.interface.lan) outlets.by(Math.min(neighbour.outlet.flushAt, neighbour.outlet.resendAt));
-      }
-    }
+    if (now >= sending.at) sending.ring(now, (column) => this.#flushOutlet(column, now));
     const changes = this.#routes.takeChanges();
     if (changes.length > 0) this.#effects.push({ kind: 'routesChanged', changes });
     if (this.#effects.length === 0) return [];

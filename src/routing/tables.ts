@@ -1,11 +1,12 @@
 import type { Prefix } from '../addr/prefix.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
-import type { Alarm } from './alarm.js';
+import type { Alarm, Alarms } from './alarm.js';
 import type { InterfaceId, OriginAuthority, SpeakerEffect } from './contract.js';
 import type { DestinationTable } from './destination.js';
 import type { Interface } from './interface.js';
 import type { Neighbour } from './neighbour.js';
+import type { Outlet } from './outlet.js';
 import type { OwnNumbering } from './own-numbering.js';
 import type { PendingRequests } from './pending-requests.js';
 import type { Reports } from './reports.js';
@@ -33,8 +34,10 @@ export interface Tables {
   readonly numbering: OwnNumbering;
   /** Hellos, updates, and what neighbours promised: the deadlines of interfaces and neighbours. */
   readonly timers: Alarm;
-  /** When an outlet has something to send or to repeat. */
-  readonly outlets: Alarm;
+  /** By column. */
+  readonly outlets: (Outlet | undefined)[];
+  /** When the outlet of a column has something to send or to repeat. */
+  readonly sending: Alarms;
   readonly reports: Reports;
   /** Orders given so far in this call. */
   readonly effects: SpeakerEffect[];

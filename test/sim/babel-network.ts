@@ -1,3 +1,4 @@
+import type { Prefix } from '../../src/addr/prefix.js';
 import type { SpeakerEffect, SpeakerEvent } from '../../src/routing/contract.js';
 import type { Speaker } from '../../src/routing/speaker.js';
 import type { Tuning } from '../../src/routing/tuning.js';
@@ -29,6 +30,15 @@ export interface BabelNetworkOptions {
   readonly recorded?: boolean;
 }
 
+/** A prefix and what the nodes do with packets for it. */
+interface Target {
+  readonly text: string;
+  /** The nodes that drop them rather than follow a shorter prefix. */
+  readonly held: Set<number>;
+  /** Of an announcing node's: the next hop of every node; what `missing` counts. */
+  vias: Int32Array | undefined;
+}
+
 /** Exact shortest ways: no hysteresis, so that rest can be compared with Dijkstra to the last unit. */
 export const noHysteresis: Partial<Tuning> = { switchMargin: 0, switchShare: 0, dwell: 0, leftFor: 0 };
 
@@ -42,10 +52,12 @@ export class BabelNetwork {
   readonly #seed: number;
   readonly #recorder: SequenceRecorder | undefined;
   readonly #announcing: readonly number[];
-  /** By target's index: the next hop of every node; what `missing` counts. */
-  readonly #vias = new Map<string, Int32Array>();
+  /** By the text of the prefix; the same by the prefix itself, of which the nodes share one. */
+  readonly #targets = new Map<string, Target>();
+  readonly #targetOf = new Map<Prefix, Target>();
+  /** By target's index. */
+  readonly #vias: (Int32Array | undefined)[] = [];
   readonly #nodeByNumber = new Map<number, number>();
-  readonly #held = new Set<string>();
   readonly refusals: string[] = [];
   /** Pairs of node and announced prefix without a route. */
   missing = 0;
@@ -61,17 +73,17 @@ export class BabelNetwork {
       ...(options.announces ? { announces: options.announces } : {}),
       routesChanged: (node, changes) => {
         for (const { prefix, choices, own: isOwn, held } of changes) {
+          const target = this.#targetOf.get(prefix) ?? this.#meet(prefix);
           const [first = none, ...spares] = choices.map((choice) => this.#nodeByNumber.get(choice.neighbourNode ?? 0)!);
-          const text = prefixText(prefix);
           const via = isOwn ? own : first;
-          this.#chose(node, text, via, spares);
+          this.#chose(node, target, via, spares);
           if (watchesPackets) {
-            this.promises.chosen(node, text, via, held, choices[0]?.routerId);
-            this.requests.chosen(node, text, via);
+            this.promises.chosen(node, target.text, via, held, choices[0]?.routerId);
+            this.requests.chosen(node, target.text, via);
             this.distances.chosen(node, prefix, via);
           }
-          if (held) this.#held.add(`${node} ${text}`);
-          else this.#held.delete(`${node} ${text}`);
+          if (held) target.held.add(node);
+          else target.held.delete(node);
         }
       },
       reported: (node, effect) => this.refusals.push(`node ${node}: ${effect.code} ${effect.detail}`),
@@ -84,13 +96,14 @@ export class BabelNetwork {
     const indexes = Array.from({ length: options.nodes }, (_, index) => index);
     this.#announcing = indexes.filter((index) => options.announces?.(index) ?? true);
     for (const index of this.#announcing) {
-      this.#vias.set(prefixText(prefixOf(index)), new Int32Array(options.nodes).fill(none));
+      this.#vias[index] = new Int32Array(options.nodes).fill(none);
+      this.#target(prefixText(prefixOf(index))).vias = this.#vias[index];
       this.missing += options.nodes;
     }
     for (const index of indexes) {
       this.#nodeByNumber.set(numberOf(index), index);
       this.network.addNode();
-      if (options.announces?.(index) ?? true) this.#chose(index, prefixText(prefixOf(index)), own);
+      if (options.announces?.(index) ?? true) this.#chose(index, this.#target(prefixText(prefixOf(index))), own);
     }
     for (const [a, b] of options.edges ?? []) this.network.link(a, b, options.quality?.(a, b));
   }
@@ -99,34 +112,50 @@ export class BabelNetwork {
     return this.#announcing;
   }
 
-  #chose(node: number, prefix: string, via: Via, spares: readonly Via[] = []): void {
-    this.invariants.chosen(node, prefix, via, spares);
-    const vias = this.#vias.get(prefix);
+  #target(text: string): Target {
+    let target = this.#targets.get(text);
+    if (!target) {
+      target = { text, held: new Set(), vias: undefined };
+      this.#targets.set(text, target);
+    }
+    return target;
+  }
+
+  #meet(prefix: Prefix): Target {
+    const target = this.#target(prefixText(prefix));
+    this.#targetOf.set(prefix, target);
+    return target;
+  }
+
+  #chose(node: number, { text, vias }: Target, via: Via, spares: readonly Via[] = []): void {
+    this.invariants.chosen(node, text, via, spares);
     if (!vias) return;
     this.missing += Number(via === none) - Number(vias[node] === none);
     vias[node] = via;
   }
 
   #forget(node: number): void {
-    for (const [prefix, vias] of this.#vias) {
-      if (vias[node] !== none) this.missing++;
-      vias[node] = none;
-      if (prefix === prefixText(prefixOf(node))) this.#chose(node, prefix, own);
+    const home = prefixText(prefixOf(node));
+    for (const target of this.#targets.values()) {
+      if (!target.vias) continue;
+      if (target.vias[node] !== none) this.missing++;
+      target.vias[node] = none;
+      if (target.text === home) this.#chose(node, target, own);
     }
   }
 
   via(node: number, target: number): Via {
-    return this.#vias.get(prefixText(prefixOf(target)))?.[node] ?? none;
+    return this.#vias[target]?.[node] ?? none;
   }
 
   /** Whether the node drops packets for the target rather than follow a shorter prefix. */
   isHeld(node: number, target: number): boolean {
-    return this.#held.has(`${node} ${prefixText(prefixOf(target))}`);
+    return this.#targets.get(prefixText(prefixOf(target)))?.held.has(node) ?? false;
   }
 
   /** The next hops of all nodes for the target's prefix; not to be written to. */
   viasTo(target: number): Int32Array {
-    return this.#vias.get(prefixText(prefixOf(target)))!;
+    return this.#vias[target]!;
   }
 
   /** Runs to that time; a violation is thrown again with the seed and a drawing of what led to it. */

@@ -56,7 +56,8 @@ function write(files: ReportFiles): void {
 function run(): void {
   const largest = Number(values.nodes ?? 1000);
   const seed = Number(values.seed);
-  const sizes = [50, 100, 200, 500, 1000, 2000, 5000].filter((size) => size < largest && !values.only);
+  const series = largest > 2000 ? [100, 1000] : [50, 100, 200, 500, 1000];
+  const sizes = series.filter((size) => size < largest && !values.only);
   const rows: Measurement[] = [];
   for (const nodes of [...sizes, largest]) {
     const announcing = Math.min(nodes, Number(values.announcing ?? (largest > 2000 ? 200 : nodes)));

@@ -222,7 +222,7 @@ export class PacketWriter {
       this.#u8(signed);
     }
     if (signed > 0) this.#octets(fields.signature!, 0, signed);
-    last.set(fields.prefix);
+    for (let i = base + omitted; i < 16; i++) last[i] = fields.prefix[i]!;
     if (ae === Ae.ipv6) this.#has6 = true;
     else if (ae === Ae.ipv4) this.#has4 = true;
     else this.#hasVia = true;
