@@ -132,7 +132,7 @@ test('killed seconds after others joined, a node knows them when it starts: it n
 });
 
 test('whose places are taken refuses a newcomer in silence, keeps every tunnel, and the newcomer gets in through another', (t) => {
-  const world = new World(15); // in this run the newcomer asks the founder too
+  const world = new World(4); // in this run the newcomer asks the founder too
   world.topology = sparseLimits(1);
   const machines = world.network(4);
   const [founder, a, b, c] = machines as [Machine, Machine, Machine, Machine];

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { parseIp } from '../../src/addr/ip.js';
 import { Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { concatBytes, toHex } from '../../src/bytes.js';
+import { PacketReader } from '../../src/routing/codec/packet-reader.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { routerIdFrom } from '../../src/routing/router-id.js';
 import { isNewer, seqnoDistance } from '../../src/routing/seqno.js';
@@ -150,4 +151,31 @@ test('any octets are read in one pass without a throw', (t) => {
     }),
     { seed: 42, numRuns: 300 },
   );
+});
+
+test('a TLV that is dropped allocates nothing', (t) => {
+  const unknown = [200, 2, 0, 0];
+  const short = [8, 2, 0, 0];
+  const badPrefixLength = [9, 2, 2, 129];
+  const mandatory = [9, 4, 2, 0, 128, 0];
+  const noRouterId = [8, 10, 2, 0, 0, 0, 0, 1, 0, 1, 0, 1];
+  const bytes = packet(Uint8Array.from([unknown, short, badPrefixLength, mandatory, noRouterId].flat()));
+  const reader = new PacketReader();
+  const from = parseIp('fe80::1')!;
+  const growthOf = (packets: number): number => {
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < packets; i++) {
+      reader.open(bytes, from);
+      while (reader.next() !== 'end');
+    }
+    return process.memoryUsage().heapUsed - before;
+  };
+  growthOf(20_000); // until it is compiled
+  const dropped = reader.drops.reduce((sum, count) => sum + count);
+  t.is(dropped, 5 * 20_000);
+  // Some garbage of others may be collected meanwhile, or made: the smallest growth counts, and it is nearly none.
+  const growths = Array.from({ length: 9 }, () => growthOf(10_000)).filter((growth) => growth >= 0);
+  t.true(growths.length > 0);
+  const each = Math.min(...growths) / 50_000;
+  t.true(each < 1, `${each.toFixed(2)} octets for each TLV dropped`);
 });

@@ -1,9 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { reportRow } from '../../scripts/verify-row.js';
 import { controlScenarios, longControlScenarios } from './control-scenarios.js';
 import { measure } from './measure.js';
 import { longScenarios, scenarios } from './scenarios.js';
 
-/** The simulator's part of `npm run verify`: the figures at 1,000 nodes, the long scenarios, and the short ones with many seeds. */
+/** The simulator's part of `npm run verify`: the figures at 1,000 nodes and of the codec, the long scenarios, and the short ones with many seeds. */
 const figures = measure({ nodes: 1000, seed: 1, own: 10, announcing: 1000, watchOneIn: 10, progress: () => undefined });
 const row = (what: string, target: string, measured: string, ok: boolean) => reportRow({ what, target, measured, ok });
 
@@ -37,6 +38,16 @@ row(
   '0',
   String(figures.rest.starved + figures.rest.ghosts + figures.rest.loops),
   figures.rest.starved + figures.rest.ghosts + figures.rest.loops === 0,
+);
+
+const codec = JSON.parse(execFileSync(process.execPath, ['dist/bench/babel-codec.js'], { encoding: 'utf8' })) as {
+  readonly updatesDecodedPerSecond: number;
+};
+row(
+  'Babel updates decoded a second, on one core',
+  'at least 2 million',
+  String(codec.updatesDecodedPerSecond),
+  codec.updatesDecodedPerSecond >= 2e6,
 );
 
 for (const [list, seeds] of [
