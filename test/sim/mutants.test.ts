@@ -126,8 +126,8 @@ const mutants: readonly Mutant[] = [
   {
     name: 'a source begins with seqno 0',
     file: 'destination.ts',
-    search: 'const fresh = { router, seqno, metric, at: Math.ceil(now) };',
-    replace: 'const fresh = { router, seqno: 0, metric, at: Math.ceil(now) };',
+    search: 'this.sources = { router, seqno, metric, at:',
+    replace: 'this.sources = { router, seqno: 0, metric, at:',
   },
   {
     name: 'a selected route stays when it is not feasible any more',
