@@ -18,6 +18,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'feasibility compares the metric with the cost of the link instead of the announced one',
+    story: 'nearer one',
     file: 'selection.ts',
     search:
       '    if (!destination.isFeasible(router, matrix.seqno(row, column), refmetric)) {\n      this.hasUnfeasible = true;',
