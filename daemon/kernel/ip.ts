@@ -38,11 +38,12 @@ export interface Link {
   readonly mtu: number;
   readonly gso_max_segs?: number;
   readonly linkinfo?: { readonly info_kind?: string };
+  readonly addr_info?: readonly { readonly family: string; readonly scope: string }[];
 }
 
-/** All devices. Not from /sys, which shows the network namespace it was mounted in and not the one we are in. */
+/** All devices, with their addresses. Not from /sys, which shows the network namespace it was mounted in and not the one we are in. */
 export function readLinks(): Promise<Link[]> {
-  return ipJson<Link>('-details', 'link', 'show');
+  return ipJson<Link>('-details', 'address', 'show');
 }
 
 export function isTun(link: Link): boolean {

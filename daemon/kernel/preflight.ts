@@ -1,9 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import { MeshError } from '../../src/errors.js';
-import { isTun, readLinks } from './ip.js';
+import { isTun, type Link, readLinks } from './ip.js';
 
 /**
  * Checks what a node needs of this machine before anything is touched. Each finding is one MeshError with its cure:
@@ -12,7 +11,8 @@ import { isTun, readLinks } from './ip.js';
  */
 export async function checkMachine(setting: { readonly device: string; readonly listen: Endpoint }): Promise<void> {
   checkTun();
-  await checkDevice(setting.device);
+  const links = await readLinks();
+  checkDevice(setting.device, links);
   if (!existsSync('/proc/sys/net/ipv6')) {
     throw new MeshError(
       'no-ipv6',
@@ -20,7 +20,7 @@ export async function checkMachine(setting: { readonly device: string; readonly 
       'remove ipv6.disable=1 from the kernel command line and restart the machine',
     );
   }
-  checkIpv4(setting.listen);
+  checkIpv4(setting.listen, links);
   await checkPort(setting.listen);
 }
 
@@ -56,8 +56,8 @@ function effectiveCapabilities(): bigint {
   return BigInt(`0x${hex ?? '0'}`);
 }
 
-async function checkDevice(device: string): Promise<void> {
-  const link = (await readLinks()).find(({ ifname }) => ifname === device);
+function checkDevice(device: string, links: readonly Link[]): void {
+  const link = links.find(({ ifname }) => ifname === device);
   if (!link) return;
   const another = 'give this network a device of its own: tun.name = "weft1" in the configuration';
   if (!isTun(link)) throw new MeshError('tun-mismatch', `${device} exists and is no TUN device`, another);
@@ -67,11 +67,14 @@ async function checkDevice(device: string): Promise<void> {
   }
 }
 
-/** An address to listen at that the operator named is checked by binding to it; "any" needs one to be reached at. */
-function checkIpv4(listen: Endpoint): void {
+/**
+ * An address to listen at that the operator named is checked by binding to it; "any" needs one to be reached at. A device
+ * that is up counts before it carries: at boot, or with its cable out, its address is there and may serve a second later.
+ */
+function checkIpv4(listen: Endpoint, links: readonly Link[]): void {
   if (listen.address !== '0.0.0.0') return;
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  if (addresses.some((address) => address.family === 'IPv4' && !address.internal)) return;
+  const addresses = links.filter(({ flags }) => flags.includes('UP')).flatMap((link) => link.addr_info ?? []);
+  if (addresses.some(({ family, scope }) => family === 'inet' && scope !== 'host')) return;
   throw new MeshError(
     'no-ipv4',
     'this machine has no IPv4 address, and tunnels travel over IPv4',
