@@ -72,3 +72,59 @@ export async function mapping(tell: Narrator, protocols: readonly MappingProtoco
     world.remove();
   }
 }
+
+/** What many starts behind routers that map ports measured. */
+export interface StartsResult {
+  /** From each daemon's start to a mapped and proven endpoint; those that were not within 20 s are not in it. */
+  readonly starts: readonly Millis[];
+  readonly failures: readonly string[];
+  /** Mappings left on a router after an orderly stop, all of them together. */
+  readonly left: number;
+}
+
+/**
+ * Homes, each behind a router of its own, whose daemons are started and stopped in order one after the other, `rounds` times.
+ * So many homes, because peers prove no more than three endpoints a minute for anybody.
+ */
+export async function mappingStarts(
+  tell: Narrator,
+  protocol: MappingProtocol,
+  rounds: number,
+  count = 10,
+): Promise<StartsResult> {
+  const names = Array.from({ length: count }, (_, i) => `home-${i}`);
+  const homes = Object.fromEntries(names.map((name) => [name, home({ mapping: [protocol] })]));
+  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...homes });
+  const starts: Millis[] = [];
+  const failures: string[] = [];
+  let left = 0;
+  try {
+    for (const name of names) await world.router(name).gateway!.stop();
+    await network(world, ['dc-1', 'dc-2', ...names]);
+    for (const name of names) {
+      await world.node(name).kill('SIGTERM');
+      await world.router(name).gateway!.start();
+    }
+    for (let round = 1; round <= rounds; round++) {
+      for (const name of names) {
+        const node = world.node(name);
+        const started = performance.now();
+        try {
+          await node.start();
+          await mappedAndProven(node, 20 * second);
+          starts.push(performance.now() - started);
+        } catch (error) {
+          failures.push(`${name}, start ${round}: ${error instanceof Error ? error.message : String(error)}`);
+        }
+        await node.kill('SIGTERM');
+        left += (await world.router(name).gateway!.mappings()).length;
+      }
+      tell.step(
+        `${protocol}: ${starts.length} of ${round * count} mapped and proven, the slowest after ${duration(Math.max(...starts))}`,
+      );
+    }
+    return { starts, failures, left };
+  } finally {
+    world.remove();
+  }
+}

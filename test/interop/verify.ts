@@ -7,10 +7,13 @@ import { World } from './world.js';
 /**
  * The long part of the interop tests: a babeld that keeps its router-id and has lost its seqno. Its routes are unfeasible to
  * whoever remembers the old seqno, until that source is forgotten (babeld 1.12.1 begins at a random seqno, so half of the
- * times it is newer, and all is well at once).
+ * times it is newer, and all is well at once: it restarts until the other half has been seen).
  */
 const sourceLifetime = 180_000;
 const slack = 40_000;
+const mostRestarts = 12;
+/** Nothing that is feasible at once takes so long. */
+const behind = 20_000;
 const routerId = 'router-id 02:00:00:ff:fe:00:00:01';
 const address = 'fd00:1::1/128';
 
@@ -26,8 +29,9 @@ try {
   }).ready();
   const weft = await new Weft(world, b, { devices: ['lan0'], originate: ['fd00:2::1/128'] }).ready();
   await routerHas(weft, 15_000, [`${address} via 1`]);
+  let restarts = 0;
   let worst = 0;
-  for (let time = 0; time < 3; time++) {
+  while (worst < behind && restarts++ < mostRestarts) {
     await babeld.end('SIGKILL');
     await babeld.startAgain('lost');
     const from = performance.now();
@@ -36,10 +40,10 @@ try {
     worst = Math.max(worst, performance.now() - from);
   }
   reportRow({
-    what: 'babeld restarts three times with its router-id and without its seqno: route back after at most',
-    target: `source lifetime, ${(sourceLifetime + slack) / 1000} s`,
-    measured: `${(worst / 1000).toFixed(1)} s`,
-    ok: worst <= sourceLifetime + slack,
+    what: 'babeld restarts with its router-id and without its seqno until it begins behind: route back when the source is forgotten',
+    target: `${behind / 1000} to ${(sourceLifetime + slack) / 1000} s`,
+    measured: `${(worst / 1000).toFixed(1)} s, at restart ${restarts}`,
+    ok: worst >= behind && worst <= sourceLifetime + slack,
   });
   reportRow({
     what: 'complaints in the log of babeld',
