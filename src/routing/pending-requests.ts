@@ -18,6 +18,8 @@ export interface PendingRequest {
   askedAt: Millis;
   /** Hop count it may still be forwarded with, should our way to the originator change. */
   hops: number;
+  /** The column of the neighbour it was last passed on to; undefined while it was to none that is still there. */
+  passedTo: number | undefined;
   /** When it is repeated or forgotten. */
   dueAt: Millis;
 }
@@ -86,11 +88,18 @@ export class PendingRequests {
       tries: 1,
       askedAt: now,
       hops,
+      passedTo: undefined,
       dueAt: never,
     };
     this.#entries.set(keyOf(row, router), fresh);
     this.#due(fresh, now + (own ? spec.requestTimeout : forwardedFor));
     return true;
+  }
+
+  /** It went to this neighbour on behalf of others. */
+  passedTo(row: number, router: number, column: number): void {
+    const entry = this.get(row, router);
+    if (entry) entry.passedTo = column;
   }
 
   /** A route with this seqno or a newer one is there; the columns that waited for it. */
@@ -135,6 +144,7 @@ export class PendingRequests {
   forgetColumn(column: number): void {
     for (const entry of this.#entries.values()) {
       entry.asked.delete(column);
+      if (entry.passedTo === column) entry.passedTo = undefined;
       if (entry.askers.delete(column) && entry.askers.size === 0 && !entry.own) this.forget(entry);
     }
   }

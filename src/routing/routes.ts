@@ -39,6 +39,8 @@ export class Routes {
   #version = 0;
   /** Destinations whose entry in the forwarding table may have changed. */
   readonly #touched = new Set<Destination>();
+  /** Whose way has changed while somebody waits for a newer seqno. */
+  readonly #moved = new Set<Destination>();
   /** Rows to look at again, in order of time. */
   #reviews: { readonly row: number; readonly at: Millis }[] = [];
   #reviewHead = 0;
@@ -405,7 +407,7 @@ export class Routes {
       const neighbour = this.#tables.columns[asker];
       if (neighbour) this.#tell(destination, neighbour.outlet, this.#soon(now));
     }
-    if (wasSelected !== column) this.#followRequest(destination, now);
+    if (wasSelected !== column && this.#tables.pending.size > 0) this.#moved.add(destination);
   }
 
   #ripens(destination: Destination, now: Millis): boolean {
@@ -591,7 +593,15 @@ export class Routes {
     const via = this.#forwardTo(destination, neighbour);
     const hops = reader.hopCount - 1;
     if (!via || !pending.note(destination.row, router, reader.seqno, neighbour.column, now, hops)) return;
+    pending.passedTo(destination.row, router, via.column);
     this.#sendSeqnoRequest(destination, router, reader.seqno, hops, via, now);
+  }
+
+  /** To be called when all of an event is done, and ways that changed twice stand where they stood. */
+  followMoved(now: Millis): void {
+    if (this.#moved.size === 0) return;
+    for (const destination of this.#moved) this.#followRequest(destination, now);
+    this.#moved.clear();
   }
 
   /**
@@ -602,8 +612,9 @@ export class Routes {
     const { pending, columns } = this.#tables;
     const entry = pending.get(destination.row, destination.router);
     const via = columns[destination.selected];
-    if (!via || !entry || entry.hops < 1 || entry.askers.has(via.column)) return;
+    if (!via || !entry || entry.hops < 1 || entry.askers.has(via.column) || entry.passedTo === via.column) return;
     if (isNewer(entry.seqno, destination.seqno)) {
+      pending.passedTo(destination.row, destination.router, via.column);
       this.#sendSeqnoRequest(destination, destination.router, entry.seqno, entry.hops, via, now);
     }
   }
@@ -940,6 +951,7 @@ export class Routes {
     pending.forgetRow(destination.row);
     this.#lazy.delete(destination);
     this.#touched.delete(destination);
+    this.#moved.delete(destination);
     this.admission.foreign.delete(destination);
     destinations.remove(destination);
     matrix.clearRow(destination.row);

@@ -696,6 +696,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const { numbering, sending } = this.#tables;
     const state = numbering.takeUnsaved();
     if (state) this.#effects.push({ kind: 'persist', state });
+    this.#routes.followMoved(now);
     if (now >= sending.at) sending.ring(now, (column) => this.#flushOutlet(column, now));
     const changes = this.#routes.takeChanges();
     if (changes.length > 0) this.#effects.push({ kind: 'routesChanged', changes });

@@ -51,7 +51,7 @@ row(
 );
 
 for (const [list, seeds] of [
-  [scenarios, 30],
+  [scenarios, 20],
   [longScenarios, 3],
   [controlScenarios, 5],
   [longControlScenarios, 1],
