@@ -84,13 +84,13 @@ export interface StartsResult {
 
 /**
  * Homes, each behind a router of its own, whose daemons are started and stopped in order one after the other, `rounds` times.
- * So many homes, because peers prove no more than three endpoints a minute for anybody.
+ * Many homes, because peers prove no more than three endpoints a minute for anybody.
  */
 export async function mappingStarts(
   tell: Narrator,
   protocol: MappingProtocol,
   rounds: number,
-  count = 10,
+  count: number,
 ): Promise<StartsResult> {
   const names = Array.from({ length: count }, (_, i) => `home-${i}`);
   const homes = Object.fromEntries(names.map((name) => [name, home({ mapping: [protocol] })]));
