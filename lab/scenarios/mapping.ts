@@ -83,13 +83,14 @@ export interface StartsResult {
 }
 
 /**
- * Homes, each behind a router of its own, whose daemons are started and stopped in order one after the other, `rounds` times.
- * Many homes, because peers prove no more than three endpoints a minute for anybody.
+ * So many homes, each behind a router of its own, whose daemons are started and stopped in order in turn, `times` times in
+ * all. Peers prove no more than three endpoints a minute for anybody, so no home's turn may come much more often; and with
+ * more than fourteen not everybody has a tunnel to everybody.
  */
 export async function mappingStarts(
   tell: Narrator,
   protocol: MappingProtocol,
-  rounds: number,
+  times: number,
   count: number,
 ): Promise<StartsResult> {
   const names = Array.from({ length: count }, (_, i) => `home-${i}`);
@@ -105,23 +106,22 @@ export async function mappingStarts(
       await world.node(name).kill('SIGTERM');
       await world.router(name).gateway!.start();
     }
-    for (let round = 1; round <= rounds; round++) {
-      for (const name of names) {
-        const node = world.node(name);
-        const started = performance.now();
-        try {
-          await node.start();
-          await mappedAndProven(node, 20 * second);
-          starts.push(performance.now() - started);
-        } catch (error) {
-          failures.push(`${name}, start ${round}: ${error instanceof Error ? error.message : String(error)}`);
-        }
-        await node.kill('SIGTERM');
-        left += (await world.router(name).gateway!.mappings()).length;
+    for (let done = 0; done < times; done++) {
+      const name = names[done % count]!;
+      const node = world.node(name);
+      const started = performance.now();
+      try {
+        await node.start();
+        await mappedAndProven(node, 20 * second);
+        starts.push(performance.now() - started);
+      } catch (error) {
+        failures.push(`start ${done + 1}: ${error instanceof Error ? error.message : String(error)}`);
       }
-      tell.step(
-        `${protocol}: ${starts.length} of ${round * count} mapped and proven, the slowest after ${duration(Math.max(...starts))}`,
-      );
+      await node.kill('SIGTERM');
+      left += (await world.router(name).gateway!.mappings()).length;
+      if ((done + 1) % count === 0) {
+        tell.step(`${protocol}: ${starts.length} of ${done + 1}, the slowest after ${duration(Math.max(...starts))}`);
+      }
     }
     return { starts, failures, left };
   } finally {
