@@ -84,8 +84,8 @@ export interface StartsResult {
 
 /**
  * So many homes, each behind a router of its own, whose daemons are started and stopped in order in turn, `times` times in
- * all. Peers prove no more than three endpoints a minute for anybody, so no home's turn may come much more often; and with
- * more than fourteen not everybody has a tunnel to everybody.
+ * all. A peer proves no more than three endpoints a minute for anybody: hence many homes, and four others. Sixteen in all,
+ * so that everybody has a tunnel to everybody.
  */
 export async function mappingStarts(
   tell: Narrator,
@@ -95,13 +95,14 @@ export async function mappingStarts(
 ): Promise<StartsResult> {
   const names = Array.from({ length: count }, (_, i) => `home-${i}`);
   const homes = Object.fromEntries(names.map((name) => [name, home({ mapping: [protocol] })]));
-  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...homes });
+  const others = ['dc-1', 'dc-2', 'dc-3', 'dc-4'];
+  const world = await World.build({ ...Object.fromEntries(others.map((name) => [name, host()])), ...homes });
   const starts: Millis[] = [];
   const failures: string[] = [];
   let left = 0;
   try {
     for (const name of names) await world.router(name).gateway!.stop();
-    await network(world, ['dc-1', 'dc-2', ...names]);
+    await network(world, [...others, ...names]);
     for (const name of names) {
       await world.node(name).kill('SIGTERM');
       await world.router(name).gateway!.start();
