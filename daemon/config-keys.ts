@@ -52,7 +52,8 @@ function choices<const T extends string>(options: readonly T[], comment: string)
 }
 
 function duration(preset: string, from: Millis, to: Millis, comment: string): Key<Millis> {
-  return key(parseDuration(preset)!, `"${preset}"`, 'a duration such as "500ms", "4s" or "1m"', comment, (value) => {
+  const want = `a duration such as "500ms", "4s" or "1m", from ${from} ms to ${to / 1000} s`;
+  return key(parseDuration(preset)!, `"${preset}"`, want, comment, (value) => {
     const length = typeof value === 'string' ? parseDuration(value) : undefined;
     return length !== undefined && length >= from && length <= to ? length : undefined;
   });

@@ -19,4 +19,7 @@ fi
 apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
   apt-get update -qq >/dev/null
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
+} || {
+  echo "weft: Debian packages could not be installed (the lines above say why); connect this machine to the Internet, or install them yourself:$missing" >&2
+  exit 1
 }

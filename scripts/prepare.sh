@@ -11,7 +11,7 @@ if (a < 20 || (a === 20 && b < 19)) {
 installed=node_modules/.installed-package-lock.json
 if ! cmp -s package-lock.json "$installed"; then
   echo "weft: installing npm packages (needs the Internet, once)" >&2
-  npm ci --no-progress --loglevel=error --prefer-offline --fetch-retries=1 --fetch-retry-mintimeout=1000 >&2 || {
+  npm ci --include=dev --no-progress --loglevel=error --prefer-offline --fetch-retries=1 --fetch-retry-mintimeout=1000 >&2 || {
     echo "weft: the npm packages could not be installed (the lines above say why); connect this machine to the Internet, or set npm's proxy or registry, then type the same again" >&2
     exit 1
   }

@@ -115,17 +115,23 @@ function atMost(files: number): readonly string[] {
 async function runAgain(first: Result, files: readonly string[]): Promise<Result> {
   console.log(`   once more, alone: ${files.map((file) => file.replace(/^dist\//, '')).join(', ')}`);
   const second = await runFiles(files, atMost(1));
-  const settled = first.failures.filter((name) => !second.failures.some((other) => lastOf(other) === lastOf(name)));
+  // What names no file, such as a runner that crashed, did not run again: it stays.
+  const final = first.failures.filter((name) => !files.some((file) => isNamedBy(name, file)));
+  const settled = first.failures.filter(
+    (name) => !final.includes(name) && !second.failures.some((other) => lastOf(other) === lastOf(name)),
+  );
   unsteady.push(...settled);
-  return { passed: first.passed + settled.length, failures: second.failures, skipped: first.skipped };
+  return { passed: first.passed + settled.length, failures: [...final, ...second.failures], skipped: first.skipped };
 }
 
 /** A failure is called "file › test", or just "test" where only one file ran. */
 function filesNamedBy(failures: readonly string[], files: readonly string[]): string[] {
-  return files.filter((file) => {
-    const stem = file.replace(/^.*\//, '').replace(/\.test\.js$/, '');
-    return files.length === 1 || failures.some((name) => name.split(' › ').includes(stem) || name.includes(file));
-  });
+  return files.filter((file) => files.length === 1 || failures.some((name) => isNamedBy(name, file)));
+}
+
+function isNamedBy(failure: string, file: string): boolean {
+  const stem = file.replace(/^.*\//, '').replace(/\.test\.js$/, '');
+  return failure.split(' › ').includes(stem) || failure.includes(file);
 }
 
 function lastOf(name: string): string {
@@ -180,6 +186,11 @@ function lint(): Outcome {
 }
 
 const wanted = process.argv.slice(2);
+const strange = wanted.filter((name) => !parts.some((part) => part.name === name));
+if (strange.length > 0) {
+  console.error(`no part is called ${strange.join(', ')}; there are: ${parts.map(({ name }) => name).join(', ')}`);
+  process.exit(1);
+}
 const rows: { name: string; budget: number; outcome: Outcome }[] = [];
 const started = Number(process.env.WEFT_TEST_STARTED ?? Date.now() / 1000);
 const prepared = Date.now() / 1000 - started;

@@ -67,7 +67,8 @@ export function checkIpv6({ machine: { sysctls }, node: { status, isGateway } }:
 
 export function checkFirewall({ machine: { droppingChains, hasDocker }, node }: DoctorFacts): DoctorCheck {
   const check = checkOf('firewall', 'packet filter');
-  if (droppingChains === undefined) return check.unknown('nft is not installed or may not be asked');
+  if (droppingChains === undefined)
+    return check.unknown('nft is not installed or may not be asked', 'apt install nftables, and ask again as root');
   const device = node.status.tun?.name ?? 'weft0';
   const named = (hook: 'input' | 'forward', families: readonly string[]) =>
     droppingChains

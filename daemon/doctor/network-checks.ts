@@ -47,7 +47,12 @@ export function checkPortMapping({ node: { status, port } }: DoctorFacts): Docto
   if (state === 'mapped' || state === 'renewing') {
     const lease = leaseSeconds === 0 ? 'permanent' : `lease ${leaseSeconds} s`;
     const held = `${externalAddress}:${externalPort} on ${gateway} over ${protocol === 'upnp' ? 'UPnP' : 'NAT-PMP'}, ${lease}`;
-    return reason === null ? check.ok(held) : check.warning(`${held}; ${reason}`, 'see the evidence');
+    return reason === null
+      ? check.ok(held)
+      : check.warning(
+          `${held}; ${reason}`,
+          `forward UDP port ${port} on the router in front too, or put one of the two in bridge mode; tunnels are punched or relayed meanwhile`,
+        );
   }
   const evidence = reason ?? 'the router is still being asked';
   if (provenWithout) return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);
@@ -92,7 +97,7 @@ export function checkMtu({ machine: { underlayMtu }, node: { peers } }: DoctorFa
   if (underlayMtu !== undefined && underlayMtu < leastMtu) {
     return check.error(
       `the device of the default route carries only ${underlayMtu} octets`,
-      `raise it: ip link set DEVICE mtu 1500; below ${leastMtu} nothing is promised`,
+      `raise it ("ip route show default" names the device): ip link set DEVICE mtu 1500; below ${leastMtu} nothing is promised`,
     );
   }
   const narrow = peers

@@ -132,7 +132,11 @@ export class Issuer {
     }
     this.#forgetOldTokens();
     if (this.#tokens.size >= maxTokens) {
-      throw new MeshError('too-many-tokens', `${maxTokens} tokens are out`, 'wait until some expire');
+      throw new MeshError(
+        'too-many-tokens',
+        `this issuer remembers ${maxTokens} tokens, the most it does: each until 30 days after its end, so that none is used twice`,
+        'invite on another issuer meanwhile (weft issuer add NAME)',
+      );
     }
     const token: Token = {
       id: this.#random.bytes(tokenIdLength),

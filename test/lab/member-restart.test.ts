@@ -51,12 +51,15 @@ serial(
 serial(
   'state wiped but certificate and keys kept: the routes are accepted by all within a second of being announced',
   async (t) => {
+    const prefix = (await ben.status()).node!.prefix;
+    const rowsOf = async (node: WeftNode) =>
+      (await node.routes()).filter((row) => row.prefix === prefix && row.selected);
+    const before = (await rowsOf(anna))[0]!.routerId;
     await ben.kill('SIGTERM');
     for (const blob of ['routing', 'directory', 'seeds', 'apps'])
       rmSync(join(ben.state, `${blob}.state`), { force: true });
     // Nothing is left that would lead it to the others: they find it.
     await ben.start();
-    const prefix = (await ben.status()).node!.prefix;
     const up = await Promise.all(
       [anna, carl, dora].map(async (node) => {
         await until(
@@ -67,8 +70,9 @@ serial(
         );
         const { took } = await until(
           `${node.name} accepts what ben announces`,
-          async () => (await node.routes()).filter((row) => row.prefix === prefix && row.selected),
-          (rows) => rows.length === 1,
+          () => rowsOf(node),
+          // A route that is left from before would bear the old router-id.
+          (rows) => rows.length === 1 && rows[0]!.routerId !== before,
           5 * second,
           () => node.tail(),
         );

@@ -277,7 +277,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /inet filter input/,
     /udp dport 16696 accept/,
   ],
-  ['no nft', withMachine({ droppingChains: undefined }), 'firewall', 'unknown', /nft/, /^$/],
+  ['no nft', withMachine({ droppingChains: undefined }), 'firewall', 'unknown', /nft/, /apt install nftables/],
   [
     'small buffers',
     withSysctl('net.core.rmem_max', '212992'),
