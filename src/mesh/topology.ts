@@ -86,6 +86,8 @@ const nearerBy = 0.9;
 const dialPatience: Millis = 15 * second;
 /** A dial unanswered for so long no longer holds the place of another: who is full, or gone, is silent. */
 const dialOverdue: Millis = 3 * second;
+/** Who came when all places were taken has so long to hear from us who else there is: it may know nobody but us. */
+const introduction: Millis = 3 * second;
 /** For newcomers we hang up at most one idle tunnel in this time. */
 const roomPause: Millis = minute;
 const trialPatience: Millis = 15 * second;
@@ -120,6 +122,8 @@ interface Tunnel {
   readonly since: Millis;
   rtt: Millis | undefined;
   usedAt: Millis;
+  /** Came when all places were taken, and goes after the introduction while they are, used or not. */
+  readonly isGuest: boolean;
 }
 
 interface Backoff {
@@ -194,9 +198,9 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
           since: now,
           rtt: undefined,
           usedAt: now - idleAfter,
+          // More knocked at once than there were places: the last ones learn who else there is, and go.
+          isGuest: !event.own && this.#tunnels.size >= this.#limits.maxTunnels,
         });
-        // More knocked at once than there were places: the last ones learn who else there is, and go.
-        if (!event.own && this.#tunnels.size > this.#limits.maxTunnels) return this.#hangUp(event.node, now, hasEnough);
         break;
       }
       case 'tunnelDown':
@@ -341,6 +345,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       if (spare !== undefined) return this.#hangUp(spare, now, servesBetter);
     }
     if (this.#tunnels.size <= maxTunnels) return [];
+    const guests = [...this.#tunnels].filter(([, tunnel]) => tunnel.isGuest);
+    for (const [node, { since }] of guests.reverse())
+      if (now >= since + introduction) return this.#close(node, hasEnough);
+    if (guests.length > 0) return [];
     const other = this.#newestIdle((tunnel) => tunnel.purpose === undefined, now);
     return other === undefined ? [] : this.#hangUp(other, now, hasEnough);
   }
@@ -431,6 +439,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       tunnel.purpose = 'shortcut';
       return [];
     }
+    return this.#close(node, reason);
+  }
+
+  #close(node: NodeNumber, reason: string): TopologyEffect[] {
     this.#tunnels.delete(node);
     this.#told.delete(node);
     return [{ kind: 'hangUp', node, reason }];

@@ -22,6 +22,14 @@ test('few tunnels: nobody has more than its places; a busy relayed flow gets a t
   try {
     const nodes = await network(world, names, few);
     await allPairsPing(nodes, 20 * second);
+    // Who came when all places were taken has three seconds to hear who else there is.
+    await until(
+      'nobody has more than three tunnels',
+      () => Promise.all(nodes.map(directOf)),
+      (all) => all.every((others) => others.length <= 3),
+      15 * second,
+    );
+    await allPairsPing(nodes, 20 * second);
     const tunnels = new Map<WeftNode, readonly string[]>();
     for (const node of nodes) tunnels.set(node, await directOf(node));
     t.log([...tunnels].map(([node, others]) => `${node.name}: ${others.join(' ')}`).join('; '));

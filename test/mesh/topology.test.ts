@@ -210,12 +210,16 @@ function full(): Topology {
 const minute = 60_000;
 const hasEnough = 'it has as many tunnels as it keeps';
 
-test('whose places are all taken admits only whom it has, and who comes all the same is sent away at once', (t) => {
+test('whose places are all taken admits only whom it has, and who comes all the same is sent away when it has heard who else there is', (t) => {
   const topology = full();
   t.false(topology.admits(1000, 7 * minute));
   t.true(topology.admits(1, 7 * minute));
-  const raced = topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute);
-  t.deepEqual(raced, [{ kind: 'hangUp', node: 1000, reason: hasEnough }]);
+  const hangUps = (effects: readonly TopologyEffect[]) => effects.filter(({ kind }) => kind === 'hangUp');
+  t.deepEqual(hangUps(topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute)), []);
+  topology.handle({ kind: 'tunnelUsed', node: 1000 }, minute + 1000);
+  t.deepEqual(hangUps(topology.tick(minute + 2000)), []);
+  t.false(topology.admits(1001, minute + 2000));
+  t.deepEqual(hangUps(topology.tick(minute + 3000)), [{ kind: 'hangUp', node: 1000, reason: hasEnough }]);
   t.false(topology.admits(1000, 7 * minute));
 });
 
