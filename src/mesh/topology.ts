@@ -123,7 +123,7 @@ interface Tunnel {
   rtt: Millis | undefined;
   usedAt: Millis;
   /** Came when all places were taken, and goes after the introduction while they are, used or not. */
-  readonly isGuest: boolean;
+  isGuest: boolean;
 }
 
 interface Backoff {
@@ -344,7 +344,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       const spare = this.#newestIdle((tunnel) => tunnel.purpose === 'mesh' || tunnel.purpose === 'random', now);
       if (spare !== undefined) return this.#hangUp(spare, now, servesBetter);
     }
-    if (this.#tunnels.size <= maxTunnels) return [];
+    if (this.#tunnels.size <= maxTunnels) {
+      for (const tunnel of this.#tunnels.values()) tunnel.isGuest = false; // there is a place for it after all
+      return [];
+    }
     const guests = [...this.#tunnels].filter(([, tunnel]) => tunnel.isGuest);
     for (const [node, { since }] of guests.reverse())
       if (now >= since + introduction) return this.#close(node, hasEnough);

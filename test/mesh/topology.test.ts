@@ -223,6 +223,19 @@ test('whose places are all taken admits only whom it has, and who comes all the 
   t.false(topology.admits(1000, 7 * minute));
 });
 
+test('a guest for whom a place became free is no guest when the next one comes', (t) => {
+  const topology = full();
+  const hungUp = (effects: readonly TopologyEffect[]) =>
+    effects.flatMap((effect) => (effect.kind === 'hangUp' ? [effect.node] : []));
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute);
+  topology.handle({ kind: 'tunnelDown', node: 1 }, minute + 1000);
+  t.deepEqual(hungUp(topology.tick(minute + 2000)), []);
+  topology.handle({ kind: 'tunnelUp', node: 1001, own: false }, 2 * minute);
+  topology.handle({ kind: 'tunnelUsed', node: 1000 }, 2 * minute);
+  t.deepEqual(hungUp(topology.tick(2 * minute + 1000)), []);
+  t.deepEqual(hungUp(topology.tick(2 * minute + 3000)), [1001]);
+});
+
 test('a newcomer who knocks gets the place of the tunnel unused for longest, one a minute, and never of one in use', (t) => {
   const topology = full();
   t.deepEqual(topology.handle({ kind: 'knocked', node: 1000 }, 4 * minute), [], 'all are too new to judge');
