@@ -19,8 +19,9 @@ import { isSignedBy, readStatement, signStatement } from '../../src/addr/stateme
 import { fromBase32, toBase32 } from '../../src/base32.js';
 import { concatBytes, fromHex, utf8 } from '../../src/bytes.js';
 import type { CborValue } from '../../src/cbor.js';
-import { SigningKey, VerifyingKey, verify } from '../../src/crypto.js';
+import { SigningKey, signed, VerifyingKey, verify } from '../../src/crypto.js';
 import { MeshError } from '../../src/errors.js';
+import { openWithPassphrase } from '../../src/passphrase.js';
 import { seededRandom } from '../../src/random.js';
 import { addrVectors, knownInvitation, knownNetwork, knownRecord } from './vectors.js';
 
@@ -35,6 +36,27 @@ const codeOf = (act: () => unknown): string | undefined => {
 
 test('every value has the octets and the text it always had', (t) => {
   t.deepEqual(addrVectors(), JSON.parse(readFileSync('test/vectors/addr.json', 'utf8')));
+});
+
+test('the octets and texts of the vectors read back as the values', (t) => {
+  const read = JSON.parse(readFileSync('test/vectors/addr.json', 'utf8')) as Record<string, string>;
+  const { network, issuer, node, issued, issuerIdentity, identity } = knownNetwork();
+  const octets = (name: string) => fromHex(read[name]!)!;
+  t.deepEqual(parseNodeKey(read.nodeId!), identity.signing.publicKey);
+  t.deepEqual(parsePrefix(read.nodePrefix!), nodePrefix(network.prefix, node.number));
+  t.deepEqual(decodeIssuerCertificate(octets('issuerCertificate')), issuer);
+  t.deepEqual(decodeNodeCertificate(octets('nodeCertificate')), node);
+  t.deepEqual(decodeChain(octets('chain')), { issuer, node });
+  t.deepEqual(decodeEndpointRecord(octets('endpointRecord')), knownRecord());
+  t.deepEqual(decodeInvitation(read.invitation!), knownInvitation());
+  t.like(decodeRevocation(octets('nodeRevocation')), { kind: 'node', key: identity.signing.publicKey, at: issued });
+  const revoked = { kind: 'issuer', key: issuerIdentity.signing.publicKey, at: issued, since: 0 };
+  t.like(decodeRevocation(octets('issuerRevocation')), revoked);
+  t.deepEqual(openWithPassphrase('correct horse battery', octets('passphraseCopy')), Uint8Array.of(1, 2, 3));
+  t.is(openWithPassphrase('correct horse batterz', octets('passphraseCopy')), undefined);
+  const origin = VerifyingKey.from(node.key)!;
+  for (const name of ['origin', 'egress'])
+    t.true(origin.verify(signed('weft origin', network.id, octets(`${name}Octets`)), octets(`${name}Signature`)), name);
 });
 
 test('the address plan: fd and 32 bits, sub-prefixes of issuers, one /64 a node', (t) => {

@@ -12,9 +12,10 @@ import { parsePrefix } from '../../src/addr/prefix.js';
 import { revokeIssuer, revokeNode } from '../../src/addr/revocation.js';
 import { certificateLifetime } from '../../src/addr/validity.js';
 import { toHex } from '../../src/bytes.js';
-import { AgreementKey, SigningKey, VerifyingKey } from '../../src/crypto.js';
+import { AgreementKey, SigningKey, signed, VerifyingKey } from '../../src/crypto.js';
 import { sealWithPassphrase } from '../../src/passphrase.js';
 import { seededRandom } from '../../src/random.js';
+import { signedOctets } from '../../src/routing/admission.js';
 
 const issued = 1_795_000_000;
 
@@ -76,6 +77,20 @@ export function knownRecord(sequence = 7) {
   });
 }
 
+/** What the node signs of its own /64, and as the egress of a LAN prefix it is granted, under router-id and seqno. */
+function originVectors() {
+  const { network, identity, node } = knownNetwork();
+  const own = signedOctets(nodePrefix(network.prefix, node.number), 0x01_0203_00, 1, 5, 0);
+  const lan = signedOctets(parsePrefix('192.0.2.0/24')!, 0x0a0b0c0d, 0x0e0f1011, 9, node.number);
+  const signatureOf = (octets: Uint8Array) => toHex(identity.signing.sign(signed('weft origin', network.id, octets)));
+  return {
+    originOctets: toHex(own),
+    originSignature: signatureOf(own),
+    egressOctets: toHex(lan),
+    egressSignature: signatureOf(lan),
+  };
+}
+
 /** Salt 00 01 .. 0f, nonce 00 01 .. 0b. */
 const counting = { ...seededRandom(1), bytes: (length: number) => Uint8Array.from({ length }, (_, i) => i) };
 
@@ -105,6 +120,7 @@ export function addrVectors() {
     ),
     endpointRecord: toHex(knownRecord().bytes),
     invitation: encodeInvitation(knownInvitation()),
+    ...originVectors(),
     passphraseCopy: toHex(sealWithPassphrase(counting, 'correct horse battery', Uint8Array.of(1, 2, 3))),
   };
 }

@@ -4,13 +4,20 @@ import { frameForStream, StreamCutter } from '../../daemon/tcp-frames.js';
 import { encodeChain } from '../../src/addr/certificate-chain.js';
 import { decodeMap } from '../../src/addr/fields.js';
 import { nodeKey } from '../../src/addr/public-key.js';
-import { fromHex, toHex } from '../../src/bytes.js';
+import { concatBytes, fromHex, toHex } from '../../src/bytes.js';
 import { decodeDialBack, decodeDialBackBody, encodeDialBack, encodeDialBackBody } from '../../src/mesh/dial-back.js';
 import { Digest, itemOf } from '../../src/mesh/digest.js';
-import { decodeJoinBody, encodeJoinBody, encodeJoinDatagram, JoinType } from '../../src/mesh/join-datagram.js';
+import {
+  decodeJoinBody,
+  decodeJoinDatagram,
+  encodeJoinBody,
+  encodeJoinDatagram,
+  JoinType,
+} from '../../src/mesh/join-datagram.js';
 import { beaconKey, decodeBeacon, encodeBeacon } from '../../src/mesh/lan-beacon-datagram.js';
 import { meshMessage } from '../../src/mesh/messages.js';
 import { decodePunch, encodePunch } from '../../src/mesh/punching-message.js';
+import { FrameType } from '../../src/tunnel/frame.js';
 import { knownNetwork, knownRecord } from '../addr/vectors.js';
 import { World } from './world.js';
 
@@ -61,10 +68,11 @@ const made: Readonly<Record<string, Uint8Array>> = {
   'dial-back arrived': encodeDialBack({ kind: 'arrived', nonce: octets(8, 1), proof: octets(8, 9) }),
   'dial-back proven': encodeDialBack({ kind: 'proven', nonce: octets(8, 1) }),
   'dial-back refused': encodeDialBack({ kind: 'refused', nonce: octets(8, 1), reason: 'busy' }),
-  'dial-back datagram, behind its type': encodeDialBackBody(octets(8, 1), octets(8, 9)),
+  'dial-back, datagram': concatBytes(Uint8Array.of(FrameType.dialBack), encodeDialBackBody(octets(8, 1), octets(8, 9))),
   'punch offered': encodePunch({ kind: 'offer', ...terms }),
   'punch answered': encodePunch({ kind: 'answer', ...terms }),
   'punch go': encodePunch({ kind: 'go', exchange }),
+  'punch, datagram': concatBytes(Uint8Array.of(FrameType.punch), exchange),
   'punch refused': encodePunch({ kind: 'no', exchange, reason: 'hopeless' }),
   'LAN beacon of node 66051, port 16696, network id 00 01 … 1f': encodeBeacon(
     key,
@@ -86,12 +94,19 @@ test('the vectors read back as the values they were made from', (t) => {
   const octetsOf = (name: string) => fromHex(vectors[name]!)!;
   const map = (name: string) => decodeMap(octetsOf(name))!;
   t.deepEqual(decodeJoinBody(octetsOf('joining, body')), join);
-  t.deepEqual(decodeDialBack(map('dial-back asked')), { kind: 'ask', nonce: octets(8, 1), endpoint });
-  t.deepEqual(decodeDialBackBody(octetsOf('dial-back datagram, behind its type')), {
+  t.deepEqual(decodeJoinDatagram(octetsOf('joining, datagram to the key 80 81 … 9f')), join);
+  const nonce = octets(8, 1);
+  t.deepEqual(decodeDialBack(map('dial-back asked')), { kind: 'ask', nonce, endpoint });
+  t.deepEqual(decodeDialBack(map('dial-back arrived')), { kind: 'arrived', nonce, proof: octets(8, 9) });
+  t.deepEqual(decodeDialBack(map('dial-back proven')), { kind: 'proven', nonce });
+  t.deepEqual(decodeDialBack(map('dial-back refused')), { kind: 'refused', nonce, reason: 'busy' });
+  t.deepEqual(decodeDialBackBody(octetsOf('dial-back, datagram').subarray(1)), {
     nonce: octets(8, 1),
     proof: octets(8, 9),
   });
   t.deepEqual(decodePunch(map('punch offered')), { kind: 'offer', ...terms });
+  t.deepEqual(decodePunch(map('punch answered')), { kind: 'answer', ...terms });
+  t.deepEqual(decodePunch(map('punch go')), { kind: 'go', exchange });
   t.deepEqual(decodePunch(map('punch refused')), { kind: 'no', exchange, reason: 'hopeless' });
   const beacon = octetsOf('LAN beacon of node 66051, port 16696, network id 00 01 … 1f');
   t.deepEqual(decodeBeacon(key, beacon), { node: 0x01_0203, port: 16696 });

@@ -1,22 +1,36 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
+import { fromHex, toHex } from '../../src/bytes.js';
 import { parseDeviceDescription, printable } from '../../src/upnp/device-description.js';
 import { worthOfExternalAddress } from '../../src/upnp/external-address.js';
 import { parseRouteTable } from '../../src/upnp/gateways-routes.js';
 import { decodeNatPmp, encodeAddressRequest, encodeMapRequest, epochWasReset } from '../../src/upnp/nat-pmp.js';
 import { encodeCall, refusalOfFault } from '../../src/upnp/soap.js';
-import { decodeSsdp, encodeSearch, plainUrl } from '../../src/upnp/ssdp.js';
+import { decodeSsdp, encodeSearch, gatewayTypes, plainUrl } from '../../src/upnp/ssdp.js';
 import { contentsOf, textOf } from '../../src/upnp/xml.js';
 
-test('NAT-PMP requests are those of RFC 6886', (t) => {
-  t.deepEqual([...encodeAddressRequest()], [0, 0]);
-  t.deepEqual([...encodeMapRequest(16696, 40000, 3600)], [0, 1, 0, 0, 0x41, 0x38, 0x9c, 0x40, 0, 0, 0x0e, 0x10]);
-  t.deepEqual([...encodeMapRequest(16696, 40000, 0)], [0, 1, 0, 0, 0x41, 0x38, 0, 0, 0, 0, 0, 0]);
+/** docs/protocol/port-mapping.md: RFC 6886, and the texts of UPnP. */
+const vectors = JSON.parse(readFileSync('test/vectors/port-mapping.json', 'utf8')) as Record<string, string>;
+const octetsOf = (name: string) => fromHex(vectors[name]!)!;
+
+test('what a router is asked is as the vectors say', (t) => {
+  t.is(toHex(encodeAddressRequest()), vectors['NAT-PMP, address asked']!);
+  t.is(toHex(encodeMapRequest(16696, 40000, 3600)), vectors['NAT-PMP, UDP 16696 asked to be 40000 for 3600 s']!);
+  t.is(toHex(encodeMapRequest(16696, 40000, 0)), vectors['NAT-PMP, UDP 16696 given back']!);
+  t.is(encodeSearch(gatewayTypes[0]), vectors['SSDP, search']!);
+  t.is(encodeSearch(gatewayTypes[1], '192.168.1.1'), vectors['SSDP, question to one host']!);
+  const service = 'urn:schemas-upnp-org:service:WANIPConnection:2';
+  const call = encodeCall(service, 'GetSpecificPortMappingEntry', [
+    ['NewRemoteHost', ''],
+    ['NewExternalPort', '16696'],
+    ['NewProtocol', 'UDP'],
+  ]);
+  t.is(call, vectors['SOAP, call']!);
 });
 
 test('NAT-PMP answers are read, and at every shorter length are none', (t) => {
-  const address = Uint8Array.from([0, 128, 0, 0, 0, 0, 1, 0, 11, 0, 0, 2]);
-  const mapping = Uint8Array.from([0, 129, 0, 0, 0, 0, 1, 0, 0x41, 0x38, 0x9c, 0x40, 0, 0, 0x0e, 0x10]);
+  const [address, mapping] = [octetsOf('NAT-PMP, address answered'), octetsOf('NAT-PMP, mapping answered')];
   t.deepEqual(decodeNatPmp(address), { kind: 'address', epochSeconds: 256, address: '11.0.0.2' });
   t.deepEqual(decodeNatPmp(mapping), {
     kind: 'mapping',
@@ -25,11 +39,23 @@ test('NAT-PMP answers are read, and at every shorter length are none', (t) => {
     externalPort: 40000,
     leaseSeconds: 3600,
   });
-  t.deepEqual(decodeNatPmp(Uint8Array.from([0, 129, 0, 3])), { kind: 'failure', opcode: 1, result: 3 });
+  t.deepEqual(decodeNatPmp(octetsOf('NAT-PMP, mapping refused')), { kind: 'failure', opcode: 1, result: 3 });
   for (const whole of [address, mapping]) {
     for (let length = 0; length < whole.length; length++) t.is(decodeNatPmp(whole.subarray(0, length)), undefined);
   }
   t.is(decodeNatPmp(Uint8Array.from([2, ...address.subarray(1)])), undefined);
+});
+
+test('UPnP answers are read as the vectors say', (t) => {
+  const answer = decodeSsdp(Buffer.from(vectors['SSDP, answer']!));
+  t.like(answer, { kind: 'answer', type: gatewayTypes[0], life: '7' });
+  t.is(answer?.location?.href, 'http://192.168.1.1:5000/rootDesc.xml');
+  const farewell = decodeSsdp(Buffer.from(vectors['SSDP, the router goes']!));
+  t.like(farewell, { kind: 'byebye', type: gatewayTypes[0] });
+  t.deepEqual(refusalOfFault(vectors['SOAP, fault']!, 500), {
+    code: 'conflict',
+    detail: 'error 718 ConflictInMappingEntry',
+  });
 });
 
 test('an epoch is reset when it is behind what 7/8 of our clock allows', (t) => {

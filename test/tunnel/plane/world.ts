@@ -1,7 +1,7 @@
 import { formatEndpoint } from '../../../src/addr/endpoint.js';
 import { nodeAddress } from '../../../src/addr/node-number.js';
 import { parsePrefix } from '../../../src/addr/prefix.js';
-import { seededRandom } from '../../../src/random.js';
+import { type Random, seededRandom } from '../../../src/random.js';
 import type { Cipher, PlaneCommand, PlaneEvent } from '../../../src/tunnel/plane/contract.js';
 import { InProcessPlane, type InProcessPlaneOptions } from '../../../src/tunnel/plane/in-process.js';
 import { buildPacket } from './packets.js';
@@ -14,6 +14,8 @@ export interface WorldOptions {
   readonly memory?: InProcessPlaneOptions['memory'];
   /** The largest datagram that passes between any two nodes. */
   readonly pathSize?: number;
+  /** Default: chance seeded by the node's number. */
+  readonly random?: Random;
 }
 
 /** One datagram on its way. */
@@ -119,7 +121,7 @@ export class Node {
     this.number = number;
     this.endpoint = { address: `192.0.2.${number}`, port: 16696 };
     this.plane = new InProcessPlane({
-      random: seededRandom(number),
+      random: world.options.random ?? seededRandom(number),
       workers: world.options.workers ?? 1,
       ...(world.options.memory ? { memory: world.options.memory } : {}),
       toKernel: (packet) => this.received.push(new Uint8Array(packet)),
@@ -154,15 +156,14 @@ export class Node {
   }
 
   install(other: Node, generation: number, role: 'initiator' | 'responder', lanes = 3): void {
-    const index = (local: number, remote: number) => ((local * 16 + remote) * 16 + generation) * lanes;
     this.command({
       kind: 'installSession',
       session: {
         link: other.number,
         cipher: this.world.options.cipher ?? 'aes-256-gcm',
-        localIndex: index(this.number, other.number),
+        localIndex: receiverIndex(this.number, other.number, generation, lanes),
         localLanes: lanes,
-        remoteIndex: index(other.number, this.number),
+        remoteIndex: receiverIndex(other.number, this.number, generation, lanes),
         remoteLanes: lanes,
         sendKey: key(this.number, other.number, generation),
         receiveKey: key(other.number, this.number, generation),
@@ -212,7 +213,13 @@ export class Node {
   }
 }
 
-function key(from: number, to: number, generation: number): SharedArrayBuffer {
+/** At which `local` hears the first lane of what `remote` sends. */
+export function receiverIndex(local: number, remote: number, generation: number, lanes = 3): number {
+  return ((local * 16 + remote) * 16 + generation) * lanes;
+}
+
+/** The session key of what `from` sends to `to`. */
+export function key(from: number, to: number, generation: number): SharedArrayBuffer {
   const shared = new SharedArrayBuffer(32);
   const bytes = new Uint8Array(shared);
   bytes.fill(from * 31 + to);
