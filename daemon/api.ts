@@ -2,7 +2,7 @@ import type { EndpointSource } from '../src/addr/endpoint.js';
 import type { MeshError } from '../src/errors.js';
 
 /**
- * What `weft` and `weftd` say to each other, and what `--json` prints (DESIGN section 9). The names and fields are a
+ * What `weft` and `weftd` say to each other, and what `--json` prints (docs/OPERATIONS.md, What scripts read). The names and fields are a
  * promise to scripts: fields may be added, none renamed or removed. No field ever holds a key or a secret but
  * `Invitation.token`, which is what the operator asked for.
  *

@@ -78,7 +78,7 @@ const hostPort = /^(?:\[[0-9a-f:.]+\]|[A-Za-z0-9.-]+)(?::\d{1,5})?$/;
 
 const listen: Endpoint = { address: '0.0.0.0', port: 16696 };
 
-/** Every key there is (DESIGN section 9). */
+/** Every key there is; `weft config` prints them with what they mean. */
 export const configKeys = {
   name: key<string | undefined>(
     undefined,

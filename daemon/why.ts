@@ -19,7 +19,7 @@ export interface Whereabouts {
 }
 
 const unreachable = 0xffff;
-/** Cost of a millisecond of round trip (DESIGN section 6, the metric). */
+/** Cost of a millisecond of round trip (docs/protocol/babel.md, Metric). */
 const costOfMs = 10;
 
 /** The routes that speak of an address: of the longest prefix that is in use and covers it, and of longer ones that are not. */

@@ -17,7 +17,7 @@ export type CborValue =
   | CborValue[]
   | { [key: string]: CborValue };
 
-/** The most octets and the deepest nesting we decode (DESIGN section 4). */
+/** The most octets and the deepest nesting we decode (PROTOCOL.md §1). */
 export const maxCborLength = 1200;
 export const maxCborDepth = 8;
 

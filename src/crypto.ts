@@ -278,7 +278,7 @@ export type SignatureLabel =
   | 'weft join request'
   | 'weft origin';
 
-/** What is really signed: label ‖ zero octet ‖ network id (32 octets) ‖ octets (DESIGN section 3, Identity). */
+/** What is really signed: label ‖ zero octet ‖ network id (32 octets) ‖ octets (docs/protocol/addr.md, Signed statements). */
 export function signed(label: SignatureLabel, networkId: Uint8Array, octets: Uint8Array): Uint8Array {
   if (networkId.length !== keyLength) throw new RangeError('a network id has 32 octets');
   return concatBytes(utf8(label), new Uint8Array(1), networkId, octets);

@@ -6,7 +6,7 @@ export type Millis = number;
 /** Microseconds, likewise. */
 export type Micros = number;
 
-/** Seconds since 1970 by a wall clock. Only certificates and tokens depend on it (DESIGN section 3, Time). */
+/** Seconds since 1970 by a wall clock. Only certificates and tokens depend on it (docs/protocol/addr.md, Time). */
 export type UnixSeconds = number;
 
 export const second: Millis = 1000;

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import test from 'ava';
 
-/** What a room may import from, besides itself (DESIGN section 8: imports point down only). */
+/** What a room may import from, besides itself (docs/ARCHITECTURE.md: imports point down only). */
 const below: Readonly<Record<string, readonly string[]>> = {
   bin: ['daemon', 'src/addr', 'src'],
   daemon: ['src/control', 'src/tunnel', 'src/routing', 'src/upnp', 'src/mesh', 'src/addr', 'src'],

@@ -1,7 +1,7 @@
 import type { Prefix } from '../../src/addr/prefix.js';
 
 /**
- * What the kernel is to hold for one network, as pure data (DESIGN section 3, On the host).
+ * What the kernel is to hold for one network, as pure data (docs/OPERATIONS.md, What it does to the host).
  *
  *     lo            node and app addresses, /128: apps keep them while weftd restarts
  *     own table     network prefix -> weft0, src = node address;

@@ -10,7 +10,7 @@ import { isSignedBy, maxStatementLength, readStatement, type Statement, signStat
 /** Where a node says it may be reached. */
 export interface RecordedEndpoint extends Endpoint {
   readonly source: EndpointSource;
-  /** A peer has dialled it back from outside (DESIGN section 7). */
+  /** A peer has dialled it back from outside (docs/protocol/reachability.md). */
   readonly proven: boolean;
 }
 

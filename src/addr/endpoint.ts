@@ -6,7 +6,7 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** How a node came to know an endpoint of its own (DESIGN section 9). */
+/** How a node came to know an endpoint of its own; `status --json` shows these words. */
 export type EndpointSource = 'configured' | 'local' | 'upnp' | 'nat-pmp' | 'observed';
 
 /** "192.0.2.1:16696" or "[2001:db8::1]:16696"; also the key for maps. */

@@ -35,7 +35,7 @@ export function nodeAddress(network: Prefix, number: NodeNumber): IpBytes {
   return bytes;
 }
 
-/** fe80::number, by which Babel names the neighbour behind a tunnel (DESIGN section 6). */
+/** fe80::number, by which Babel names the neighbour behind a tunnel (docs/protocol/babel.md). */
 export function tunnelLinkLocal(number: NodeNumber): IpBytes {
   const bytes = new Uint8Array(16);
   bytes[0] = 0xfe;

@@ -5,7 +5,7 @@ import type { NetworkId } from './network.js';
 import { readStatement, type Statement, signStatement } from './statement.js';
 
 /**
- * One signed statement about one key (DESIGN section 3, Revocation). A Statement labelled "weft node revocation" (by an
+ * One signed statement about one key (docs/protocol/addr.md, Revocation). A Statement labelled "weft node revocation" (by an
  * issuer: its key in `by`) or "weft issuer revocation" (by the network key), with the fields kind, key, by, at, since.
  */
 export type Revocation = NodeRevocation | IssuerRevocation;

@@ -2,7 +2,7 @@ import { MeshError } from '../errors.js';
 import type { UnixSeconds } from '../time.js';
 
 /**
- * The time rules (DESIGN section 3, Time). There is no not-before, and expiry is only a warning for a year: a clock in 1970 or
+ * The time rules (docs/protocol/addr.md, Time). There is no not-before, and expiry is only a warning for a year: a clock in 1970 or
  * an hour ahead locks nobody out. Only revocation ends membership at once.
  */
 const year: UnixSeconds = 365 * 86_400;

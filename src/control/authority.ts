@@ -6,7 +6,7 @@ import type { OriginAuthority } from '../routing/contract.js';
 /** Keys made ready for verifying, by node; forgotten all at once when there are too many. */
 const maxKeys = 4096;
 
-/** Origin signatures by the certificates the directory holds (DESIGN section 6). */
+/** Origin signatures by the certificates the directory holds (docs/protocol/babel.md, Origin signature). */
 export function certificateAuthority(mesh: Mesh): OriginAuthority {
   const { membership, directory } = mesh;
   const keys = new Map<NodeNumber, VerifyingKey>();

@@ -10,7 +10,7 @@ export type ProverEffect =
   /** One datagram of type dialBack with this body, from a source port of its own. */
   | { readonly kind: 'sendDialBack'; readonly to: Endpoint; readonly body: Uint8Array };
 
-/** DESIGN section 7. */
+/** docs/protocol/reachability.md, Rules of the prover. */
 const perAsker = 3;
 const altogether = 30;
 const period: Millis = minute;

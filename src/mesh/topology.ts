@@ -33,7 +33,7 @@ export type TopologyEffect =
   | { readonly kind: 'hangUp'; readonly node: NodeNumber; readonly reason: string }
   | MeshEffect;
 
-/** DESIGN section 7: how many tunnels a node has. */
+/** How many tunnels a node has (docs/protocol/mesh.md). */
 export interface TopologyLimits {
   /** Up to so many nodes, this one included, everybody has a tunnel to everybody. */
   readonly fullMesh: number;

@@ -17,7 +17,7 @@ export interface StoredSeqno {
   readonly seqno: Seqno;
 }
 
-/** What real routers on a LAN are told and may tell us (DESIGN section 6). */
+/** What real routers on a LAN are told and may tell us (docs/decisions/lan-gateways.md). */
 export interface LanPolicy {
   /** Prefixes we accept from this LAN: these and longer ones. */
   readonly imports: readonly Prefix[];

@@ -23,12 +23,12 @@ export const FrameType = {
   initiation: 0x01,
   response: 0x02,
   cookieReply: 0x03,
-  /** Joining: Noise IKpsk2 with the issuer, passed on by the member that hears it (DESIGN section 3). */
+  /** Joining: Noise IKpsk2 with the issuer, passed on by the member that hears it (docs/protocol/mesh.md). */
   joinInitiation: 0x04,
   joinResponse: 0x05,
   /** The joiner's and the issuer's transport messages of the joining exchange. */
   joinTransport: 0x06,
-  /** One datagram that proves an endpoint; carries a nonce only (DESIGN section 7). */
+  /** One datagram that proves an endpoint; carries two nonces only (docs/protocol/reachability.md). */
   dialBack: 0x07,
   /** A hole punch: opens the sender's NAT, means nothing to who receives it. */
   punch: 0x08,
@@ -73,7 +73,7 @@ export const ControlChannel = {
 } as const;
 export type ControlChannel = (typeof ControlChannel)[keyof typeof ControlChannel];
 
-/** The inner MTU, constant everywhere (DESIGN section 4). */
+/** The inner MTU, constant everywhere (docs/protocol/plane.md, Sizes). */
 export const innerMtu = 1380;
 
 /**

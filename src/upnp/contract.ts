@@ -1,6 +1,6 @@
 import type { Millis } from '../time.js';
 
-/** How a router was asked (DESIGN section 9: port-mapping.protocols, and the source of the endpoint that comes of it). */
+/** How a router was asked (`port-mapping.protocols`, and the source of the endpoint that comes of it). */
 export type MappingProtocol = 'upnp' | 'nat-pmp';
 
 /** A router as the machine and the reader know it. Plain data. */

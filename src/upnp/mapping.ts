@@ -51,7 +51,7 @@ export type MappingEffect =
   | { readonly kind: 'unmap'; readonly gateway: string; readonly internalPort: number; readonly externalPort: number }
   | { readonly kind: 'statusChanged'; readonly status: MappingStatus };
 
-/** What `status --json` shows as portMapping (DESIGN section 9). */
+/** What `status --json` shows as portMapping (docs/OPERATIONS.md, What scripts read). */
 export interface MappingStatus {
   readonly state: MappingState;
   readonly protocol: MappingProtocol | null;

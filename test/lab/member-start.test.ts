@@ -57,7 +57,7 @@ async function npmStart(machine: Host, ...words: readonly string[]) {
   return { said: () => said, took, weft, stop };
 }
 
-/** Every field that DESIGN section 9 promises, with its type; null where nothing is known. */
+/** Every field that docs/OPERATIONS.md promises, with its type; null where nothing is known. */
 function isAsPromised(t: ExecutionContext, status: Status): void {
   type Kind = 'string' | 'number';
   const text: Kind = 'string';

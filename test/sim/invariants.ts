@@ -335,7 +335,7 @@ export class Invariants implements Checker {
 
   /**
    * A weft router-id is node number and epoch: of each node only the highest epoch heard of counts, and updates of an older
-   * one are refused (DESIGN section 6).
+   * one are refused (docs/protocol/babel.md, Router-id).
    */
   #isOldEpoch(node: number, update: SeenUpdate): boolean {
     const key = `${node} ${update.prefix}`;

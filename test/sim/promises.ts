@@ -5,7 +5,7 @@ import { infinity, type Seen } from './packet-view.js';
 
 /** RFC 8966 §3.7.2, appendix B: what is urgent leaves within so long. */
 const urgentTimeout: Millis = 200;
-/** A lost prefix may be let go after this, whoever has not acknowledged (DESIGN: the hold). */
+/** A lost prefix may be let go after this, whoever has not acknowledged (`holdTime` of src/routing/tuning.ts). */
 const holdTime: Millis = 60_000;
 
 /** A lost prefix, and the neighbours that were told of it and may still send packets for it. */

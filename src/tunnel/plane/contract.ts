@@ -43,7 +43,7 @@ export interface SessionInstall {
   readonly receiveKey: SharedArrayBuffer;
   /**
    * The initiator sends at once. The responder sends nothing on it and keeps the older session until the first frame
-   * opens (DESIGN section 4, No clock in it); the plane then says `confirmed`.
+   * opens (docs/protocol/tunnel.md, Answering); the plane then says `confirmed`.
    */
   readonly role: 'initiator' | 'responder';
 }
@@ -54,7 +54,7 @@ export interface NodeRoute {
   readonly hops: readonly LinkId[];
 }
 
-/** A prefix behind another node, or one of our own. Longest prefix wins at the ends (DESIGN section 6). */
+/** A prefix behind another node, or one of our own. Longest prefix wins at the ends (PROTOCOL.md §1). */
 export interface PrefixRoute {
   /** 16 octets; IPv4 as ::ffff:0:0/96 and longer. */
   readonly prefix: Uint8Array;
@@ -92,9 +92,9 @@ export type PlaneCommand =
   | { readonly kind: 'sendControl'; readonly link: LinkId; readonly bytes: Uint8Array }
   /** Sends a handshake-class datagram as it is. `fresh`: from a new source port (dial-back). */
   | { readonly kind: 'sendDatagram'; readonly to: Path; readonly bytes: Uint8Array; readonly fresh?: boolean }
-  /** How often an idle link is probed: fast where selected routes use it (DESIGN section 7). */
   /** Prefixes outside the overlay that the node's certificate grants: its packets may come from any address in them. */
   | { readonly kind: 'setSources'; readonly link: LinkId; readonly prefixes: readonly GrantedPrefix[] }
+  /** How often an idle link is probed: fast where selected routes use it (docs/protocol/plane.md, Liveness). */
   | { readonly kind: 'setProbing'; readonly link: LinkId; readonly pace: 'fast' | 'slow' }
   /** The whole node: own number and network for source checks; whether relaying for others is allowed, and its cap. */
   | {

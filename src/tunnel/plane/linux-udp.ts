@@ -24,7 +24,7 @@ const ipMtuDiscover = 10;
 const ipv6HopLimit = 16;
 const ipv6MtuDiscover = 23;
 const ipv6Only = 26;
-/** Don't fragment, and believe no ICMP about path sizes: we probe (DESIGN section 4, Size). */
+/** Don't fragment, and believe no ICMP about path sizes: we probe (docs/protocol/plane.md, Sizes). */
 const discoverByProbe = 3;
 const udpSegment = 103;
 const udpReceiveOffload = 104;

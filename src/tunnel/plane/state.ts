@@ -77,7 +77,7 @@ export class PlaneState {
   nodeFor(address: AddressWords): number {
     if (this.isOverlay(address)) {
       const number = address.b & this.#numberMask;
-      // The reserved /64 of number 0 holds portable addresses: prefixes, longest first (DESIGN section 3).
+      // The reserved /64 of number 0 holds portable addresses: prefixes, longest first (docs/protocol/addr.md).
       if (number !== 0) return number === this.node ? ownPrefix : number;
     }
     return this.table.lookup(address);
