@@ -43,7 +43,7 @@ export type PunchingEffect =
 /** Our tuning. */
 /** When the answering side punches, after "go": early and dense while both NATs are fresh, later for what was lost. */
 const punchTimes: readonly Millis[] = [0, 60, 150, 400, 1000];
-/** Never more than these in a minute, whatever is wanted and whoever asks (overlays.md case 28). */
+/** Never more than these in a minute, whatever is wanted and whoever asks. */
 export const punchesPerMinute = 240;
 export const dialsPerMinute = 30;
 /** Exchanges another node may begin with us in a minute: each makes us send where that node says. */

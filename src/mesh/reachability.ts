@@ -68,7 +68,7 @@ export interface ReachabilityConfig {
   readonly ipv6: boolean;
 }
 
-/** Devices of container and virtual machine hosts, whose addresses nobody outside can reach (overlays.md case 31). */
+/** Devices of container and virtual machine hosts, whose addresses nobody outside can reach. */
 const innerDevices = /^(docker|br-|veth|virbr|vnet|vmnet|cni|flannel|cali|lxc|lxd|podman|kube|weft)/;
 /** Of the endpoints that peers see: behind a NAT that gives each peer another port they are of no use to others. */
 const mostObserved = 2;

@@ -8,7 +8,7 @@ import { MappingShell } from '../../src/upnp/gateways-shell.js';
 import { Mapping, type MappingEffect, type MappingEvent, type MappingStatus } from '../../src/upnp/mapping.js';
 import { LyingRouter, sendXml } from './lying-router.js';
 
-// overlays.md section 4, case 25: each way in which routers were seen to lie, against real sockets on loopback.
+// Each way in which routers were seen to lie, against real sockets on loopback.
 
 const localAddress = '127.0.0.1';
 let lastHost = 0;
