@@ -28,6 +28,9 @@ const longestControl = 1400;
 const burstsPerTurn = 8;
 const waitingInterval: Millis = 5;
 
+/** Where something waits to be read. */
+export const Waiting = { tun: 1, udp: 2, handshakes: 4, anywhere: 7 } as const;
+
 /** A command, and the memory the workers share for what it opens. */
 export interface PlaneOrder {
   readonly command: PlaneCommand;
@@ -109,11 +112,19 @@ export class DataPlane {
     );
   }
 
-  /** Moves packets both ways until nothing waits or the budgets are used; how many reads found something. */
-  work(now: Millis): number {
-    const fromTun = this.#outbound.drain(now);
-    if (fromTun > 0) this.#outbox.flush();
-    const fromUdp = this.#inbound.drain(burstsPerTurn, now) + this.#inbound.drainHandshakes(now);
+  /**
+   * Moves packets both ways until nothing waits or the budgets are used; how many reads found something. `waiting` says where
+   * something waits, so that no system call is spent on the rest.
+   */
+  work(now: Millis, waiting: number = Waiting.anywhere): number {
+    let fromTun = 0;
+    if ((waiting & Waiting.tun) !== 0) {
+      fromTun = this.#outbound.drain(now);
+      if (fromTun > 0) this.#outbox.flush();
+    }
+    let fromUdp = 0;
+    if ((waiting & Waiting.udp) !== 0) fromUdp = this.#inbound.drain(burstsPerTurn, now);
+    if ((waiting & Waiting.handshakes) !== 0) fromUdp += this.#inbound.drainHandshakes(now);
     if (fromUdp > 0) {
       if (this.#inbound.confirmedAny) {
         this.#inbound.confirmedAny = false;

@@ -16,6 +16,7 @@ export const system = {
   recvmsg: foreign('int64_t recvmsg(int fd, uint64_t message, int flags)'),
   poll: foreign('int poll(uint64_t descriptors, uint64_t count, int timeout)'),
   eventfd: foreign('int eventfd(uint32_t initial, int flags)'),
+  socketpair: foreign('int socketpair(int family, int type, int protocol, uint64_t pair)'),
 } as const;
 
 export const Errno = {

@@ -155,6 +155,22 @@ function bindTo(fd: number, family: 4 | 6, local: IpBytes, port: number): number
   return address.view.getUint16(2);
 }
 
+/** A socket that only this machine reaches, at a port of the kernel's choosing; undefined where there is none to be had. */
+export function openLoopback(family: 4 | 6): { readonly fd: number; readonly port: number } | undefined {
+  const fd = system.socket(family === 6 ? family6 : family4, datagram | closeOnExec, 0);
+  if (fd < 0) return undefined;
+  if (family === 6) setOption(fd, Level.ipv6, ipv6Only, 0);
+  setOption(fd, Level.udp, udpReceiveOffload, 1);
+  try {
+    return { fd, port: bindTo(fd, family, loopback, 0) };
+  } catch {
+    system.close(fd);
+    return undefined; // no loopback interface in this namespace
+  }
+}
+
+const loopback: IpBytes = parseIp('127.0.0.1')!;
+
 /**
  * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, the one behind the workers'
  * for all else. The kernel runs it on the UDP payload. Receiver indexes of a session begin at a multiple of its lanes, so

@@ -1,17 +1,18 @@
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { addressOf } from '../../ffi.js';
 import { systemRandom } from '../../random.js';
-import type { Millis } from '../../time.js';
+import { type Millis, never } from '../../time.js';
 import { Guard } from '../guard.js';
 import { NodeAead } from './aead.js';
 import { Arena } from './arena.js';
 import type { PlaneEvent } from './contract.js';
-import { DataPlane } from './data-plane.js';
+import { DataPlane, Waiting } from './data-plane.js';
 import { Drops } from './drops.js';
 import { EvpAead } from './linux-evp.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp } from './linux-udp.js';
+import { WarmUp } from './linux-warm-up.js';
 import type { ProbeReport } from './prober.js';
 import { RelayMeter } from './relay-meter.js';
 import { SentHeads } from './sent-heads.js';
@@ -20,6 +21,8 @@ import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from '.
 /** One worker thread of the plane: told what to work with, it blocks in poll on TUN, UDP and its eventfd until it is to stop. */
 
 const readable = 1;
+/** Readable, or in trouble: POLLIN, POLLERR, POLLHUP, POLLNVAL. The read then says which. */
+const anyNews = 0x39;
 /** poll passes over negative descriptors. */
 const notPolled = -1;
 const longestSleep: Millis = 60_000;
@@ -65,24 +68,38 @@ function run(data: WorkerData): void {
   const woken = new StructMemory(8);
   post({ kind: 'ready', evp: evp !== undefined });
   let now = clock();
+  let warmUp: WarmUp | undefined;
+  let waiting: number = Waiting.anywhere;
+  const isReadable = (i: number) => (polled.view.getUint16(8 * i + 6, true) & anyNews) !== 0;
   while (Atomics.load(signals, Signal.stop) === 0) {
     if (Atomics.exchange(signals, Signal.orders, 0) !== 0) {
       for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
         const order = next.message as WorkerOrder;
         if ('report' in order) plane.probeReported(order.report);
         else plane.apply(order, now);
+        if (!warmUp && 'command' in order && order.command.kind === 'installSession')
+          warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
       }
     }
-    const done = plane.work(now);
+    if (waiting !== 0 && plane.work(now, waiting) > 0) warmUp?.yield(now);
     now = clock();
     if (now >= plane.deadline()) plane.tick(now);
-    if (done > 0) continue;
-    const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(plane.deadline() - now)));
+    if (warmUp && now >= warmUp.deadline) {
+      warmUp.run(clock);
+      now = clock();
+    }
+    const due = Math.min(plane.deadline(), warmUp?.deadline ?? never);
+    const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(due - now)));
     polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
     system.poll(polled.address, 4, sleep);
-    if ((polled.view.getUint16(16 + 6, true) & readable) !== 0) system.read(data.eventFd, woken.address, 8);
+    waiting = 0;
+    if (isReadable(0)) waiting |= Waiting.tun;
+    if (isReadable(1)) waiting |= Waiting.udp;
+    if (isReadable(3)) waiting |= Waiting.handshakes;
+    if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
     now = clock();
   }
+  warmUp?.close();
   plane.wipe();
 }
 
