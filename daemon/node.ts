@@ -363,7 +363,7 @@ class Node implements NodeApi {
         status: this.status(),
         peers: member ? peerRows(member) : [],
         nat: member?.control.reachability.nat() ?? nothingKnown,
-        newestSignedTime: this.#mesh?.membership.newestSigned,
+        clockFault: this.#mesh?.clock.fault(this.#mesh.membership.newestSigned),
         port: member?.plane.capabilities().port ?? config.listen.port,
         isGateway: config.babel.interface.length > 0,
       },

@@ -1,3 +1,4 @@
+import type { ClockFault } from '../../src/mesh/clock-watch.js';
 import type { NatClass } from '../../src/mesh/nat-class.js';
 import type { UnixSeconds } from '../../src/time.js';
 import type { Peer, Status } from '../api.js';
@@ -13,8 +14,8 @@ export interface NodeFacts {
   readonly status: Status;
   readonly peers: readonly Peer[];
   readonly nat: NatClass;
-  /** The newest time that an issuer has signed, as far as this node has seen: the clock cannot be before it. */
-  readonly newestSignedTime: UnixSeconds | undefined;
+  /** What members say against the clock of this machine. */
+  readonly clockFault: ClockFault | undefined;
   /** Of the tunnels. */
   readonly port: number;
   /** Forwards between a LAN and the overlay. */

@@ -351,6 +351,8 @@ export function meshHealth(mesh: Mesh): MeshHealth[] {
       'ask an issuer for a new invitation, then: weft leave; weft join TOKEN',
     );
   }
+  const clock = mesh.clock.fault(membership.newestSigned);
+  if (clock) add(clock.severity, 'clock', clock.message, clock.fix);
   if (membership.revocationCount >= maxRevocations) {
     add(
       'error',

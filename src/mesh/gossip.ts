@@ -7,7 +7,8 @@ import { decodeRevocation } from '../addr/revocation.js';
 import { Bucket } from '../bucket.js';
 import { equalBytes } from '../bytes.js';
 import type { Random } from '../random.js';
-import { type Millis, minute, never, second } from '../time.js';
+import { type Millis, minute, never, second, type UnixSeconds } from '../time.js';
+import type { ClockWatch } from './clock-watch.js';
 import { bucketCount, Digest, type Item, itemHashLength, itemOf, sumLength } from './digest.js';
 import type { Directory } from './directory.js';
 import type { MeshEffect } from './effects.js';
@@ -33,6 +34,8 @@ const recordBurst = 4;
 /** Buckets mended in one comparison, so that one message does not call for hundreds. */
 const bucketsAtOnce = 16;
 const maxHashes = 128;
+/** A clock beyond this year 9999 is none. */
+const furthestClock: UnixSeconds = 253_402_300_799;
 
 interface Neighbour {
   /** When to compare next, and the pause after that. */
@@ -54,6 +57,7 @@ export class Gossip {
   readonly #membership: Membership;
   readonly #directory: Directory;
   readonly #random: Random;
+  readonly #clock: ClockWatch;
   readonly #digests: Readonly<Record<Kind, Digest>> = {
     issuers: new Digest(),
     revocations: new Digest(),
@@ -64,10 +68,11 @@ export class Gossip {
   readonly #neighbours = new Map<NodeNumber, Neighbour>();
   readonly #refused = new Map<string, number>();
 
-  constructor(membership: Membership, directory: Directory, messages: MeshMessages, random: Random) {
+  constructor(membership: Membership, directory: Directory, messages: MeshMessages, random: Random, clock: ClockWatch) {
     this.#membership = membership;
     this.#directory = directory;
     this.#random = random;
+    this.#clock = clock;
     for (const record of directory.records()) this.#recordChanged(nodeKey(record.node.key), record.bytes);
     const handlers = {
       sum: this.#onSum,
@@ -103,6 +108,7 @@ export class Gossip {
 
   neighbourDown(node: NodeNumber): void {
     this.#neighbours.delete(node);
+    this.#clock.forget(node);
   }
 
   tick(now: Millis): MeshEffect[] {
@@ -171,13 +177,15 @@ export class Gossip {
   }
 
   #sum(node: NodeNumber, isAnswer = false): MeshEffect {
-    const totals = kinds.map((kind) => this.#digest(kind).total());
-    return sendMesh(node, 'sum', isAnswer ? { s: totals, r: 1 } : { s: totals });
+    const fields = { s: kinds.map((kind) => this.#digest(kind).total()), c: this.#clock.said() };
+    return sendMesh(node, 'sum', isAnswer ? { ...fields, r: 1 } : fields);
   }
 
   #onSum(message: FieldMap, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
     const totals = message.s;
     if (!Array.isArray(totals) || totals.length < kinds.length) return this.#refuse('malformed');
+    const clock = integerField(message, 'c', 0, furthestClock);
+    if (clock !== undefined) this.#clock.heard(node, clock);
     const effects: MeshEffect[] = [];
     kinds.forEach((kind, i) => {
       const total = totals[i];

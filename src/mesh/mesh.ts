@@ -10,6 +10,7 @@ import { MeshError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, never, second, type UnixSeconds } from '../time.js';
+import { ClockWatch } from './clock-watch.js';
 import { Directory } from './directory.js';
 import { blobs, type MeshEffect } from './effects.js';
 import { Gossip } from './gossip.js';
@@ -64,6 +65,7 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   readonly membership: Membership;
   readonly directory: Directory;
   readonly gossip: Gossip;
+  readonly clock: ClockWatch;
   /** Other mesh machines register their message types here. */
   readonly messages: MeshMessages = new MeshMessages();
   #networkKey: NetworkKey | undefined;
@@ -103,7 +105,8 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     this.#networkKey = isOurs ? networkKey : undefined;
     // Who was an issuer before this start and has no table has lost it; or never used it, which cannot be told.
     this.#becomeIssuer(stored.issuer ?? 'lost');
-    this.gossip = new Gossip(membership, this.directory, this.messages, random);
+    this.clock = new ClockWatch(wallClock);
+    this.gossip = new Gossip(membership, this.directory, this.messages, random, this.clock);
     this.#relay = new JoinRelay(this.messages);
     this.#renewal = new Renewal(membership, this.messages, () => this.issuer);
     this.messages.on('join', (message, sender, now) => {

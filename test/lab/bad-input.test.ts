@@ -6,6 +6,7 @@ import { type HostSpec, host } from '../../lab/description.js';
 import { udpOn } from '../../lab/machines.js';
 import type { Output } from '../../lab/namespace.js';
 import { WeftNode } from '../../lab/node.js';
+import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
 
 /*
@@ -221,14 +222,26 @@ serial('a clock in 1970 founds no network, and keeps nobody from joining one', a
   await early.join(await lone.invite());
   for (let tries = 0; tries < 50 && !(await early.pings(await lone.address())); tries++);
   t.true(await early.pings(await lone.address()));
-  t.deepEqual((await early.status()).health, []);
+  t.deepEqual(
+    (await early.status()).health.map(({ code, severity }) => ({ code, severity })),
+    [{ code: 'clock', severity: 'error' }],
+  );
+  const { code, stdout } = await early.run('status');
+  t.is(code, 1);
+  t.regex(stdout, /the clock of this machine says 1970-01-01.*\n?.*timedatectl set-ntp true/);
 });
 
-serial('a clock an hour ahead, on the issuer or on the newcomer, changes nothing', async (t) => {
+serial('a clock an hour ahead, on the issuer or on the newcomer, changes nothing, and is told', async (t) => {
   const off = world.node('off');
   await off.start({ config, env: wrongClock(3600) });
   await off.weft('leave', '--force');
   await off.join(await lone.invite('--expires', '10m'));
+  await until(
+    'status tells the clock',
+    async () => (await off.status()).health.find((line) => line.code === 'clock')?.message ?? '',
+    (message) => /36\d\d s (ahead of|apart)/.test(message),
+    10_000,
+  );
   await lone.kill('SIGTERM');
   await lone.start({ config, env: wrongClock(3600) });
   const twin = world.node('twin');

@@ -53,6 +53,7 @@ const made: Readonly<Record<string, Uint8Array>> = {
   'mesh message "near"': meshMessage('near', { n: [[7, 125]] }),
   'mesh message "sum" of no issuers, no revocations, one record': meshMessage('sum', {
     s: [nothing.total(), nothing.total(), records.total()],
+    c: 1_795_000_000,
   }),
   'mesh message "sums" of one record': meshMessage('sums', { k: 2, s: records.sums() }),
   'mesh message "have"': meshMessage('have', { k: 2, b: item.bucket, h: item.hash }),

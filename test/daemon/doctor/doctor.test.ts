@@ -52,7 +52,7 @@ const node: NodeFacts = {
   status,
   peers: [peer],
   nat: { translated: true, mapping: 'endpoint-independent', filtering: undefined, portPreservation: true },
-  newestSignedTime: 1_790_000_000,
+  clockFault: undefined,
   port: 16696,
   isGateway: false,
 };
@@ -191,8 +191,10 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ],
   ['a device too narrow', withMachine({ underlayMtu: 1000 }), 'mtu', 'error', /only 1000/, /mtu 1500/],
   [
-    'a clock at 1970',
-    withMachine({ now: 100, clockIsSynchronised: undefined }),
+    'a clock that members contradict',
+    withNode({
+      clockFault: { severity: 'error', message: '1970-01-01 is 9 s behind', fix: 'timedatectl set-ntp true' },
+    }),
     'clock',
     'error',
     /1970-01-01/,
