@@ -72,7 +72,10 @@ export class Namespace {
     options: { readonly input?: string; readonly timeout?: number } = {},
   ): Promise<string> {
     const output = await this.run(command, options);
-    if (output.code !== 0) throw new Error(`${this.name}: ${command.join(' ')}: ${output.stderr || output.code}`);
+    if (output.code !== 0) {
+      const how = output.code === null ? 'it was killed' : `exit ${output.code}`;
+      throw new Error(`${this.name}: ${command.join(' ')}: ${how}: ${output.stderr || output.stdout}`);
+    }
     return output.stdout;
   }
 

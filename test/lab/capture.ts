@@ -7,7 +7,7 @@ export interface Capture {
   stop(): Promise<void>;
 }
 
-/** Returns when it listens. `filter` in the words of pcap-filter(7). */
+/** Returns when it listens; `stop` throws what tcpdump complained about. `filter` in the words of pcap-filter(7). */
 export async function capture(namespace: Namespace, device: string, file: string, filter: string): Promise<Capture> {
   const child = namespace.spawn([
     'tcpdump',
@@ -23,12 +23,18 @@ export async function capture(namespace: Namespace, device: string, file: string
     ...filter.split(' '),
   ]);
   const ended = once(child, 'exit');
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    said += chunk;
+  });
   await once(child.stderr, 'data');
   return {
     file,
     stop: async () => {
+      // In order: it writes what it has seen to the end, and the last packet is whole.
       child.kill('SIGINT');
-      await ended;
+      const [code] = await ended;
+      if (code !== 0) throw new Error(`tcpdump ended with ${code}: ${said}`);
     },
   };
 }

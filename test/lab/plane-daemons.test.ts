@@ -183,8 +183,8 @@ test.serial('forwarded to a LAN host with transmit checksums off and an nft rewr
     );
     const client = (...more: string[]) =>
       a.host.namespace.must(['iperf3', '-6', '-c', address, ...more], { timeout: 20_000 });
-    await client('-n', '30M');
-    await client('-n', '30M', '-R');
+    await client('-n', '10M');
+    await client('-n', '10M', '-R');
     await client('-u', '-b', '50M', '-l', '1200', '-t', '1');
     await client('-u', '-b', '50M', '-l', '8000', '-t', '1');
     server.kill('SIGKILL');
@@ -192,27 +192,13 @@ test.serial('forwarded to a LAN host with transmit checksums off and an nft rewr
     const counters = await lan.namespace.must(['nstat', '-az', 'TcpInCsumErrors', 'Udp6InCsumErrors', 'Ip6InReceives']);
     t.regex(counters, /TcpInCsumErrors\s+0\s/);
     t.regex(counters, /Udp6InCsumErrors\s+0\s/);
-    const tshark = (filter: string) =>
-      lan.namespace.must(
-        [
-          'tshark',
-          '-r',
-          wire.file,
-          '-o',
-          'tcp.check_checksum:TRUE',
-          '-o',
-          'udp.check_checksum:TRUE',
-          '-Y',
-          filter,
-          '-T',
-          'fields',
-          '-e',
-          'frame.number',
-        ],
-        { timeout: 60_000 },
-      );
-    t.is(await tshark('tcp.checksum.status == 0 or udp.checksum.status == 0'), '', 'frames with a bad checksum');
-    const good = (await tshark('tcp.checksum.status == 1 or udp.checksum.status == 1')).split('\n').length;
+    // 0 bad, 1 good, 2 not looked at: a piece of a datagram that is judged where it is whole.
+    const fields = ['-e', 'tcp.checksum.status', '-e', 'udp.checksum.status'];
+    const judge = ['-o', 'tcp.check_checksum:TRUE', '-o', 'udp.check_checksum:TRUE', '-T', 'fields', ...fields];
+    const judged = await lan.namespace.must(['tshark', '-r', wire.file, ...judge], { timeout: 60_000 });
+    const frames = judged.split('\n').map((line) => line.trim());
+    t.is(frames.filter((status) => status.includes('0')).length, 0, 'frames with a bad checksum');
+    const good = frames.filter((status) => status === '1').length;
     t.true(good > 1000, `${good} frames with a good one`);
     t.log(`${good} frames, none with a bad checksum`);
   } finally {

@@ -6,7 +6,7 @@ const seeds = [1, 4];
 
 for (const scenario of controlScenarios) {
   test(scenario.name, (t) => {
-    t.timeout(100_000);
+    t.timeout(600_000);
     for (const seed of seeds) t.notThrows(() => scenario.run(seed));
   });
 }

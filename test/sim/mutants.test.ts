@@ -222,7 +222,7 @@ async function inTurn<T>(work: () => Promise<T>): Promise<T> {
 
 for (const mutant of mutants) {
   test(`noticed: ${mutant.name}`, async (t) => {
-    t.timeout(100_000);
+    t.timeout(600_000); // counted from the start of all of them: each waits its turn
     const found = await inTurn(() => runMutant(mutant));
     t.truthy(found, 'the scenarios did not notice');
     t.log(found ?? '');

@@ -1,0 +1,79 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** One part of `npm test`. */
+export interface TestPart {
+  readonly name: string;
+  /** The seconds it may take on 2 cores. */
+  readonly budget: number;
+  readonly root: boolean;
+  /** Folders under test/; the units are everything the other parts do not name. */
+  readonly folders: readonly string[];
+  /** Absent: files run on as many processes as there are cores. Real daemons on real wires run by other rules. */
+  readonly real?: RealFiles;
+}
+
+/**
+ * Files are named without folder and ending. Whatever is named nowhere runs two at once: it waits most of the time. Only what
+ * judges time is run once more, alone, when it fails: a machine has other things to do now and then. All else holds whatever
+ * the machine does, who gets in, what is kept secret and what is left behind above all, and fails the first time it does not.
+ */
+export interface RealFiles {
+  /** Judges how long something takes: runs alone, and once more if it fails. */
+  readonly timed: readonly string[];
+  /** Fills the machine: runs alone. */
+  readonly heavy: readonly string[];
+}
+
+export const testParts: readonly TestPart[] = [
+  { name: 'units', budget: 90, root: false, folders: [] },
+  { name: 'fuzz', budget: 30, root: false, folders: ['fuzz'] },
+  { name: 'simulator', budget: 100, root: false, folders: ['sim'] },
+  {
+    name: 'interop',
+    budget: 120,
+    root: true,
+    folders: ['interop'],
+    real: { timed: [], heavy: ['lan', 'miniupnpd', 'peers'] },
+  },
+  {
+    name: 'lab',
+    budget: 180,
+    root: true,
+    folders: ['lab'],
+    real: {
+      timed: ['download', 'flow', 'member-restart', 'nat-short', 'roaming', 'routers', 'wires'],
+      heavy: ['nat-mapping', 'nat-punching'],
+    },
+  },
+];
+
+/** "dist/test/lab/flow.test.js" is "flow". */
+export function stemOf(file: string): string {
+  return file.replace(/^.*\//, '').replace(/\.test\.[jt]s$/, '');
+}
+
+export function runsAlone(part: TestPart, file: string): boolean {
+  return [...(part.real?.timed ?? []), ...(part.real?.heavy ?? [])].includes(stemOf(file));
+}
+
+export function mayRunAgain(part: TestPart, file: string): boolean {
+  return part.real?.timed.includes(stemOf(file)) ?? false;
+}
+
+/** The test files of a part below `root`, with this ending, sorted. */
+export function filesOf(part: TestPart, root = 'dist/test', ending = '.test.js'): string[] {
+  const below = (folder: string): string[] =>
+    existsSync(folder)
+      ? readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+          const path = join(folder, entry.name);
+          if (entry.isDirectory()) return below(path);
+          return entry.name.endsWith(ending) ? [path] : [];
+        })
+      : [];
+  if (part.folders.length > 0) return part.folders.flatMap((folder) => below(join(root, folder))).sort();
+  const others = testParts.flatMap(({ folders }) => folders).map((folder) => join(root, folder, '/'));
+  return below(root)
+    .filter((file) => !others.some((folder) => file.startsWith(folder)))
+    .sort();
+}

@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import { filesOf, mayRunAgain, runsAlone, stemOf, testParts } from '../../scripts/test-parts.js';
+
+const sources = testParts.map((part) => ({ part, files: filesOf(part, 'test', '.test.ts') }));
+
+test('every test file belongs to one part', (t) => {
+  const all = sources.flatMap(({ files }) => files);
+  t.true(all.length > 100);
+  t.is(new Set(all).size, all.length);
+  for (const { part, files } of sources) t.true(files.length > 0, part.name);
+});
+
+test('files that are named are there, each once', (t) => {
+  for (const { part, files } of sources) {
+    const named = [...(part.real?.timed ?? []), ...(part.real?.heavy ?? [])];
+    t.is(new Set(named).size, named.length, part.name);
+    const stems = files.map(stemOf);
+    for (const name of named) t.true(stems.includes(name), `${part.name}: ${name}`);
+  }
+});
+
+test('what runs again runs alone', (t) => {
+  for (const { part, files } of sources) {
+    for (const file of files.filter((each) => mayRunAgain(part, each))) t.true(runsAlone(part, file), file);
+  }
+});
+
+/** What must hold whatever else the machine does: who is admitted or out, what is secret, what travels whole, what is left behind. */
+const safety =
+  /\btoken|secret|revoke|revocation|spoof|forge|checksum|malicious|stranger|without a trace|leaves no|left behind/i;
+
+test('what guards a safety property has one try: no file that runs again speaks of any', (t) => {
+  const again = sources.flatMap(({ part, files }) => files.filter((file) => mayRunAgain(part, file)));
+  t.true(again.length > 0);
+  for (const file of again) {
+    const titles = readFileSync(file, 'utf8').matchAll(/\b(?:test|serial)(?:\.serial)?\(\s*[`'](.*?)[`'],/g);
+    for (const [, title = ''] of titles) t.notRegex(title, safety, file);
+  }
+});
+
+test('the parts that ask no root have one try too', (t) => {
+  for (const { part, files } of sources) {
+    if (!part.root)
+      t.deepEqual(
+        files.filter((file) => mayRunAgain(part, file) || runsAlone(part, file)),
+        [],
+      );
+  }
+});
