@@ -101,9 +101,16 @@ export class WeftNode {
 
   /** Runs the command line on the machine, as an operator would. */
   run(...words: readonly string[]): Promise<Output> {
-    return this.host.namespace.run([process.execPath, bin('weft.js'), '--socket', this.#socket, ...words], {
-      timeout: 60_000,
-    });
+    return this.#run(words, 60_000);
+  }
+
+  /** The same for a command that goes on until somebody ends it, after so long. */
+  watch(duration: Millis, ...words: readonly string[]): Promise<Output> {
+    return this.#run(words, duration);
+  }
+
+  #run(words: readonly string[], timeout: Millis): Promise<Output> {
+    return this.host.namespace.run([process.execPath, bin('weft.js'), '--socket', this.#socket, ...words], { timeout });
   }
 
   /** Runs a command with --json; throws what it complains about. */

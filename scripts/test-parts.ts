@@ -14,15 +14,15 @@ export interface TestPart {
 }
 
 /**
- * Files are named without folder and ending. Whatever is named nowhere runs two at once: it waits most of the time. Only what
+ * Files are named without folder and ending. Whatever is not named runs beside one other: it waits most of the time. Only what
  * judges time is run once more, alone, when it fails: a machine has other things to do now and then. All else holds whatever
  * the machine does, who gets in, what is kept secret and what is left behind above all, and fails the first time it does not.
  */
 export interface RealFiles {
-  /** Judges how long something takes: runs alone, and once more if it fails. */
+  /** Judges how long something takes. */
   readonly timed: readonly string[];
-  /** Fills the machine: runs alone. */
-  readonly heavy: readonly string[];
+  /** Of milliseconds, or fills the machine: nothing else runs meanwhile. */
+  readonly alone: readonly string[];
 }
 
 export const testParts: readonly TestPart[] = [
@@ -34,7 +34,7 @@ export const testParts: readonly TestPart[] = [
     budget: 120,
     root: true,
     folders: ['interop'],
-    real: { timed: [], heavy: ['lan', 'miniupnpd', 'peers'] },
+    real: { timed: [], alone: ['lan', 'miniupnpd', 'peers'] },
   },
   {
     name: 'lab',
@@ -43,7 +43,7 @@ export const testParts: readonly TestPart[] = [
     folders: ['lab'],
     real: {
       timed: ['download', 'flow', 'member-restart', 'nat-short', 'roaming', 'routers', 'wires'],
-      heavy: ['nat-mapping', 'nat-punching'],
+      alone: ['flow', 'member-restart', 'wires'],
     },
   },
 ];
@@ -54,7 +54,7 @@ export function stemOf(file: string): string {
 }
 
 export function runsAlone(part: TestPart, file: string): boolean {
-  return [...(part.real?.timed ?? []), ...(part.real?.heavy ?? [])].includes(stemOf(file));
+  return part.real?.alone.includes(stemOf(file)) ?? false;
 }
 
 export function mayRunAgain(part: TestPart, file: string): boolean {

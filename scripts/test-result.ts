@@ -21,10 +21,10 @@ export function together(results: readonly TestResult[]): TestResult {
   };
 }
 
-/** Those of `files` that failures name; `ran`: how many ran, for where one did its failures name none. */
-export function filesNamedBy(failures: readonly string[], files: readonly string[], ran: number): string[] {
+/** Those of the files that ran that failures name; where only one ran, they name none. */
+export function filesNamedBy(failures: readonly string[], ran: readonly string[]): string[] {
   if (failures.length === 0) return [];
-  return files.filter((file) => ran === 1 || failures.some((failure) => isNamedBy(failure, file)));
+  return ran.filter((file) => ran.length === 1 || failures.some((failure) => isNamedBy(failure, file)));
 }
 
 /**

@@ -23,19 +23,20 @@ async function run(part: TestPart): Promise<TestResult> {
     return { ...noTests, skipped: files.length };
   }
   if (!part.real) return runAva(files);
-  const sociable = files.filter((file) => !runsAlone(part, file));
-  const lonely = files.filter((file) => runsAlone(part, file) && !mayRunAgain(part, file));
-  const timed = files.filter((file) => mayRunAgain(part, file));
-  return together([
-    await runAva(sociable, atMost(2)),
-    await runAva(lonely, atMost(1)),
-    await runTwice(timed, await runAva(timed, atMost(1))),
-  ]);
+  const results: TestResult[] = [];
+  for (const [alone, atOnce] of [
+    [false, 2],
+    [true, 1],
+  ] as const) {
+    const these = files.filter((file) => runsAlone(part, file) === alone);
+    results.push(await runAgain(part, these, await runAva(these, atMost(atOnce))));
+  }
+  return together(results);
 }
 
 /** What failed of files that judge time is run once more, alone. */
-async function runTwice(files: readonly string[], first: TestResult): Promise<TestResult> {
-  const again = filesNamedBy(first.failures, files, files.length);
+async function runAgain(part: TestPart, ran: readonly string[], first: TestResult): Promise<TestResult> {
+  const again = filesNamedBy(first.failures, ran).filter((file) => mayRunAgain(part, file));
   if (again.length === 0) return first;
   console.log(`   once more, alone: ${again.map((file) => file.replace(/^dist\//, '')).join(', ')}`);
   return settled(first, again, await runAva(again, atMost(1)));

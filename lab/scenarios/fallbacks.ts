@@ -24,7 +24,7 @@ export async function transfer(from: WeftNode, to: WeftNode, megabytes: number):
   const offered = await offer(from.host, await from.address(), megabytes * 1e6);
   try {
     const download = new Download(to.host, offered.url);
-    await Promise.race([download.finished, sleep(30_000).then(() => download.stop())]);
+    await Promise.race([download.finished, sleep(30_000, undefined, { ref: false }).then(() => download.stop())]);
     if (download.octets !== offered.octets) throw new Error(`${download.octets} of ${offered.octets} octets came`);
     if (download.checksum() !== offered.checksum) throw new Error('the file came changed');
   } finally {

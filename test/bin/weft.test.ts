@@ -153,6 +153,17 @@ test('every table fits 80 columns where the terminal has no more', async (t) => 
   t.regex((await run('peers')).out, /^garden .*\n {4}last error no answer to 5 handshakes\n$/m);
 });
 
+test('a token where something else was meant is not quoted', async (t) => {
+  const run = await commandLine(t);
+  const token = `weft1${'a7bq'.repeat(40)}`;
+  for (const words of [[token], [`--${token}`], ['status', `--state=${token}`]]) {
+    const { status, out, complaint } = await run(...words, '--json');
+    t.is(status, 1, words.join(' '));
+    t.notRegex(out + complaint, /a7bqa7bq/, words[0]);
+    t.regex(complaint, /\[token\]/);
+  }
+});
+
 test('a slip in a command is answered with what was meant, for programs too', async (t) => {
   const run = await commandLine(t);
   const slip = await run('stats', '--json');

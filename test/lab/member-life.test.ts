@@ -8,7 +8,6 @@ import { allPairsPing, network } from '../../lab/network.js';
 import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
-import { toBase32 } from '../../src/base32.js';
 import { type CborValue, decodeCbor, encodeCbor } from '../../src/cbor.js';
 
 /* One network of machines with public addresses for all tests of this file, which build on one another. */
@@ -139,46 +138,3 @@ serial('the network key is exported, removed, and brought back', async (t) => {
   t.false(await warned());
   t.notRegex(readFileSync(file, 'latin1'), /weft state/);
 });
-
-serial('no secret reaches a log, a table or --json', async (t) => {
-  const secrets = [anna, carl, dora].flatMap((node) => secretsOf(node));
-  t.true(secrets.length >= 8);
-  const commands = [
-    ['status'],
-    ['peers'],
-    ['routes'],
-    ['why', 'carl'],
-    ['issuer', 'list'],
-    ['app', 'list'],
-    ['doctor'],
-    ['identity', 'export', '-', ...sealedBy],
-  ];
-  const said = await Promise.all(
-    [anna, dora].flatMap((node) =>
-      commands.flatMap((words) => [words, [...words, '--json']]).map((words) => node.run(...words)),
-    ),
-  );
-  const text = [...nodes.flatMap((node) => node.log()), ...said.map(({ stdout, stderr }) => stdout + stderr)].join(
-    '\n',
-  );
-  t.true(text.length > 5000);
-  for (const secret of secrets) {
-    for (const encoding of ['hex', 'base64', 'base64url', 'latin1'] as const) {
-      t.false(text.includes(Buffer.from(secret).toString(encoding)), `a secret in ${encoding}`);
-    }
-    t.false(text.includes(toBase32(secret)), 'a secret in base32');
-  }
-});
-
-/** Private keys, and what tokens are opened with, from the disk. */
-function secretsOf(node: WeftNode): Uint8Array[] {
-  const blob = (name: string): { readonly [key: string]: CborValue } => {
-    const file = join(node.state, `${name}.state`);
-    if (!existsSync(file)) return {};
-    const octets = readFileSync(file).subarray('weft state 1\n'.length + 32);
-    return decodeCbor(new Uint8Array(octets), 1 << 20) as { readonly [key: string]: CborValue };
-  };
-  const tokens = (blob('issuer').tokens ?? []) as { readonly secret: Uint8Array }[];
-  const keys = [blob('identity').key, blob('identity').dh, blob('network-key').key];
-  return [...keys, ...tokens.map((token) => token.secret)].filter((secret) => secret instanceof Uint8Array);
-}

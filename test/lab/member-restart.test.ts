@@ -27,22 +27,23 @@ serial(
     await talk.hasSent(talk.sent + 20);
     const before = await ben.address();
     const annas = await anna.address();
-    // The best of three counts: a busy machine may take its time to start any process.
-    let best = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < 3 && best >= 2 * second; round++) {
+    const took: number[] = [];
+    for (let round = 0; round < 3; round++) {
       await ben.kill('SIGKILL');
       const start = await ben.start();
-      const { took } = await until(
+      const back = await until(
         'ben pings anna',
         () => ben.pings(annas),
         (answers) => answers,
         5 * second,
       );
       t.is(await ben.address(), before);
-      t.log(`started in ${Math.round(start)} ms, in use ${Math.round(took)} ms later`);
-      best = Math.min(best, start + took);
+      t.log(`started in ${Math.round(start)} ms, in use ${Math.round(back.took)} ms later`);
+      took.push(start + back.took);
     }
-    t.true(best < 2 * second, `the address was in use again after ${best} ms`);
+    const [, median, worst] = took.sort((a, b) => a - b) as [number, number, number];
+    t.log(`in use again: median ${Math.round(median)} ms, worst ${Math.round(worst)} ms`);
+    t.true(worst < 2 * second, `the address was in use again after ${took.map(Math.round).join(', ')} ms`);
     await talk.hasSent(talk.sent + 20);
     t.deepEqual(await talk.end(), []);
   },

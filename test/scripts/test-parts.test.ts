@@ -11,18 +11,11 @@ test('every test file belongs to one part', (t) => {
   for (const { part, files } of sources) t.true(files.length > 0, part.name);
 });
 
-test('files that are named are there, each once', (t) => {
+test('files that are named are there', (t) => {
   for (const { part, files } of sources) {
-    const named = [...(part.real?.timed ?? []), ...(part.real?.heavy ?? [])];
-    t.is(new Set(named).size, named.length, part.name);
+    const named = [...(part.real?.timed ?? []), ...(part.real?.alone ?? [])];
     const stems = files.map(stemOf);
     for (const name of named) t.true(stems.includes(name), `${part.name}: ${name}`);
-  }
-});
-
-test('what runs again runs alone', (t) => {
-  for (const { part, files } of sources) {
-    for (const file of files.filter((each) => mayRunAgain(part, each))) t.true(runsAlone(part, file), file);
   }
 });
 
