@@ -5,6 +5,7 @@ import { NodeIdentity } from '../src/addr/identity.js';
 import type { Invitation } from '../src/addr/invitation.js';
 import { MeshError } from '../src/errors.js';
 import { blobs, type MeshEffect } from '../src/mesh/effects.js';
+import { noWayOut } from '../src/mesh/join-errors.js';
 import { type JoinEvent, JoinInitiator } from '../src/mesh/join-initiator.js';
 import { systemRandom } from '../src/random.js';
 import { type Millis, second } from '../src/time.js';
@@ -14,6 +15,8 @@ import { frameForStream, StreamCutter } from './tcp-frames.js';
 
 /** How long UDP alone is tried. */
 const udpAlone: Millis = second;
+/** When nothing at all can be sent for so long, this machine has no network, or not the one. */
+const noWayAfter: Millis = 5 * second;
 
 /**
  * Redeems a token over a UDP socket of its own, and over TCP too when nothing has come of it for a while. Resolves when the
@@ -28,6 +31,10 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
   const clock = systemClock();
   const streams = new Map<string, Socket>();
   let fallback: NodeJS.Timeout | undefined;
+  /** What came of sending: a datagram that cannot be sent is one lost, and sent again; but if none ever could, say so. */
+  let hasSent = false;
+  let failure: string | undefined;
+  let patience: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       const perform = (effect: MeshEffect) => {
@@ -36,7 +43,10 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
             state.write(effect.name, effect.bytes);
             break;
           case 'sendDatagram':
-            socket.send(effect.bytes, effect.to.port, effect.to.address, ignoreFailure);
+            socket.send(effect.bytes, effect.to.port, effect.to.address, (error) => {
+              if (error) failure = (error as NodeJS.ErrnoException).code ?? error.message;
+              else hasSent = true;
+            });
             streams.get(formatEndpoint(effect.to))?.write(frameForStream(effect.bytes)!);
             break;
           case 'joined':
@@ -68,6 +78,10 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
         reject(new MeshError('no-network', `nothing can be sent: ${cause.message}`, 'check the network', { cause }));
       });
       socket.bind(0, () => driver.wake());
+      patience = setTimeout(() => {
+        const isThrough = hasSent || [...streams.values()].some(({ readyState }) => readyState === 'open');
+        if (failure !== undefined && !isThrough) reject(noWayOut(invitation, failure));
+      }, noWayAfter);
       fallback = setTimeout(() => {
         for (const { endpoint } of invitation.members) {
           const heard = (bytes: Uint8Array) => driver.post({ kind: 'datagram', from: endpoint, bytes });
@@ -77,13 +91,14 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
     });
   } finally {
     clearTimeout(fallback);
+    clearTimeout(patience);
     clock.cancel();
     socket.close();
     for (const stream of streams.values()) stream.destroy();
   }
 }
 
-/** A datagram that cannot be sent is a datagram lost: the machine sends it again. */
+/** A stream that fails is no way; the datagrams go on. */
 function ignoreFailure(): void {}
 
 function openStream(to: Endpoint, heard: (bytes: Uint8Array) => void): Socket {

@@ -62,7 +62,7 @@ export class State {
       throw new MeshError(
         'state-damaged',
         `${file} is damaged or only half there`,
-        `put back a copy of it, or set it aside to go on without it: mv ${file} ${file}.damaged`,
+        `put back a copy of it, or ${wayBack(this.folder, name)}`,
       );
     }
     return blob;
@@ -156,6 +156,23 @@ function guard<T>(path: string, verb: string, work: () => T): T {
     throw new MeshError(cureCodes[code] ?? 'state-unusable', `cannot ${verb} ${path} (${code})`, cure, {
       cause: error,
     });
+  }
+}
+
+/** How to go on when there is no copy of a damaged blob. What a node is cannot be set aside alone. */
+function wayBack(folder: string, name: string): string {
+  const file = join(folder, name + suffix);
+  const aside = `mv ${file} ${file}.damaged`;
+  switch (name) {
+    case 'identity':
+    case 'membership':
+      return `begin anew with the same address: (cd ${folder} && mkdir damaged && mv identity${suffix} membership${suffix} damaged), then join with a token that another issuer makes by "weft invite --as NAME"`;
+    case 'issuer':
+      return `set it aside: ${aside} (tokens not used yet are void then; numbers given are kept as they are met)`;
+    case 'network-key':
+      return `set it aside (${aside}) and bring back the copy you exported: weft network-key import FILE`;
+    default:
+      return `set it aside to go on without it: ${aside}`;
   }
 }
 

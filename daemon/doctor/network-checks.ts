@@ -39,7 +39,7 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
   );
 }
 
-export function checkPortMapping({ node: { status, port } }: DoctorFacts): DoctorCheck {
+export function checkPortMapping({ node: { status, port }, machine }: DoctorFacts): DoctorCheck {
   const check = checkOf('port-mapping', 'router forwards our port');
   const { state, protocol, gateway, externalAddress, externalPort, leaseSeconds, reason } = status.portMapping;
   const provenWithout = status.endpoints.some(({ proven }) => proven);
@@ -56,6 +56,7 @@ export function checkPortMapping({ node: { status, port } }: DoctorFacts): Docto
   }
   const evidence = reason ?? 'the router is still being asked';
   if (provenWithout) return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);
+  if (machine.gateways.length === 0) return check.unknown(evidence, '"ip route" shows the way out, if there is one');
   if (state === 'asked' || reason === null) return check.unknown(evidence, 'ask again in a few seconds');
   return check.warning(evidence, `forward UDP port ${port} to this machine by hand, if the router cannot be asked`);
 }

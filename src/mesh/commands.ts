@@ -7,7 +7,7 @@ import { type IssuerCertificate, issueIssuerCertificate } from '../addr/issuer-c
 import { requireName } from '../addr/name.js';
 import { issuerBits } from '../addr/network.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
-import { nodeNumberOf } from '../addr/node-number.js';
+import { type NodeNumber, nodeNumberOf } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
 import { nodeKey } from '../addr/public-key.js';
 import { revokeIssuer } from '../addr/revocation.js';
@@ -19,6 +19,7 @@ import type { Random } from '../random.js';
 import type { Millis, UnixSeconds } from '../time.js';
 import { blobs, type Outcome } from './effects.js';
 import { exportIdentity } from './identity-copy.js';
+import type { Issuer } from './issuer.js';
 import { maxRevocations } from './membership.js';
 import { type Mesh, requireIssuer } from './mesh.js';
 import { sendMesh } from './messages.js';
@@ -83,7 +84,7 @@ export function invite(mesh: Mesh, command: InviteCommand): Outcome<Invited> {
       'give one with --endpoint ADDRESS:PORT, or set endpoints in the config',
     );
   }
-  const old = command.as === undefined ? undefined : requireNode(mesh, command.as);
+  const old = command.as === undefined ? undefined : takenOver(mesh, issuer, command.as);
   if (old && old.number === mesh.membership.number) {
     throw new MeshError('own-name', 'a node cannot give its own number away', 'run it on another issuer');
   }
@@ -96,6 +97,17 @@ export function invite(mesh: Mesh, command: InviteCommand): Outcome<Invited> {
     members,
   });
   return { value: { ...value, name, issuer: mesh.membership.chain.node.name }, effects };
+}
+
+/** The node whose number is to change hands; it may have gone before anybody heard of it, so the issuer's table counts too. */
+function takenOver(mesh: Mesh, issuer: Issuer, text: string): { readonly number: NodeNumber; readonly name: string } {
+  try {
+    return requireNode(mesh, text);
+  } catch (error) {
+    const given = error instanceof MeshError && error.code === 'unknown-node' ? issuer.givenTo(text) : undefined;
+    if (!given) throw error;
+    return given;
+  }
 }
 
 /** Up to four doors: our own best two, then the best of others that are known or said to be open; ours again where there are no others. */

@@ -27,7 +27,7 @@ export const defaultTokenLifetime: UnixSeconds = 86_400;
 const longestTokenLifetime: UnixSeconds = 30 * 86_400;
 
 const cure =
-  'put back a copy of it; without one, revoke this issuer and add another: numbers it gave must not be given twice';
+  'put back a copy of it, or move it away: tokens not used yet are void then, and numbers given are kept as they are met';
 
 /** A node number this issuer gave away. */
 interface Assignment {
@@ -169,6 +169,14 @@ export class Issuer {
     const { secret, certificate } = token;
     if (certificate) return { secret, refusal: equalBytes(certificate.dh, dh) ? undefined : 'token-used' };
     return { secret, refusal: this.#membership.now() >= token.expires ? 'token-expired' : undefined };
+  }
+
+  /** Whom we gave a number, by name or id: known here also when it was never met since. */
+  givenTo(nameOrId: string): { readonly number: NodeNumber; readonly name: string } | undefined {
+    for (const [number, { key, name }] of this.#assignments) {
+      if (name === nameOrId || key === nameOrId) return { number, name };
+    }
+    return undefined;
   }
 
   /** Takes note of a certificate of ours that the table does not know: a lost table must not give a number twice. */

@@ -1,3 +1,4 @@
+import { isPrivateEndpoint } from '../addr/endpoint.js';
 import type { Invitation } from '../addr/invitation.js';
 import { networkId } from '../addr/network.js';
 import { equalBytes } from '../bytes.js';
@@ -30,15 +31,33 @@ export function joinRefused(code: string): MeshError {
   return new MeshError(known, message, cure);
 }
 
+const reachableToken = 'ask for a token that names an address reachable from here: weft invite --endpoint HOST:PORT';
+
+const placesOf = (invitation: Invitation): string =>
+  invitation.members.map(({ endpoint }) => `UDP ${endpoint.address} port ${endpoint.port}`).join(', ');
+
 /** Nobody answered. The system clock may be wrong, so that the token looks expired is only a hint. */
 export function noAnswer(invitation: Invitation, clock: UnixSeconds): MeshError {
-  const where = invitation.members.map((member) => `UDP ${member.endpoint.address} port ${member.endpoint.port}`);
-  const asked = where.length === 0 ? 'the token names no member to ask' : `no answer from ${where.join(', ')}`;
-  const cure =
-    clock >= invitation.expires
-      ? `the token has expired by the clock of this machine: set the clock, or ${anotherToken}`
-      : 'check that weftd runs there, that the issuer is online and that no firewall is in between; then join again';
-  return new MeshError('no-answer', asked, cure);
+  const { members } = invitation;
+  if (members.length === 0) return new MeshError('no-answer', 'the token names no member to ask', reachableToken);
+  return new MeshError('no-answer', `no answer from ${placesOf(invitation)}`, cureForSilence(invitation, clock));
+}
+
+function cureForSilence({ members, expires }: Invitation, clock: UnixSeconds): string {
+  if (clock >= expires) return `the token has expired by the clock of this machine: set the clock, or ${anotherToken}`;
+  const running = 'check that weftd runs there, that the issuer is online and that no firewall is in between';
+  return members.every(({ endpoint }) => isPrivateEndpoint(endpoint))
+    ? `such addresses are reached inside their own LAN only: ${reachableToken}; in that LAN, ${running}`
+    : `${running}; then join again, or ${reachableToken}`;
+}
+
+/** Nothing could be sent to anybody. `code`: what this machine's network said, as ENETUNREACH. */
+export function noWayOut(invitation: Invitation, code: string): MeshError {
+  return new MeshError(
+    'no-way-out',
+    `this machine cannot send to ${placesOf(invitation)} (${code})`,
+    `connect it to a network that leads there ("ip route get ${invitation.members[0]?.endpoint.address}" shows the way), then join again`,
+  );
 }
 
 /** Throws a MeshError when this machine is a member already: of the token's network, or of another. */

@@ -93,9 +93,10 @@ export type CheckDepth = 'pulse' | 'table';
 export interface GatewayFinder {
   /**
    * Calls `found` for each router that can map ports, best known first as they answer, and resolves when the search is over:
-   * with what was seen and cannot be used, in words, or an empty text.
+   * with what was seen and cannot be used, in words, or an empty text; undefined when there was no router to look for, this
+   * machine having no IPv4 default gateway.
    */
-  findGateways(found: (gateway: Gateway) => void): Promise<string>;
+  findGateways(found: (gateway: Gateway) => void): Promise<string | undefined>;
   /** Calls back when a router announces itself on the network: it has started, or its addresses changed. */
   onAnnouncement(listener: (address: string) => void): void;
   close(): void;

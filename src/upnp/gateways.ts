@@ -27,9 +27,9 @@ export class RouterFinder implements GatewayFinder {
     });
   }
 
-  async findGateways(found: (gateway: Gateway) => void): Promise<string> {
+  async findGateways(found: (gateway: Gateway) => void): Promise<string | undefined> {
     this.#gateways = this.#defaultGateways().slice(0, mostUplinks);
-    if (this.#gateways.length === 0) return 'this machine has no IPv4 default gateway';
+    if (this.#gateways.length === 0) return undefined;
     const words = await Promise.all(this.#gateways.map((gateway) => this.#ask(gateway, found)));
     return words.flat().join('; ');
   }

@@ -30,8 +30,8 @@ export type MappingState = 'absent' | 'asked' | 'mapped' | 'renewing' | 'refused
 export type MappingEvent =
   /** A router that can map ports was found by the search that runs. */
   | { readonly kind: 'gatewayFound'; readonly gateway: GatewayDescription }
-  /** The search is over; `seen` says in words what was seen and cannot be used. */
-  | { readonly kind: 'searchEnded'; readonly seen: string }
+  /** The search is over; `seen` says in words what was seen and cannot be used; undefined: no default gateway. */
+  | { readonly kind: 'searchEnded'; readonly seen: string | undefined }
   | { readonly kind: 'granted'; readonly gateway: string; readonly grant: Grant }
   | { readonly kind: 'refused'; readonly gateway: string; readonly refusal: Refusal }
   | { readonly kind: 'checked'; readonly gateway: string; readonly answer: CheckAnswer }
@@ -216,7 +216,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return this.#asking || (this.#state === 'mapped' && !this.#wantsBetter()) ? [] : this.#askNext(now);
   }
 
-  #onSearchEnded(seen: string, now: Millis): MappingEffect[] {
+  #onSearchEnded(seen: string | undefined, now: Millis): MappingEffect[] {
     if (this.#searching === undefined) return [];
     this.#searching = undefined;
     if (this.#asking || this.#state === 'mapped' || this.#candidates.length > 0) return [];
@@ -322,7 +322,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   }
 
   /** No router is left to ask: say why, and try again later. */
-  #giveUp(seen: string, now: Millis): MappingEffect[] {
+  #giveUp(seen: string | undefined, now: Millis): MappingEffect[] {
     const refused = this.#refusals.length > 0;
     this.#held = undefined;
     this.#fresh = false;

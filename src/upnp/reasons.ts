@@ -42,7 +42,11 @@ export function reasonForRefusal(gateway: GatewayDescription, refusal: Refusal, 
   }
 }
 
-export function reasonForAbsence(seen: string): string {
+/** `seen`: what is there and is of no use; undefined: there is no router to ask at all. */
+export function reasonForAbsence(seen: string | undefined): string {
+  if (seen === undefined) {
+    return 'this machine has no IPv4 default gateway, so there is no router to ask; nodes of its own LAN are reached all the same';
+  }
   const cure = 'switch on UPnP or NAT-PMP in your router, or forward the UDP port by hand';
   return seen === '' ? `no router here answers to UPnP or NAT-PMP; ${cure}` : `${seen}; ${cure}`;
 }

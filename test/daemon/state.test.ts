@@ -60,16 +60,31 @@ test('a second daemon on the same state is refused', (t) => {
 test('a blob cut short at any length is refused by name with a cure, and kept', (t) => {
   const folder = folderFor(t);
   const state = opened(t, folder);
-  state.write('identity', utf8('four'));
-  const file = join(folder, 'identity.state');
+  state.write('routing', utf8('four'));
+  const file = join(folder, 'routing.state');
   for (let length = statSync(file).size - 1; length >= 0; length--) {
     truncateSync(file, length);
-    const error = t.throws(() => state.read('identity'), { instanceOf: MeshError });
+    const error = t.throws(() => state.read('routing'), { instanceOf: MeshError });
     t.is(error.code, 'state-damaged');
     t.true(error.message.includes(file));
     t.true(error.cure.includes(`mv ${file}`));
     t.is(statSync(file).size, length);
   }
+});
+
+test('what makes a node a member, and what an issuer holds, have ways back of their own', (t) => {
+  const folder = folderFor(t);
+  const state = opened(t, folder);
+  const cureOf = (name: string) => {
+    state.write(name, utf8('four'));
+    truncateSync(join(folder, `${name}.state`), 3);
+    return t.throws(() => state.read(name), { instanceOf: MeshError }).cure;
+  };
+  for (const name of ['identity', 'membership']) {
+    t.regex(cureOf(name), /put back a copy.*mv identity\.state membership\.state damaged.*"weft invite --as NAME"/);
+  }
+  t.regex(cureOf('network-key'), /put back a copy.*weft network-key import/);
+  t.regex(cureOf('issuer'), /put back a copy.*tokens not used yet are void/);
 });
 
 test('a blob with any bit flipped is refused', (t) => {

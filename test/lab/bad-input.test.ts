@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { Membership } from '../../daemon/api.js';
 import { type HostSpec, host } from '../../lab/description.js';
@@ -162,6 +162,81 @@ serial('state that is half there, or that something stands in the way of', async
   writeFileSync(join(lone.state, 'membership.state.new'), 'half');
   await stillWell(t, lone, founded);
   t.false(existsSync(join(lone.state, 'membership.state.new')));
+});
+
+serial('what belongs to another user', async (t) => {
+  // As an ordinary user is: without the rights that let root read, enter and change what is not its own.
+  const rights = ['dac_override', 'dac_read_search', 'fowner'].map((right) => `-${right}`).join(',');
+  const plain = ['setpriv', `--bounding-set=${rights}`, `--inh-caps=${rights}`, '--'];
+  const [nobody, root] = [65534, 0];
+  const identity = join(lone.state, 'identity.state');
+  const mine = /\(E(ACCES|PERM)\); run as the user who owns it, usually root \(sudo\)/;
+  const cases: readonly (readonly [string, RegExp])[] = [
+    [lone.state, /cannot (open|read) .*lone/],
+    [identity, /cannot read .*identity\.state/],
+  ];
+  for (const [path, line] of cases) {
+    chownSync(path, nobody, nobody);
+    const output = await weftd(lone, { before: plain });
+    refused(t, output, line);
+    refused(t, output, mine);
+    chownSync(path, root, root);
+  }
+  const locked = join(world.folder, 'locked.toml');
+  writeFileSync(locked, config, { mode: 0o600 });
+  chownSync(locked, nobody, nobody);
+  const flags = ['--state', lone.state, '--config', locked];
+  const { namespace } = lone.host;
+  refused(
+    t,
+    await namespace.run([...plain, process.execPath, bin('weftd.js'), ...flags]),
+    /cannot read .*locked\.toml.*; .*(sudo|permission)/,
+  );
+  await lone.start({ config });
+  const socket = join(dirname(lone.state), 'sock');
+  chownSync(socket, nobody, nobody);
+  const weft = [...plain, process.execPath, bin('weft.js'), 'status', '--socket', socket];
+  refused(t, await namespace.run(weft), /not allowed to use .*; use sudo, or join the group that owns the socket/);
+  await lone.kill('SIGTERM');
+  await stillWell(t, lone, founded);
+});
+
+serial('a damaged identity, and the way back that the message names', async (t) => {
+  const twin = world.node('twin');
+  await lone.start({ config });
+  await twin.run('join', await lone.invite('--name', 'phoenix'), '--state', twin.state);
+  await twin.start({ config });
+  const address = await twin.address();
+  await twin.kill('SIGTERM');
+  const identity = join(twin.state, 'identity.state');
+  truncateSync(identity, 60);
+  const output = await weftd(twin);
+  refused(t, output, /identity\.state is damaged .*; put back a copy of it, or begin anew with the same address: /);
+  const [, aside] = /: \((cd .*)\), then/.exec(output.stderr)!;
+  await twin.host.namespace.must(['sh', '-c', aside!]);
+  const token = await lone.invite('--as', 'phoenix');
+  const joined = await twin.run('join', token, '--state', twin.state);
+  t.is(joined.code, 0, joined.stderr);
+  await twin.start({ config });
+  t.is(await twin.address(), address);
+  await twin.weft('leave');
+  await Promise.all([twin.kill('SIGTERM'), lone.kill('SIGTERM')]);
+});
+
+serial('a token for somewhere else than this machine’s network leads', async (t) => {
+  await lone.start({ config });
+  const token = await lone.invite();
+  const { namespace } = world.host('early');
+  const way = (await namespace.must(['ip', '-4', 'route', 'show', 'default'])).trim();
+  await namespace.must(['ip', '-4', 'route', 'del', 'default']);
+  const early = new WeftNode(world.host('early'), join(world.folder, 'nowhere'));
+  refused(
+    t,
+    await early.run('join', token, '--state', early.state),
+    /cannot send to UDP .* \(ENETUNREACH\); connect it to a network that leads there \("ip route get /,
+  );
+  await namespace.must(['ip', 'route', 'add', ...way.split(/\s+/)]);
+  await lone.kill('SIGTERM');
 });
 
 serial('IPv6 switched off by sysctl is switched on where it is needed, and only there', async (t) => {

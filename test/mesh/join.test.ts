@@ -3,7 +3,8 @@ import { requireInvitation } from '../../src/addr/invitation.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { equalBytes, toHex } from '../../src/bytes.js';
 import { MeshError } from '../../src/errors.js';
-import { requireStranger } from '../../src/mesh/join-errors.js';
+import { noAnswer, requireStranger } from '../../src/mesh/join-errors.js';
+import { knownInvitation } from '../addr/vectors.js';
 import type { Host } from './world.js';
 import { World } from './world.js';
 
@@ -324,4 +325,33 @@ test('the same key taking over its own number is not put out', (t) => {
   world.start(host);
   t.false(issuer.mesh!.isRevoked(key));
   t.is(host.mesh!.membership.number, 2);
+});
+
+test('who hears nobody is told what that may be: no member named, a LAN, a clock, or just silence', (t) => {
+  const invitation = knownInvitation();
+  const at = (...addresses: string[]) => ({
+    ...invitation,
+    members: addresses.map((address) => ({ ...invitation.members[0]!, endpoint: { address, port: 16696 } })),
+  });
+  const before = invitation.expires - 1;
+  const told = (...addresses: string[]) => noAnswer(at(...addresses), before);
+  t.is(told().message, 'the token names no member to ask');
+  t.regex(told().cure, /weft invite --endpoint HOST:PORT/);
+  t.regex(told('10.0.0.5', '192.168.1.2').cure, /inside their own LAN only.*weft invite --endpoint/);
+  t.notRegex(told('10.0.0.5', '198.51.100.1').cure, /own LAN/);
+  t.regex(told('198.51.100.1').cure, /weftd runs there/);
+  t.regex(noAnswer(at('10.0.0.5'), invitation.expires).cure, /expired by the clock of this machine/);
+});
+
+test('who was admitted and never met has its number taken over all the same, by its issuer', (t) => {
+  const world = new World(31);
+  const issuer = world.found();
+  const gone = world.join(world.invite(issuer, { name: 'attic' }), 'ignored');
+  world.run(100);
+  t.is(gone.joined, 1);
+  const fresh = world.join(world.invite(issuer, { as: 'attic' }), 'whatever');
+  world.run(100);
+  t.is(fresh.joined, 1);
+  const { number, name } = world.start(fresh).membership.chain.node;
+  t.deepEqual({ number, name }, { number: 2, name: 'attic' });
 });

@@ -311,3 +311,9 @@ test('whatever routers answer, in any order: bounded work, and a deadline that i
   );
   t.pass();
 });
+
+test('without a default gateway nobody is told to switch on what no router here has', (t) => {
+  const world = new World().passes(0).hears({ kind: 'searchEnded', seen: undefined });
+  t.regex(world.mapping.status().reason!, /no IPv4 default gateway/);
+  t.notRegex(world.mapping.status().reason!, /UPnP|switch on|forward/);
+});

@@ -142,6 +142,17 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ],
   ['router refuses, not needed', withStatus({ portMapping: refused }), 'port-mapping', 'ok', /not needed/, /^$/],
   [
+    'no router to ask',
+    {
+      machine: { ...machine, gateways: [] },
+      node: { ...node, status: { ...status, portMapping: { ...refused, state: 'absent' }, endpoints: unproven } },
+    },
+    'port-mapping',
+    'unknown',
+    /./,
+    /^"ip route" shows the way out/,
+  ],
+  [
     'double NAT',
     withStatus({ portMapping: { ...status.portMapping, reason: 'a second router (double NAT)' } }),
     'port-mapping',
