@@ -27,7 +27,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'routers',
     what: 'a babeld that restarts with its router-id and without its seqno',
     command: ['dist/test/interop/verify.js'],
-    minutes: 5,
+    minutes: 3,
     root: true,
   },
   {
@@ -41,7 +41,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'admission',
     what: 'two machines join with one token in the same moment, a hundred times',
     command: ['dist/test/lab/verify-admission.js'],
-    minutes: 3,
+    minutes: 2,
     root: true,
   },
   {
@@ -70,6 +70,13 @@ export const verifyParts: readonly VerifyPart[] = [
     what: 'addresses, lines and networks change under a flow and a TCP connection, a machine sleeps',
     command: ['dist/lab/verify-roaming.js'],
     minutes: 2,
+    root: true,
+  },
+  {
+    name: 'demo',
+    what: 'npm run demo to its end, and ended by Ctrl-C at several moments',
+    command: ['dist/test/lab/verify-demo.js'],
+    minutes: 3,
     root: true,
   },
 ];
