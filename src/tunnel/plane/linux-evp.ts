@@ -1,8 +1,9 @@
 import { type ForeignFunction, foreignIfAny } from '../../ffi.js';
-import { tagLength, transportHeaderLength } from '../frame.js';
+import { relayHeaderLength, tagLength, transportHeaderLength } from '../frame.js';
 import { type Aead, type AeadKey, aadLength, writeAad } from './aead.js';
 import type { Arena } from './arena.js';
 import type { Cipher } from './contract.js';
+import { type Blocks, batchOctets, HeaderKey, quickWord } from './header-key.js';
 import { StructMemory } from './linux-system.js';
 
 const getTag = 0x10;
@@ -11,6 +12,7 @@ const setFixedNonce = 0x12;
 const octetString = 5;
 /** The nonce's explicit part lies in the frame itself: the header's counter, right before the ciphertext. */
 const explicitNonce = 8;
+const blockOctets = 16;
 
 /** OpenSSL's EVP functions of the node binary itself. Addresses go as numbers: the cheapest argument there is. */
 interface Evp {
@@ -18,6 +20,8 @@ interface Evp {
   readonly freeContext: ForeignFunction;
   readonly aes: ForeignFunction;
   readonly chacha: ForeignFunction;
+  readonly aesBlocks: ForeignFunction;
+  readonly setPadding: ForeignFunction;
   readonly init: ForeignFunction;
   readonly update: ForeignFunction;
   readonly final: ForeignFunction;
@@ -32,6 +36,8 @@ function bindEvp(): Evp | undefined {
     freeContext: foreignIfAny('void EVP_CIPHER_CTX_free(uint64_t context)'),
     aes: foreignIfAny('uint64_t EVP_aes_256_gcm()'),
     chacha: foreignIfAny('uint64_t EVP_chacha20_poly1305()'),
+    aesBlocks: foreignIfAny('uint64_t EVP_aes_256_ecb()'),
+    setPadding: foreignIfAny('int EVP_CIPHER_CTX_set_padding(uint64_t context, int padding)'),
     init: foreignIfAny(
       'int EVP_CipherInit_ex(uint64_t context, uint64_t type, uint64_t engine, uint64_t key, uint64_t iv, int sealing)',
     ),
@@ -70,6 +76,7 @@ export class EvpAead implements Aead {
   readonly #evp: Evp;
   readonly #arena: Arena;
   readonly #memory = makeMemory();
+  readonly #blocks = new StructMemory(batchOctets);
 
   static tryOpen(arena: Arena): EvpAead | undefined {
     const evp = bindEvp();
@@ -96,11 +103,47 @@ export class EvpAead implements Aead {
     memory.bytes.set(key, 24);
     const type = cipher === 'aes-256-gcm' ? evp.aes() : evp.chacha();
     const done = evp.init(context, type, 0, memory.address + 24, 0, direction);
+    const blocks = cipher === 'aes-256-gcm' ? this.#makeBlocks() : 0;
     memory.bytes.fill(0, 24, 56);
     if (done !== 1) throw new Error(`EVP refuses ${cipher}`);
     return cipher === 'aes-256-gcm'
-      ? new RecordKey(evp, this.#arena, memory, context)
+      ? new RecordKey(evp, this.#arena, memory, context, () => new EvpBlocks(evp, blocks, this.#blocks, memory), blocks)
       : new StepKey(evp, this.#arena, memory, context);
+  }
+
+  /** A context of the bare block cipher under the key that lies in the memory. */
+  #makeBlocks(): number {
+    const evp = this.#evp;
+    const context = Number(evp.newContext());
+    const done = evp.init(context, evp.aesBlocks(), 0, this.#memory.address + 24, 0, 1);
+    if (done !== 1 || evp.setPadding(context, 0) !== 1) throw new Error('EVP refuses AES');
+    return context;
+  }
+}
+
+/** AES-256 block by block, for the headers of relayed frames. */
+class EvpBlocks implements Blocks {
+  readonly input: DataView;
+  readonly output: Int32Array;
+  readonly #evp: Evp;
+  readonly #context: number;
+  readonly #from: StructMemory;
+  readonly #to = new StructMemory(batchOctets);
+  readonly #written: number;
+
+  constructor(evp: Evp, context: number, from: StructMemory, memory: StructMemory) {
+    this.#evp = evp;
+    this.#context = context;
+    this.#from = from;
+    this.input = from.view;
+    this.output = new Int32Array(this.#to.bytes.buffer);
+    this.#written = memory.address + 16;
+  }
+
+  encrypt(count: number): void {
+    const { update } = this.#evp;
+    const done = update(this.#context, this.#to.address, this.#written, this.#from.address, blockOctets * count);
+    if (done !== 1) throw new Error('EVP cannot encrypt');
   }
 }
 
@@ -118,11 +161,24 @@ class RecordKey implements AeadKey {
   readonly #memory: StructMemory;
   readonly #parameters: number;
   #context: number;
+  /** The bare block cipher, and what seals headers by it once there is one to seal. */
+  readonly #makeBlocks: () => Blocks;
+  #blockContext: number;
+  #headers: HeaderKey | undefined;
   /** OpenSSL counts nonces itself while it seals; this is the one it would use next. */
   #next = 0;
 
-  constructor(evp: Evp, arena: Arena, memory: StructMemory, context: number) {
+  constructor(
+    evp: Evp,
+    arena: Arena,
+    memory: StructMemory,
+    context: number,
+    makeBlocks: () => Blocks,
+    blockContext: number,
+  ) {
     this.#evp = evp;
+    this.#makeBlocks = makeBlocks;
+    this.#blockContext = blockContext;
     this.#setParameters = evp.setParameters;
     this.#cipher = evp.cipher;
     this.#bytes = arena.bytes;
@@ -135,6 +191,7 @@ class RecordKey implements AeadKey {
   }
 
   seal(at: number, counter: number, text: number, length: number, destination: number, source: number): void {
+    if (this.#isQuick(at, length, destination, source)) return this.#headerKey().seal(at, counter, text);
     if (counter !== this.#next) this.#setNonce(counter);
     this.#next = counter + 1;
     const out = at + transportHeaderLength;
@@ -147,6 +204,7 @@ class RecordKey implements AeadKey {
   }
 
   open(at: number, length: number, destination: number, source: number): boolean {
+    if (this.#isQuick(at, length, destination, source)) return this.#headerKey().open(at);
     const sealed = explicitNonce + length + tagLength;
     writeAad(this.#memory.view, aadAt, this.#view.getInt32(at), destination, source, sealed);
     this.#setParameters(this.#context, this.#parameters);
@@ -155,8 +213,24 @@ class RecordKey implements AeadKey {
   }
 
   wipe(): void {
-    if (this.#context !== 0) this.#evp.freeContext(this.#context); // OpenSSL cleanses the key schedule
+    for (const context of [this.#context, this.#blockContext]) {
+      if (context !== 0) this.#evp.freeContext(context); // OpenSSL cleanses the key schedule
+    }
     this.#context = 0;
+    this.#blockContext = 0;
+    this.#headers?.wipe();
+  }
+
+  /** A relay header of an uncut frame, as each relayed packet has one. */
+  #isQuick(at: number, length: number, destination: number, source: number): boolean {
+    const view = this.#view;
+    if (length !== relayHeaderLength || (destination | source) !== 0) return false;
+    return view.getInt32(at) === quickWord && view.getInt32(at + 8) === 0;
+  }
+
+  #headerKey(): HeaderKey {
+    this.#headers ??= new HeaderKey(this.#view, this.#makeBlocks());
+    return this.#headers;
   }
 
   #setNonce(counter: number): void {
