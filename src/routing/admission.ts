@@ -3,7 +3,8 @@ import { Prefix } from '../addr/prefix.js';
 import { type Millis, never, second } from '../time.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { Interner, LanPolicy, ReportCode } from './contract.js';
-import { chain, type Destination, none, type Proof } from './destination.js';
+import { chain, type Destination, type Proof } from './destination.js';
+import { none } from './hot-fields.js';
 import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
 import { isMartian } from './martians.js';
 import type { Neighbour } from './neighbour.js';
@@ -307,6 +308,7 @@ export class Admission {
     const { routers } = this.#tables;
     const { newestRouter } = destination;
     if (newestRouter === none || routers.epoch(router) > routers.epoch(newestRouter)) destination.newestRouter = router;
+    else destination.noteProven();
   }
 
   /** A certificate came: every signature of this node that waited is judged. True when anything is proven now. */

@@ -3,6 +3,7 @@ import type { NodeNumber } from '../addr/node-number.js';
 import { Prefix } from '../addr/prefix.js';
 import type { Millis } from '../time.js';
 import type { Interner } from './contract.js';
+import { HotFields, Lane, none, stride } from './hot-fields.js';
 import { infinity, type Metric } from './metric.js';
 import { isNewer, type Seqno } from './seqno.js';
 
@@ -30,29 +31,17 @@ export interface Proof {
   next: Proof | undefined;
 }
 
-/** No neighbour; and the mark of what we originate ourselves. */
-export const none = -1;
-export const ourselves = -2;
-
 /**
  * One prefix and all that is known of it, but for its routes, which are a row of the matrix. There may be a million in a
- * process: what every update looks at comes first, and lists that seldom have more than one entry are chains.
+ * process: what every update looks at is in the hot fields, and lists that seldom have more than one entry are chains.
  */
 export class Destination {
   readonly row: number;
-  /** The node an overlay /64 belongs to; 0 for every other prefix. */
-  readonly owner: NodeNumber;
-  /** The neighbour's column, `ourselves` or `none`; then what is selected there. */
-  selected = none;
-  /** The next best usable routes: columns, or none. */
-  second = none;
-  third = none;
-  router = none;
-  /** Of an overlay prefix: the router-id of the highest epoch proven, or none. */
-  newestRouter = none;
+  readonly #hot: HotFields;
   /** Latest first. */
   sources: Source | undefined;
   proofs: Proof | undefined;
+  /** What is selected. */
   seqno: Seqno = 0;
   metric: Metric = infinity;
 
@@ -82,10 +71,66 @@ export class Destination {
   toldEgress: NodeNumber = 0;
   toldHeld = false;
 
-  constructor(row: number, prefix: Prefix, owner: NodeNumber) {
+  constructor(row: number, prefix: Prefix, owner: NodeNumber, hot: HotFields = new HotFields()) {
     this.row = row;
     this.prefix = prefix;
-    this.owner = owner;
+    this.#hot = hot;
+    hot.reserve(row);
+    const { cells } = hot;
+    const at = row * stride;
+    cells[at + Lane.owner] = owner;
+    for (let lane: number = Lane.selected; lane < stride; lane++) cells[at + lane] = none;
+    hot.signatures[row] = undefined;
+  }
+
+  /** The node an overlay /64 belongs to; 0 for every other prefix. */
+  get owner(): NodeNumber {
+    return this.#hot.cells[this.row * stride + Lane.owner]!;
+  }
+
+  /** The neighbour's column, `ourselves` or `none`. */
+  get selected(): number {
+    return this.#hot.cells[this.row * stride + Lane.selected]!;
+  }
+
+  set selected(column: number) {
+    this.#hot.cells[this.row * stride + Lane.selected] = column;
+  }
+
+  /** The next best usable routes: columns, or none. */
+  get second(): number {
+    return this.#hot.cells[this.row * stride + Lane.second]!;
+  }
+
+  set second(column: number) {
+    this.#hot.cells[this.row * stride + Lane.second] = column;
+  }
+
+  get third(): number {
+    return this.#hot.cells[this.row * stride + Lane.third]!;
+  }
+
+  set third(column: number) {
+    this.#hot.cells[this.row * stride + Lane.third] = column;
+  }
+
+  /** Of what is selected, or was last. */
+  get router(): number {
+    return this.#hot.cells[this.row * stride + Lane.router]!;
+  }
+
+  set router(router: number) {
+    this.#hot.cells[this.row * stride + Lane.router] = router;
+  }
+
+  /** Of an overlay prefix: the router-id of the highest epoch proven, or none. */
+  get newestRouter(): number {
+    return this.#hot.cells[this.row * stride + Lane.newestRouter]!;
+  }
+
+  set newestRouter(router: number) {
+    this.#hot.cells[this.row * stride + Lane.newestRouter] = router;
+    this.noteProven();
   }
 
   /** True when the forwarding table has a way by this neighbour. */
@@ -103,6 +148,7 @@ export class Destination {
   dropSources(isDropped: (source: Source) => boolean): boolean {
     const [kept, dropped] = without(this.sources, isDropped);
     this.sources = kept;
+    if (dropped) this.#noteLimit(kept);
     return dropped;
   }
 
@@ -123,14 +169,22 @@ export class Destination {
     const source = this.source(router);
     if (!source) {
       this.sources = { router, seqno, metric, at: Math.ceil(now), next: shortened(this.sources, maxSources - 1) };
+      this.#noteLimit(this.sources);
       return true;
     }
     source.at = Math.ceil(now);
     const isBetter = isNewer(seqno, source.seqno) || (seqno === source.seqno && metric < source.metric);
-    if (!isBetter) return false;
-    source.seqno = seqno;
-    source.metric = metric;
-    return true;
+    if (isBetter) {
+      source.seqno = seqno;
+      source.metric = metric;
+    }
+    this.#noteLimit(source);
+    return isBetter;
+  }
+
+  #noteLimit(source: Source | undefined): void {
+    this.#hot.cells[this.row * stride + Lane.limitRouter] = source ? source.router : none;
+    if (source) this.#hot.setPair(this.row, Lane.limit, source.seqno, source.metric);
   }
 
   /** The latest thing its owner is known to have signed. */
@@ -152,10 +206,20 @@ export class Destination {
 
   addProof(router: number, seqno: Seqno, signer: NodeNumber, valid: boolean, signature: Uint8Array): void {
     this.proofs = { router, seqno, signer, valid, signature, rivals: undefined, next: this.proofs };
+    if (valid) this.noteProven();
   }
 
   dropProofs(isDropped: (proof: Proof) => boolean): void {
-    this.proofs = without(this.proofs, isDropped)[0];
+    const [kept, dropped] = without(this.proofs, isDropped);
+    this.proofs = kept;
+    if (dropped) this.noteProven();
+  }
+
+  /** To be called when the validity of a proof or its signature was changed. */
+  noteProven(): void {
+    const newest = this.newestProof();
+    this.#hot.signatures[this.row] = newest?.signature;
+    if (newest) this.#hot.setPair(this.row, Lane.proven, newest.seqno, newest.router);
   }
 }
 
@@ -184,19 +248,12 @@ function shortened<T extends { next: T | undefined }>(first: T | undefined, most
   return most > 0 ? first : undefined;
 }
 
-/** Int32 of each row: prefix 4 | length 1 | next row in the same bucket 1 | version 1 | spare 1. */
-const lanes = 8;
-const lengthLane = 4;
-const nextLane = 5;
-const versionLane = 6;
-
 /** All destinations, by prefix octets and by row. Rows of the forgotten are used again. */
 export class DestinationTable {
   readonly #rows: (Destination | undefined)[] = [];
   readonly #free: number[] = [];
   #buckets: Int32Array = new Int32Array(64).fill(-1);
-  /** What a search compares, one after the other in memory. */
-  #keys: Int32Array = new Int32Array(16 * lanes);
+  readonly hot: HotFields = new HotFields();
   readonly #interner: Interner | undefined;
 
   constructor(interner: Interner | undefined) {
@@ -217,24 +274,30 @@ export class DestinationTable {
   }
 
   find(bytes: IpBytes, length: number): Destination | undefined {
+    const row = this.rowOf(bytes, length);
+    return row >= 0 ? this.#rows[row] : undefined;
+  }
+
+  /** -1 where there is no such destination. */
+  rowOf(bytes: IpBytes, length: number): number {
     const [a, b, c, d] = [word(bytes, 0), word(bytes, 4), word(bytes, 8), word(bytes, 12)];
-    const keys = this.#keys;
+    const { cells } = this.hot;
     let row = this.#buckets[this.#bucket(a, b, c, d, length)]!;
-    for (; row >= 0; row = keys[row * lanes + nextLane]!) {
-      const at = row * lanes;
-      if (keys[at + 1] !== b || keys[at] !== a || keys[at + lengthLane] !== length) continue;
-      if (keys[at + 2] === c && keys[at + 3] === d) return this.#rows[row];
+    for (; row >= 0; row = cells[row * stride + Lane.next]!) {
+      const at = row * stride;
+      if (cells[at + 1] !== b || cells[at] !== a || cells[at + Lane.length] !== length) continue;
+      if (cells[at + 2] === c && cells[at + 3] === d) return row;
     }
-    return undefined;
+    return -1;
   }
 
   /** Changes with everything our updates say, but for the metric's small changes; -1 where there is no destination. */
   versionOf(row: number): number {
-    return this.#rows.length > row ? this.#keys[row * lanes + versionLane]! : -1;
+    return this.#rows.length > row ? this.hot.cells[row * stride + Lane.version]! : -1;
   }
 
   setVersion(row: number, version: number): void {
-    this.#keys[row * lanes + versionLane] = version;
+    this.hot.cells[row * stride + Lane.version] = version;
   }
 
   /** The caller has looked and not found it. Copies the octets. */
@@ -242,31 +305,28 @@ export class DestinationTable {
     if (this.size >= this.#buckets.length) this.#rehash(this.#buckets.length * 2);
     const row = this.#free.pop() ?? this.#rows.length;
     const prefix = this.#interner ? this.#interner.prefix(bytes, length) : new Prefix(bytes, length);
-    const destination = new Destination(row, prefix, owner);
+    const destination = new Destination(row, prefix, owner, this.hot);
     this.#rows[row] = destination;
-    if ((row + 1) * lanes > this.#keys.length) {
-      const keys = new Int32Array(Math.ceil(this.#keys.length * 1.5));
-      keys.set(this.#keys);
-      this.#keys = keys;
-    }
-    for (let i = 0; i < 4; i++) this.#keys[row * lanes + i] = word(prefix.bytes, 4 * i);
-    this.#keys[row * lanes + lengthLane] = length;
-    this.#keys[row * lanes + versionLane] = 0;
+    const { cells } = this.hot;
+    for (let i = 0; i < 4; i++) cells[row * stride + i] = word(prefix.bytes, 4 * i);
+    cells[row * stride + Lane.length] = length;
+    cells[row * stride + Lane.version] = 0;
     this.#link(row);
     return destination;
   }
 
   remove({ row }: Destination): void {
-    const keys = this.#keys;
+    const { cells } = this.hot;
     const bucket = this.#bucketOf(row);
-    const after = keys[row * lanes + nextLane]!;
+    const after = cells[row * stride + Lane.next]!;
     let other = this.#buckets[bucket]!;
     if (other === row) this.#buckets[bucket] = after;
     else {
-      while (keys[other * lanes + nextLane] !== row) other = keys[other * lanes + nextLane]!;
-      keys[other * lanes + nextLane] = after;
+      while (cells[other * stride + Lane.next] !== row) other = cells[other * stride + Lane.next]!;
+      cells[other * stride + Lane.next] = after;
     }
-    keys[row * lanes + versionLane] = -1;
+    cells[row * stride + Lane.version] = -1;
+    this.hot.signatures[row] = undefined;
     this.#rows[row] = undefined;
     this.#free.push(row);
   }
@@ -277,7 +337,7 @@ export class DestinationTable {
 
   #link(row: number): void {
     const bucket = this.#bucketOf(row);
-    this.#keys[row * lanes + nextLane] = this.#buckets[bucket]!;
+    this.hot.cells[row * stride + Lane.next] = this.#buckets[bucket]!;
     this.#buckets[bucket] = row;
   }
 
@@ -289,9 +349,9 @@ export class DestinationTable {
   }
 
   #bucketOf(row: number): number {
-    const at = row * lanes;
-    const keys = this.#keys;
-    return this.#bucket(keys[at]!, keys[at + 1]!, keys[at + 2]!, keys[at + 3]!, keys[at + lengthLane]!);
+    const at = row * stride;
+    const { cells } = this.hot;
+    return this.#bucket(cells[at]!, cells[at + 1]!, cells[at + 2]!, cells[at + 3]!, cells[at + Lane.length]!);
   }
 
   /** Their number is a power of two. */

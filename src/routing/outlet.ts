@@ -91,6 +91,9 @@ export class Outlet {
   #head = 0;
   /** When what is queued is to be sent: the earliest that was wished. */
   #queueAt: Millis = never;
+  /** Retractions and new router-ids go before the queue and wait for no pause (RFC 8966 §3.7.2). */
+  #urgent: number[] = [];
+  #urgentAt: Millis = never;
   /** No updates before this: what was sent last is to be digested first. */
   #updatesAfter: Millis = 0;
   /** The next row of the full table, or none. */
@@ -135,6 +138,14 @@ export class Outlet {
     }
     if (at < this.#queueAt) this.#queueAt = at;
     this.by(Math.max(at, this.#updatesAfter));
+  }
+
+  /** Before all other updates. */
+  urgentUpdate(matrix: RouteMatrix, row: number, at: Millis): void {
+    matrix.raise(row, this.column, Flag.pending);
+    this.#urgent.push(row);
+    if (at < this.#urgentAt) this.#urgentAt = at;
+    this.by(at);
   }
 
   greet(at: Millis): void {
@@ -222,7 +233,7 @@ export class Outlet {
     this.#fill(host, now);
     const queueAt = this.#queue.length > 0 ? this.#queueAt : never;
     const dumpAt = this.#dumpRow >= 0 ? this.#dumpAt : never;
-    this.by(Math.max(this.#updatesAfter, Math.min(queueAt, dumpAt)));
+    this.by(Math.min(this.#urgentAt, Math.max(this.#updatesAfter, Math.min(queueAt, dumpAt))));
   }
 
   #fill(host: OutletHost, now: Millis): void {
@@ -258,7 +269,9 @@ export class Outlet {
       }
       host.send(this, writer.finish());
       if (full || this.#acks.length > 0 || this.#requests.length > 0) {
-        if (packets === tuning.burst - 1) this.by(now + tuning.pacing);
+        if (packets < tuning.burst - 1) continue;
+        this.by(now + tuning.pacing);
+        if (this.#urgent.length > 0) this.#urgentAt = now + tuning.pacing;
       } else break;
     }
     if (updates > 0) this.#updatesAfter = now + Math.min(tuning.longestPause, updates * tuning.updatePause);
@@ -266,12 +279,16 @@ export class Outlet {
 
   /** True when the packet is full and more is waiting. */
   #writeUpdates(host: OutletHost, items: number[], now: Millis): boolean {
+    if (now >= this.#urgentAt) {
+      while (this.#urgent.length > 0) {
+        if (!this.#writeQueued(host, this.#urgent[this.#urgent.length - 1]!, items, now)) return true;
+        this.#urgent.pop();
+      }
+      this.#urgentAt = never;
+    }
     if (now < this.#updatesAfter) return false;
     while (now >= this.#queueAt && this.#head < this.#queue.length) {
-      const row = this.#queue[this.#head]!;
-      if (!this.#writeUpdate(host, row, false, items, now)) return true;
-      host.matrix.lower(row, this.column, Flag.pending | Flag.forced);
-      host.acknowledged(this, row, now); // if there was nothing to say after all, nobody will acknowledge it
+      if (!this.#writeQueued(host, this.#queue[this.#head]!, items, now)) return true;
       this.#head++;
     }
     if (now >= this.#queueAt) {
@@ -290,6 +307,15 @@ export class Outlet {
       this.#dumpRow++;
     }
     return false;
+  }
+
+  /** What is queued, unless it was told meanwhile. False when it did not fit. */
+  #writeQueued(host: OutletHost, row: number, items: number[], now: Millis): boolean {
+    if (!host.matrix.has(row, this.column, Flag.pending)) return true;
+    if (!this.#writeUpdate(host, row, false, items, now)) return false;
+    host.matrix.lower(row, this.column, Flag.pending | Flag.forced);
+    host.acknowledged(this, row, now); // if there was nothing to say after all, nobody will acknowledge it
+    return true;
   }
 
   /** False when it did not fit. */

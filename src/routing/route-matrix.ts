@@ -42,7 +42,7 @@ export class RouteMatrix {
   /** Makes room for `rows` destinations and `columns` neighbours; what is there stays. */
   reserve(rows: number, columns: number): void {
     if (rows <= this.#rows && columns <= this.#columns) return;
-    const newRows = rows <= this.#rows ? this.#rows : Math.max(rows, Math.ceil(this.#rows * 1.4));
+    const newRows = rows <= this.#rows ? this.#rows : Math.max(rows, Math.ceil(this.#rows * 1.25));
     const newColumns = columns <= this.#columns ? this.#columns : columns + (columns >> 3) + 1;
     const cells = new Uint16Array(newRows * newColumns * lanes);
     for (let row = 0; row < this.#rows; row++) {
@@ -78,6 +78,14 @@ export class RouteMatrix {
 
   lower(row: number, column: number, flags: number): void {
     this.#cells[this.#at(row, column) + 6]! &= ~flags;
+  }
+
+  /** A proven route with just this is known. */
+  says(row: number, column: number, refmetric: number, seqno: number, router: number): boolean {
+    const at = this.#at(row, column);
+    const cells = this.#cells;
+    if (cells[at] !== refmetric || cells[at + 1] !== seqno || cells[at + 2] !== router) return false;
+    return (cells[at + 6]! & (Flag.present | Flag.unproven)) === Flag.present;
   }
 
   refmetric(row: number, column: number): number {

@@ -6,7 +6,8 @@ import { Admission, importRefusal, signedOctets } from './admission.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { UpdateFields } from './codec/packet-writer.js';
 import type { Interner, RouteChange, RouteChoice, RouteRow } from './contract.js';
-import { chain, type Destination, none, ourselves, type Proof, type Source } from './destination.js';
+import { chain, type Destination, type Proof, type Source } from './destination.js';
+import { none, ourselves } from './hot-fields.js';
 import { type Interface, listCovers } from './interface.js';
 import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
@@ -15,6 +16,7 @@ import { Ripening } from './ripening.js';
 import { Flag } from './route-matrix.js';
 import { leftLately, Selection } from './selection.js';
 import { isNewer, seqnoPlus } from './seqno.js';
+import { SideUpdates } from './side-updates.js';
 import type { Tables } from './tables.js';
 import { spec } from './tuning.js';
 
@@ -36,6 +38,7 @@ export class Routes {
   readonly admission: Admission;
   readonly #tables: Tables;
   readonly #selection: Selection;
+  readonly #side: SideUpdates;
   #version = 0;
   /** Destinations whose entry in the forwarding table may have changed. */
   readonly #touched = new Set<Destination>();
@@ -56,6 +59,7 @@ export class Routes {
     this.#tables = tables;
     this.admission = new Admission(tables, interner);
     this.#selection = new Selection(tables.matrix, tables.columns, tables.tuning);
+    this.#side = new SideUpdates(tables);
     this.#ripening = new Ripening(tables.tuning);
     this.#sweepAt = now + tables.tuning.sweepInterval;
   }
@@ -78,6 +82,7 @@ export class Routes {
       if (destination) this.#retract(destination, neighbour, now);
       return;
     }
+    if (!neighbour.interface.lan && this.#side.take(reader, neighbour, now)) return;
     const isOwn = this.#tables.numbering.isOurs(reader.routerIdHigh, reader.routerIdLow);
     // Ours, gone round; only one that is ahead of us is of interest, and `judge` looks for that.
     if (isOwn && neighbour.interface.lan) return;
@@ -399,7 +404,8 @@ export class Routes {
     if (isNew) this.#ripening.found(now);
     if (isNew ? this.#ripens(destination, now) : destination.ripeAt !== 0) this.#ripen(destination, now);
     else {
-      if (isNew || newRouter) this.#announce(destination, this.#soon(now));
+      if (isNew) this.#announce(destination, this.#soon(now));
+      else if (newRouter) this.#announceUrgently(destination, this.#soon(now));
       else this.#announceMetric(destination, now);
       if (!isNew && wasSelected !== column) this.#retell(destination, wasSelected, column, now);
     }
@@ -449,7 +455,7 @@ export class Routes {
     for (const at of this.#tables.interfaces.values()) {
       if (!matrix.has(destination.row, at.outlet.column, Flag.announced)) continue;
       announced = true;
-      this.#tell(destination, at.outlet, this.#soon(now));
+      at.outlet.urgentUpdate(matrix, destination.row, this.#soon(now));
     }
     if (!announced) return;
     destination.heldUntil = now + tuning.holdTime;
@@ -466,6 +472,14 @@ export class Routes {
     destination.sentMetric = destination.metric;
     this.#lazy.delete(destination);
     for (const { outlet } of this.#tables.interfaces.values()) this.#tell(destination, outlet, at);
+  }
+
+  /** Another router-id: old news of the other would mislead (RFC 8966 §3.7.2). */
+  #announceUrgently(destination: Destination, at: Millis): void {
+    destination.sentMetric = destination.metric;
+    this.#lazy.delete(destination);
+    const { interfaces, matrix } = this.#tables;
+    for (const { outlet } of interfaces.values()) outlet.urgentUpdate(matrix, destination.row, at);
   }
 
   /** Noticeable changes of the metric are told soon, small ones some time, none not at all (RFC 8966 §3.7.2). */

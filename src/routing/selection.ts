@@ -1,6 +1,7 @@
 import type { Millis } from '../time.js';
 import type { Standing } from './contract.js';
-import { type Destination, none } from './destination.js';
+import type { Destination } from './destination.js';
+import { none } from './hot-fields.js';
 import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
 import { Flag, type RouteMatrix } from './route-matrix.js';

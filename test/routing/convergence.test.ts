@@ -1,5 +1,6 @@
 import test from 'ava';
 import { nodePrefix } from '../../src/addr/node-number.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
 import { Network, overlay } from './network.js';
 
 /** A mesh of `count` nodes: a ring, and as many chords by chance. */
@@ -251,4 +252,31 @@ test('a cost that goes up beyond feasibility keeps the route in use until a newe
     .find((r) => r.origin === 1)!;
   t.true(row.metric > 3000, `${row.metric}`);
   t.true(row.feasible);
+});
+
+test('a retraction is not held up by thousands of updates before it', (t) => {
+  const world = new Network(5);
+  const first = world.node(1);
+  world.node(2);
+  const everything = parsePrefix('10.0.0.0/8')!;
+  for (const { authority } of world.nodes.values()) authority.grantsOf.set(1, [everything]);
+  world.link(1, 2, { delay: 1 });
+  world.run(2000);
+  const prefixes = Array.from({ length: 8000 }, (_, i) => parsePrefix(`10.${i >> 8}.${i & 0xff}.0/24`)!);
+  for (const prefix of prefixes) world.send(1, { kind: 'originate', prefix, metric: 0 });
+  const second = world.nodes.get(2)!;
+  t.truthy(world.until(() => second.routes.size > 900, 5000));
+  t.true(second.routes.size < 4000, 'most of them are still to be told');
+  const [told, untold] = [prefixes[0]!, prefixes[7000]!];
+  t.true(second.routes.has(told.key));
+  for (const prefix of [told, untold]) world.send(1, { kind: 'withdraw', prefix });
+  const took = world.until(
+    () => !second.routes.has(told.key) || second.routes.get(told.key)!.choices.length === 0,
+    5000,
+  );
+  t.true(took !== undefined && took <= 200, `retracted after ${took} ms`);
+  world.run(20_000);
+  t.is(second.routes.size, prefixes.length - 2 + 1, 'and all the others are told');
+  t.false(second.routes.has(untold.key));
+  t.true(first.running);
 });

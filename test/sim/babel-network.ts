@@ -28,6 +28,8 @@ export interface BabelNetworkOptions {
   readonly invariants?: InvariantOptions;
   /** Keeps the latest messages to draw a failure; on by default. */
   readonly recorded?: boolean;
+  /** No link is faster than this: nodes may take turns. See agenda.ts. */
+  readonly lookahead?: Millis;
 }
 
 /** A prefix and what the nodes do with packets for it. */
@@ -88,7 +90,7 @@ export class BabelNetwork {
       },
       reported: (node, effect) => this.refusals.push(`node ${node}: ${effect.code} ${effect.detail}`),
     });
-    this.network = new Network(kind, options.seed);
+    this.network = new Network(kind, options.seed, options.lookahead);
     this.#recorder = options.recorded === false ? undefined : new SequenceRecorder();
     const readers = [this.#recorder, this.promises, this.requests, this.distances].filter((one) => one !== undefined);
     this.network.observe(new Reading([...(watchesPackets ? readers : []), this.invariants], watchesPackets));

@@ -6,10 +6,16 @@ import type { Millis } from '../../src/time.js';
  * own, or every comparison would be a walk through memory.
  */
 export class EventQueue {
-  #times = new Float64Array(1024);
-  #orders = new Float64Array(1024);
+  #times: Float64Array<ArrayBuffer>;
+  #orders: Float64Array<ArrayBuffer>;
   readonly #actions: (() => void)[] = [];
   #added = 0;
+
+  /** `size`: for how many there is room before it grows. */
+  constructor(size = 1024) {
+    this.#times = new Float64Array(size);
+    this.#orders = new Float64Array(size);
+  }
 
   get size(): number {
     return this.#actions.length;

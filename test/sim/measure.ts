@@ -60,6 +60,7 @@ export function measure(options: MeasureOptions): Measurement {
     announces: (index) => announcers.has(index),
     invariants: { packets: false, only: (prefix) => watched.has(prefix) },
     recorded: false,
+    lookahead: delays.least,
   });
   const { network } = world;
   // Tunnels come up within the first half second, as they do when a whole network is switched on.

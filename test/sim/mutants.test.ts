@@ -177,8 +177,8 @@ const mutants: readonly Mutant[] = [
     name: 'another router-id is no news',
     story: 'weather',
     file: 'routes.ts',
-    search: 'if (isNew || newRouter) this.#announce(destination, this.#soon(now));',
-    replace: 'if (isNew) this.#announce(destination, this.#soon(now));',
+    search: 'else if (newRouter) this.#announceUrgently(destination, this.#soon(now));',
+    replace: '',
   },
   {
     name: 'a retraction that was lost is forgotten when the route comes back and goes again',
@@ -201,6 +201,12 @@ const mutants: readonly Mutant[] = [
     search:
       '      if (neighbour) this.#tell(destination, neighbour.outlet, this.#soon(now));\n    }\n    if (wasSelected',
     replace: '    }\n    if (wasSelected',
+  },
+  {
+    name: 'a way better than those in use is noted and not acted on',
+    file: 'side-updates.ts',
+    search: 'return last !== unknown && metric >= last &&',
+    replace: 'return last !== unknown && metric >= 0 &&',
   },
 ];
 

@@ -1,7 +1,7 @@
 import type { Machine } from '../../src/machine.js';
 import { type Random, seededRandom } from '../../src/random.js';
 import type { Millis } from '../../src/time.js';
-import { EventQueue } from './event-queue.js';
+import { Agenda } from './agenda.js';
 import { arrivalOver, cleanLink, type Link, type LinkQuality, peerOf } from './link.js';
 
 /** What a node may do to the world: the simulator's side of an effect. */
@@ -62,23 +62,24 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   readonly #kind: NodeKind<M, Event, Effect>;
   readonly #random: Random;
   readonly #seed: number;
-  readonly #queue = new EventQueue();
+  readonly #agenda: Agenda;
   readonly #observers: Observer[] = [];
   readonly nodes: SimNode<M>[] = [];
   readonly links: Link[] = [];
   readonly traffic: Traffic = { packets: 0, bytes: 0 };
   /** Events handled so far, ticks included. */
   events = 0;
-  #now: Millis = 0;
 
-  constructor(kind: NodeKind<M, Event, Effect>, seed: number) {
+  /** `lookahead`: no link is faster than this, and nodes take turns; see agenda.ts. */
+  constructor(kind: NodeKind<M, Event, Effect>, seed: number, lookahead: Millis = 0) {
+    this.#agenda = new Agenda(lookahead);
     this.#kind = kind;
     this.#seed = seed;
     this.#random = seededRandom(seed);
   }
 
   get now(): Millis {
-    return this.#now;
+    return this.#agenda.now;
   }
 
   get random(): Random {
@@ -93,7 +94,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     const index = this.nodes.length;
     const node: SimNode<M> = {
       index,
-      machine: this.#kind.create(index, this.#chanceFor(index, 0), undefined, this.#now, 0),
+      machine: this.#kind.create(index, this.#chanceFor(index, 0), undefined, this.now, 0),
       alive: true,
       links: [],
       persisted: undefined,
@@ -151,7 +152,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     link.carries = false;
     const session = ++link.session;
     if (Number.isFinite(detection)) {
-      this.at(this.#now + detection, () => {
+      this.at(this.now + detection, () => {
         if (link.session === session) this.#lower(link);
       });
     }
@@ -163,7 +164,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     for (const end of [link.a, link.b]) {
       const node = this.nodes[end]!;
       if (!node.alive) continue;
-      for (const observer of this.#observers) observer.linkDown?.(end, peerOf(link, end), this.#now);
+      for (const observer of this.#observers) observer.linkDown?.(end, peerOf(link, end), this.now);
       this.#tell(node, this.#kind.linkDown(end, link));
     }
   }
@@ -185,7 +186,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   kill(index: number, detection: Millis): void {
     const node = this.nodes[index]!;
     node.alive = false;
-    for (const observer of this.#observers) observer.died?.(index, this.#now);
+    for (const observer of this.#observers) observer.died?.(index, this.now);
     for (const link of node.links) this.cut(link, detection);
   }
 
@@ -194,16 +195,10 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     const node = this.nodes[index]!;
     if (disk === 'lost') node.persisted = undefined;
     node.starts++;
-    node.machine = this.#kind.create(
-      index,
-      this.#chanceFor(index, node.starts),
-      node.persisted,
-      this.#now,
-      node.starts,
-    );
+    node.machine = this.#kind.create(index, this.#chanceFor(index, node.starts), node.persisted, this.now, node.starts);
     node.alive = true;
     node.tickAt = Number.POSITIVE_INFINITY;
-    for (const observer of this.#observers) observer.started?.(index, this.#now);
+    for (const observer of this.#observers) observer.started?.(index, this.now);
     this.#tell(node, this.#kind.started(index));
     for (const link of node.links) {
       this.#lower(link);
@@ -213,7 +208,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
 
   /** Does this at that time. */
   at(time: Millis, action: () => void): void {
-    this.#queue.add(Math.max(time, this.#now), action);
+    this.#agenda.at(Math.max(time, this.now), action);
   }
 
   /** Tells a node something from outside, such as a new prefix to announce. */
@@ -224,7 +219,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   #tell(node: SimNode<M>, events: readonly Event[]): void {
     for (const event of events) {
       this.events++;
-      this.#perform(node, node.machine.handle(event, this.#now));
+      this.#perform(node, node.machine.handle(event, this.now));
     }
     this.#settle(node);
   }
@@ -233,7 +228,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     if (effects.length === 0) return;
     const hands: Hands = {
       node: node.index,
-      now: this.#now,
+      now: this.now,
       send: (link, bytes) => this.#send(node.index, link, bytes),
       persist: (value) => {
         node.persisted = value;
@@ -243,18 +238,18 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   }
 
   #settle(node: SimNode<M>): void {
-    for (const observer of this.#observers) observer.settled?.(node.index, this.#now);
-    const due = Math.max(node.machine.deadline(), this.#now);
+    for (const observer of this.#observers) observer.settled?.(node.index, this.now);
+    const due = Math.max(node.machine.deadline(), this.now);
     if (due >= node.tickAt) return;
     node.tickAt = due;
     const { starts } = node;
     if (!Number.isFinite(due)) return;
-    this.#queue.add(due, () => {
+    this.#agenda.by(node.index, due, () => {
       if (!node.alive || node.starts !== starts || node.tickAt !== due) return;
       node.tickAt = Number.POSITIVE_INFINITY;
       this.events++;
       // A deadline of the moment it was asked for is later now; the machine says when it really wants to be called.
-      if (node.machine.deadline() <= this.#now) this.#perform(node, node.machine.tick(this.#now));
+      if (node.machine.deadline() <= this.now) this.#perform(node, node.machine.tick(this.now));
       this.#settle(node);
     });
   }
@@ -263,7 +258,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     this.traffic.packets++;
     this.traffic.bytes += bytes.length;
     const to = peerOf(link, from);
-    for (const observer of this.#observers) observer.sent?.(from, to, bytes, this.#now);
+    for (const observer of this.#observers) observer.sent?.(from, to, bytes, this.now);
     const { quality } = link;
     if (!link.carries || (quality.loss > 0 && this.#random.unit() < quality.loss)) return;
     this.#deliver(from, link, bytes);
@@ -273,33 +268,27 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   #deliver(from: number, link: Link, bytes: Uint8Array): void {
     const { quality, session, lastArrival } = link;
     const direction = link.a === from ? 0 : 1;
-    const arrival = arrivalOver(quality, this.#random, this.#now, lastArrival, direction);
+    const arrival = arrivalOver(quality, this.#random, this.now, lastArrival, direction);
     const to = peerOf(link, from);
-    this.#queue.add(arrival, () => {
+    this.#agenda.by(to, arrival, () => {
       const node = this.nodes[to]!;
       if (!node.alive || !link.carries || link.session !== session) return;
-      for (const observer of this.#observers) observer.delivered?.(from, to, bytes, this.#now);
-      this.#tell(node, this.#kind.received(to, link, bytes, this.#now));
+      for (const observer of this.#observers) observer.delivered?.(from, to, bytes, this.now);
+      this.#tell(node, this.#kind.received(to, link, bytes, this.now));
     });
   }
 
   /** Runs until that time. */
   runTo(time: Millis): void {
-    while (this.#queue.nextTime <= time) this.#step();
-    this.#now = Math.max(this.#now, time);
+    this.#agenda.runTo(time);
   }
 
   /** Runs until the condition holds, looked at every `every`; false when it does not by `limit`. */
   runUntil(condition: () => boolean, limit: Millis, every: Millis = 100): boolean {
     while (!condition()) {
-      if (this.#now >= limit) return false;
-      this.runTo(Math.min(limit, this.#now + every));
+      if (this.now >= limit) return false;
+      this.runTo(Math.min(limit, this.now + every));
     }
     return true;
-  }
-
-  #step(): void {
-    this.#now = this.#queue.nextTime;
-    this.#queue.take()?.();
   }
 }

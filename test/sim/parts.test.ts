@@ -1,5 +1,6 @@
 import test from 'ava';
 import { seededRandom } from '../../src/random.js';
+import { Agenda } from './agenda.js';
 import { EventQueue } from './event-queue.js';
 import { isNewer, readPacket } from './packet-view.js';
 import { type CostEdge, shortestTo } from './shortest.js';
@@ -96,4 +97,23 @@ test('the reader of packets follows compression and tells updates from requests'
     },
   ]);
   t.true(isNewer(0, 65535) && !isNewer(65535, 0) && !isNewer(0x8000, 0));
+});
+
+test('nodes that take turns each do what is due to them in order, and what concerns the network comes in between', (t) => {
+  const agenda = new Agenda(5);
+  const seen: string[] = [];
+  const note = (node: number, time: number, then?: () => void) =>
+    agenda.by(node, time, () => {
+      seen.push(`${node} at ${agenda.now}`);
+      then?.();
+    });
+  note(1, 1);
+  note(0, 4, () => note(0, 4.5));
+  note(1, 3, () => note(0, 8));
+  agenda.at(6, () => seen.push(`network at ${agenda.now}`));
+  agenda.runTo(10);
+  t.deepEqual(seen, ['0 at 4', '0 at 4.5', '1 at 1', '1 at 3', 'network at 6', '0 at 8']);
+  t.is(agenda.now, 10);
+  note(0, 12, () => note(1, 13));
+  t.throws(() => agenda.runTo(20), { message: 'node 0 reaches node 1 in less than the lookahead' });
 });
