@@ -14,9 +14,10 @@ export interface TestPart {
 }
 
 /**
- * Files are named without folder and ending. Whatever is not named runs beside one other: it waits most of the time. Only what
- * judges time is run once more, alone, when it fails: a machine has other things to do now and then. All else holds whatever
- * the machine does, who gets in, what is kept secret and what is left behind above all, and fails the first time it does not.
+ * Files are named without folder and ending. Whatever is not named waits about half of the time: three at once keep two cores
+ * busy. What judges time has one other beside it, and is run once more, alone, when it fails: a machine has other things to do
+ * now and then. All else holds whatever the machine does, who gets in, what is kept secret and what is left behind above all,
+ * and fails the first time it does not.
  */
 export interface RealFiles {
   /** Judges how long something takes. */
@@ -53,8 +54,10 @@ export function stemOf(file: string): string {
   return file.replace(/^.*\//, '').replace(/\.test\.[jt]s$/, '');
 }
 
-export function runsAlone(part: TestPart, file: string): boolean {
-  return part.real?.alone.includes(stemOf(file)) ?? false;
+/** How many files may run at once with this one among them. */
+export function mostAtOnce({ real }: TestPart, file: string): 1 | 2 | 3 {
+  if (real?.alone.includes(stemOf(file))) return 1;
+  return real?.timed.includes(stemOf(file)) ? 2 : 3;
 }
 
 export function mayRunAgain(part: TestPart, file: string): boolean {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { atMost, runAva } from './run-ava.js';
-import { filesOf, mayRunAgain, runsAlone, type TestPart, testParts } from './test-parts.js';
+import { filesOf, mayRunAgain, mostAtOnce, type TestPart, testParts } from './test-parts.js';
 import { filesNamedBy, noTests, settled, type TestResult, together } from './test-result.js';
 
 /** Seconds for installing, building and linting. */
@@ -24,11 +24,8 @@ async function run(part: TestPart): Promise<TestResult> {
   }
   if (!part.real) return runAva(files);
   const results: TestResult[] = [];
-  for (const [alone, atOnce] of [
-    [false, 2],
-    [true, 1],
-  ] as const) {
-    const these = files.filter((file) => runsAlone(part, file) === alone);
+  for (const atOnce of [3, 2, 1]) {
+    const these = files.filter((file) => mostAtOnce(part, file) === atOnce);
     results.push(await runAgain(part, these, await runAva(these, atMost(atOnce))));
   }
   return together(results);
