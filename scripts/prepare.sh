@@ -19,3 +19,4 @@ if ! cmp -s package-lock.json "$installed"; then
 fi
 [ -e dist ] || echo "weft: building" >&2
 node node_modules/typescript/bin/tsc -p tsconfig.json
+sh scripts/bins.sh

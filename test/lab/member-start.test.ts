@@ -96,7 +96,10 @@ test.serial(
     }
     // The registry is not reachable from a machine of the lab: what npm start would install first is installed before it.
     const started = performance.now();
+    // Who types a command too early is told nothing useful, but must not be left with a broken one for good.
+    await must(['sh', '-c', 'npx --no weft --version || true'], clone);
     await must(['sh', 'scripts/prepare.sh'], clone);
+    t.regex((await must(['npx', '--no', 'weft', '--version'], clone)).stdout, /^\d+\.\d+\.\d+\n$/);
     const installed = performance.now() - started;
     const alone = await npmStart(world.host('alone'));
     const { code, json: status } = await alone.weft<Status>('status', '--json');
