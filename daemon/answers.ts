@@ -72,7 +72,7 @@ export function memberStatus(
   return {
     schema,
     version,
-    uptimeSeconds: Math.floor((performance.now() - member.startedAt) / 1000),
+    uptimeSeconds: Math.floor(member.uptime / 1000),
     ...membershipInfo(control.mesh),
     tun: { ...tun, offload: offload === '' ? 'none' : offload },
     cipher: member.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',

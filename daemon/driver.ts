@@ -1,7 +1,7 @@
 import type { Machine } from '../src/machine.js';
 import type { Millis } from '../src/time.js';
 
-/** The clock and the one timer a driver needs; the daemon passes `systemClock`, tests a virtual one. */
+/** The clock and the one timer a driver needs; the daemon passes a `timedClock`, tests a virtual one. */
 export interface Clock {
   /** Monotonic milliseconds. */
   now(): Millis;
@@ -14,15 +14,19 @@ export interface Clock {
 /** The longest a Node timer can wait; a later deadline is looked at again then. */
 const longestTimer: Millis = 2 ** 31 - 1;
 
-export function systemClock(): Clock {
+/**
+ * A clock with the process's timer. `now`: one that goes on in a suspend needs somebody who calls `wake` after it, for timers stand
+ * still meanwhile.
+ */
+export function timedClock(now: () => Millis = () => performance.now()): Clock {
   let timer: NodeJS.Timeout | undefined;
   const cancel = () => clearTimeout(timer);
   return {
-    now: () => performance.now(),
+    now,
     wakeAt(at, callback) {
       cancel();
       if (at === Number.POSITIVE_INFINITY) return;
-      timer = setTimeout(callback, Math.min(longestTimer, Math.max(0, at - performance.now())));
+      timer = setTimeout(callback, Math.min(longestTimer, Math.max(0, at - now())));
     },
     cancel,
   };

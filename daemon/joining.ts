@@ -9,7 +9,7 @@ import { noWayOut } from '../src/mesh/join-errors.js';
 import { type JoinEvent, JoinInitiator } from '../src/mesh/join-initiator.js';
 import { systemRandom } from '../src/random.js';
 import { type Millis, second } from '../src/time.js';
-import { Driver, systemClock } from './driver.js';
+import { Driver, timedClock } from './driver.js';
 import type { State } from './state.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
 
@@ -28,7 +28,7 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
   const identity = (stored && NodeIdentity.decode(stored)) ?? NodeIdentity.make(random);
   const socket = createSocket('udp4');
   const machine = new JoinInitiator(invitation, identity, name, random, () => Date.now() / 1000);
-  const clock = systemClock();
+  const clock = timedClock();
   const streams = new Map<string, Socket>();
   let fallback: NodeJS.Timeout | undefined;
   /** What came of sending: a datagram that cannot be sent is one lost, and sent again; but if none ever could, say so. */

@@ -3,7 +3,7 @@ import { formatIp, type IpBytes, isIpv4Bytes, parseIp } from '../src/addr/ip.js'
 import type { Prefix } from '../src/addr/prefix.js';
 import { MeshError } from '../src/errors.js';
 import type { LanPolicy, SpeakerEvent } from '../src/routing/contract.js';
-import type { Micros, Millis } from '../src/time.js';
+import type { Millis } from '../src/time.js';
 import type { HealthItem } from './api.js';
 import type { Config } from './config.js';
 import type { LanDevice } from './lan/device.js';
@@ -20,6 +20,8 @@ const headers = 48;
 export interface LanSurroundings {
   readonly network: Prefix;
   readonly log: Log;
+  /** The clock of what is told. */
+  now(): Millis;
   /** What our certificate grants now. */
   grants(): readonly Prefix[];
   tell(event: SpeakerEvent): void;
@@ -72,7 +74,7 @@ export class LanBabel {
             interface: this.#numberOf(name),
             from: packet.source,
             bytes: packet.bytes,
-            receivedAt: onDriverClock(packet.receivedAt),
+            receivedAt: around.now() - (monotonicMicros() - packet.receivedAt) / 1000,
           }),
         trouble: (name, error) => {
           this.#troubles.set(name, error);
@@ -196,11 +198,6 @@ export class LanBabel {
   #numberOf(device: string): number {
     return this.#first + this.#interfaces.findIndex((lan) => lan.device === device);
   }
-}
-
-/** The driver counts from the start of the process, LAN sockets from the start of the machine; stamps must be of one clock. */
-function onDriverClock(micros: Micros): Millis {
-  return performance.now() - (monotonicMicros() - micros) / 1000;
 }
 
 /** A key of `#troubles` that is no device's name. */

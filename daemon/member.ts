@@ -6,6 +6,7 @@ import { type CborValue, decodeCbor, encodeCbor } from '../src/cbor.js';
 import type { ControlEffect, ControlEvent } from '../src/control/contract.js';
 import { ControlPlane } from '../src/control/control-plane.js';
 import { firstLanInterface } from '../src/control/forwarding.js';
+import { decodeNeighbours } from '../src/control/neighbours.js';
 import { decodeRelayedMonth } from '../src/control/relay-quota.js';
 import { decodeSeeds } from '../src/control/seeds.js';
 import { decodeStoredSeqno } from '../src/control/stored-seqno.js';
@@ -14,13 +15,15 @@ import type { MeshEffect } from '../src/mesh/effects.js';
 import type { Mesh } from '../src/mesh/mesh.js';
 import { sparseLimits } from '../src/mesh/topology.js';
 import { systemRandom } from '../src/random.js';
+import { type Millis, second } from '../src/time.js';
 import { superPacketSegments } from '../src/tunnel/frame.js';
 import { defaultMark, type LinuxPlane, type LinuxPlaneOptions, openLinuxPlane } from '../src/tunnel/plane/linux.js';
 import { isAesFaster } from '../src/tunnel/plane/linux-cipher-speed.js';
+import { BootClock } from '../src/tunnel/plane/linux-clock.js';
 import { RouterFinder } from '../src/upnp/gateways.js';
 import { MappingShell } from '../src/upnp/gateways-shell.js';
 import type { HealthItem, NodeEvent } from './api.js';
-import { Driver, systemClock } from './driver.js';
+import { Driver, timedClock } from './driver.js';
 import { Host } from './kernel/host.js';
 import { ipBatch } from './kernel/ip.js';
 import type { HostPlan, LanRoute } from './kernel/plan.js';
@@ -47,7 +50,8 @@ export class Member {
   readonly plane: LinuxPlane;
   readonly aesFaster: boolean;
   readonly failed: Promise<Error>;
-  readonly startedAt = performance.now();
+  readonly #clock: BootClock;
+  readonly #startedAt: Millis;
   readonly #setting: NodeSetting;
   readonly #driver: Driver<ControlEvent, ControlEffect>;
   readonly #host: Host;
@@ -72,7 +76,9 @@ export class Member {
     const { config } = setting;
     await checkMachine({ device: config.tun.name, listen: config.listen });
     const aesFaster = !config.force.noAes && isAesFaster(config.force.noEvp);
+    const clock = new BootClock();
     const plane = await openPlane({
+      clock,
       tunName: config.tun.name,
       port: config.listen.port,
       address: config.listen.address,
@@ -86,7 +92,7 @@ export class Member {
     let member: Member | undefined;
     try {
       const endpoints = await resolveEndpoints(config.endpoints, config.listen.port);
-      member = new Member(setting, mesh, plane, aesFaster, endpoints);
+      member = new Member(setting, mesh, plane, clock, aesFaster, endpoints);
       await member.#located;
       member.#followsHost = true;
       await member.#applyHost();
@@ -102,12 +108,15 @@ export class Member {
     setting: NodeSetting,
     mesh: Mesh,
     plane: LinuxPlane,
+    clock: BootClock,
     aesFaster: boolean,
     endpoints: readonly Endpoint[],
   ) {
     const { config, state, log } = setting;
     this.#setting = setting;
     this.plane = plane;
+    this.#clock = clock;
+    this.#startedAt = clock.now();
     this.aesFaster = aesFaster;
     this.#apps = decodeApps(state.read(appsBlob));
     this.failed = new Promise((resolve) => {
@@ -117,9 +126,10 @@ export class Member {
     this.control = new ControlPlane({
       mesh,
       seeds: decodeSeeds(state.read('seeds')),
+      former: decodeNeighbours(state.read('neighbours')),
       storedSeqno: decodeStoredSeqno(state.read('routing')),
       random: systemRandom(),
-      now: performance.now(),
+      now: clock.now(),
       unixSeconds: () => Date.now() / 1000,
       port,
       endpoints,
@@ -139,7 +149,11 @@ export class Member {
       counters: (link) => plane.counters(link),
       relayed: () => plane.relayed(),
     });
-    this.#driver = new Driver(this.control, (effect) => this.#perform(effect), systemClock());
+    this.#driver = new Driver(
+      this.control,
+      (effect) => this.#perform(effect),
+      timedClock(() => clock.now()),
+    );
     this.#host = new Host(config.tun.name);
     this.#mapping = new MappingShell(new RouterFinder(config.portMapping.protocols), (event) =>
       this.#driver.post({ kind: 'mapping', event }),
@@ -147,6 +161,7 @@ export class Member {
     this.#lans = new LanBabel(config.babel.interface, firstLanInterface, {
       network: mesh.membership.network.prefix,
       log,
+      now: () => clock.now(),
       grants: () => mesh.membership.chain.node.lan,
       tell: (event) => this.#driver.post({ kind: 'routing', event }),
       forward: (devices) => this.#host.forward(devices),
@@ -168,6 +183,7 @@ export class Member {
     this.#located = new Promise((resolve) => {
       located = resolve;
     });
+    if (config.force.sleepSeconds > 0) process.on('SIGCONT', this.#pretendSleep);
     this.#stopWatching = watchUnderlay(
       (device) => device === config.tun.name || /^weft\d+$/.test(device),
       (underlay) => {
@@ -193,8 +209,13 @@ export class Member {
     return this.#apps;
   }
 
-  now(): number {
+  now(): Millis {
     return this.#driver.now();
+  }
+
+  /** Suspends of the machine count. */
+  get uptime(): Millis {
+    return this.#clock.now() - this.#startedAt;
   }
 
   /** Performs what a command of the operator wants done. */
@@ -229,6 +250,7 @@ export class Member {
   async stop(leave = false): Promise<void> {
     this.#endSmall();
     this.#stopWatching();
+    process.off('SIGCONT', this.#pretendSleep);
     this.#driver.post({ kind: 'stopping' });
     this.#driver.stop();
     this.#bridge.close();
@@ -238,6 +260,9 @@ export class Member {
     if (leave) await this.#host.remove();
     else if (this.#setting.config.babel.interface.length > 0) await this.#leaveLans();
   }
+
+  /** force.sleep-seconds: what a suspend does to a process, a stop of it does but for the clocks. */
+  readonly #pretendSleep = () => this.plane.pretendSleep(this.#setting.config.force.sleepSeconds * second);
 
   #perform(effect: ControlEffect): void {
     switch (effect.kind) {

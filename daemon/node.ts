@@ -62,7 +62,7 @@ import { resolveName, resolveTarget } from './resolve-name.js';
 const unixSeconds = () => Date.now() / 1000;
 
 /** Blobs beside those of the mesh that belong to a membership and go with it. */
-const otherBlobs = ['routing', 'seeds', 'apps'];
+const otherBlobs = ['routing', 'seeds', 'apps', 'neighbours'];
 const maxHops = 32;
 const nothingKnown: NatClass = {
   translated: undefined,

@@ -13,6 +13,7 @@ export class Flow {
   readonly #arrived = new Set<number>();
   #sent = 0;
   #received = 0;
+  #newest = -1;
   #last = Number.NaN;
   #longestGap = 0;
 
@@ -21,7 +22,9 @@ export class Flow {
     this.#from = udpOn(from, 0, '::');
     this.#to = udpOn(to, port, '::');
     this.#to.on('message', (bytes) => {
-      this.#arrived.add(bytes.readUInt32BE(0));
+      const number = bytes.readUInt32BE(0);
+      this.#arrived.add(number);
+      this.#newest = Math.max(this.#newest, number);
       const now = performance.now();
       if (this.#received > 0) this.#longestGap = Math.max(this.#longestGap, now - this.#last);
       this.#last = now;
@@ -58,9 +61,9 @@ export class Flow {
 
   /** Waits until something arrives that was sent after now; false when nothing does in time. */
   async arrives(within: Millis): Promise<boolean> {
-    const before = this.#received;
+    const next = this.#sent;
     const deadline = performance.now() + within;
-    while (this.#received === before) {
+    while (this.#newest < next) {
       if (performance.now() > deadline) return false;
       await sleep(1);
     }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Millis } from '../../src/time.js';
-import { home, host } from '../description.js';
+import { home, host, line } from '../description.js';
 import { Download, offer } from '../download.js';
 import { Flow } from '../flow.js';
-import { renumber } from '../machines.js';
+import { type Host, renumber } from '../machines.js';
 import { duration, type Narrator } from '../narrator.js';
 import { allPairsPing, network } from '../network.js';
 import type { WeftNode } from '../node.js';
@@ -11,14 +11,19 @@ import { until } from '../until.js';
 import { World } from '../world.js';
 
 const second = 1000;
-/** How long a machine sleeps or a line is down. */
+/** How long a line is down. */
 const away = 5 * second;
+/** How long a machine sleeps: all others have given it up by then. On its own clock it is a night. */
+const asleep = 16 * second;
+/** For the daemon of a machine that is to sleep: a stop of it is on its clocks what a suspend of 8 h is. */
+export const sleepsANight = '[force]\nsleep-seconds = 28800\n';
 
 /** Milliseconds from the moment the network was back until packets sent after it had arrived, both ways. */
 export interface RoamResult {
   readonly renumbered: Millis;
   readonly resumed: Millis;
   readonly lineBack: Millis;
+  readonly anotherDevice: Millis;
   readonly anotherNetwork: Millis;
 }
 
@@ -28,8 +33,9 @@ export interface RoamingResult extends RoamResult {
 }
 
 /**
- * A public host gets another address, sleeps, loses its line; a home's member goes to another network, with another address of
- * its own behind another outer one. Each time a file is being fetched over one TCP connection. Throws when that stands still.
+ * A public host gets another address, sleeps, loses its line, goes from one device and line to another; a home's member goes to
+ * another network, with another address of its own behind another outer one. Each time a file is being fetched over one TCP
+ * connection. Throws when that stands still.
  */
 export async function roam(tell: Narrator, world: World): Promise<RoamResult> {
   const [anchor, mobile, homeA] = ['dc-1', 'mobile', 'home-a'].map((name) => world.node(name)) as [
@@ -40,11 +46,7 @@ export async function roam(tell: Narrator, world: World): Promise<RoamResult> {
   const renumbered = await measure(tell, 'a host changed its address', anchor, mobile, () =>
     renumber(mobile.host, withLast(mobile.host.address, 99)),
   );
-  const resumed = await measure(tell, 'a machine slept for 5 s', anchor, mobile, async () => {
-    process.kill(mobile.pid!, 'SIGSTOP');
-    await sleep(away);
-    process.kill(mobile.pid!, 'SIGCONT');
-  });
+  const resumed = await measure(tell, 'a machine slept for the night', anchor, mobile, () => nap(mobile, asleep));
   const lineBack = await measure(tell, 'a line was down for 5 s', anchor, mobile, async () => {
     const { namespace } = mobile.host;
     await namespace.must(['ip', 'link', 'set', 'eth0', 'down']);
@@ -52,6 +54,9 @@ export async function roam(tell: Narrator, world: World): Promise<RoamResult> {
     await namespace.must(['ip', 'link', 'set', 'eth0', 'up']);
     await renumber(mobile.host, withLast(mobile.host.address, 99));
   });
+  const anotherDevice = await measure(tell, 'from one device to another', anchor, mobile, () =>
+    changeDevice(mobile.host, second),
+  );
   const anotherNetwork = await measure(tell, 'from Wi-Fi to LTE', anchor, homeA, async () => {
     const router = homeA.host.router!;
     await router.switchOff();
@@ -60,14 +65,15 @@ export async function roam(tell: Narrator, world: World): Promise<RoamResult> {
     await router.switchOn(withLast(router.address, 99));
     await renumber(homeA.host, withLast(homeA.host.address, 98));
   });
-  return { renumbered, resumed, lineBack, anotherNetwork };
+  return { renumbered, resumed, lineBack, anotherDevice, anotherNetwork };
 }
 
 /** All of `roam`, and how soon a node that joins or restarts is there. */
 export async function roaming(tell: Narrator): Promise<RoamingResult> {
   const world = await World.build(roamingInternet);
   try {
-    const nodes = await network(world, ['dc-1', 'mobile']);
+    await unplug(world.host('mobile'));
+    const nodes = await network(world, ['dc-1', 'mobile'], sleepsANight);
     const [anchor, homeA] = ['dc-1', 'home-a'].map((name) => world.node(name)) as [WeftNode, WeftNode];
     await homeA.start();
     const token = await anchor.invite();
@@ -88,8 +94,32 @@ export async function roaming(tell: Narrator): Promise<RoamingResult> {
   }
 }
 
-/** What `roam` needs, in a network. */
-export const roamingInternet = { 'dc-1': host(), mobile: host(), 'home-a': home() };
+/** What `roam` needs, in a network; `unplug` the mobile first. */
+export const roamingInternet = { 'dc-1': host(), mobile: host(), 'home-a': home(), lte: line('dc-1', 'mobile') };
+
+/**
+ * What a suspend does to a daemon whose config has `sleepsANight`: nothing of it runs, and then it is hours later while its timers
+ * stand as they stood. Only the suspend itself, which would be the whole lab's, is not the kernel's.
+ */
+export async function nap(node: WeftNode, time: Millis): Promise<void> {
+  const { pid } = node;
+  process.kill(pid!, 'SIGSTOP');
+  await sleep(time);
+  process.kill(pid!, 'SIGCONT');
+}
+
+/** The other device of a host with a line of its own to the anchor: not there yet. */
+export async function unplug({ namespace }: Host): Promise<void> {
+  await namespace.must(['ip', 'link', 'set', 'line0', 'down']);
+}
+
+/** The Wi-Fi goes; some time later another device has a way out, by another address on another line. */
+export async function changeDevice({ namespace }: Host, pause: Millis): Promise<void> {
+  await namespace.must(['ip', 'link', 'set', 'eth0', 'down']);
+  await sleep(pause);
+  await namespace.must(['ip', 'link', 'set', 'line0', 'up']);
+  await namespace.must(['ip', 'route', 'replace', 'default', 'via', '11.128.0.1']);
+}
 
 /** Flows both ways: what the mover sends shows its new address, what it gets must find it. */
 async function measure(

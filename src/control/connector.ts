@@ -10,6 +10,8 @@ import { worthDialling } from '../mesh/reachability-candidates.js';
 import { Topology, type TopologyEffect, type TopologyEvent, type TopologyLimits } from '../mesh/topology.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
+import { isBridged } from './fallback.js';
+import type { FormerNeighbour } from './neighbours.js';
 
 /** A node and how to reach it. */
 export interface Way {
@@ -26,6 +28,7 @@ export type ConnectorEffect =
   | MeshEffect;
 
 const maxOnLan = 256;
+const maxFormer = 64;
 
 /**
  * Gets the tunnels the topology wants: dials what can be dialled, has holes punched where neither side is open.
@@ -42,11 +45,22 @@ export class Connector {
   readonly #running = new Map<NodeNumber, readonly Endpoint[]>();
   /** Where nodes on our LAN say they are: hints, as many as the beacons' table holds. */
   readonly #onLan = new Map<NodeNumber, Endpoint>();
+  /** Where tunnels that fell had stood, the newest last: holes and forwarded ports may still be there. */
+  readonly #former = new Map<NodeNumber, Endpoint>();
   #own: readonly Endpoint[] = [];
   #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
 
-  /** `seeds`: the members our invitation named, for as long as the directory does not know them. */
-  constructor(mesh: Mesh, seeds: readonly InvitingMember[], random: Random, limits?: TopologyLimits) {
+  /**
+   * `seeds`: the members our invitation named, for as long as the directory does not know them. `former`: with whom tunnels
+   * stood before the restart.
+   */
+  constructor(
+    mesh: Mesh,
+    seeds: readonly InvitingMember[],
+    former: readonly FormerNeighbour[],
+    random: Random,
+    limits?: TopologyLimits,
+  ) {
     this.#mesh = mesh;
     this.#seeds = seeds;
     this.#topology = new Topology(random, mesh.messages, undefined, limits);
@@ -57,6 +71,8 @@ export class Connector {
     ];
     for (const node of known)
       if (node !== mesh.membership.number) this.#topology.handle({ kind: 'nodeKnown', node }, 0);
+    for (const { node, endpoint } of former) this.#stoodAt(node, endpoint);
+    this.#topology.handle({ kind: 'restarted', former: former.map(({ node }) => node) }, 0);
   }
 
   /** The directory holds something newer about it. */
@@ -73,6 +89,7 @@ export class Connector {
 
   nodeGone(node: NodeNumber, now: Millis): ConnectorEffect[] {
     this.#running.delete(node);
+    this.#former.delete(node);
     return [...this.#choose({ kind: 'nodeGone', node }, now), ...this.#punch({ kind: 'directUnwanted', node }, now)];
   }
 
@@ -81,7 +98,9 @@ export class Connector {
     return [...this.#punch({ kind: 'tunnelUp', node }, now), ...this.#choose({ kind: 'tunnelUp', node, own }, now)];
   }
 
-  tunnelDown(node: NodeNumber, now: Millis): ConnectorEffect[] {
+  /** `endpoint`: where it stood. */
+  tunnelDown(node: NodeNumber, endpoint: Endpoint | undefined, now: Millis): ConnectorEffect[] {
+    if (endpoint) this.#stoodAt(node, endpoint);
     return [...this.#punch({ kind: 'tunnelDown', node }, now), ...this.#choose({ kind: 'tunnelDown', node }, now)];
   }
 
@@ -140,6 +159,12 @@ export class Connector {
   networkChanged(now: Millis): ConnectorEffect[] {
     this.#onLan.clear();
     return this.#choose({ kind: 'networkChanged' }, now);
+  }
+
+  /** We slept, and all tunnels have fallen: what is waited for begins anew. */
+  wokeUp(now: Millis): ConnectorEffect[] {
+    this.#running.clear();
+    return this.#choose({ kind: 'wokeUp' }, now);
   }
 
   /** One of `punchTypes`. */
@@ -214,8 +239,19 @@ export class Connector {
 
   #endpointsOf(way: Way): Endpoint[] {
     const onLan = this.#onLan.get(way.node);
-    const others = worthDialling(way.endpoints, this.#own);
-    return onLan ? [onLan, ...others.filter((endpoint) => !sameEndpoint(endpoint, onLan))] : others;
+    const former = this.#former.get(way.node);
+    const all = [
+      ...(onLan ? [onLan] : []),
+      ...worthDialling([...(former ? [former] : []), ...way.endpoints], this.#own),
+    ];
+    return all.filter((endpoint, i) => all.findIndex((other) => sameEndpoint(other, endpoint)) === i);
+  }
+
+  #stoodAt(node: NodeNumber, endpoint: Endpoint): void {
+    if (isBridged(endpoint)) return;
+    this.#former.delete(node);
+    if (this.#former.size >= maxFormer) this.#former.delete(this.#former.keys().next().value!);
+    this.#former.set(node, endpoint);
   }
 
   #translatePunching(effects: readonly PunchingEffect[]): ConnectorEffect[] {

@@ -12,6 +12,7 @@ import type { Millis, UnixSeconds } from '../time.js';
 import type { LinkCounters, LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
 import type { KernelRoute } from './forwarding.js';
+import type { FormerNeighbour } from './neighbours.js';
 import type { RelayedMonth } from './relay-quota.js';
 
 /** What the control plane is told. */
@@ -63,6 +64,8 @@ export interface ControlSetting {
   readonly mesh: Mesh;
   /** The members our invitation named. */
   readonly seeds: readonly InvitingMember[];
+  /** The blob "neighbours". */
+  readonly former: readonly FormerNeighbour[];
   readonly storedSeqno: StoredSeqno | undefined;
   readonly random: Random;
   readonly now: Millis;

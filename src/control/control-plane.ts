@@ -25,6 +25,7 @@ import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js'
 import { Fallback, isBridged } from './fallback.js';
 import { Forwarding, firstLanInterface } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
+import { type FormerNeighbour, Neighbours } from './neighbours.js';
 import { encodeRelayedMonth, type RelayedMonth, RelayQuota } from './relay-quota.js';
 import { encodeStoredSeqno } from './stored-seqno.js';
 import { Traffic } from './traffic.js';
@@ -59,6 +60,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly #fallback = new Fallback();
   readonly #later: (() => void)[] = [];
   readonly #traffic = new Traffic();
+  readonly #neighbours = new Neighbours();
   readonly #quota: RelayQuota;
   /** The quota, as plane and neighbours were told. */
   #wasReached = false;
@@ -80,7 +82,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       ipv6: setting.ipv6,
     });
     this.forwarding = new Forwarding(membership.network.prefix);
-    this.#connector = new Connector(mesh, setting.seeds, random, setting.topology);
+    this.#connector = new Connector(mesh, setting.seeds, setting.former, random, setting.topology);
     this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
     this.peers = new Peers<NodeCertificate>({
@@ -153,6 +155,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#performMesh(this.mesh.flush(now), now);
         this.#lookAtQuota(now);
         this.#keepMonth(this.#quota.unwritten(now));
+        this.#keepNeighbours(this.#neighbours.unwritten(now, this.#standing()));
         this.#tunnel({ kind: 'stop', reason: 'it is stopping' }, now);
         break;
     }
@@ -171,6 +174,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#performBeacon(this.#beacon.tick(now), now);
     this.#letters.expire(now);
     this.#lookAtTraffic(now);
+    this.#keepNeighbours(this.#neighbours.due(now, () => this.#standing()));
     this.#tryTcp(now);
     this.#finish();
     return this.#take();
@@ -187,6 +191,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       this.#beacon,
       this.#letters,
       this.#fallback,
+      this.#neighbours,
     ];
     return Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
   }
@@ -287,10 +292,26 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       case 'silent':
         if (this.tunnels.has(event.link)) this.#route({ kind: event.kind, interface: event.link }, now);
         break;
+      case 'wokeUp':
+        this.#wokeUp(event, now);
+        return;
       default:
         break;
     }
     this.#tunnel({ kind: 'plane', event }, now);
+  }
+
+  /**
+   * The others have given up what they had with us, NATs and routers have forgotten us, and nobody told us anything. So nothing
+   * is believed until it is seen again: all at once, since each by its own timer takes seconds to minutes.
+   */
+  #wokeUp(event: Extract<PlaneEvent, { kind: 'wokeUp' }>, now: Millis): void {
+    this.#tell('woke-up', undefined, `was away for ${Math.round(event.after / second)} s`);
+    this.#tunnel({ kind: 'plane', event }, now);
+    this.#performConnector(this.#connector.wokeUp(now), now);
+    this.#reach({ kind: 'wokeUp' }, now);
+    this.#map({ kind: 'networkChanged' }, now);
+    this.#performBeacon(this.#beacon.handle({ kind: 'addressesChanged' }, now), now);
   }
 
   /** False when it is for the tunnels themselves. */
@@ -356,18 +377,23 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           );
           this.#performConnector(this.#connector.tunnelUp(effect.node, now), now);
           if (!isBridged(effect.endpoint)) this.#leaveTcp(now);
+          this.#neighbours.changed(now);
           break;
-        case 'tunnelDown':
+        case 'tunnelDown': {
+          const stood = this.tunnels.get(effect.link)?.endpoint;
           this.tunnels.down(effect.link, effect.reason);
           this.#tell('tunnel-down', effect.node, effect.reason);
           this.#route({ kind: 'interfaceDown', interface: effect.link }, now);
           this.#meshEvent({ kind: 'neighbourDown', node: effect.node }, now);
           this.#reach({ kind: 'neighbourDown', node: effect.node }, now);
-          this.#performConnector(this.#connector.tunnelDown(effect.node, now), now);
+          this.#performConnector(this.#connector.tunnelDown(effect.node, stood, now), now);
+          this.#neighbours.changed(now);
           break;
+        }
         case 'tunnelMoved':
           this.tunnels.moved(effect.link, effect.endpoint);
           this.#connector.tunnelMoved(effect.node);
+          this.#neighbours.changed(now);
           this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
           break;
         case 'sessionUp':
@@ -568,6 +594,14 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
 
   #keepMonth(month: RelayedMonth | undefined): void {
     if (month) this.#out.push({ kind: 'persist', name: 'relayed', bytes: encodeRelayedMonth(month) });
+  }
+
+  #standing(): FormerNeighbour[] {
+    return [...this.tunnels.all()].filter(({ endpoint }) => !isBridged(endpoint));
+  }
+
+  #keepNeighbours(bytes: Uint8Array | undefined): void {
+    if (bytes) this.#out.push({ kind: 'persist', name: 'neighbours', bytes });
   }
 
   #performMapping(effects: ReturnType<Mapping['tick']>, now: Millis): void {

@@ -30,6 +30,8 @@ export type ReachabilityEvent =
   | { readonly kind: 'endpointsConfigured'; readonly endpoints: readonly Endpoint[] }
   /** All addresses of the machine outside the overlay; told again after every change of the network. */
   | { readonly kind: 'addressesChanged'; readonly addresses: readonly LocalAddress[] }
+  /** We slept: NATs have forgotten us, and nobody told us what changed. */
+  | { readonly kind: 'wokeUp' }
   /** The router forwards this endpoint to us, or nothing any more. */
   | { readonly kind: 'mappingChanged'; readonly endpoint: Endpoint | undefined; readonly source: 'upnp' | 'nat-pmp' }
   /**
@@ -155,6 +157,10 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
         // At the start nobody knows anything of us: what there is is told at once, and an invitation can name it.
         if (this.#told === '') this.#tellAt = now;
         return [];
+      case 'wokeUp':
+        this.#asker.startOver(true, now);
+        this.#strangerCame = false;
+        return this.#collected(now);
       case 'mappingChanged':
         return this.#mappingChanged(event.endpoint, event.source, now);
       case 'neighbourAt':

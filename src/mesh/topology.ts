@@ -14,6 +14,10 @@ export type TopologyEvent =
   | { readonly kind: 'nearby'; readonly node: NodeNumber }
   /** Our own network is another: what failed before may work now. */
   | { readonly kind: 'networkChanged' }
+  /** We were asleep, and every tunnel has just fallen. */
+  | { readonly kind: 'wokeUp' }
+  /** We were restarted, and had tunnels with these. */
+  | { readonly kind: 'restarted'; readonly former: readonly NodeNumber[] }
   /** `own`: we dialled. */
   | { readonly kind: 'tunnelUp'; readonly node: NodeNumber; readonly own: boolean }
   | { readonly kind: 'tunnelDown'; readonly node: NodeNumber }
@@ -93,6 +97,13 @@ const roomPause: Millis = minute;
 const trialPatience: Millis = 15 * second;
 const firstBackoff: Millis = 5 * second;
 const longestBackoff: Millis = 10 * minute;
+/** Without any tunnel a dial is overdue after this, the first repetitions included: most of a network may be gone. */
+const aloneOverdue: Millis = 0.9 * second;
+/** Of the tunnels before a restart, so many are tried, the newest. */
+const mostFormer = 16;
+/** Tunnels lost no longer ago than this fell because we slept; so many are remembered. */
+const lostLately: Millis = 3 * second;
+const mostLost = 64;
 /** A node that was tried and found farther is not tried again for so long. */
 const triedMemory: Millis = 30 * minute;
 /** Neighbours tell each other who is near to them: this often, this many. */
@@ -146,6 +157,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #tried = new Map<NodeNumber, Millis>();
   /** What each neighbour said: node and its round trip from there. */
   readonly #told = new Map<NodeNumber, ReadonlyMap<NodeNumber, Millis>>();
+  /** Tunnels that fell, and what for we had them; the newest last. */
+  readonly #lost = new Map<NodeNumber, { readonly purpose: Purpose | undefined; readonly at: Millis }>();
+  /** Whom we had tunnels with before we slept or were restarted: likelier to be there than anybody, so they come first. */
+  #former: { readonly node: NodeNumber; readonly purpose: Purpose }[] = [];
   #startedAt: Millis | undefined;
   #nextTry: Millis = 0;
   #nextRoom: Millis = 0;
@@ -171,6 +186,12 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   handle(event: TopologyEvent, now: Millis): TopologyEffect[] {
     if (event.kind === 'networkChanged') {
       this.#backoffs.clear();
+      this.#next = Math.min(this.#next, now);
+      return [];
+    }
+    if (event.kind === 'wokeUp') return this.#wokeUp(now);
+    if (event.kind === 'restarted') {
+      this.#former = event.former.slice(-mostFormer).map((node) => ({ node, purpose: 'random' }));
       this.#next = Math.min(this.#next, now);
       return [];
     }
@@ -204,6 +225,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         break;
       }
       case 'tunnelDown':
+        if (tunnel) this.#lose(event.node, tunnel.purpose, now);
         this.#tunnels.delete(event.node);
         this.#told.delete(event.node);
         break;
@@ -231,7 +253,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   tick(now: Millis): TopologyEffect[] {
     for (const [node, dial] of this.#dialling) if (now >= dial.since + dialPatience) this.#backOff(node, now);
-    const effects = this.#isSmall ? this.#meshAll(now) : this.#fill(now);
+    const effects = [...this.#dialFormer(now), ...(this.#isSmall ? this.#meshAll(now) : this.#fill(now))];
     if (!this.#isSmall) effects.push(...this.#judgeTrials(now), ...this.#tryNearer(now));
     effects.push(...this.#shed(now), ...this.#tell(now));
     this.#next = now + second;
@@ -251,7 +273,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   admits(node: NodeNumber, now: Millis): boolean {
     if (this.#tunnels.has(node) || this.#dialling.has(node)) return true;
     let taken = this.#tunnels.size;
-    for (const dial of this.#dialling.values()) if (now < dial.since + dialOverdue) taken++;
+    for (const dial of this.#dialling.values()) if (this.#isFresh(dial, now)) taken++;
     return taken < this.#limits.maxTunnels;
   }
 
@@ -265,7 +287,29 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return known.flatMap((node) => this.#dial(node, 'mesh', now));
   }
 
-  /** As many tunnels of our own as there should be, one dial of a kind a tick. */
+  /** Nobody was told that dials under way ended with our sleep: they begin anew, like everything that was waited for. */
+  #wokeUp(now: Millis): TopologyEffect[] {
+    this.#backoffs.clear();
+    this.#dialling.clear();
+    const lost = [...this.#lost].filter(([, { at }]) => now - at < lostLately);
+    this.#former = lost.map(([node, { purpose }]) => ({ node, purpose: purpose ?? 'random' }));
+    this.#next = Math.min(this.#next, now);
+    return [];
+  }
+
+  #lose(node: NodeNumber, purpose: Purpose | undefined, now: Millis): void {
+    this.#lost.delete(node);
+    if (this.#lost.size >= mostLost) this.#lost.delete(this.#lost.keys().next().value!);
+    this.#lost.set(node, { purpose, at: now });
+  }
+
+  #dialFormer(now: Millis): TopologyEffect[] {
+    return this.#former
+      .splice(0)
+      .flatMap(({ node, purpose }) => (this.#known.has(node) ? this.#dial(node, purpose, now) : []));
+  }
+
+  /** As many tunnels of our own as there should be, one dial of a kind a tick; more where there is none at all. */
   #fill(now: Millis): TopologyEffect[] {
     const effects: TopologyEffect[] = [];
     const { ownRandom, ownNear, leastTunnels } = this.#limits;
@@ -277,6 +321,34 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     if (this.#count('near', now) < ownNear) {
       const node = this.#likelyNear(now)?.node ?? this.#anyone(now);
       if (node !== undefined) effects.push(...this.#dial(node, 'near', now));
+    }
+    if (this.#isUnanswered(now)) effects.push(...this.#searchAnybody(now));
+    return effects;
+  }
+
+  /** There is no tunnel, and not because nobody had the time to answer. */
+  #isUnanswered(now: Millis): boolean {
+    if (this.#tunnels.size > 0) return false;
+    return this.#backoffs.size > 0 || [...this.#dialling.values()].some((dial) => !this.#isFresh(dial, now));
+  }
+
+  /** It may be answered any moment. */
+  #isFresh({ since }: { readonly since: Millis }, now: Millis): boolean {
+    return now < since + (this.#tunnels.size === 0 ? aloneOverdue : dialOverdue);
+  }
+
+  /**
+   * Whoever answers will do: half of all places are dialled at once, others when those are overdue, so that a few living among
+   * many dead are found soon; the other half stays for newcomers.
+   */
+  #searchAnybody(now: Millis): TopologyEffect[] {
+    const effects: TopologyEffect[] = [];
+    const fresh = [...this.#dialling.values()].filter((dial) => this.#isFresh(dial, now)).length;
+    for (let i = fresh; i < this.#limits.maxTunnels >> 1; i++) {
+      const node = this.#anyone(now);
+      if (node === undefined) break;
+      this.#dialling.set(node, { purpose: 'random', since: now });
+      effects.push({ kind: 'dial', node });
     }
     return effects;
   }
@@ -407,7 +479,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     let count = 0;
     for (const tunnel of this.#tunnels.values()) if (tunnel.purpose === purpose) count++;
     for (const dial of this.#dialling.values()) {
-      if (dial.purpose === purpose && now < dial.since + dialOverdue) count++;
+      if (dial.purpose === purpose && this.#isFresh(dial, now)) count++;
     }
     return count;
   }
@@ -464,6 +536,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     this.#backoffs.delete(node);
     this.#tried.delete(node);
     this.#nearby.delete(node);
+    this.#lost.delete(node);
   }
 }
 

@@ -432,6 +432,18 @@ export class Peer<Certificate> {
     this.#asking.startOver(now);
   }
 
+  /**
+   * We slept. The other side most likely gave the tunnel up long ago, or does so now: then both tell their routing of the same
+   * end and of the same beginning. Keys too old for anything are gone with it; dials under way are dropped without a word.
+   */
+  wokeUp(now: Millis): void {
+    this.#asking.end('direct');
+    this.#asking.end('overlay');
+    this.#drop(this.#sessions.expire(now));
+    if (this.#sessions.all.length === 0) this.#closeLink('this machine slept');
+    else if (this.#standing === 'tunnel') this.hangUp('this machine slept');
+  }
+
   // Ending
 
   /** Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. */

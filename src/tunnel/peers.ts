@@ -213,6 +213,9 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         return;
       case 'failed':
         return;
+      case 'wokeUp':
+        for (const peer of [...this.#peers.values()]) this.#with(peer, () => peer.wokeUp(now));
+        return;
       case 'confirmed':
         this.#isCloned(this.#trials.confirmed(event.link));
         break;

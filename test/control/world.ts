@@ -4,6 +4,7 @@ import { requireInvitation } from '../../src/addr/invitation.js';
 import { type NodeNumber, nodeAddress } from '../../src/addr/node-number.js';
 import type { ControlEffect, ControlEvent, RelaySetting } from '../../src/control/contract.js';
 import { ControlPlane } from '../../src/control/control-plane.js';
+import { decodeNeighbours } from '../../src/control/neighbours.js';
 import { decodeRelayedMonth } from '../../src/control/relay-quota.js';
 import { decodeSeeds, encodeSeeds } from '../../src/control/seeds.js';
 import { decodeStoredSeqno } from '../../src/control/stored-seqno.js';
@@ -191,6 +192,7 @@ export class Machine {
   #plane: InProcessPlane | undefined;
   #joiner: JoinInitiator | undefined;
   #wakeAt: Millis = Number.POSITIVE_INFINITY;
+  #sleepsUntil: Millis = Number.NEGATIVE_INFINITY;
   /** Whom the control plane opened a link to. */
   readonly #peers = new Map<LinkId, NodeNumber>();
 
@@ -259,6 +261,7 @@ export class Machine {
     const control = new ControlPlane({
       mesh,
       seeds: decodeSeeds(this.disk.get('seeds')),
+      former: decodeNeighbours(this.disk.get('neighbours')),
       storedSeqno: decodeStoredSeqno(this.disk.get('routing')),
       random,
       now,
@@ -297,12 +300,23 @@ export class Machine {
     this.#wakeAt = Number.POSITIVE_INFINITY;
   }
 
+  /** Is suspended for so long: no timer runs, nothing is heard. Then its clock shows it, as the plane's `SleepWatch` says. */
+  sleep(time: Millis): void {
+    const { now } = this.#world;
+    this.#sleepsUntil = now + time;
+    this.#world.at(this.#sleepsUntil, () => {
+      this.#handle({ kind: 'plane', event: { kind: 'wokeUp', after: time } });
+      this.#wake();
+    });
+  }
+
   order(effects: readonly MeshEffect[]): void {
     this.#handle({ kind: 'ordered', effects });
     this.#wake();
   }
 
   receive(bytes: Uint8Array, source: Endpoint, toPort: number): void {
+    if (this.#world.now < this.#sleepsUntil) return;
     if (toPort === joinPort) {
       this.#perform(this.#joiner?.handle({ kind: 'datagram', from: source, bytes }, this.#world.now) ?? []);
     } else this.#plane?.fromUnderlay(bytes, source);
@@ -437,6 +451,7 @@ export class Machine {
   /** Does what is due now, and is called again when more is. */
   #wake(): void {
     const { now } = this.#world;
+    if (now < this.#sleepsUntil) return;
     for (let turns = 0; this.#deadline() <= now; turns++) {
       if (turns > 1000) throw new Error(`${this.name} is always due`);
       this.#plane?.run(now);

@@ -143,6 +143,8 @@ export type PlaneEvent =
   /** A packet for this node waits for an end-to-end session (64 packets or a second staged). At most once a second a node. */
   | { readonly kind: 'sessionWanted'; readonly node: NodeNumber }
   | { readonly kind: 'closed'; readonly link: LinkId }
+  /** The machine slept, or this process was stopped, for so long: what others and routers held for us is gone. */
+  | { readonly kind: 'wokeUp'; readonly after: Millis }
   /** A worker or the TUN failed for good: the daemon says so and stops. */
   | { readonly kind: 'failed'; readonly reason: string };
 

@@ -17,6 +17,9 @@ export const system = {
   poll: foreign('int poll(uint64_t descriptors, uint64_t count, int timeout)'),
   eventfd: foreign('int eventfd(uint32_t initial, int flags)'),
   socketpair: foreign('int socketpair(int family, int type, int protocol, uint64_t pair)'),
+  clockGettime: foreign('int clock_gettime(int clock, uint64_t to)'),
+  timerfdCreate: foreign('int timerfd_create(int clock, int flags)'),
+  timerfdSettime: foreign('int timerfd_settime(int fd, int flags, uint64_t value, uint64_t old)'),
 } as const;
 
 export const Errno = {

@@ -5,6 +5,7 @@ import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './co
 import { Drops } from './drops.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
+import { BootClock, WakeUpSign } from './linux-clock.js';
 import { StructMemory, system } from './linux-system.js';
 import { PlaneThreads, usualWorkers } from './linux-threads.js';
 import { openTun } from './linux-tun.js';
@@ -39,6 +40,8 @@ export interface LinuxPlaneOptions {
   /** Default: 2 where there are two cores or more. */
   readonly workers?: number;
   readonly mark?: number;
+  /** The clock of its events. Default: one of its own. */
+  readonly clock?: BootClock;
   /** The TUN outlives this process: apps see loss, not errors, while the daemon restarts. */
   readonly persistent?: boolean;
   readonly force?: PlaneForce;
@@ -60,6 +63,8 @@ export interface PlaneCapabilities {
 
 export interface LinuxPlane extends Plane {
   capabilities(): PlaneCapabilities;
+  /** For tests of whole daemons: what the plane sees when the machine has slept for so long. */
+  pretendSleep(millis: Millis): void;
 }
 
 /**
@@ -94,6 +99,8 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     close(tun.queues);
     throw error;
   }
+  const clock = options.clock ?? new BootClock();
+  const wakeUpSign = new WakeUpSign();
   const cookieSecret = systemRandom().bytes(32);
   const heads = new SharedArrayBuffer(SentHeads.byteLength);
   const waiting = (options.threads ?? new PlaneThreads()).take(workers);
@@ -104,6 +111,8 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
       workers,
       tun: { ...tun, fd: tunFd },
       udp: { ...udp, fd: udp.sockets[worker]!, handshakes: worker === 0 ? udp.handshakes : undefined },
+      wakeUpFd: worker === 0 ? wakeUpSign.fd : undefined,
+      clock: clock.shared,
       noEvp: force.noEvp ?? false,
       cookieSecret,
       heads,
@@ -111,9 +120,10 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     };
     return new PlaneThread(waiting[worker]!, data);
   });
-  const plane = new ThreadedPlane(threads, new RelayMeter(relayed, 0), () =>
-    close([...tun.queues, ...udp.sockets, ...(udp.handshakes === undefined ? [] : [udp.handshakes])]),
-  );
+  const plane = new ThreadedPlane(threads, new RelayMeter(relayed, 0), clock, () => {
+    close([...tun.queues, ...udp.sockets, ...(udp.handshakes === undefined ? [] : [udp.handshakes])]);
+    wakeUpSign.close();
+  });
   let evp: boolean;
   try {
     evp = (await Promise.all(threads.map((thread) => thread.ready))).every((is) => is);
@@ -131,7 +141,11 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     udpGro: udp.receiveOffload,
     evp,
   };
-  return Object.assign(plane, { capabilities: () => capabilities });
+  const pretendSleep = (millis: Millis) => {
+    clock.skip(millis);
+    wakeUpSign.give();
+  };
+  return Object.assign(plane, { capabilities: () => capabilities, pretendSleep });
 }
 
 /** The main thread's end of one worker. */
@@ -206,14 +220,16 @@ class PlaneThread {
 class ThreadedPlane implements Plane {
   readonly #threads: readonly PlaneThread[];
   readonly #meter: RelayMeter;
+  readonly #clock: BootClock;
   readonly #close: () => void;
   readonly #links = new Map<LinkId, SharedArrayBuffer>();
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
   #stopped: Promise<void> | undefined;
 
-  constructor(threads: readonly PlaneThread[], meter: RelayMeter, close: () => void) {
+  constructor(threads: readonly PlaneThread[], meter: RelayMeter, clock: BootClock, close: () => void) {
     this.#threads = threads;
     this.#meter = meter;
+    this.#clock = clock;
     this.#close = close;
     for (const thread of threads) {
       thread.onMessage((message) => {
@@ -255,7 +271,7 @@ class ThreadedPlane implements Plane {
       for (const thread of this.#threads) if (thread !== from) thread.order({ command });
     }
     if (event.kind === 'closed') this.#links.delete(event.link);
-    this.#listener(event, clock());
+    this.#listener(event, this.#clock.now());
   }
 
   onEvent(listener: (event: PlaneEvent, now: Millis) => void): void {
@@ -282,9 +298,4 @@ class ThreadedPlane implements Plane {
     this.#stopped ??= Promise.all(this.#threads.map((thread) => thread.stop())).then(() => this.#close());
     return this.#stopped;
   }
-}
-
-function clock(): Millis {
-  const [seconds, nanos] = process.hrtime();
-  return seconds * 1000 + nanos / 1e6;
 }

@@ -25,6 +25,10 @@ export interface WorkerData {
     readonly receiveOffload: boolean;
   };
   readonly eventFd: number;
+  /** Worker 0: the descriptor of a `WakeUpSign`, which is closed elsewhere. */
+  readonly wakeUpFd: number | undefined;
+  /** A `BootClock`, the same in all threads. */
+  readonly clock: SharedArrayBuffer;
   readonly noEvp: boolean;
   /** 32 octets, the same in all workers, so that each accepts the cookies of the others. */
   readonly cookieSecret: Uint8Array;

@@ -8,6 +8,7 @@ import { Arena } from './arena.js';
 import type { PlaneEvent } from './contract.js';
 import { DataPlane, Waiting } from './data-plane.js';
 import { Drops } from './drops.js';
+import { BootClock, WakeUpSign } from './linux-clock.js';
 import { EvpAead } from './linux-evp.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
@@ -16,6 +17,7 @@ import { WarmUp } from './linux-warm-up.js';
 import type { ProbeReport } from './prober.js';
 import { RelayMeter } from './relay-meter.js';
 import { SentHeads } from './sent-heads.js';
+import { SleepWatch } from './sleep-watch.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
 /** One worker thread of the plane: told what to work with, it blocks in poll on TUN, UDP and its eventfd until it is to stop. */
@@ -26,11 +28,6 @@ const anyNews = 0x39;
 /** poll passes over negative descriptors. */
 const notPolled = -1;
 const longestSleep: Millis = 60_000;
-
-function clock(): Millis {
-  const [seconds, nanos] = process.hrtime(); // the same origin in every thread, unlike performance.now
-  return seconds * 1000 + nanos / 1e6;
-}
 
 function post(message: WorkerMessage): void {
   parentPort!.postMessage(message);
@@ -59,15 +56,20 @@ function run(data: WorkerData): void {
   };
   const plane = new DataPlane(parts);
   const signals = new Int32Array(data.signals);
-  const polled = new StructMemory(32);
+  const polled = new StructMemory(40);
+  const wakeUpSign = data.wakeUpFd === undefined ? undefined : new WakeUpSign(data.wakeUpFd);
+  wakeUpSign?.arm();
   const handshakes = data.udp.handshakes ?? notPolled;
-  [data.tun.fd, data.udp.fd, data.eventFd, handshakes].forEach((fd, i) => {
+  [data.tun.fd, data.udp.fd, data.eventFd, handshakes, wakeUpSign?.fd ?? notPolled].forEach((fd, i) => {
     polled.setInt(8 * i, fd);
     polled.view.setUint16(8 * i + 4, readable, true);
   });
   const woken = new StructMemory(8);
   post({ kind: 'ready', evp: evp !== undefined });
+  const bootClock = new BootClock(data.clock);
+  const clock = () => bootClock.now();
   let now = clock();
+  const sleepWatch = data.worker === 0 ? new SleepWatch(now, bootClock.asleep()) : undefined;
   let warmUp: WarmUp | undefined;
   let waiting: number = Waiting.anywhere;
   const isReadable = (i: number) => (polled.view.getUint16(8 * i + 6, true) & anyNews) !== 0;
@@ -81,6 +83,10 @@ function run(data: WorkerData): void {
           warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
       }
     }
+    if (sleepWatch && now >= sleepWatch.dueAt) {
+      const after = sleepWatch.look(now, bootClock.asleep());
+      if (after !== undefined) emit({ kind: 'wokeUp', after });
+    }
     if (waiting !== 0 && plane.work(now, waiting) > 0) warmUp?.yield(now);
     now = clock();
     if (now >= plane.deadline()) plane.tick(now);
@@ -91,12 +97,14 @@ function run(data: WorkerData): void {
     const due = Math.min(plane.deadline(), warmUp?.deadline ?? never);
     const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(due - now)));
     polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
-    system.poll(polled.address, 4, sleep);
+    sleepWatch?.waitsUntil(now + sleep);
+    system.poll(polled.address, 5, sleep);
     waiting = 0;
     if (isReadable(0)) waiting |= Waiting.tun;
     if (isReadable(1)) waiting |= Waiting.udp;
     if (isReadable(3)) waiting |= Waiting.handshakes;
     if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
+    if (isReadable(4)) wakeUpSign!.arm();
     now = clock();
   }
   warmUp?.close();

@@ -1,0 +1,73 @@
+import type { Endpoint } from '../addr/endpoint.js';
+import { isUsableEndpoint } from '../addr/endpoint.js';
+import type { NodeNumber } from '../addr/node-number.js';
+import { equalBytes } from '../bytes.js';
+import { type CborValue, decodeCbor, encodeCbor } from '../cbor.js';
+import { type Millis, never, second } from '../time.js';
+
+/** A node, and where a tunnel with it stood last. */
+export interface FormerNeighbour {
+  readonly node: NodeNumber;
+  readonly endpoint: Endpoint;
+}
+
+const most = 32;
+/** Tunnels come in bursts: one write for all of them, and no more than this when they come and go all day. */
+const settle: Millis = 2 * second;
+const pause: Millis = 30 * second;
+
+/**
+ * The blob "neighbours": with whom tunnels stood last, kept so that a node which restarts asks them first. A memory like the
+ * directory, [[number, address, port], ...]; losing it costs seconds.
+ */
+export class Neighbours {
+  #kept: Uint8Array | undefined;
+  #keptAt: Millis = Number.NEGATIVE_INFINITY;
+  #dueAt: Millis = never;
+
+  changed(now: Millis): void {
+    if (this.#dueAt === never) this.#dueAt = Math.max(now + settle, this.#keptAt + pause);
+  }
+
+  /** What is to be kept now, if anything. A node that lost all its tunnels keeps those it had. */
+  due(now: Millis, standing: () => readonly FormerNeighbour[]): Uint8Array | undefined {
+    return now >= this.#dueAt ? this.unwritten(now, standing()) : undefined;
+  }
+
+  /** The same, without waiting: the daemon ends. */
+  unwritten(now: Millis, standing: readonly FormerNeighbour[]): Uint8Array | undefined {
+    this.#dueAt = never;
+    if (standing.length === 0) return undefined;
+    const bytes = encodeNeighbours(standing);
+    if (this.#kept && equalBytes(this.#kept, bytes)) return undefined;
+    this.#kept = bytes;
+    this.#keptAt = now;
+    return bytes;
+  }
+
+  deadline(): Millis {
+    return this.#dueAt;
+  }
+}
+
+/** The newest of them, when there are too many. */
+export function encodeNeighbours(neighbours: readonly FormerNeighbour[]): Uint8Array {
+  return encodeCbor(neighbours.slice(-most).map(({ node, endpoint }) => [node, endpoint.address, endpoint.port]));
+}
+
+/** What is unreadable is left out. */
+export function decodeNeighbours(bytes: Uint8Array | undefined): FormerNeighbour[] {
+  const list = bytes && decodeCbor(bytes);
+  if (!Array.isArray(list)) return [];
+  return list
+    .slice(0, most)
+    .map(neighbourOf)
+    .filter((each) => each !== undefined);
+}
+
+function neighbourOf(value: CborValue): FormerNeighbour | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const [node, address, port] = value;
+  if (typeof node !== 'number' || typeof address !== 'string' || typeof port !== 'number') return undefined;
+  return isUsableEndpoint({ address, port }) ? { node, endpoint: { address, port } } : undefined;
+}
