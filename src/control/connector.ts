@@ -125,7 +125,8 @@ export class Connector {
 
   /** Whether this node may open a tunnel with us now: those that stand, and those we ask for ourselves, always may. */
   admits(node: NodeNumber, now: Millis): boolean {
-    return this.#running.has(node) || this.#topology.admits(node, now);
+    const isNew = this.#mesh.directory.byNumber(node) === undefined;
+    return this.#running.has(node) || this.#topology.admits(node, now, isNew);
   }
 
   /** It was not admitted. */

@@ -269,12 +269,16 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return this.#tunnels.size + this.#dialling.size >= this.#limits.maxTunnels;
   }
 
-  /** Whether this node may open a tunnel with us now. A dial of ours that is overdue keeps no place from it. */
-  admits(node: NodeNumber, now: Millis): boolean {
+  /**
+   * Whether this node may open a tunnel with us now. A dial of ours that is overdue keeps no place from it. `isNew`: nobody has
+   * heard of it; it may know nobody but us, and so a few such may come as guests when all places are taken.
+   */
+  admits(node: NodeNumber, now: Millis, isNew = false): boolean {
     if (this.#tunnels.has(node) || this.#dialling.has(node)) return true;
     let taken = this.#tunnels.size;
     for (const dial of this.#dialling.values()) if (this.#isFresh(dial, now)) taken++;
-    return taken < this.#limits.maxTunnels;
+    const { maxTunnels } = this.#limits;
+    return taken < maxTunnels || (isNew && this.#tunnels.size < maxTunnels + Math.max(1, maxTunnels >> 3));
   }
 
   get #isSmall(): boolean {

@@ -223,10 +223,24 @@ test('whose places are all taken admits only whom it has, and who comes all the 
   t.false(topology.admits(1000, 7 * minute));
 });
 
+function hungUp(effects: readonly TopologyEffect[]): number[] {
+  return effects.flatMap((effect) => (effect.kind === 'hangUp' ? [effect.node] : []));
+}
+
+test('of whom nobody has heard comes as a guest when all places are taken, a few at a time', (t) => {
+  const topology = full();
+  t.false(topology.admits(1000, minute), 'it is known, and so it knows others');
+  for (const node of [1000, 1001, 1002]) {
+    t.true(topology.admits(node, minute, true));
+    topology.handle({ kind: 'tunnelUp', node, own: false }, minute);
+  }
+  t.false(topology.admits(1003, minute, true));
+  const gone = [1, 2, 3, 4, 5, 6].flatMap((i) => hungUp(topology.tick(minute + i * 1000)));
+  t.deepEqual(gone.sort(), [1000, 1001, 1002], 'introduced, and sent on');
+});
+
 test('a guest for whom a place became free is no guest when the next one comes', (t) => {
   const topology = full();
-  const hungUp = (effects: readonly TopologyEffect[]) =>
-    effects.flatMap((effect) => (effect.kind === 'hangUp' ? [effect.node] : []));
   topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute);
   topology.handle({ kind: 'tunnelDown', node: 1 }, minute + 1000);
   t.deepEqual(hungUp(topology.tick(minute + 2000)), []);
