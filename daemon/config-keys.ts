@@ -171,6 +171,7 @@ export const configKeys = {
   force: {
     workers: whole(0, 0, 16, 'For tests. Worker threads of the plane; 0: as many as fit.'),
     ownTunnels: whole(0, 0, 10, 'So many tunnels of its own, all together three times as many; 0: the rule.'),
+    punchesPerMinute: whole(240, 0, 240, 'Datagrams that open a NAT, at most, whoever asks for them.'),
     sleepSeconds: whole(0, 0, 10 ** 6, 'What a stop of the process is to be on its clocks: a suspend of this length.'),
     noAes: flag(false, 'ChaCha20-Poly1305 is the faster cipher here.'),
     noEvp: flag(false, 'Ciphers through node:crypto.'),

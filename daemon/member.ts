@@ -144,6 +144,7 @@ export class Member {
       },
       relayedMonth: decodeRelayedMonth(state.read('relayed')),
       ...(config.force.ownTunnels > 0 ? { topology: sparseLimits(config.force.ownTunnels) } : {}),
+      mostPunches: config.force.punchesPerMinute,
       lanes: workers,
       aesFaster,
       counters: (link) => plane.counters(link),

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dialsPerMinute, punchesPerMinute } from '../../src/mesh/punching.js';
+import { FrameType } from '../../src/tunnel/frame.js';
 import { home, host, type Internet } from '../description.js';
+import type { Router } from '../machines.js';
 import type { Narrator } from '../narrator.js';
 import { network } from '../network.js';
 import { World } from '../world.js';
@@ -14,13 +16,20 @@ export interface BudgetResult {
   readonly seconds: number;
   /** Packets that each home sent towards other homes, as its router counted them. */
   readonly sent: readonly number[];
+  /** The hole punches among them. */
+  readonly punches: readonly number[];
 }
 
 /**
  * Homes that cannot reach each other, as their packets vanish on the way, and try all the time: their routers count what
  * they send to one another.
  */
-export async function punchBudget(tell: Narrator, homes: number, seconds: number): Promise<BudgetResult> {
+export async function punchBudget(
+  tell: Narrator,
+  homes: number,
+  seconds: number,
+  config?: string,
+): Promise<BudgetResult> {
   const names = Array.from({ length: homes }, (_, i) => `home-${i + 1}`);
   const scene: Internet = Object.fromEntries(names.map((name) => [name, home()]));
   const world = await World.build({ 'dc-1': host(), ...scene });
@@ -28,7 +37,8 @@ export async function punchBudget(tell: Narrator, homes: number, seconds: number
     for (const [i, one] of names.entries()) {
       for (const other of names.slice(i + 1)) await world.separate(one, other);
     }
-    await network(world, ['dc-1', ...names]);
+    for (const name of names) await world.router(name).namespace.nft(countPunches);
+    await network(world, ['dc-1', ...names], config);
     const others = new Set(names.map((name) => world.router(name).address));
     const count = async (name: string) =>
       [...(await world.router(name).udpSent())]
@@ -36,9 +46,28 @@ export async function punchBudget(tell: Narrator, homes: number, seconds: number
         .reduce((sum, [, packets]) => sum + packets, 0);
     await sleep(1000 * seconds);
     const sent = await Promise.all(names.map(count));
-    tell.good(`${homes} homes apart from each other for ${seconds} s: their routers saw ${sent.join(', ')} packets`);
-    return { seconds, sent };
+    const punches = await Promise.all(names.map((name) => punchesSeen(world.router(name))));
+    tell.good(
+      `${homes} homes apart from each other for ${seconds} s: their routers saw ${sent.join(', ')} packets, ${punches.join(', ')} punches`,
+    );
+    return { seconds, sent, punches };
   } finally {
     world.remove();
   }
+}
+
+/** The first octet behind the UDP header says what a datagram of ours is. */
+const countPunches = `
+table inet punches {
+  counter sent {}
+  chain out {
+    type filter hook forward priority -5; policy accept;
+    iifname lan meta l4proto udp @th,64,8 ${FrameType.punch} counter name sent
+  }
+}
+`;
+
+async function punchesSeen({ namespace }: Router): Promise<number> {
+  const text = await namespace.must(['nft', 'list', 'counter', 'inet', 'punches', 'sent']);
+  return Number(/packets (\d+)/.exec(text)![1]);
 }

@@ -60,11 +60,12 @@ export class Connector {
     former: readonly FormerNeighbour[],
     random: Random,
     limits?: TopologyLimits,
+    mostPunches?: number,
   ) {
     this.#mesh = mesh;
     this.#seeds = seeds;
     this.#topology = new Topology(random, mesh.messages, undefined, limits);
-    this.#punching = new Punching(mesh.membership.number, random);
+    this.#punching = new Punching(mesh.membership.number, random, mostPunches);
     const known = [
       ...seeds.map((seed) => seed.number),
       ...[...mesh.directory.records()].map(({ node }) => node.number),

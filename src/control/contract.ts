@@ -82,6 +82,8 @@ export interface ControlSetting {
   readonly relayedMonth: RelayedMonth | undefined;
   /** How many tunnels; without it, the rule. */
   readonly topology?: TopologyLimits;
+  /** Punches in a minute; without it, the rule. */
+  readonly mostPunches?: number;
   readonly lanes: number;
   readonly aesFaster: boolean;
   /** Devices of the LANs, the first of which is interface `firstLanInterface`; for reports. */

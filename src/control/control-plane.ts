@@ -82,7 +82,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       ipv6: setting.ipv6,
     });
     this.forwarding = new Forwarding(membership.network.prefix);
-    this.#connector = new Connector(mesh, setting.seeds, setting.former, random, setting.topology);
+    this.#connector = new Connector(mesh, setting.seeds, setting.former, random, setting.topology, setting.mostPunches);
     this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
     this.peers = new Peers<NodeCertificate>({

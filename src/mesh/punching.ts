@@ -106,11 +106,15 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   readonly #direct = new Set<NodeNumber>();
   #endpoints: readonly Endpoint[] = [];
   #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
-  readonly #punchBudget = new Budget(punchesPerMinute);
+  readonly #punchBudget: Budget;
   readonly #dialBudget = new Budget(dialsPerMinute);
 
-  /** `node` is our own number: of two who ask each other at once, the lower one's exchange goes on. */
-  constructor(node: NodeNumber, random: Random) {
+  /**
+   * `node` is our own number: of two who ask each other at once, the lower one's exchange goes on. `mostPunches`: in a minute;
+   * for tests another than the usual.
+   */
+  constructor(node: NodeNumber, random: Random, mostPunches = punchesPerMinute) {
+    this.#punchBudget = new Budget(mostPunches);
     this.#node = node;
     this.#random = random;
   }

@@ -2,10 +2,21 @@ import test from 'ava';
 import { Narrator } from '../../lab/narrator.js';
 import { mostPackets, punchBudget } from '../../lab/scenarios/punch-budget.js';
 
+/** Enough for one exchange with one node, not for two. */
+const few = 6;
+
 test('28: homes that cannot meet send each other no more than the budget, counted at their routers', async (t) => {
-  const { sent } = await punchBudget(new Narrator(t.log), 3, 10);
-  for (const packets of sent) {
+  // The usual budget is more than three homes use, so that the same homes with a small one show that it holds.
+  const [usual, small] = await Promise.all(
+    [undefined, `[force]\npunches-per-minute = ${few}\n`].map((config) =>
+      punchBudget(new Narrator(t.log), 3, 10, config),
+    ),
+  );
+  for (const packets of usual!.sent) {
     t.true(packets > 0, 'they have tried');
     t.true(packets <= mostPackets, `${packets} packets`);
   }
+  t.true(Math.max(...usual!.punches) > few, 'without the bound there are more');
+  const most = Math.max(...small!.punches);
+  t.true(most > 0 && most <= few, `${most} of ${few}`);
 });

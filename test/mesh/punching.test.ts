@@ -313,8 +313,9 @@ test('28: whoever asks, and for whatever: never more than the budget leaves in a
   t.pass();
 });
 
-test('a flood of offers reaches the budget and stops there', (t) => {
-  const punching = new Punching(1, seededRandom(1));
+/** Punches that 118 members get out of a node in a second who offer and go on at once, each with the most endpoints. */
+function punchesOfAFlood(mostPunches?: number): number {
+  const punching = new Punching(1, seededRandom(1), mostPunches);
   let sent = 0;
   for (let from = 2; from < 120; from++) {
     const exchange = new Uint8Array(8).fill(from);
@@ -327,6 +328,12 @@ test('a flood of offers reaches the budget and stops there', (t) => {
     for (let now = 60; now <= 1000; now += 10) effects.push(...punching.tick(now));
     sent += effects.filter(({ kind }) => kind === 'sendPunch').length;
   }
+  return sent;
+}
+
+test('a flood of offers reaches the budget and stops there; without a bound it would not', (t) => {
+  const sent = punchesOfAFlood();
+  t.true(punchesOfAFlood(Number.POSITIVE_INFINITY) > 2 * punchesPerMinute);
   // What is left at the end is too little for a whole exchange.
   t.true(sent > punchesPerMinute - 5 * 4 && sent <= punchesPerMinute);
 });
