@@ -26,7 +26,8 @@ export function timedClock(now: () => Millis = () => performance.now()): Clock {
     wakeAt(at, callback) {
       cancel();
       if (at === Number.POSITIVE_INFINITY) return;
-      timer = setTimeout(callback, Math.min(longestTimer, Math.max(0, at - now())));
+      // Node cuts fractions off: it would call early, for nothing, and again a millisecond later.
+      timer = setTimeout(callback, Math.min(longestTimer, Math.ceil(Math.max(0, at - now()))));
     },
     cancel,
   };

@@ -157,10 +157,12 @@ export class Prober {
     const { link, liveness, pathSize, reported } = watched;
     if (liveness.rtt === undefined || now - watched.reportedAt < reportEvery) return;
     const current = { rtt: liveness.rtt, jitter: liveness.jitter, loss: liveness.loss, mtu: pathSize.size };
+    // What the path's own jitter explains is no news: each report is a metric, told on to every neighbour.
+    const noise = Math.max(1, reported ? reported.rtt / 10 : 0, 2 * current.jitter);
     const changed =
       !reported ||
       reported.mtu !== current.mtu ||
-      Math.abs(reported.rtt - current.rtt) > Math.max(1, reported.rtt / 10) ||
+      Math.abs(reported.rtt - current.rtt) > noise ||
       Math.abs(reported.loss - current.loss) > 0.02;
     if (!changed) return;
     watched.reportedAt = now;
