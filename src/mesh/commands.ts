@@ -129,9 +129,13 @@ function invitingMembers(mesh: Mesh, explicit: readonly Endpoint[]): InvitingMem
   return [...own.slice(0, mine), ...others].slice(0, maxInvitingMembers);
 }
 
-/** Other members by their most open endpoint, the most open first. */
+/**
+ * Other members by their most open endpoint, the most open first; of those alike, whom we heard of last: the oldest are the
+ * first whose places are all taken, and a newcomer that knows only such is let in nowhere.
+ */
 function doors(mesh: Mesh) {
   return [...mesh.directory.records()]
+    .reverse()
     .filter(({ node }) => node.number !== mesh.membership.number)
     .flatMap((record) => {
       const endpoint = mostOpenFirst(record.endpoints)[0];

@@ -131,6 +131,14 @@ test('killed seconds after others joined, a node knows them when it starts: it n
   );
 });
 
+test('who joins when the oldest members have no place left is let in by a younger one its token names', (t) => {
+  const world = new World(1);
+  world.topology = { fullMesh: 4, ownRandom: 2, ownNear: 1, maxTunnels: 6, leastTunnels: 3, enoughTunnels: 4 };
+  const machines = world.network(12);
+  const everybody = () => machines.every((a) => machines.every((b) => a === b || a.nextHopTo(b) !== undefined));
+  t.notThrows(() => world.until(everybody, 20 * second));
+});
+
 test('whose places are taken introduces a newcomer as a guest, keeps every tunnel, and the newcomer gets in through another', (t) => {
   const world = new World(4);
   world.topology = sparseLimits(1);

@@ -90,12 +90,13 @@ export class World {
   }
 
   /** A network of this many nodes: the first founded it, the others joined with its tokens, one after another. */
-  network(count: number): Machine[] {
+  network(count: number, joined: (count: number) => void = () => {}): Machine[] {
     const machines = Array.from({ length: count }, (_, i) => this.machine(`n${i + 1}`));
     machines[0]!.found();
     for (const machine of machines.slice(1)) {
       machine.join(machines[0]!.invite());
       this.until(() => machine.control !== undefined, 10 * second);
+      joined(machine.index + 1);
     }
     return machines;
   }

@@ -19,6 +19,8 @@ export interface ControlNetworkOptions {
   readonly edges?: Edges;
   readonly quality?: (a: number, b: number) => Partial<LinkQuality>;
   readonly invariants?: InvariantOptions;
+  /** Told after each that joins, how many have. */
+  readonly joined?: (count: number) => void;
 }
 
 /**
@@ -34,12 +36,12 @@ export class ControlNetwork {
   readonly #recorder = new SequenceRecorder();
   readonly #prefixes: string[] = [];
 
-  constructor({ seed, nodes, edges, quality, invariants }: ControlNetworkOptions) {
+  constructor({ seed, nodes, edges, quality, invariants, joined }: ControlNetworkOptions) {
     this.#seed = seed;
     this.invariants = new Invariants(invariants);
     this.world = new World(seed);
     this.#watch();
-    this.machines = this.explained(() => this.world.network(nodes));
+    this.machines = this.explained(() => this.world.network(nodes, joined));
     // Everybody has heard of everybody before wires are cut: who knows one node alone, and loses it, has nobody to ask.
     this.runTo(this.now + 2 * second);
     this.#everyPair((a, b) => {

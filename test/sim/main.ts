@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { measureControl } from './control-measure.js';
 import { linkReport, linkRows, measureLinks } from './link-report.js';
 import { type Measurement, measure } from './measure.js';
+import { progressOf } from './progress.js';
 import { markdownTable, type ReportFiles, report } from './report.js';
 
 const usage = `npm run sim -- [options]             Babel by the thousand
@@ -35,7 +36,7 @@ const { values, positionals } = parseArgs({
 
 if (values.help || positionals.some((name) => name !== 'topology' && name !== 'control')) console.log(usage);
 else if (positionals.includes('control')) {
-  for (const line of measureControl(Number(values.nodes ?? 16), Number(values.seed))) console.log(line);
+  measureControl(Number(values.nodes ?? 16), Number(values.seed), console.log, progressOf('members'));
 } else if (positionals.length > 0) runTopology();
 else run();
 
@@ -61,14 +62,7 @@ function run(): void {
   const rows: Measurement[] = [];
   for (const nodes of [...sizes, largest]) {
     const announcing = Math.min(nodes, Number(values.announcing ?? (largest > 2000 ? 200 : nodes)));
-    let shownAt = 0;
-    const progress = (text: string) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${nodes} nodes: ${text}`);
-      else if (performance.now() - shownAt > 30_000) {
-        shownAt = performance.now();
-        process.stderr.write(`${nodes} nodes: ${text}\n`);
-      }
-    };
+    const progress = progressOf(`${nodes} nodes`);
     rows.push(
       measure({ nodes, seed, own: Number(values.own), announcing, watchOneIn: Number(values.watch), progress }),
     );
