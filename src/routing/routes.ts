@@ -47,7 +47,8 @@ export class Routes {
   /** Rows to look at again, in order of time. */
   #reviews: { readonly row: number; readonly at: Millis }[] = [];
   #reviewHead = 0;
-  readonly #held = new Set<Destination>();
+  /** Lost and not let go, with when they were lost. */
+  readonly #held = new Map<Destination, Millis>();
   #heldDeadline: Millis = never;
   readonly #lazy = new Set<Destination>();
   readonly #ripening: Ripening;
@@ -459,7 +460,7 @@ export class Routes {
     }
     if (!announced) return;
     destination.heldUntil = now + tuning.holdTime;
-    this.#held.add(destination);
+    this.#held.set(destination, now);
     this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
   }
 
@@ -860,11 +861,21 @@ export class Routes {
     return this.#tables.destinations.versionOf(row);
   }
 
-  /** A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). */
-  acknowledged(row: number): void {
+  /**
+   * A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). That is enough where packets
+   * come by neighbours; what is outside the overlay is sealed for its gateway by whoever believes in it, however far
+   * away, so it is held until the news can be everywhere.
+   */
+  acknowledged(row: number, now: Millis): void {
     if (this.#held.size === 0) return;
     const destination = this.#tables.destinations.at(row);
-    if (destination && destination.heldUntil !== 0 && this.#isKnownLost(destination)) this.#release(destination);
+    if (!destination || destination.heldUntil === 0 || !this.#isKnownLost(destination)) return;
+    const least = destination.owner === 0 ? this.#held.get(destination)! + this.#tables.tuning.holdLeast : now;
+    if (now >= least) this.#release(destination);
+    else {
+      destination.heldUntil = Math.min(destination.heldUntil, Math.ceil(least));
+      this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
+    }
   }
 
   #isKnownLost(destination: Destination): boolean {
@@ -905,7 +916,7 @@ export class Routes {
     if (now >= this.#tables.numbering.deadline && this.#tables.numbering.increment(now)) this.renumbered(now);
     if (now >= this.#heldDeadline) {
       this.#heldDeadline = never;
-      for (const destination of this.#held) {
+      for (const destination of this.#held.keys()) {
         if (destination.heldUntil <= now) this.#release(destination);
         else this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
       }

@@ -303,7 +303,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     for (const neighbour of this.#neighboursAt(id)) this.#removeNeighbour(neighbour, now);
     this.#tables.interfaces.delete(id);
     if (at.lan) this.#giveColumn(at.outlet.column);
-    for (const destination of this.#tables.destinations) this.#routes.acknowledged(destination.row);
+    for (const destination of this.#tables.destinations) this.#routes.acknowledged(destination.row, now);
   }
 
   #takeColumn(): number {
@@ -678,7 +678,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       writeGreeting: (outlet, writer, now) => this.#writeGreeting(outlet, writer, now),
       send: (outlet, bytes) =>
         this.#effects.push({ kind: 'sendPacket', interface: outlet.interface, to: outlet.to, bytes }),
-      acknowledged: (_outlet, row) => routes.acknowledged(row),
+      acknowledged: (_outlet, row, now) => routes.acknowledged(row, now),
       rowLimit: () => destinations.rows,
     };
   }

@@ -59,6 +59,8 @@ export interface Tuning {
   readonly leftFor: Millis;
   /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
   readonly holdTime: Millis;
+  /** How long at least, where the prefix is of no node: so long a retraction may take to reach the last who would seal for us. */
+  readonly holdLeast: Millis;
   /** Own seqno: at most this many increments at once, then one each `seqnoPause`. */
   readonly seqnoBurst: number;
   readonly seqnoPause: Millis;
@@ -100,6 +102,7 @@ export const defaultTuning: Tuning = {
   settling: 1 * second,
   leftFor: 5 * minute,
   holdTime: 1 * minute,
+  holdLeast: 2 * second,
   seqnoBurst: 8,
   seqnoPause: 1 * second,
   maxDestinations: 60_000,

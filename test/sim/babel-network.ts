@@ -1,5 +1,5 @@
 import type { Prefix } from '../../src/addr/prefix.js';
-import type { SpeakerEffect, SpeakerEvent } from '../../src/routing/contract.js';
+import type { RouteChange, SpeakerEffect, SpeakerEvent } from '../../src/routing/contract.js';
 import type { Speaker } from '../../src/routing/speaker.js';
 import type { Tuning } from '../../src/routing/tuning.js';
 import type { Millis } from '../../src/time.js';
@@ -30,6 +30,8 @@ export interface BabelNetworkOptions {
   readonly recorded?: boolean;
   /** No link is faster than this: nodes may take turns. See agenda.ts. */
   readonly lookahead?: Millis;
+  /** Told what a node's forwarding is told. */
+  readonly routed?: (node: number, changes: readonly RouteChange[]) => void;
 }
 
 /** A prefix and what the nodes do with packets for it. */
@@ -74,6 +76,7 @@ export class BabelNetwork {
       ...(options.tuning ? { tuning: options.tuning } : {}),
       ...(options.announces ? { announces: options.announces } : {}),
       routesChanged: (node, changes) => {
+        options.routed?.(node, changes);
         for (const { prefix, choices, own: isOwn, held } of changes) {
           const target = this.#targetOf.get(prefix) ?? this.#meet(prefix);
           const [first = none, ...spares] = choices.map((choice) => this.#nodeByNumber.get(choice.neighbourNode ?? 0)!);

@@ -17,7 +17,7 @@ import { type Link, peerOf } from './link.js';
 import type { Hands, NodeKind } from './network.js';
 
 /** The simulated network's own prefix; node index i has number i + 1. */
-const networkPrefix = parsePrefix('fd57:6566:7400::/40')!;
+export const networkPrefix = parsePrefix('fd57:6566:7400::/40')!;
 
 export function numberOf(index: number): NodeNumber {
   return index + 1;

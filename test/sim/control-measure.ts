@@ -3,7 +3,7 @@ import { ControlNetwork } from './control-network.js';
 import { none } from './invariants.js';
 
 /** What a run may take, so that one that hangs is told from one that is slow: seconds of processor time. */
-const bound = (nodes: number): number => 60 + 0.01 * nodes ** 2.5;
+const bound = (nodes: number): number => 60 + 0.005 * nodes ** 2.5;
 
 /**
  * A network of whole members on good wires joins, rests, and loses one; under the invariants. `say` is given lines for the
