@@ -246,3 +246,22 @@ test('a request for what we do not know is answered by a retraction, one for wha
   t.true(lines.includes('retract 2001:db8:77::/48'));
   t.true(lines.some((line) => line.startsWith('update 2001:db8:9::/48 id 0000000900000009 seqno 7 metric 96')));
 });
+
+test('the same update by another next hop: packets go there from then on', (t) => {
+  const world = new Network(49);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { imports: everywhere });
+  router(world, lan, 'fe80::9', [9, 9], ['10.9.0.0/16']);
+  world.run(2000);
+  const p = prefix('10.9.0.0/16');
+  const nextHop = () => node.routes.get(p.key)?.choices[0]?.nextHop;
+  t.deepEqual(nextHop(), parseIp('10.0.0.9'));
+  const writer = new PacketWriter(1400);
+  const routerId = { routerIdHigh: 9, routerIdLow: 9 };
+  const fields = { prefix: p.bytes, prefixLength: p.length, ...routerId, seqno: 7, metric: 0, interval: 1600 };
+  writer.update({ ...fields, nextHop4: parseIp('10.0.0.8') });
+  world.say(lan, 'fe80::9', writer.finish());
+  t.deepEqual(nextHop(), parseIp('10.0.0.8'));
+  t.deepEqual(node.speaker.view(world.now).find((row) => row.prefix.key === p.key)?.nextHop, parseIp('10.0.0.8'));
+});
