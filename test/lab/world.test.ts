@@ -172,6 +172,15 @@ test.serial('what a killed process left is removed by the next world', async (t)
   t.deepEqual(left, []);
 });
 
+test.serial('a command that must succeed says how it ended and what it said', async (t) => {
+  const world = await World.build({ 'dc-1': host() });
+  t.teardown(() => world.remove());
+  const { namespace } = world.host('dc-1');
+  const fails = ['sh', '-c', 'echo a warning >&2; exit 3'];
+  await t.throwsAsync(namespace.must(fails), { message: /exit 3: a warning/ });
+  await t.throwsAsync(namespace.must(['sleep', '10'], { timeout: 50 }), { message: /it was killed/ });
+});
+
 test.serial('what cannot be built is refused by name', async (t) => {
   await t.throwsAsync(World.build({ 'Home A': host() }), { message: /no name/ });
   await t.throwsAsync(World.build({ flat: home({ members: ['anna'] }), anna: host() }), { message: /two machines/ });
