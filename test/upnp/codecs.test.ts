@@ -95,7 +95,8 @@ test('whatever comes over the network, no decoder throws', (t) => {
 });
 
 test('malformed XML costs no more than its length', (t) => {
-  const started = performance.now();
+  // Of the processor, not of the clock: other work on the machine is no fault of the parser.
+  const started = process.cpuUsage();
   for (const text of [
     '<'.repeat(131_072),
     '>'.repeat(131_072),
@@ -106,7 +107,8 @@ test('malformed XML costs no more than its length', (t) => {
     contentsOf(text, 'service');
     parseDeviceDescription(text, new URL('http://192.168.1.1/'));
   }
-  t.true(performance.now() - started < 500);
+  const { user, system } = process.cpuUsage(started);
+  t.true(user + system < 500_000, `${user + system} µs`);
 });
 
 test('elements are found whatever their prefix, attributes and case of entities', (t) => {
