@@ -131,7 +131,7 @@ serial('no table, no --json and no live view holds a secret', async (t) => {
   );
   for (let i = 0; i < shown.length; i += 4) {
     const some = shown.slice(i, i + 4).flatMap((words) => [words, [...words, '--json']]);
-    await Promise.all(some.map((words) => say(anna.run(...words))));
+    for (const text of await Promise.all(some.map((words) => say(anna.run(...words))))) t.not(text, '');
   }
   // While they look: a tunnel falls and comes back, a member is sent away.
   await ben.kill('SIGKILL');
@@ -148,7 +148,7 @@ serial('no table, no --json and no live view holds a secret', async (t) => {
       wanted,
     );
   }
-  t.true(everything().length > 20_000);
+  t.true(everything().length > 5000, `${everything().length} characters`);
   t.deepEqual(secretsIn(everything(), all), []);
 });
 
