@@ -1,4 +1,4 @@
-import { formatEndpoint } from '../src/addr/endpoint.js';
+import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
 import { formatIp } from '../src/addr/ip.js';
 import { type NodeNumber, nodeAddress, nodeNumberOf, nodePrefix } from '../src/addr/node-number.js';
 import { nodeKey } from '../src/addr/public-key.js';
@@ -69,6 +69,10 @@ export function memberStatus(
     !capabilities.evp && 'no-evp',
     !member.aesFaster && 'no-aes',
   ].filter((text) => text !== false);
+  const askedAgain = (endpoint: Endpoint) => {
+    const wait = control.reachability.waitFor(endpoint, member.now());
+    return wait === undefined ? null : Math.ceil(wait / 1000);
+  };
   return {
     schema,
     version,
@@ -76,7 +80,9 @@ export function memberStatus(
     ...membershipInfo(control.mesh),
     tun: { ...tun, offload: offload === '' ? 'none' : offload },
     cipher: member.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',
-    endpoints: control.reachability.endpoints(),
+    endpoints: control.reachability
+      .endpoints()
+      .map((endpoint) => ({ ...endpoint, askedAgainSeconds: askedAgain(endpoint) })),
     portMapping: portMappingInfo(control),
     tunnels: { up: control.tunnels.count, total: otherNodes(control.mesh).length },
     routes: { selected: rows.filter((row) => row.selected).length, total: rows.length },

@@ -39,6 +39,8 @@ export interface EndpointInfo {
   readonly port: number;
   readonly source: EndpointSource;
   readonly proven: boolean;
+  /** When it is not proven: how long until a peer is asked again; null where that is not known, or it is being asked now. */
+  readonly askedAgainSeconds: number | null;
 }
 
 export interface PortMappingInfo {

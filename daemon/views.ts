@@ -53,7 +53,9 @@ export function statusView(status: Status, paper: Paper): string {
 }
 
 function endpointText(endpoint: Status['endpoints'][number]): string {
-  return `${formatEndpoint(endpoint)} ${endpoint.source}${endpoint.proven ? ' proven' : ''}`;
+  const wait = endpoint.askedAgainSeconds ?? 0;
+  const standing = endpoint.proven ? ' proven' : wait > 1 ? `, asked about again in ${wait} s` : '';
+  return `${formatEndpoint(endpoint)} ${endpoint.source}${standing}`;
 }
 
 function portMappingText(mapping: PortMappingInfo): string {

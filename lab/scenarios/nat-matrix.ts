@@ -31,6 +31,8 @@ export interface Met extends Meeting {
   readonly got: Way | 'unreachable';
   /** From the second one's join to this state on both sides. */
   readonly took: Millis;
+  /** `weft why`, and what `weft peers` has as the reason. */
+  readonly said: string;
   readonly why: string;
 }
 
@@ -143,7 +145,8 @@ export async function meet({ a, b, expected }: Meeting): Promise<Met> {
       if (got === 'unreachable' || got === 'direct') throw error;
     }
     const peer = await right.peer('left');
-    return { a, b, expected, got, took, why: peer?.lastError ?? (peer?.via ? `via ${peer.via}` : '') };
+    const said = (await right.run('why', 'left')).stdout;
+    return { a, b, expected, got, took, said, why: peer?.lastError ?? (peer?.via ? `via ${peer.via}` : '') };
   } finally {
     world.remove();
   }
@@ -169,7 +172,7 @@ export async function natMatrix(tell: Narrator, meetings: readonly Meeting[]): P
       if (isAsExpected(met)) tell.good(text);
       else tell.bad(`${text}; expected ${met.expected}`);
     } catch (error) {
-      results.push({ ...meeting, got: 'unreachable', took: 0, why: String(error).split('\n')[0]! });
+      results.push({ ...meeting, got: 'unreachable', took: 0, said: '', why: String(error).split('\n')[0]! });
       tell.bad(`${title}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }

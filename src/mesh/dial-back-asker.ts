@@ -86,6 +86,13 @@ export class DialBackAsker {
     return this.#candidates.get(formatEndpoint(endpoint))?.failed === true;
   }
 
+  /** How long until it is asked about again; undefined: it is being asked about, nobody is there to ask, or it is proven. */
+  waitFor(endpoint: Endpoint, now: Millis): Millis | undefined {
+    const candidate = this.#candidates.get(formatEndpoint(endpoint));
+    if (!candidate || candidate.proven || candidate.asked || candidate.nextAt === never) return undefined;
+    return Math.max(0, candidate.nextAt - now);
+  }
+
   /** Whether an endpoint was given up since this was asked last. */
   failuresChanged(): boolean {
     const changed = this.#failed;

@@ -136,6 +136,11 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return all.sort((a, b) => Number(b.proven) - Number(a.proven) || rank[a.source] - rank[b.source]);
   }
 
+  /** How long until one of our endpoints that is not proven is asked about again, as far as that is known. */
+  waitFor(endpoint: Endpoint, now: Millis): Millis | undefined {
+    return this.#asker.waitFor(endpoint, now);
+  }
+
   nat(): NatClass {
     const observations = [...this.#neighbours.values()].flatMap(({ endpoint, sees }) =>
       endpoint && sees ? [{ by: endpoint, seen: sees }] : [],

@@ -22,6 +22,10 @@ for (const pairs of short) {
         const met = await meet(allMeetings().find(isIt)!);
         t.log(`${a} and ${b}: ${met.got} after ${Math.round(met.took)} ms ${met.why}`);
         t.true(isAsExpected(met), `${a} and ${b}: expected ${met.expected}`);
+        if (a === 'symmetric' && b === 'symmetric') {
+          t.is(met.got, 'relayed');
+          for (const words of [met.why, met.said]) t.regex(words.replace(/\s+/g, ' '), /both NATs are symmetric/);
+        }
         if (met.expected === 'direct') t.true(met.took < soon, `${a} and ${b}: direct after ${met.took} ms`);
       }),
     );

@@ -235,6 +235,26 @@ test('a member that asks for a dial-back to a third address causes no packet the
   for (const address of ['11.6.6.6', '192.168.1.1', '11.0.3.1']) t.false(all.sentTo.has(address));
 });
 
+test('a prober that is alone dials 3 a minute: who needs a fourth proof waits, is told how long, and gets it', (t) => {
+  const all = world();
+  const [prober, asker] = [new Node(all, 1, 'public'), new Node(all, 2, 'public')];
+  asker.tunnelTo(prober);
+  const own = { address: asker.inner.address, port };
+  let proofs = 0;
+  let longest = 0;
+  for (let seconds = 1; seconds <= 75; seconds++) {
+    all.runUntil(seconds * second);
+    const isProven = asker.proven().length > 0;
+    if (isProven) {
+      proofs++;
+      if (proofs < 4) asker.hears({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: own.address }] });
+      if (proofs === 4) break;
+    } else longest = Math.max(longest, asker.reach.waitFor(own, all.now) ?? 0);
+  }
+  t.is(proofs, 4);
+  t.true(longest > 50 * second && longest <= 61 * second, `${longest} ms`);
+});
+
 test('a prober dials 3 a minute for one, and 30 for all', (t) => {
   const prober = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
   const dialled: Millis[] = [];

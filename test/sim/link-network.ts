@@ -2,6 +2,7 @@ import { MeshMessages } from '../../src/mesh/messages.js';
 import { type NodeList, Topology, type TopologyEffect } from '../../src/mesh/topology.js';
 import { seededRandom } from '../../src/random.js';
 import { type Millis, minute, second } from '../../src/time.js';
+import { dialPatience } from '../../src/tunnel/attempt.js';
 import { Graph } from './graph.js';
 import { ShortestWays } from './shortest-ways.js';
 
@@ -35,11 +36,12 @@ interface Node {
 
 /** A pair with traffic, which takes the shortest way there is. */
 type Flow = readonly [number, number];
+const held = 5;
 const flowsLookAgain: Millis = 2 * minute;
 
 /**
  * The product's own Topology at every node, on a virtual clock of whole seconds, and nothing else of the product: a dial succeeds
- * within the second unless the other side is full, and the round trip is known at once.
+ * within the second where the other side admits it, is silence otherwise, and the round trip is known at once.
  */
 export class LinkNetwork {
   readonly nodes: readonly Node[];
@@ -47,14 +49,18 @@ export class LinkNetwork {
   readonly #flows: readonly Flow[];
   #now: Millis = 0;
   #nextLook: Millis = 0;
+  #unanswered: { readonly from: number; readonly to: number; readonly until: Millis }[] = [];
   dials = 0;
   hangUps = 0;
+  /** Of those that a node held for `held` turns: a guest is above the cap until it was introduced, an overdue dial for a moment. */
   largestDegree = 0;
+  readonly #above: number[];
 
   constructor(count: number, seed: number, rtt: (a: number, b: number) => Millis, flows: readonly Flow[] = []) {
     const random = seededRandom(seed);
     this.#rtt = rtt;
     this.#flows = flows;
+    this.#above = new Array<number>(count).fill(0);
     this.nodes = Array.from({ length: count }, (_, number) => {
       const messages = new MeshMessages();
       return {
@@ -69,9 +75,11 @@ export class LinkNetwork {
   run(seconds: number): void {
     for (const end = this.#now + seconds * second; this.#now < end; this.#now += second) {
       if (this.#flows.length > 0 && this.#now >= this.#nextLook) this.#sendTraffic();
+      this.#knockAgain();
       this.nodes.forEach((node, number) => {
         if (node.topology.deadline() <= this.#now) this.#perform(number, node.topology.tick(this.#now));
       });
+      this.#noteDegrees();
     }
   }
 
@@ -80,6 +88,14 @@ export class LinkNetwork {
       this.nodes.map((node) => node.neighbours),
       this.#rtt,
     );
+  }
+
+  #noteDegrees(): void {
+    for (const [number, { neighbours }] of this.nodes.entries()) {
+      const turns = neighbours.size > this.largestDegree ? this.#above[number]! + 1 : 0;
+      this.#above[number] = turns;
+      if (turns > held) this.largestDegree = neighbours.size;
+    }
   }
 
   #perform(number: number, effects: readonly TopologyEffect[]): void {
@@ -95,9 +111,25 @@ export class LinkNetwork {
 
   #dial(from: number, to: number): void {
     this.dials++;
-    if (this.nodes[to]!.topology.isFull) {
-      this.#tell(from, { kind: 'dialFailed', node: to });
-      return;
+    if (!this.#knock(from, to)) this.#unanswered.push({ from, to, until: this.#now + dialPatience });
+  }
+
+  /** Who is not admitted hears nothing, and knocks again until its patience is over (src/tunnel/attempt.ts). */
+  #knockAgain(): void {
+    const waiting = this.#unanswered;
+    this.#unanswered = [];
+    for (const dial of waiting) {
+      if (this.nodes[dial.from]!.neighbours.has(dial.to)) continue;
+      if (this.#now >= dial.until) this.#tell(dial.from, { kind: 'dialFailed', node: dial.to });
+      else if (!this.#knock(dial.from, dial.to)) this.#unanswered.push(dial);
+    }
+  }
+
+  /** True when a tunnel stands by it. */
+  #knock(from: number, to: number): boolean {
+    if (!this.nodes[to]!.topology.admits(from, this.#now)) {
+      this.#tell(to, { kind: 'knocked', node: from });
+      return false;
     }
     const rtt = this.#rtt(from, to);
     for (const [one, two, own] of [
@@ -105,10 +137,10 @@ export class LinkNetwork {
       [to, from, false],
     ] as const) {
       this.nodes[one]!.neighbours.add(two);
-      this.largestDegree = Math.max(this.largestDegree, this.nodes[one]!.neighbours.size);
       this.#tell(one, { kind: 'tunnelUp', node: two, own });
       this.#tell(one, { kind: 'measured', node: two, rtt });
     }
+    return true;
   }
 
   #hangUp(from: number, to: number): void {

@@ -78,7 +78,7 @@ export function linkReport(figures: LinkFigures, command: string): ReportFiles {
 
 Made by \`${command}\`, seed ${seed}. Every node runs the product's own \`Topology\` (src/mesh/topology.ts) on a virtual clock and
 tells its neighbours who is near to it in real messages; the rest of the product is left out. A dial succeeds within the second
-unless the other side is full. No figure here needs a network.
+where the other side admits it, and is silence otherwise. No figure here needs a network.
 
 ## Against the targets
 
@@ -92,7 +92,7 @@ ${linkRows(figures)
 
 After ${settled / 60} simulated minutes, over all pairs from at most 1600 nodes. re6stnet: its own simulation of random graphs with ten own tunnels.
 
-| nodes | hops | re6stnet | ratio | mean degree | largest degree ever |
+| nodes | hops | re6stnet | ratio | mean degree | largest degree held for 5 s |
 |---:|---:|---:|---:|---:|---:|
 ${hops
   .map(({ nodes, hops, meanDegree, largestDegree }) => {

@@ -150,12 +150,21 @@ test('25: 724 SamePortValuesRequired: no other port is tried, and the reason say
   t.regex(status.reason!, /the port belongs to another machine/);
 });
 
-test('25: a lease other than asked is the one that counts', async (t) => {
-  const router = await routerThat(t, (it) => {
-    it.store = (entry) => ({ ...entry, lease: '120' });
+for (const [what, lease] of [
+  ['a shorter lease than asked', 120],
+  ['a longer lease than asked', 604_800],
+  ['a lease of 0, for good,', 0],
+] as const) {
+  test(`25: ${what} is the one that counts`, async (t) => {
+    const router = await routerThat(t, (it) => {
+      it.store = (entry) => ({ ...entry, lease: `${lease}` });
+    });
+    const { status, leave } = await mapOn(t, router.address, isMapped);
+    t.is(status.leaseSeconds, lease);
+    await leave();
+    t.is(router.table.size, 0, 'removed all the same');
   });
-  t.is((await mapOn(t, router.address, isMapped)).status.leaseSeconds, 120);
-});
+}
 
 test('25: a wrong port in its table is not believed', async (t) => {
   const router = await routerThat(t, (it) => {
@@ -323,8 +332,8 @@ test('25: NAT-PMP: an answer from another host is never seen, and one for anothe
   t.like(status, { protocol: 'nat-pmp', externalAddress: '11.0.0.7', externalPort: 40_000, leaseSeconds: 3600 });
 });
 
-test('25: NAT-PMP: refused with words, and an external port of 0 is none', async (t) => {
-  const answering = async (result: number) => {
+test('25: NAT-PMP: refused with words; an external port of 0 is none, and a lease of 0 is no lease', async (t) => {
+  const answering = async (result: number, externalPort = 0, lease = 1) => {
     const router = createSocket('udp4');
     const address = freshAddress();
     await new Promise<void>((resolve) => router.bind(5351, address, resolve));
@@ -334,12 +343,13 @@ test('25: NAT-PMP: refused with words, and an external port of 0 is none', async
       const answer =
         opcode === 128
           ? [0, 128, 0, 0, 0, 0, 0, 9, 11, 0, 0, 7]
-          : [0, opcode, 0, result, 0, 0, 0, 9, 0x41, 0x38, 0, 0, 0, 0, 1, 0];
+          : [0, opcode, 0, result, 0, 0, 0, 9, 0x41, 0x38, 0, externalPort, 0, 0, lease, 0];
       router.send(Buffer.from(answer), port, from);
     });
     return (await mapOn(t, address, hasEnded, ['nat-pmp'])).status.reason!;
   };
-  const [notAuthorised, zero] = await Promise.all([answering(2), answering(0)]);
+  const [notAuthorised, zero, noTime] = await Promise.all([answering(2), answering(0), answering(0, 9, 0)]);
   t.regex(notAuthorised, /refused over NAT-PMP \(result 2, not authorised\).*switch on UPnP or NAT-PMP/);
   t.regex(zero, /it granted port 0/);
+  t.regex(noTime, /a lease of no time/);
 });
