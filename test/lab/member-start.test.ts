@@ -77,7 +77,7 @@ function isAsPromised(t: ExecutionContext, status: Status): void {
   t.true(['aes-256-gcm', 'chacha20-poly1305'].includes(status.cipher));
   t.true(status.endpoints.length > 0);
   for (const endpoint of status.endpoints) {
-    t.deepEqual(Object.keys(endpoint).sort(), ['address', 'port', 'proven', 'source']);
+    t.deepEqual(Object.keys(endpoint).sort(), ['address', 'askedAgainSeconds', 'port', 'proven', 'source']);
   }
   const mapping = ['state', 'protocol', 'gateway', 'externalAddress', 'externalPort', 'leaseSeconds', 'reason'];
   for (const field of mapping) t.true(field in status.portMapping, `portMapping.${field}`);
