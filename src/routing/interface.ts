@@ -1,5 +1,6 @@
 import type { IpBytes } from '../addr/ip.js';
 import type { Prefix } from '../addr/prefix.js';
+import { Bucket } from '../bucket.js';
 import type { Millis } from '../time.js';
 import type { InterfaceId, LanPolicy } from './contract.js';
 import type { Outlet } from './outlet.js';
@@ -15,6 +16,10 @@ export interface Lan {
 }
 
 export const maxHomes = 4096;
+
+/** Hellos sent before they are due because a LAN router was heard anew: so many at once, then so many a second. */
+export const earlyBurst = 12;
+export const earlyRate = 1;
 
 /** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */
 export class Interface {
@@ -34,6 +39,10 @@ export class Interface {
   hellos = 0;
   /** The next greeting brings IHUs whatever its number. */
   ihuDue = true;
+  /** Of the next Hellos on a LAN, how many come in quick succession. */
+  quickHellos = 0;
+  /** However many routers come, or one comes however often, a LAN hears no more early Hellos than this. */
+  readonly early: Bucket = new Bucket(earlyRate, earlyBurst);
   /** Greetings sent early because a tunnel's neighbour has not answered yet. */
   earlyHellos = 0;
 

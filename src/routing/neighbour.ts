@@ -10,6 +10,10 @@ import { infinity, type Metric } from './metric.js';
 import type { Outlet } from './outlet.js';
 import { spec, type Tuning } from './tuning.js';
 
+/** Comebacks believed at once, then a second. */
+const comebackBurst = 3;
+const comebackRate = 1 / 60;
+
 /** One neighbour: an address on an interface, never a router-id (RFC 8966 §3.2.4). */
 export class Neighbour {
   readonly interface: Interface;
@@ -37,6 +41,10 @@ export class Neighbour {
   /** Next hops that differ from its address, by row. */
   readonly nextHops: Map<number, IpBytes> = new Map();
   readonly requests: Bucket;
+  /** It has just come or come back, and its cost is no measurement: until then its better routes are taken at once. */
+  settlesUntil: Millis = 0;
+  /** How often that may be: a neighbour that comes and goes makes us change our minds no oftener than any other. */
+  readonly comebacks: Bucket = new Bucket(comebackRate, comebackBurst);
   restartedAt: Millis = Number.NEGATIVE_INFINITY;
   dumpAfter: Millis = 0;
   greetAfter: Millis = 0;

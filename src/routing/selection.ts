@@ -141,7 +141,7 @@ export class Selection {
       destination.betterSince = 0;
       return current;
     }
-    if (now - destination.foundAt < this.#tuning.settling) {
+    if (now - destination.foundAt < this.#tuning.settling || now < this.#columns[better]!.settlesUntil) {
       destination.betterSince = 0;
       return better;
     }

@@ -63,6 +63,8 @@ const earlyHellos = 7;
 const restartPause: Millis = 5000;
 /** Greetings sent early to a neighbour that has just been heard, at most so often. */
 const greetPause: Millis = 300;
+/** A LAN router heard anew may count us only when it has heard two Hellos of three (A.2.1): it gets three, soon. */
+const quickHellos = 3;
 const costPause: Millis = 500;
 
 /**
@@ -446,6 +448,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         neighbour.outlet.ackReceived(this.#host, reader.opaque, now);
         break;
       case 'routeRequest':
+        // Who asks for all knows nothing, perhaps not even us: BIRD numbers its Hellos from 1 again, which looks like a late one.
+        if (reader.wildcard && neighbour.interface.lan) this.#greetNewcomer(neighbour, now);
         this.#routes.routeRequested(reader, neighbour, now);
         break;
       case 'seqnoRequest':
@@ -468,13 +472,21 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const heardBefore = neighbour.rxcost < infinity;
     history.heard(reader.seqno, reader.interval * 10, now);
     if (reader.hasTimestamp) neighbour.delay.helloStamped(reader.timestamp, receivedAt);
-    const { interface: at } = neighbour;
-    if (!heardBefore && now >= neighbour.greetAfter) {
-      neighbour.greetAfter = now + greetPause;
-      at.ihuDue = true;
-      at.outlet.greet(at.lan ? now + this.#tables.tuning.urgentDelay * this.#tables.random.unit() : now);
-    }
+    if (!heardBefore) this.#greetNewcomer(neighbour, now);
     this.#refreshCost(neighbour, now);
+  }
+
+  /** A router that came, came back or restarted is not left waiting for our next Hellos and IHU (RFC 8966 §3.4.1, §3.4.2). */
+  #greetNewcomer(neighbour: Neighbour, now: Millis): void {
+    if (now < neighbour.greetAfter) return;
+    neighbour.greetAfter = now + greetPause;
+    const at = neighbour.interface;
+    at.ihuDue = true;
+    if (!at.lan) at.outlet.greet(now);
+    else if (at.early.take(now)) {
+      at.quickHellos = quickHellos;
+      at.outlet.greet(now + this.#tables.tuning.urgentDelay * this.#tables.random.unit());
+    }
   }
 
   /** RFC 8966 appendix A.1: its numbering jumped, so it knows nothing of us and what we know of it is old. */
@@ -533,6 +545,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     neighbour.outlet.dump(neighbour.outlet.reliable ? 'first' : 'periodic', now);
     neighbour.dumpAfter = now + tuning.dumpPause;
     if (neighbour.interface.lan) neighbour.outlet.requestAll = true;
+    if (neighbour.interface.type === 'wired' && neighbour.comebacks.take(now))
+      neighbour.settlesUntil = now + tuning.dwell;
   }
 
   /** The plane gave it up: as if every Hello had been missed. */
@@ -630,16 +644,30 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (!at.lan && !neighbours[0]?.isReachable && at.earlyHellos < earlyHellos) {
       at.helloAt = Math.min(at.helloAt, now + earlyHello * 2 ** at.earlyHellos++);
     }
+    if (at.quickHellos > 0) this.#hurry(at, neighbours, now);
     this.#tables.timers.by(at.helloAt);
     // Every third Hello on LANs; all of them where Hellos are rare or get lost (RFC 8966 §3.4.2).
     if (!at.ihuDue && at.type === 'wired' && at.hellos % 3 !== 0) return;
-    at.ihuDue = false;
+    at.ihuDue = at.quickHellos > 0;
     for (const neighbour of neighbours) {
       const to = at.lan ? neighbour.address : undefined;
       if (neighbour.multicast.bits === 0 && neighbour.unicast.bits === 0 && at.lan) continue;
       if (!writer.ihu(to, neighbour.rxcost, Math.min(0xffff, 3 * interval), at.lan ? neighbour.delay.echo : undefined))
         break;
     }
+  }
+
+  /** One of several quick Hellos was written. From the second on, who does not answer yet is asked for all: it sends its IHU at once. */
+  #hurry(at: Interface, neighbours: readonly Neighbour[], now: Millis): void {
+    if (at.quickHellos-- < quickHellos) {
+      for (const neighbour of neighbours) {
+        if (neighbour.isReachable || neighbour.rxcost === infinity) continue;
+        neighbour.outlet.requestAll = true;
+        neighbour.outlet.by(now + this.#tables.tuning.urgentDelay); // behind the Hello
+      }
+    }
+    if (at.quickHellos > 0 && at.early.take(now)) at.helloAt = now + Math.min(greetPause, at.helloInterval / 2);
+    else at.quickHellos = 0;
   }
 
   #stop(now: Millis): void {

@@ -1,3 +1,5 @@
+import { monotonicMicros } from '../../daemon/lan/sockets.js';
+import type { Millis } from '../../src/time.js';
 import { selectedWays, type TableRow } from './route.js';
 import { Missing, until } from './until.js';
 import type { Host } from './world.js';
@@ -11,18 +13,22 @@ export interface Readable {
   evidence(): string | Promise<string>;
 }
 
-/** Waits until the router's table has all these ways, such as "10.0.0.0/8 via 3", and none of those that begin so. */
+/**
+ * Waits until the router's table has all these ways, such as "10.0.0.0/8 via 3", and none of those that begin so. Returns when
+ * the reading that shows it began, on the machine's monotonic clock.
+ */
 export async function routerHas(
   router: Readable,
   deadlineMs: number,
   wanted: readonly string[],
   unwanted: readonly string[] = [],
-): Promise<void> {
-  await until(`the table of ${router.host.name}`, deadlineMs, async () => {
+): Promise<Millis> {
+  return until(`the table of ${router.host.name}`, deadlineMs, async () => {
+    const readAt = monotonicMicros() / 1000;
     const ways = selectedWays(await router.table());
     const missing = wanted.filter((way) => !ways.includes(way));
     const extra = ways.filter((way) => unwanted.some((start) => way.startsWith(start)));
-    if (missing.length + extra.length === 0) return true;
+    if (missing.length + extra.length === 0) return readAt;
     const log = `${router.log.slice(-8).join('\n')}\n${await router.evidence()}`;
     return new Missing(
       `missing: ${missing.slice(0, 8).join(', ')}\nunwanted: ${extra.slice(0, 8).join(', ')}\nhas: ${ways.slice(0, 20).join(', ')}\nlog: ${log}`,

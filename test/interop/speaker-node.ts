@@ -8,6 +8,7 @@ import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { systemRandom } from '../../src/random.js';
 import type { InterfaceId, LanOptions, SpeakerEffect, SpeakerEvent, StoredSeqno } from '../../src/routing/contract.js';
 import { Speaker } from '../../src/routing/speaker.js';
+import type { Millis } from '../../src/time.js';
 import { KernelRoutes, type LanRoute } from './kernel-routes.js';
 
 /**
@@ -31,8 +32,17 @@ interface Request {
   readonly table?: true;
   readonly originate?: string;
   readonly withdraw?: string;
+  /** When the first Hello of this address came after the moment `since`, both on this machine's monotonic clock. */
+  readonly firstHeard?: { readonly from: string; readonly since: Millis };
+  /** When the last Hello of this address came. */
+  readonly lastHeard?: string;
+  /** When our first packet left. */
+  readonly firstSent?: true;
   readonly stop?: true;
 }
+
+/** Of the Hellos of one address, the latest. */
+const remembered = 512;
 
 const settings = JSON.parse(process.argv[2]!) as Settings;
 const everything = [parsePrefix('::/0')!, parsePrefix('0.0.0.0/0')!];
@@ -52,6 +62,8 @@ const speaker = new Speaker({
   random: systemRandom(),
 });
 const routes = new KernelRoutes({ failed: (cause) => say({ trouble: cause.message }) });
+const heard = new Map<string, Millis[]>();
+let firstSentAt: Millis | undefined;
 let timer: NodeJS.Timeout | undefined;
 
 function readState(): StoredSeqno | undefined {
@@ -69,6 +81,7 @@ function tell(event: SpeakerEvent): void {
 function perform(effects: readonly SpeakerEffect[]): void {
   for (const effect of effects) {
     if (effect.kind === 'sendPacket') {
+      firstSentAt ??= now();
       lans.send(deviceOf(effect.interface), effect.bytes, effect.to === 'multicast' ? undefined : effect.to);
     } else if (effect.kind === 'persist') {
       writeFileSync(`${settings.state}.new`, JSON.stringify(effect.state));
@@ -101,6 +114,26 @@ function table(): object[] {
     selected: row.selected,
     feasible: row.feasible,
   }));
+}
+
+function remember(from: string, at: Millis): void {
+  const times = heard.get(from) ?? [];
+  heard.set(from, times);
+  times.push(at);
+  if (times.length > remembered) times.shift();
+}
+
+function saysHello(packet: Uint8Array): boolean {
+  for (let at = 4; at < packet.length; at += packet[at] === 0 ? 1 : 2 + (packet[at + 1] ?? 0)) {
+    if (packet[at] === 4) return true;
+  }
+  return false;
+}
+
+function timeAsked({ firstHeard, lastHeard, firstSent }: Request): object {
+  if (firstSent) return { at: firstSentAt };
+  if (lastHeard) return { at: heard.get(lastHeard)?.at(-1) };
+  return firstHeard ? { at: heard.get(firstHeard.from)?.find((at) => at > firstHeard.since) } : {};
 }
 
 async function stop(): Promise<void> {
@@ -136,21 +169,23 @@ const lans = new Lans(settings.devices, {
     });
   },
   down: (name) => tell({ kind: 'interfaceDown', interface: interfaceOf(name) }),
-  received: (name, packet) =>
+  received: (name, packet) => {
+    if (saysHello(packet.bytes)) remember(formatIp(packet.source), packet.receivedAt / 1000);
     tell({
       kind: 'packetReceived',
       interface: interfaceOf(name),
       from: packet.source,
       bytes: packet.bytes,
       receivedAt: packet.receivedAt / 1000,
-    }),
+    });
+  },
   trouble: (_name, error) => say({ trouble: `${error.message}; ${error.cure}` }),
 });
 createInterface({ input: process.stdin }).on('line', (line) => {
   const request = JSON.parse(line) as Request;
   if (request.originate) tell({ kind: 'originate', prefix: parsePrefix(request.originate)!, metric: 0 });
   if (request.withdraw) tell({ kind: 'withdraw', prefix: parsePrefix(request.withdraw)! });
-  say({ id: request.id, ...(request.table ? { table: table() } : {}) });
+  say({ id: request.id, ...(request.table ? { table: table() } : {}), ...timeAsked(request) });
   if (request.stop) void stop();
 });
 process.on('SIGTERM', () => void stop());

@@ -2,6 +2,7 @@ import test from 'ava';
 import { parseIp } from '../../src/addr/ip.js';
 import { nodePrefix } from '../../src/addr/node-number.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import { earlyBurst, earlyRate } from '../../src/routing/interface.js';
 import { Network, overlay, prefix } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
@@ -264,4 +265,140 @@ test('the same update by another next hop: packets go there from then on', (t) =
   world.say(lan, 'fe80::9', writer.finish());
   t.deepEqual(nextHop(), parseIp('10.0.0.8'));
   t.deepEqual(node.speaker.view(world.now).find((row) => row.prefix.key === p.key)?.nextHop, parseIp('10.0.0.8'));
+});
+
+/** Times at which node 1 said Hello on the LAN, its seqnos, and what else it said in those packets. */
+function greetings(world: Network, lan: number) {
+  return world
+    .heardOn(lan)
+    .filter(({ from }) => from[15] === 1)
+    .map(({ at, bytes }) => ({ at, lines: tlvsOf(bytes) }))
+    .filter(({ lines }) => lines.some((line) => line.startsWith('hello')));
+}
+
+function hello(seqno: number, ...more: readonly ((writer: PacketWriter) => void)[]): Uint8Array {
+  const writer = new PacketWriter(600);
+  writer.hello(seqno, 400);
+  for (const write of more) write(writer);
+  return writer.finish();
+}
+
+test('a LAN router that comes, or restarts, hears three Hellos with IHU at once, and is asked until it answers', (t) => {
+  const world = new Network(45);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan);
+  world.run(20_000);
+  for (const [seqno, what] of [
+    [7, 'comes'],
+    [5000, 'restarts'],
+  ] as const) {
+    const before = world.heardOn(lan).length;
+    const from = world.now;
+    world.say(lan, 'fe80::9', hello(seqno));
+    world.run(1000);
+    const said = greetings(world, lan).filter(({ at }) => at >= from);
+    t.true(said.length >= 3, what);
+    t.true(said[0]!.at - from <= 20 && said[2]!.at - from <= 700, `${what}: ${said.map(({ at }) => at - from)}`);
+    const seqnos = said.map(({ lines }) => Number(/^hello (\d+)/.exec(lines[0]!)![1]));
+    for (let i = 1; i < seqnos.length; i++) t.is(seqnos[i], (seqnos[i - 1]! + 1) & 0xffff);
+    for (const { lines } of said.slice(0, 3)) {
+      t.true(
+        lines.some((line) => line.startsWith('ihu fe80::9 rxcost 96')),
+        lines.join('; '),
+      );
+    }
+    const requests = world
+      .heardOn(lan)
+      .slice(before)
+      .filter(({ bytes }) => tlvsOf(bytes).includes('routeRequest *'));
+    t.is(requests.length, 2, 'with the second and the third');
+    world.run(9000);
+  }
+});
+
+test('a router that asks for all is greeted although its Hellos do not seem to begin anew', (t) => {
+  const world = new Network(46);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan);
+  world.run(500);
+  for (let seqno = 1; seqno <= 8; seqno++) {
+    world.say(lan, 'fe80::9', hello(seqno));
+    world.run(3000);
+  }
+  const from = world.now;
+  world.say(
+    lan,
+    'fe80::9',
+    hello(1, (writer) => writer.wildcardRequest()),
+  );
+  world.run(100);
+  const said = greetings(world, lan).filter(({ at }) => at >= from);
+  t.true(said[0]?.lines.some((line) => line.startsWith('ihu fe80::9')));
+});
+
+test('routers that come and go, however many, do not make us shout', (t) => {
+  const world = new Network(47);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan);
+  world.run(20_000);
+  const from = world.now;
+  const minute = 60_000;
+  for (let i = 0; world.now - from < minute; i++) {
+    world.say(
+      lan,
+      `fe80::${(0x100 + (i % 200)).toString(16)}`,
+      hello((i * 999) & 0xffff, (w) => w.wildcardRequest()),
+    );
+    world.say(
+      lan,
+      'fe80::9',
+      hello((i * 777) & 0xffff, (w) => w.wildcardRequest()),
+    );
+    world.run(50);
+  }
+  const count = greetings(world, lan).filter(({ at }) => at >= from).length;
+  const scheduled = minute / (0.9 * 4000);
+  t.true(count <= scheduled + earlyBurst + (earlyRate * minute) / 1000 + 1, `${count} Hellos in a minute`);
+});
+
+test('a wired neighbour that comes back is believed at once three times, and then no oftener than once a minute', (t) => {
+  const world = new Network(48);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { imports: everywhere });
+  const say = (from: string, seqno: number, prefixMetric: number | undefined) => {
+    const writer = new PacketWriter(600);
+    writer.hello(seqno, 400);
+    writer.ihu(world.heardOn(lan).find((packet) => packet.from[15] === 1)!.from, 96, 1200);
+    const p = prefix('2001:db8:9::/48');
+    if (prefixMetric !== undefined)
+      writer.update({
+        prefix: p.bytes,
+        prefixLength: p.length,
+        routerIdHigh: 9,
+        routerIdLow: 9,
+        seqno: 7,
+        metric: prefixMetric,
+        interval: 1600,
+        nextHop4: undefined,
+      });
+    world.say(lan, from, writer.finish());
+  };
+  const selected = () =>
+    node.speaker.view(world.now).find((row) => row.selected && row.interface !== undefined)?.nextHop;
+  world.run(100);
+  say('fe80::8', 1, 400);
+  world.run(1500); // found long ago
+  const waits: boolean[] = [];
+  for (let round = 0; round < 5; round++) {
+    say('fe80::8', round + 2, 400);
+    say('fe80::9', round * 1000, 0); // its numbering jumps: it has restarted
+    world.run(500);
+    waits.push(selected()?.[15] !== 9);
+    world.run(5600);
+  }
+  t.deepEqual(waits, [false, false, false, true, true]);
 });

@@ -98,7 +98,12 @@ export class TestNode {
 interface Lan {
   readonly id: number;
   readonly members: Map<number, IpBytes>;
-  readonly heard: { readonly from: IpBytes; readonly to: IpBytes | 'multicast'; readonly bytes: Uint8Array }[];
+  readonly heard: {
+    readonly at: Millis;
+    readonly from: IpBytes;
+    readonly to: IpBytes | 'multicast';
+    readonly bytes: Uint8Array;
+  }[];
 }
 
 /** Interface numbers of LANs begin here; below are tunnels. */
@@ -335,7 +340,7 @@ export class Network {
   #carryOnLan(node: TestNode, id: number, to: IpBytes | 'multicast', bytes: Uint8Array): void {
     const lan = this.#lan(id);
     const from = lan.members.get(node.number)!;
-    lan.heard.push({ from, to, bytes });
+    lan.heard.push({ at: this.now, from, to, bytes });
     for (const [number, address] of lan.members) {
       if (number === node.number) continue;
       if (to !== 'multicast' && formatIp(to) !== formatIp(address)) continue;
