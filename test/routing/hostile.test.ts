@@ -1,6 +1,8 @@
 import test from 'ava';
 import { concatBytes } from '../../src/bytes.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import type { DropReason } from '../../src/routing/codec/tlv.js';
+import { defaultTuning } from '../../src/routing/tuning.js';
 import { Network } from './network.js';
 import { dropsOf, hex, packet, tlvsOf } from './tlvs.js';
 
@@ -419,4 +421,105 @@ test('40: a Hello seqno that jumps with every packet resets the neighbour once, 
   const packets = world.heardOn(lan).length - from;
   t.true(packets < 10, `${packets}`);
   t.is(node.reports.at(-1)?.code, 'restarts-too-often');
+});
+
+const announced = 'fd00000000000001';
+/** What each packet is counted as, by its number above; the other numbers are accepted in part, or refused behind the codec. */
+const counted: readonly (readonly [number, DropReason, string])[] = [
+  [1, 'not-babel', '2a'],
+  [1, 'not-babel', '2b020000'],
+  [2, 'body-beyond-datagram', '2a02ffff 0406 0000'],
+  [3, 'body-beyond-datagram', '2a02002a02'],
+  [4, 'tlv-beyond-body', '2a02000104'],
+  [5, 'tlv-beyond-body', body('0406 0000 0001 01')],
+  [6, 'bad-sub-tlv', body('0407 0000 0001 0190 80')],
+  [7, 'bad-sub-tlv', body('0408 0000 0001 0190 03ff')],
+  [8, 'mandatory-sub-tlv', body('0408 0000 0001 0190 fe00')],
+  [9, 'mandatory-sub-tlv', body('040a 0000 0001 0190 0100 fe00')],
+  [13, 'bad-prefix-length', body(update(`081a 01002100 0640 0001 0010 ${'11'.repeat(16)}`))],
+  [13, 'bad-prefix-length', body(update(`081a 02008100 0640 0001 0010 ${'11'.repeat(16)}`))],
+  [14, 'bad-prefix-length', body(update(`0812 020040ff 0640 0001 0010 ${announced}`))],
+  [15, 'no-default-prefix', body(update('080c 02004006 0640 0001 0010 0001'))],
+  [16, 'mandatory-sub-tlv', body(update(`0814 02c04000 0640 0001 0010 ${announced} fe00`))],
+  [17, 'bad-router-id', body('080a 02400000 0640 0001 0010')],
+  [18, 'short-tlv', body('0609 0000 01020304050607')],
+  [18, 'bad-router-id', body(`060a 0000 ${'00'.repeat(8)}`)],
+  [18, 'bad-router-id', body(`060a 0000 ${'ff'.repeat(8)}`)],
+  [19, 'no-router-id', body(`0812 02004000 0640 0001 0010 ${announced}`)],
+  [19, 'no-next-hop', body(update('080d 01001800 0640 0001 0000 c00002'))],
+  [21, 'bad-wildcard', body('080a 00000000 ffff 0000 0000')],
+  [21, 'bad-wildcard', body('080a 00000800 ffff 0000 ffff')],
+  [22, 'link-local-prefix', body(update('080a 03000000 0640 0001 0010'))],
+  [22, 'link-local-prefix', body(`090a 0340 ${announced}`)],
+  [23, 'zero-interval', body(update(`0812 02004000 0000 0001 0010 ${announced}`))],
+  [23, 'zero-interval', body('0506 0000 0060 0000')],
+  [24, 'short-tlv', body('0506 0100 0060 04b0')],
+  [24, 'unknown-encoding', body('050a 0400 0060 04b0 c0000201')],
+  [24, 'unknown-encoding', body('0506 0900 0060 04b0')],
+  [25, 'unknown-encoding', body('0702 0000')],
+  [25, 'unknown-encoding', body('0706 0400 c0000201')],
+  [25, 'short-tlv', body('0704 0100 c000')],
+  [25, 'bad-next-hop', body('0706 0100 e0000001')],
+  [26, 'zero-hop-count', body(`0a16 0240 0002 0000 0102030405060708 ${announced}`)],
+  [26, 'bad-router-id', body(`0a16 0240 0002 4000 ${'00'.repeat(8)} ${announced}`)],
+  [26, 'bad-router-id', body(`0a16 0240 0002 4000 ${'ff'.repeat(8)} ${announced}`)],
+  [26, 'bad-wildcard', body(`0a16 0040 0002 4000 0102030405060708 ${announced}`)],
+  [28, 'bad-wildcard', body('0903 0008 fd')],
+  [29, 'zero-interval', body('0206 0000 0001 0000')],
+  [34, 'unknown-tlv', body('1004 01020304')],
+  [35, 'unknown-tlv', body(`1126 00000001 ${'aa'.repeat(34)}`)],
+  [38, 'mandatory-sub-tlv', body(update(`0814 02004000 0640 0001 0010 ${announced} 8000`))],
+  [38, 'mandatory-sub-tlv', body('0409 0000 0001 0190 800100')],
+];
+
+function body(text: string): string {
+  return Buffer.from(packet(text)).toString('hex');
+}
+
+test('what is dropped is counted by its reason, changes no table and is not answered', (t) => {
+  const { world, node, lan, rows } = lanWorld();
+  world.run(3000);
+  const neighbours = JSON.stringify(node.speaker.neighbours());
+  const from = world.heardOn(lan).length;
+  for (const [number, reason, bytes] of counted) {
+    const before = node.speaker.counts().get(reason) ?? 0;
+    world.say(lan, 'fe80::99', hex(bytes));
+    t.is(node.speaker.counts().get(reason), before + 1, `${number}: ${bytes}`);
+    t.deepEqual(rows(), [], `${number}`);
+    t.is(JSON.stringify(node.speaker.neighbours()), neighbours, `${number}`);
+  }
+  world.run(500);
+  const answers = said(world, lan, from).filter((line) => /^(ack|retract|routeRequest|seqnoRequest)/.test(line));
+  t.deepEqual(answers, []);
+});
+
+test('floods of requests, from a LAN neighbour and from a member, are answered at a bounded rate', (t) => {
+  const world = new Network(9);
+  const node = world.node(1);
+  world.node(2);
+  world.link(1, 2);
+  const lan = world.lan();
+  world.attach(1, lan);
+  world.run(2000);
+  world.say(lan, 'fe80::99', packet(helloBody));
+  world.run(2000);
+  const flood = 20_000;
+  for (const [who, say] of [
+    ['a LAN neighbour', (bytes: Uint8Array) => world.say(lan, 'fe80::99', bytes)],
+    ['a member', (bytes: Uint8Array) => world.inject(2, 1, bytes)],
+  ] as const) {
+    const { octetsSent } = node;
+    for (let i = 0; i < flood; i++) {
+      const net = i.toString(16).padStart(4, '0');
+      say(packet(`090a 0240 fd00 0000 ${net} 0001`)); // for a route nobody has
+      say(packet(`0a16 0240 0002 4000 0102030405060708 fd00 0000 ${net} 0001`));
+      say(packet('0902 0000'));
+    }
+    const seconds = 3;
+    world.run(seconds * 1000);
+    const answered = defaultTuning.requestBurst + defaultTuning.requestRate * seconds;
+    t.true(node.octetsSent - octetsSent <= answered * 40 + 4000, `${who}: ${node.octetsSent - octetsSent} octets`);
+    t.true(node.speaker.sizes().pending <= defaultTuning.maxPendingRequests);
+    t.true(node.speaker.sizes().destinations <= 4, who);
+  }
 });
