@@ -3,7 +3,7 @@ import { concatBytes } from '../../src/bytes.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { DropReason } from '../../src/routing/codec/tlv.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
-import { Network } from './network.js';
+import { Network, prefix } from './network.js';
 import { dropsOf, hex, packet, tlvsOf } from './tlvs.js';
 
 /** One case for each hostile packet known to have felled a Babel daemon, or to be able to. */
@@ -522,4 +522,42 @@ test('floods of requests, from a LAN neighbour and from a member, are answered a
     t.true(node.speaker.sizes().pending <= defaultTuning.maxPendingRequests);
     t.true(node.speaker.sizes().destinations <= 4, who);
   }
+});
+
+test('floods of seqno changes and of invented prefixes, from a LAN neighbour and from a member', (t) => {
+  const world = new Network(10, { maxDestinationsPerNeighbour: 500, maxDestinations: 900 });
+  const node = world.node(1);
+  for (const member of [2, 3]) {
+    world.node(member);
+    world.link(1, member);
+  }
+  const lan = world.lan();
+  world.attach(1, lan);
+  for (const { authority } of world.nodes.values()) authority.grantsOf.set(1, [prefix('fd00::/16')]);
+  world.run(2000);
+  const own = Buffer.from(world.heardOn(lan)[0]!.from.subarray(8)).toString('hex');
+  world.say(lan, 'fe80::99', packet(`${helloBody} 050e 0300 0060 04b0 ${own}`));
+  world.run(2000);
+  for (const [who, say] of [
+    ['a LAN neighbour', (bytes: Uint8Array) => world.say(lan, 'fe80::99', bytes)],
+    ['a member', (bytes: Uint8Array) => world.inject(2, 1, bytes)],
+  ] as const) {
+    let before = node.packetsSent;
+    for (let i = 0; i < 4000; i++) {
+      const seqno = (i & 0xffff).toString(16).padStart(4, '0');
+      say(packet(update(`0812 02004000 0640 ${seqno} 00${i % 2 ? '10' : '20'} fd00000000000001`)));
+      if (i % 4 === 3) world.run(1);
+    }
+    t.true(node.packetsSent - before < 400, `${who}: ${node.packetsSent - before} packets for 4,000 within a second`);
+    before = node.packetsSent;
+    for (let i = 0; i < 3000; i++) {
+      const text = i.toString(16).padStart(4, '0');
+      say(packet(`060a 0000 000000000001${text} 0812 02004000 0640 0001 0010 fd000000${text}0002`));
+    }
+    t.true(node.speaker.sizes().destinations <= 900, `${who}: ${node.speaker.sizes().destinations}`);
+    for (const neighbour of node.speaker.neighbours()) t.true(neighbour.routes <= 500, who);
+    world.run(1000);
+    t.true(node.packetsSent - before < 400, `${who}: ${node.packetsSent - before} packets`);
+  }
+  t.true((node.speaker.counts().get('quota') ?? 0) > 0);
 });
