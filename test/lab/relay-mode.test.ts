@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { State } from '../../daemon/state.js';
 import { host } from '../../lab/description.js';
 import { udpOn } from '../../lab/machines.js';
 import { allPairsPing } from '../../lab/network.js';
+import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
+import { decodeRelayedMonth, encodeRelayedMonth } from '../../src/control/relay-quota.js';
 
 const second = 1000;
 const limitMbit = 4;
@@ -53,6 +56,121 @@ test('relay.mode: who says no is no relay for anybody, who says limited carries 
     world.remove();
   }
 });
+
+/** `a` and `d` cannot meet; `b` has 3 MB left of its month, `c` comes when they are used up. */
+test('relay.limit-gb-month: used up it is told, nothing more passes, and what goes on goes elsewhere', async (t) => {
+  const allowed = 1e9;
+  const world = await World.build({ a: host(), b: host(), c: host(), d: host() });
+  try {
+    await world.separate('a', 'd');
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => world.node(name)) as [
+      WeftNode,
+      WeftNode,
+      WeftNode,
+      WeftNode,
+    ];
+    const limited = `${noMapping}[relay]\nmode = "limited"\nlimit-mbit = 1000\nlimit-gb-month = 1\n`;
+    await b.start({ config: limited });
+    await b.init();
+    for (const node of [a, d]) {
+      await node.start({ config: noMapping });
+      await node.join(await b.invite());
+    }
+    await allPairsPing([a, d], 10 * second);
+    t.is((await a.peer('d'))!.via, 'b');
+    await b.kill('SIGTERM');
+    const now = new Date();
+    const month = 12 * now.getUTCFullYear() + now.getUTCMonth();
+    inState(b, (state) => state.write('relayed', encodeRelayedMonth({ month, octets: allowed - 3e6 })));
+    await b.start();
+    await allPairsPing([a, d], 20 * second);
+    const quotaOf = async () => (await b.status()).health.find(({ code }) => code === 'relay-quota');
+    t.is(await quotaOf(), undefined, 'not yet used up');
+
+    const counted = await countedAt(b, d.host.address);
+    const sending = flood(world, await d.address());
+    const { took } = await until(
+      'b says that its month is used up',
+      quotaOf,
+      (said) => said !== undefined,
+      30 * second,
+    );
+    t.regex((await quotaOf())!.message, /relayed 1\.\d GB for others this month, as much as allowed/);
+    await sleep(second);
+    const then = await counted();
+    await sleep(3 * second);
+    const after = (await counted()) - then;
+    const far = sending.stop();
+    t.log(
+      `told after ${Math.round(took)} ms; ${far} octets arrived, ${after} octets left b towards d in the 3 s after`,
+    );
+    t.true(far > 3e6, 'what was left was carried');
+    t.true(after < 100_000, `${after} octets a node says of itself, and no more`);
+    t.false(await a.pings(await d.address()), 'there is no other way');
+    t.regex((await a.peer('d'))!.state, /unreachable|connecting/);
+    await allPairsPing([a, b], 5 * second); // its own traffic goes on
+
+    await c.start({ config: noMapping });
+    await c.join(await b.invite());
+    await allPairsPing([a, d], 20 * second);
+    t.is((await a.peer('d'))!.via, 'c', 'elsewhere');
+
+    await b.kill('SIGTERM');
+    const kept = inState(b, (state) => decodeRelayedMonth(state.read('relayed')))!;
+    t.is(kept.month, month);
+    t.true(kept.octets >= allowed, `${kept.octets}`);
+    await b.start();
+    t.not(await quotaOf(), undefined, 'a restart gives nothing back');
+  } finally {
+    world.remove();
+  }
+});
+
+/** The state folder of a node that does not run. */
+function inState<T>(node: WeftNode, use: (state: State) => T): T {
+  const state = State.open(node.state);
+  try {
+    return use(state);
+  } finally {
+    state.close();
+  }
+}
+
+/** Octets of UDP that leave this machine for `d`, by its own kernel's count. */
+async function countedAt(node: WeftNode, to: string): Promise<() => Promise<number>> {
+  const { namespace } = node.host;
+  await namespace.nft(`table ip counted {
+  counter toD { }
+  chain out { type filter hook output priority 0; ip daddr ${to} meta l4proto udp counter name toD; }
+}
+`);
+  return async () => {
+    const text = await namespace.must(['nft', 'list', 'counter', 'ip', 'counted', 'toD']);
+    return Number(/bytes (\d+)/.exec(text)?.[1]);
+  };
+}
+
+/** About 10 Mbit/s from a to d; `stop` gives the octets that arrived. */
+function flood(world: World, address: string): { stop(): number } {
+  const to = udpOn(world.host('d'), 7001, '::');
+  let octets = 0;
+  to.on('message', (bytes) => {
+    octets += bytes.length;
+  });
+  const flow = udpOn(world.host('a'), 0, '::');
+  const payload = Buffer.alloc(1000);
+  const send = setInterval(() => {
+    for (let i = 0; i < 12; i++) flow.send(payload, 7001, address, () => {});
+  }, 10);
+  return {
+    stop: () => {
+      clearInterval(send);
+      flow.close();
+      to.close();
+      return octets;
+    },
+  };
+}
 
 /** How many Mbit/s of four flows, far more than allowed together, arrive from a at d in three seconds. */
 async function through(world: World, address: string): Promise<number> {
