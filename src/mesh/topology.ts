@@ -44,8 +44,14 @@ export interface TopologyLimits {
   /** Beyond that, tunnels of our own: random ones keep the graph an expander, near ones keep paths short. */
   readonly ownRandom: number;
   readonly ownNear: number;
-  /** Own and others' together. */
+  /** Own and others' together, never more. */
   readonly maxTunnels: number;
+  /**
+   * Of those, so many are nobody's for good. Who comes when all others are taken is a guest there until it has heard from us who
+   * else there is: a newcomer that may know nobody but us, the last of several that knocked at once, an answer to a dial of ours
+   * for which no place was kept.
+   */
+  readonly guests: number;
   /**
    * Whom few others choose makes more random ones itself, until it has so many in all. Chosen by chance alone, some nodes would
    * have little more than their own ten, and a node is cut off when all its neighbours die: the few decide how safe all are.
@@ -58,22 +64,25 @@ export interface TopologyLimits {
 export const ownRandom = 5;
 export const ownNear = 5;
 export const maxTunnels = 30;
+export const guests = 3;
 export const usualLimits: TopologyLimits = {
   fullMesh: 16,
   ownRandom,
   ownNear,
   maxTunnels,
+  guests,
   leastTunnels: 16,
   enoughTunnels: 18,
 };
 
-/** A sparse network of few nodes, for tests: `own` random tunnels of each, in all at most three times as many. */
+/** A sparse network of few nodes, for tests: `own` random tunnels of each, in all at most three times as many, and a guest. */
 export function sparseLimits(own: number): TopologyLimits {
   return {
     fullMesh: own + 1,
     ownRandom: own,
     ownNear: 0,
-    maxTunnels: 3 * own,
+    maxTunnels: 3 * own + 1,
+    guests: 1,
     leastTunnels: own,
     enoughTunnels: 3 * own,
   };
@@ -90,7 +99,7 @@ const nearerBy = 0.9;
 const dialPatience: Millis = 15 * second;
 /** A dial unanswered for so long no longer holds the place of another: who is full, or gone, is silent. */
 const dialOverdue: Millis = 3 * second;
-/** Who came when all places were taken has so long to hear from us who else there is: it may know nobody but us. */
+/** A guest has so long to hear from us who else there is. */
 const introduction: Millis = 3 * second;
 /** For newcomers we hang up at most one idle tunnel in this time. */
 const roomPause: Millis = minute;
@@ -133,7 +142,7 @@ interface Tunnel {
   readonly since: Millis;
   rtt: Millis | undefined;
   usedAt: Millis;
-  /** Came when all places were taken, and goes after the introduction while they are, used or not. */
+  /** Came when all places were taken, and goes after the introduction if they still are, used or not. */
   isGuest: boolean;
 }
 
@@ -214,13 +223,14 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         const purpose = this.#dialling.get(event.node)?.purpose ?? tunnel?.purpose;
         this.#dialling.delete(event.node);
         this.#backoffs.delete(event.node);
+        this.#next = Math.min(this.#next, now);
+        if (!tunnel && this.#tunnels.size >= this.#limits.maxTunnels) return this.#close(event.node, hasEnough);
         this.#tunnels.set(event.node, {
           purpose: event.own ? (purpose ?? 'random') : purpose,
           since: now,
           rtt: undefined,
           usedAt: now - idleAfter,
-          // More knocked at once than there were places: the last ones learn who else there is, and go.
-          isGuest: !event.own && this.#tunnels.size >= this.#limits.maxTunnels,
+          isGuest: tunnel?.isGuest ?? this.#tunnels.size >= this.#places,
         });
         break;
       }
@@ -264,21 +274,20 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return this.#known.size === 0 && this.#tunnels.size === 0 ? never : this.#next;
   }
 
-  /** True: another tunnel would be above the cap. */
-  get isFull(): boolean {
-    return this.#tunnels.size + this.#dialling.size >= this.#limits.maxTunnels;
-  }
-
   /**
    * Whether this node may open a tunnel with us now. A dial of ours that is overdue keeps no place from it. `isNew`: nobody has
-   * heard of it; it may know nobody but us, and so a few such may come as guests when all places are taken.
+   * heard of it; it may know nobody but us, and so comes as a guest when all places are taken.
    */
   admits(node: NodeNumber, now: Millis, isNew = false): boolean {
     if (this.#tunnels.has(node) || this.#dialling.has(node)) return true;
     let taken = this.#tunnels.size;
     for (const dial of this.#dialling.values()) if (this.#isFresh(dial, now)) taken++;
-    const { maxTunnels } = this.#limits;
-    return taken < maxTunnels || (isNew && this.#tunnels.size < maxTunnels + Math.max(1, maxTunnels >> 3));
+    return taken < (isNew ? this.#limits.maxTunnels : this.#places);
+  }
+
+  /** For tunnels that stay. */
+  get #places(): number {
+    return this.#limits.maxTunnels - this.#limits.guests;
   }
 
   get #isSmall(): boolean {
@@ -348,7 +357,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   #searchAnybody(now: Millis): TopologyEffect[] {
     const effects: TopologyEffect[] = [];
     const fresh = [...this.#dialling.values()].filter((dial) => this.#isFresh(dial, now)).length;
-    for (let i = fresh; i < this.#limits.maxTunnels >> 1; i++) {
+    for (let i = fresh; i < this.#places >> 1; i++) {
       const node = this.#anyone(now);
       if (node === undefined) break;
       this.#dialling.set(node, { purpose: 'random', since: now });
@@ -397,7 +406,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
    * unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
    */
   #makeRoom(now: Millis): TopologyEffect[] {
-    if (this.#tunnels.size < this.#limits.maxTunnels || now < this.#nextRoom) return [];
+    if (this.#tunnels.size < this.#places || now < this.#nextRoom) return [];
     let idlest: { node: NodeNumber; usedAt: Millis } | undefined;
     for (const [node, { purpose, since, usedAt }] of this.#tunnels) {
       if (purpose !== undefined || now < Math.max(since, usedAt) + idleAfter) continue;
@@ -408,28 +417,25 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return this.#hangUp(idlest.node, now, hasEnough);
   }
 
-  /** Closes what is too much, one a tick, idle ones only: shortcuts done with, remains of a full mesh, others' beyond the cap. */
+  /** Closes what is too much, one a tick: shortcuts done with and remains of a full mesh when idle, guests in any case. */
   #shed(now: Millis): TopologyEffect[] {
     for (const [node, tunnel] of this.#tunnels) {
       const isDone = tunnel.purpose === 'shortcut' && now >= tunnel.since + idleAfter;
       if (isDone && this.#isIdle(tunnel, now)) return this.#hangUp(node, now, servesBetter);
     }
     if (this.#isSmall) return [];
-    const { ownRandom, maxTunnels, enoughTunnels } = this.#limits;
+    const { ownRandom, enoughTunnels } = this.#limits;
     if (this.#count('mesh', now) + this.#count('random', now) > ownRandom && this.#tunnels.size > enoughTunnels) {
       const spare = this.#newestIdle((tunnel) => tunnel.purpose === 'mesh' || tunnel.purpose === 'random', now);
       if (spare !== undefined) return this.#hangUp(spare, now, servesBetter);
     }
-    if (this.#tunnels.size <= maxTunnels) {
-      for (const tunnel of this.#tunnels.values()) tunnel.isGuest = false; // there is a place for it after all
+    const guests = [...this.#tunnels].filter(([, tunnel]) => tunnel.isGuest);
+    if (this.#tunnels.size <= this.#places) {
+      for (const [, guest] of guests) guest.isGuest = false; // there is a place for it after all
       return [];
     }
-    const guests = [...this.#tunnels].filter(([, tunnel]) => tunnel.isGuest);
-    for (const [node, { since }] of guests.reverse())
-      if (now >= since + introduction) return this.#close(node, hasEnough);
-    if (guests.length > 0) return [];
-    const other = this.#newestIdle((tunnel) => tunnel.purpose === undefined, now);
-    return other === undefined ? [] : this.#hangUp(other, now, hasEnough);
+    const introduced = guests.findLast(([, { since }]) => now >= since + introduction);
+    return introduced ? this.#close(introduced[0], hasEnough) : [];
   }
 
   #tell(now: Millis): TopologyEffect[] {
@@ -506,7 +512,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   #dial(node: NodeNumber, purpose: Purpose, now: Millis): TopologyEffect[] {
-    if (!this.#isFree(node, now) || this.isFull) return [];
+    if (!this.#isFree(node, now) || this.#tunnels.size + this.#dialling.size >= this.#places) return [];
     this.#dialling.set(node, { purpose, since: now });
     return [{ kind: 'dial', node }];
   }

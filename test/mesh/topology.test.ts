@@ -1,6 +1,7 @@
 import test from 'ava';
 import { MeshMessages, meshMessage } from '../../src/mesh/messages.js';
 import {
+  guests,
   maxTunnels,
   ownNear,
   ownRandom,
@@ -74,7 +75,7 @@ class Plane {
 
   #dial(peer: Peer, other: Peer): void {
     this.dialled.push([peer.number, other.number]);
-    if (other.topology.isFull || this.refuse(peer.number, other.number)) {
+    if (!other.topology.admits(peer.number, this.now) || this.refuse(peer.number, other.number)) {
       peer.topology.handle({ kind: 'dialFailed', node: other.number }, this.now);
       return;
     }
@@ -197,12 +198,15 @@ test('what a neighbour says may be anything', (t) => {
   }
 });
 
+/** Without those for guests. */
+const places = maxTunnels - guests;
+
 /** A node whose places are all taken by tunnels others dialled, as many seconds ago as their numbers; nobody is free to dial. */
 function full(): Topology {
   const topology = new Topology(seededRandom(8), new MeshMessages());
-  for (let node = 1; node <= maxTunnels; node++) {
+  for (let node = 1; node <= places; node++) {
     topology.handle({ kind: 'nodeKnown', node }, 0);
-    topology.handle({ kind: 'tunnelUp', node, own: false }, 1000 * (maxTunnels - node));
+    topology.handle({ kind: 'tunnelUp', node, own: false }, 1000 * (places - node));
   }
   topology.handle({ kind: 'nodeKnown', node: 1000 }, 0);
   return topology;
@@ -239,6 +243,58 @@ test('of whom nobody has heard comes as a guest when all places are taken, a few
   t.deepEqual(gone.sort(), [1000, 1001, 1002], 'introduced, and sent on');
 });
 
+/** Of its places all but one are taken; two dials went out at 0. */
+function withOnePlace(): { topology: Topology; dialled: readonly number[] } {
+  const topology = new Topology(seededRandom(11), new MeshMessages());
+  for (let node = 1; node <= 40; node++) topology.handle({ kind: 'nodeKnown', node }, 0);
+  const dialled = topology.tick(0).flatMap((effect) => (effect.kind === 'dial' ? [effect.node] : []));
+  for (let node = 101; node < 100 + places; node++) topology.handle({ kind: 'tunnelUp', node, own: false }, 1000);
+  return { topology, dialled };
+}
+
+test('a place is kept for a dial of ours while its answer may come any moment', (t) => {
+  const { topology, dialled } = withOnePlace();
+  t.is(dialled.length, 2);
+  t.false(topology.admits(1000, 2000));
+  for (const node of dialled) topology.handle({ kind: 'tunnelUp', node, own: true }, 2000);
+  t.deepEqual(
+    [1, 2, 3, 4].flatMap((i) => hungUp(topology.tick(2000 + i * 1000))),
+    [dialled[1]],
+    'the one of them that was one too many',
+  );
+});
+
+test('the late answer to a dial whose place another has taken is a guest’s, used or not', (t) => {
+  const { topology, dialled } = withOnePlace();
+  const [late] = dialled as [number];
+  t.true(topology.admits(1000, 4000), 'it is overdue');
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, 4000);
+  t.deepEqual(hungUp(topology.handle({ kind: 'tunnelUp', node: late, own: true }, 5000)), []);
+  topology.handle({ kind: 'tunnelUsed', node: late }, 6000);
+  t.deepEqual(hungUp(topology.tick(7000)), []);
+  t.deepEqual(hungUp(topology.tick(8000)), [late]);
+  t.true(
+    topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, 9000).length === 0,
+    'a new session is no new tunnel',
+  );
+  t.deepEqual(hungUp(topology.tick(13_000)), []);
+});
+
+test('above the cap nothing stands for a moment, whoever dialled, and the places are held to it', (t) => {
+  const { topology, dialled } = withOnePlace();
+  for (let node = 201; node <= 201 + guests; node++) {
+    t.deepEqual(hungUp(topology.handle({ kind: 'tunnelUp', node, own: false }, 5000)), []);
+  }
+  for (const [node, own] of [
+    [dialled[0]!, true],
+    [300, false],
+  ] as const) {
+    t.deepEqual(topology.handle({ kind: 'tunnelUp', node, own }, 5000), [{ kind: 'hangUp', node, reason: hasEnough }]);
+    t.false(topology.admits(node, 5000, true));
+  }
+  t.deepEqual(hungUp(topology.handle({ kind: 'tunnelUp', node: 201, own: false }, 5000)), [], 'it stands');
+});
+
 test('a guest for whom a place became free is no guest when the next one comes', (t) => {
   const topology = full();
   topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute);
@@ -254,7 +310,7 @@ test('a newcomer who knocks gets the place of the tunnel unused for longest, one
   const topology = full();
   t.deepEqual(topology.handle({ kind: 'knocked', node: 1000 }, 4 * minute), [], 'all are too new to judge');
   const later = 7 * minute;
-  for (let node = 1; node <= maxTunnels; node++) {
+  for (let node = 1; node <= places; node++) {
     if (node !== 7 && node !== 9) topology.handle({ kind: 'tunnelUsed', node }, later - 1000);
   }
   const gone = topology.handle({ kind: 'knocked', node: 1000 }, later);

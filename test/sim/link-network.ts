@@ -36,7 +36,6 @@ interface Node {
 
 /** A pair with traffic, which takes the shortest way there is. */
 type Flow = readonly [number, number];
-const held = 5;
 const flowsLookAgain: Millis = 2 * minute;
 
 /**
@@ -52,15 +51,13 @@ export class LinkNetwork {
   #unanswered: { readonly from: number; readonly to: number; readonly until: Millis }[] = [];
   dials = 0;
   hangUps = 0;
-  /** Of those that a node held for `held` turns: a guest is above the cap until it was introduced, an overdue dial for a moment. */
+  /** At any moment. */
   largestDegree = 0;
-  readonly #above: number[];
 
   constructor(count: number, seed: number, rtt: (a: number, b: number) => Millis, flows: readonly Flow[] = []) {
     const random = seededRandom(seed);
     this.#rtt = rtt;
     this.#flows = flows;
-    this.#above = new Array<number>(count).fill(0);
     this.nodes = Array.from({ length: count }, (_, number) => {
       const messages = new MeshMessages();
       return {
@@ -79,7 +76,6 @@ export class LinkNetwork {
       this.nodes.forEach((node, number) => {
         if (node.topology.deadline() <= this.#now) this.#perform(number, node.topology.tick(this.#now));
       });
-      this.#noteDegrees();
     }
   }
 
@@ -88,14 +84,6 @@ export class LinkNetwork {
       this.nodes.map((node) => node.neighbours),
       this.#rtt,
     );
-  }
-
-  #noteDegrees(): void {
-    for (const [number, { neighbours }] of this.nodes.entries()) {
-      const turns = neighbours.size > this.largestDegree ? this.#above[number]! + 1 : 0;
-      this.#above[number] = turns;
-      if (turns > held) this.largestDegree = neighbours.size;
-    }
   }
 
   #perform(number: number, effects: readonly TopologyEffect[]): void {
@@ -132,14 +120,17 @@ export class LinkNetwork {
       return false;
     }
     const rtt = this.#rtt(from, to);
+    this.nodes[from]!.neighbours.add(to);
+    this.nodes[to]!.neighbours.add(from);
     for (const [one, two, own] of [
       [from, to, true],
       [to, from, false],
     ] as const) {
-      this.nodes[one]!.neighbours.add(two);
+      if (!this.nodes[one]!.neighbours.has(two)) break; // the other one has closed it at once
       this.#tell(one, { kind: 'tunnelUp', node: two, own });
       this.#tell(one, { kind: 'measured', node: two, rtt });
     }
+    for (const one of [from, to]) this.largestDegree = Math.max(this.largestDegree, this.nodes[one]!.neighbours.size);
     return true;
   }
 

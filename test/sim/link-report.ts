@@ -92,7 +92,7 @@ ${linkRows(figures)
 
 After ${settled / 60} simulated minutes, over all pairs from at most 1600 nodes. re6stnet: its own simulation of random graphs with ten own tunnels.
 
-| nodes | hops | re6stnet | ratio | mean degree | largest degree held for 5 s |
+| nodes | hops | re6stnet | ratio | mean degree | largest degree ever |
 |---:|---:|---:|---:|---:|---:|
 ${hops
   .map(({ nodes, hops, meanDegree, largestDegree }) => {
