@@ -121,12 +121,12 @@ export class Admission {
     const { destinations, routers, tuning, matrix, columns } = this.#tables;
     const { routerIdHigh: high, routerIdLow: low } = reader;
     let destination = known;
+    const full = destinations.size >= tuning.maxDestinations || neighbour.routes >= tuning.maxDestinationsPerNeighbour;
+    if (!destination && full) return this.#refuse('quota', reader, neighbour, now);
+    // Only now, or the router-ids of what is refused would fill their table for everybody.
     const usual = destination ? destination.router : none;
     this.router = usual !== none && routers.is(usual, high, low) ? usual : routers.intern(high, low);
-    const full = !destination && destinations.size >= tuning.maxDestinations;
-    if (this.router < 0 || full || (!destination && neighbour.routes >= tuning.maxDestinationsPerNeighbour)) {
-      return this.#refuse('quota', reader, neighbour, now);
-    }
+    if (this.router < 0) return this.#refuse('quota', reader, neighbour, now);
     if (!destination) {
       destination = destinations.add(reader.prefix, reader.prefixLength, owner);
       matrix.reserve(destinations.rows, columns.length);

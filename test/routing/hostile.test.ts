@@ -555,6 +555,7 @@ test('floods of seqno changes and of invented prefixes, from a LAN neighbour and
       say(packet(`060a 0000 000000000001${text} 0812 02004000 0640 0001 0010 fd000000${text}0002`));
     }
     t.true(node.speaker.sizes().destinations <= 900, `${who}: ${node.speaker.sizes().destinations}`);
+    t.true(node.speaker.sizes().routerIds <= 910, `${who}: ${node.speaker.sizes().routerIds} router-ids`);
     for (const neighbour of node.speaker.neighbours()) t.true(neighbour.routes <= 500, who);
     world.run(1000);
     t.true(node.packetsSent - before < 400, `${who}: ${node.packetsSent - before} packets`);
