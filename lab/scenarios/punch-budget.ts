@@ -18,6 +18,8 @@ export interface BudgetResult {
   readonly sent: readonly number[];
   /** The hole punches among them. */
   readonly punches: readonly number[];
+  /** Of each home, what `weft peers` has as the reasons why the other homes are not direct. */
+  readonly reasons: readonly (readonly string[])[];
 }
 
 /**
@@ -38,7 +40,7 @@ export async function punchBudget(
       for (const other of names.slice(i + 1)) await world.separate(one, other);
     }
     for (const name of names) await world.router(name).namespace.nft(countPunches);
-    await network(world, ['dc-1', ...names], config);
+    const [, ...nodes] = await network(world, ['dc-1', ...names], config);
     const others = new Set(names.map((name) => world.router(name).address));
     const count = async (name: string) =>
       [...(await world.router(name).udpSent())]
@@ -50,7 +52,10 @@ export async function punchBudget(
     tell.good(
       `${homes} homes apart from each other for ${seconds} s: their routers saw ${sent.join(', ')} packets, ${punches.join(', ')} punches`,
     );
-    return { seconds, sent, punches };
+    const reasons = await Promise.all(
+      nodes.map(async (node) => (await node.peers()).flatMap(({ lastError }) => lastError ?? [])),
+    );
+    return { seconds, sent, punches, reasons };
   } finally {
     world.remove();
   }

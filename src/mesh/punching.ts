@@ -78,6 +78,8 @@ interface Try {
   dials: boolean;
   /** While acting: how many times we have sent. */
   rounds: number;
+  /** While acting: the budget did not allow all of it. */
+  isHeldBack: boolean;
   retries: number;
   /** When we began the last exchange. */
   offeredAt: Millis;
@@ -217,6 +219,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
       dueAt: never,
       dials: false,
       rounds: 0,
+      isHeldBack: false,
       retries: 0,
       offeredAt: Number.NEGATIVE_INFINITY,
       offers: [],
@@ -237,6 +240,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     attempt.since = now;
     attempt.dueAt = now + patience;
     attempt.rounds = 0;
+    attempt.isHeldBack = false;
   }
 
   #say(attempt: Try, kind: 'offer' | 'answer'): PunchingEffect {
@@ -282,18 +286,27 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     if (attempt.stage === 'acting' && equalBytes(attempt.exchange, exchange)) return [];
     attempt.offers = attempt.offers.filter((at) => at > now - minute);
     if (attempt.offers.length >= offersPerNode) return refuse('busy');
-    if (this.#punchBudget.left(now) < punchTimes.length * mostPunchEndpoints || this.#dialBudget.left(now) === 0) {
-      return refuse('busy');
+    const targets = this.#targets(offer.endpoints);
+    const reason = this.#spent(punchTimes.length * targets.length, now);
+    if (reason !== undefined) {
+      if (attempt.stage === 'waiting' && !attempt.wanted) attempt.dueAt = now + minute;
+      return [...refuse('busy'), { kind: 'punchFailed', node: from, reason }];
     }
     attempt.offers.push(now);
     const hopeless = whyNoPunch(this.#side, offer.side);
     if (hopeless !== undefined) return [...refuse('hopeless'), ...this.#fail(attempt, hopeless, now)];
     attempt.exchange = exchange;
-    attempt.targets = this.#targets(offer.endpoints);
+    attempt.targets = targets;
     attempt.isOtherSymmetric = isSymmetric(offer.side);
     attempt.dials = isSymmetric(this.#side) && !isSymmetric(offer.side);
     this.#enter(attempt, 'answered', now, goWait);
     return [this.#say(attempt, 'answer')];
+  }
+
+  /** Why an exchange of so many punches may not begin now. */
+  #spent(punches: number, now: Millis): string | undefined {
+    if (this.#dialBudget.left(now) === 0) return spentBudget(this.#dialBudget, 'dials after a punch');
+    return this.#punchBudget.left(now) < punches ? spentBudget(this.#punchBudget, 'hole punches') : undefined;
   }
 
   #onAnswer(attempt: Try, answer: PunchTerms, now: Millis): PunchingEffect[] {
@@ -348,7 +361,8 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     return [...effects, { kind: 'dial', node, endpoints: targets }];
   }
 
-  #whyNothingCame({ isOtherSymmetric }: Try): string {
+  #whyNothingCame({ isOtherSymmetric, isHeldBack }: Try): string {
+    if (isHeldBack) return spentBudget(this.#punchBudget, 'hole punches');
     const symmetric = Number(isSymmetric(this.#side)) + Number(isOtherSymmetric);
     const nothing = 'no datagram got through from either side';
     if (symmetric === 0) return nothing;
@@ -356,10 +370,11 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     return `${nothing}: ${whose} symmetric, with another port for every destination`;
   }
 
-  #punches({ targets, exchange }: Try, now: Millis): PunchingEffect[] {
+  #punches(attempt: Try, now: Millis): PunchingEffect[] {
     const effects: PunchingEffect[] = [];
-    for (const to of targets) {
-      if (this.#punchBudget.take(now)) effects.push({ kind: 'sendPunch', to, body: exchange });
+    for (const to of attempt.targets) {
+      if (this.#punchBudget.take(now)) effects.push({ kind: 'sendPunch', to, body: attempt.exchange });
+      else attempt.isHeldBack = true;
     }
     return effects;
   }
@@ -373,18 +388,22 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   }
 }
 
+function spentBudget({ most }: Budget, what: string): string {
+  return `this node may send no more than ${most} ${what} a minute, and has`;
+}
+
 /** So many of something in any minute, and not one more. */
 class Budget {
-  readonly #most: number;
+  readonly most: number;
   #taken: Millis[] = [];
 
   constructor(most: number) {
-    this.#most = most;
+    this.most = most;
   }
 
   left(now: Millis): number {
     this.#taken = this.#taken.filter((at) => at > now - minute);
-    return this.#most - this.#taken.length;
+    return this.most - this.#taken.length;
   }
 
   take(now: Millis): boolean {

@@ -2,14 +2,16 @@ import test from 'ava';
 import { Narrator } from '../../lab/narrator.js';
 import { mostPackets, punchBudget } from '../../lab/scenarios/punch-budget.js';
 
-/** Less than one exchange takes, which sends five to each endpoint: none may begin. */
-const few = 4;
+/** They make six pairs, so one of them at least has two exchanges to punch in. */
+const homes = 4;
+/** More than one exchange takes, which sends five to each endpoint, and less than two. */
+const few = 7;
 
 test('28: homes that cannot meet send each other no more than the budget, counted at their routers', async (t) => {
   // The usual budget is more than these homes use, so that the same homes with a small one show that it holds.
   const [usual, small] = await Promise.all(
     [undefined, `[force]\npunches-per-minute = ${few}\n`].map((config) =>
-      punchBudget(new Narrator(t.log), 3, 10, config),
+      punchBudget(new Narrator(t.log), homes, 10, config),
     ),
   );
   for (const packets of usual!.sent) {
@@ -17,5 +19,9 @@ test('28: homes that cannot meet send each other no more than the budget, counte
     t.true(packets <= mostPackets, `${packets} packets`);
   }
   t.true(Math.max(...usual!.punches) > few, 'without the bound there are more');
+  t.true(Math.max(...small!.punches) >= 5, 'a whole exchange is allowed');
   for (const punches of small!.punches) t.true(punches <= few, `${punches} punches of ${few}`);
+  const heldBack = (reasons: readonly string[]) => reasons.some((reason) => reason.includes('hole punches a minute'));
+  t.true(small!.reasons.some(heldBack), `says so: ${JSON.stringify(small!.reasons)}`);
+  t.false(usual!.reasons.some(heldBack), JSON.stringify(usual!.reasons));
 });

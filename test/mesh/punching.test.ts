@@ -419,3 +419,36 @@ test('who wants no more tunnels answers an offer with "busy" and sends nothing e
   t.like(decodePunch(decodeMap((answer as { bytes: Uint8Array }).bytes)!), { kind: 'no', reason: 'busy' });
   t.deepEqual(punching.tick(60 * second), []);
 });
+
+test('a budget between one exchange and two lets one out whole, cuts the next short, and says that it did', (t) => {
+  const punching = new Punching(1, seededRandom(6), 7);
+  const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
+  const punchedTo: string[] = [];
+  const failed: string[] = [];
+  const perform = (effects: readonly PunchingEffect[]) => {
+    for (const effect of effects) {
+      if (effect.kind === 'sendPunch') punchedTo.push(effect.to.address);
+      if (effect.kind === 'punchFailed') failed.push(`${effect.node}: ${effect.reason}`);
+    }
+  };
+  const offerOf = (from: number, now: number) => {
+    const endpoints = [{ address: `11.0.0.${from}`, port: 6 }];
+    const exchange = new Uint8Array(8).fill(from);
+    const message = decodeMap(encodePunch({ kind: 'offer', exchange, endpoints, side }))!;
+    perform(punching.handle({ kind: 'messageReceived', from, message, admitted: true }, now));
+  };
+  // Two begin while nothing is spent, one after it is.
+  offerOf(2, 0);
+  offerOf(3, 900);
+  for (let now = 0; now < 10 * second; now += 10) {
+    if (now === 5 * second) offerOf(4, now);
+    if (now >= punching.deadline()) perform(punching.tick(now));
+  }
+  t.deepEqual(
+    [2, 3, 4].map((node) => punchedTo.filter((address) => address === `11.0.0.${node}`).length),
+    [5, 2, 0],
+  );
+  const spent = 'this node may send no more than 7 hole punches a minute, and has';
+  t.deepEqual(failed.sort(), ['2: no datagram got through from either side', `3: ${spent}`, `4: ${spent}`]);
+});
