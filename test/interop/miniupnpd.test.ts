@@ -30,9 +30,10 @@ function mapsForwardsAndRemoves(protocols: readonly MappingProtocol[]) {
       gateway: '192.168.1.1',
       externalAddress: '11.0.0.2',
       externalPort: 16696,
-      leaseSeconds: 3600,
       reason: null,
     });
+    // What the router keeps, and it counts the seconds that are left.
+    t.true([3599, 3600].includes(status.leaseSeconds!), `${status.leaseSeconds}`);
     t.deepEqual(home.forwardings(), [here]);
     home.sendFromOutside(16696, 'hello');
     await client.received('hello', 1000);
@@ -77,7 +78,7 @@ scenario('a lease is renewed before it ends, and ends without us', async (t, hom
   for (let renewals = 0; renewals < 3; renewals++) {
     await client.status(({ state }) => state === 'renewing', 3000);
     const { leaseSeconds } = await client.status(({ state }) => state === 'mapped', 3000);
-    t.is(leaseSeconds, 3);
+    t.true([2, 3].includes(leaseSeconds!), `${leaseSeconds}`);
   }
   t.deepEqual(home.forwardings(), [here]);
   await client.kill();

@@ -45,7 +45,7 @@ export interface DataPlaneParts {
   readonly arena: Arena;
   readonly tun: TunPort;
   readonly udp: UdpPort;
-  /** Where handshake-class datagrams come in a queue of their own; what is sent goes through `udp`. */
+  /** Where handshake-class datagrams come in a queue of their own, and leave where they may be cut on the way; else `udp`. */
   readonly handshakes?: UdpPort;
   readonly aead: Aead;
   readonly random: Random;
@@ -300,7 +300,8 @@ export class DataPlane {
     if (!address) return this.#parts.drops.count('send-failed');
     if (fresh) return this.#parts.udp.sendFresh(address, bytes);
     this.#parts.arena.bytes.set(bytes, sendAt);
-    this.#outbox.sendInPlace(address, sendAt, bytes.length, bytes.length);
+    const lost = (this.#parts.handshakes ?? this.#parts.udp).send(address, sendAt, bytes.length, bytes.length);
+    if (lost > 0) this.#parts.drops.count('send-failed', lost);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Millis } from '../../time.js';
 import type { LinkCounters } from './contract.js';
 
-/** A datagram of this size passes on every path we accept: 1280 of IPv6 less 48 of headers. */
-export const smallestPathSize = 1232;
+/** A datagram of this size passes on every path we accept: IPv4 packets of 1124 octets, tunnels in tunnels. */
+export const smallestPathSize = 1096;
 
 const words = 4;
 const perWorker = 6;

@@ -26,6 +26,8 @@ const ipv6MtuDiscover = 23;
 const ipv6Only = 26;
 /** Don't fragment, and believe no ICMP about path sizes: we probe (docs/protocol/plane.md, Sizes). */
 const discoverByProbe = 3;
+/** Handshakes come before any probe and have 1200 octets: routers may cut them. */
+const mayFragment = 0;
 const udpSegment = 103;
 const udpReceiveOffload = 104;
 const bufferOctets = 4 * 1024 * 1024;
@@ -37,7 +39,7 @@ export interface UdpSockets {
   readonly sockets: readonly number[];
   /**
    * One more of that port, for all that is no transport frame, so that a flood of handshakes fills no queue that packets
-   * wait in. Undefined where the kernel cannot steer.
+   * wait in, and so that what is sent of it may be cut on the way. Undefined where the kernel cannot steer.
    */
   readonly handshakes: number | undefined;
   readonly port: number;
@@ -118,13 +120,14 @@ function setUp(fd: number, family: 4 | 6, worker: number, mark: number, forHands
     setOption(fd, Level.socket, SocketOption.receiveBuffer, room);
   if (!setOption(fd, Level.socket, SocketOption.sendBufferForce, bufferOctets))
     setOption(fd, Level.socket, SocketOption.sendBuffer, bufferOctets);
-  setOption(fd, Level.ip, ipMtuDiscover, discoverByProbe);
+  const discover = forHandshakes ? mayFragment : discoverByProbe;
+  setOption(fd, Level.ip, ipMtuDiscover, discover);
   // The receiver's GRO glues datagrams of one flow; lanes share the ports, so another hop limit keeps them apart, and each
   // burst reaches the worker of its lane whole and in order.
   setOption(fd, Level.ip, ipTimeToLive, 64 - worker);
   if (family === 6) {
     setOption(fd, Level.ipv6, ipv6Only, 0);
-    setOption(fd, Level.ipv6, ipv6MtuDiscover, discoverByProbe);
+    setOption(fd, Level.ipv6, ipv6MtuDiscover, discover);
     setOption(fd, Level.ipv6, ipv6HopLimit, 64 - worker);
   }
 }

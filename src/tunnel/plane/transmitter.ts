@@ -91,6 +91,9 @@ export class Transmitter {
     const via = this.#state.nextHop(node, now, undefined);
     const session = via?.sending(now);
     if (!via?.address || !session) return this.#dropped('unreachable');
+    if (relayOverhead + length > via.shared.pathSize) {
+      return this.relayCut(via, session, via.address, node, this.#state.node, firstHopLimit, text, length);
+    }
     const at = this.#beginRelay(via, session, via.address, node, 0, length, firstHopLimit);
     if (at < 0) return false;
     this.#arena.bytes.copyWithin(at + relayOverhead, text, text + length);

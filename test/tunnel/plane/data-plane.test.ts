@@ -2,6 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import { parseIp } from '../../../src/addr/ip.js';
 import { parsePrefix } from '../../../src/addr/prefix.js';
 import { addressOf } from '../../../src/ffi.js';
+import { FrameType } from '../../../src/tunnel/frame.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
 import { buildPacket, isSound } from './packets.js';
@@ -333,6 +334,24 @@ test('a control frame reaches the other control plane, and a handshake passes th
   const datagram = b.events.find((event) => event.kind === 'datagram');
   t.deepEqual(datagram?.kind === 'datagram' && datagram.from, { kind: 'overlay', node: 1 });
   t.deepEqual(datagram?.kind === 'datagram' && [...datagram.bytes], [1, 9, 9]);
+});
+
+test('a handshake through a relay is cut where the path is too small for it', (t) => {
+  const world = new World({ pathSize: 1096 });
+  const { a, b } = world.relayed();
+  world.run(5000);
+  world.captured.length = 0;
+  const initiation = new Uint8Array(1200).fill(7);
+  initiation[0] = 1;
+  a.command({ kind: 'sendDatagram', to: { kind: 'overlay', node: 3 }, bytes: initiation });
+  world.settle();
+  const cut = world.captured.filter(({ from, bytes }) => from === 1 && bytes[0] === FrameType.relay);
+  t.deepEqual(
+    cut.map(({ bytes }) => bytes.length),
+    [640, 640],
+  );
+  const datagram = b.events.find((event) => event.kind === 'datagram');
+  t.deepEqual(datagram?.kind === 'datagram' && datagram.bytes, initiation);
 });
 
 test('a peer that moves is challenged there, and followed', (t) => {
