@@ -114,7 +114,13 @@ test.serial('30: a path that shrinks from 1500 to 1280 to 1124 without a word, a
     const core = new Namespace(b.host.namespace.name.replace(/b$/, 'core'));
     await core.nft('table ip silent { chain out { type filter hook output priority 0; ip protocol icmp drop; }; }\n');
     const shrinkTo = async (octets: number) => {
-      for (const device of ['u1', 'u2']) await core.must(['ip', 'link', 'set', device, 'mtu', `${octets}`]);
+      // By routes: a device's own size would also drop what comes in by it, and what may be cut is cut by who sends.
+      for (const [device, to] of [
+        ['u1', b.host.address],
+        ['u2', a.host.address],
+      ] as const) {
+        await core.must(['ip', 'route', 'replace', to, 'dev', device, 'mtu', 'lock', `${octets}`]);
+      }
       return download.octets;
     };
     const first = await shrinkTo(1280);
