@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { canonicalPrefix, type TableRow } from './route.js';
 import { type Place, parseComplaints, RouterProcess } from './router.js';
@@ -73,9 +73,14 @@ export class Babeld {
     await this.#process.end(signal);
   }
 
-  /** Starts it again, with the state file it left, or without. */
-  async startAgain(state: 'kept' | 'lost'): Promise<void> {
+  /** Starts it again, with the state file it left (its seqno), without it, or with a seqno of long ago in it. */
+  async startAgain(state: 'kept' | 'lost' | 'behind'): Promise<void> {
     if (state === 'lost') rmSync(this.#path('state'), { force: true });
+    if (state === 'behind') {
+      const seqno = readFileSync(this.#path('state'), 'utf8').trim();
+      if (!/^\d+$/.test(seqno)) throw new Error(`no seqno in the state of babeld, but "${seqno}"`);
+      writeFileSync(this.#path('state'), `${(Number(seqno) + 65_536 - 1000) % 65_536}\n`);
+    }
     const complaints = this.complaints;
     if (complaints.length > 0) throw new Error(complaints.join('\n'));
     this.#process = this.#start();

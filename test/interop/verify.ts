@@ -5,13 +5,12 @@ import { Weft } from './weft.js';
 import { World } from './world.js';
 
 /**
- * The long part of the interop tests: a babeld that keeps its router-id and has lost its seqno. Its routes are unfeasible to
- * whoever remembers the old seqno, until that source is forgotten (babeld 1.12.1 begins at a random seqno, so half of the
- * times it is newer, and all is well at once: it restarts until the other half has been seen).
+ * The long part of the interop tests: a babeld that keeps its router-id and lost its seqno. It begins a thousand behind what
+ * it said before, so its routes are unfeasible to whoever remembers that, and a request for a newer seqno is hopeless: it
+ * would have to count a thousand times. They are back when the source is forgotten.
  */
 const sourceLifetime = 180_000;
 const slack = 40_000;
-const mostRestarts = 12;
 /** Nothing that is feasible at once takes so long. */
 const behind = 20_000;
 const routerId = 'router-id 02:00:00:ff:fe:00:00:01';
@@ -19,31 +18,32 @@ const address = 'fd00:1::1/128';
 
 const world = new World();
 try {
-  const [a, b] = [world.host('a'), world.host('b')];
-  world.lan('lan0', a, b);
+  // A line: only who passes a route on remembers its seqno (RFC 8966 §3.7.3).
+  const [a, b, c] = [world.host('a'), world.host('b'), world.host('c')];
+  world.lan('left', a, b);
+  world.lan('right', b, c);
   world.addresses(a, address);
   const babeld = await new Babeld(world, a, {
-    devices: ['lan0'],
+    devices: ['left'],
     announce: ['redistribute local ip fd00::/16 allow'],
     extra: [routerId],
   }).ready();
-  const weft = await new Weft(world, b, { devices: ['lan0'], originate: ['fd00:2::1/128'] }).ready();
-  await routerHas(weft, 15_000, [`${address} via 1`]);
-  let restarts = 0;
-  let worst = 0;
-  while (worst < behind && restarts++ < mostRestarts) {
-    await babeld.end('SIGKILL');
-    await babeld.startAgain('lost');
-    const from = performance.now();
-    await routerHas(weft, sourceLifetime + slack, [`${address} via 1`]);
-    await routerHas(babeld, 15_000, ['fd00:2::1/128 via 2']);
-    worst = Math.max(worst, performance.now() - from);
-  }
+  const weft = await new Weft(world, b, { devices: ['left', 'right'], originate: ['fd00:2::1/128'] }).ready();
+  const far = await new Babeld(world, c, { devices: ['right'], announce: [] }).ready();
+  await routerHas(far, 15_000, [`${address} via 2`]);
+  await babeld.end('SIGTERM');
+  await routerHas(far, 5000, [], [address]);
+  await babeld.startAgain('behind');
+  const from = performance.now();
+  await routerHas(weft, sourceLifetime + slack, [`${address} via 1`]);
+  await routerHas(far, 15_000, [`${address} via 2`]);
+  await routerHas(babeld, 15_000, ['fd00:2::1/128 via 2']);
+  const back = performance.now() - from;
   reportRow({
-    what: 'babeld restarts with its router-id and without its seqno until it begins behind: route back when the source is forgotten',
+    what: 'babeld begins again with its router-id and a seqno of long ago: route back when the source is forgotten',
     target: `${behind / 1000} to ${(sourceLifetime + slack) / 1000} s`,
-    measured: `${(worst / 1000).toFixed(1)} s, at restart ${restarts}`,
-    ok: worst >= behind && worst <= sourceLifetime + slack,
+    measured: `${(back / 1000).toFixed(1)} s`,
+    ok: back >= behind && back <= sourceLifetime + slack,
   });
   reportRow({
     what: 'complaints in the log of babeld',

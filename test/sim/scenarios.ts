@@ -455,6 +455,6 @@ export const scenarios: readonly Scenario[] = [
 /** For `npm run verify`. */
 export const longScenarios: readonly Scenario[] = [
   storm(30, 20),
-  storm(100, 10),
+  storm(100, 2),
   settles('a random network', 100, (world) => randomTunnels(100, 10, world.network.random)),
 ];
