@@ -69,7 +69,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'roaming',
     what: 'addresses, lines and networks change under a flow and a TCP connection, a machine sleeps',
     command: ['dist/lab/verify-roaming.js'],
-    minutes: 2,
+    minutes: 3,
     root: true,
   },
   {

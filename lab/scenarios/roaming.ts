@@ -152,7 +152,8 @@ async function measure(
       `${what}: the TCP connection goes on`,
       () => download.octets,
       (now) => now > octets || download.took > 0,
-      15 * second,
+      // A sender doubles its patience (RFC 6298 §5.5): after 16 s without an answer it may wait as long again, and a little.
+      25 * second,
     );
     tell.good(
       `${what}: traffic again after ${duration(took)}, the TCP connection after ${duration(performance.now() - back)}`,

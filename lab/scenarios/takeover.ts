@@ -38,6 +38,13 @@ export async function takeover(tell: Narrator): Promise<TakeoverResult> {
       (peer) => peer?.state === 'relayed' || peer?.state === 'direct',
       10 * second,
     );
+    // A machine that joins learns of ways a moment before its kernel has the route; what is refused until then was never sent.
+    await until(
+      'the kernel of right has the route',
+      () => right.host.namespace.run(['ip', '-6', 'route', 'get', there]),
+      ({ code }) => code === 0,
+      5 * second,
+    );
     const flow = new Flow(right.host, left.host, there, 5);
     await joining;
     const direct = await pairState(left, right, 'direct', 20 * second);
