@@ -13,7 +13,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'mapping',
     what: 'port mapping on real miniupnpd, a hundred starts each over IGDv2, IGDv1 and NAT-PMP',
     command: ['dist/test/interop/verify-mapping.js'],
-    minutes: 3,
+    minutes: 2,
     root: true,
   },
   {
@@ -55,7 +55,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'proven',
     what: 'the daemon behind real routers: mapped and proven, a hundred starts each over IGDv2 and NAT-PMP',
     command: ['dist/test/lab/verify-proven.js'],
-    minutes: 9,
+    minutes: 8,
     root: true,
   },
   {
@@ -76,7 +76,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'demo',
     what: 'npm run demo to its end, and ended by Ctrl-C at several moments',
     command: ['dist/test/lab/verify-demo.js'],
-    minutes: 3,
+    minutes: 2,
     root: true,
   },
 ];
