@@ -21,6 +21,10 @@ export const maxHomes = 4096;
 export const earlyBurst = 12;
 export const earlyRate = 1;
 
+/** Dumps asked for by routers of one LAN, all together: so many at once, then so many a second. */
+const dumpBurst = 16;
+const dumpRate = 1;
+
 /** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */
 export class Interface {
   readonly id: InterfaceId;
@@ -43,6 +47,8 @@ export class Interface {
   quickHellos = 0;
   /** However many routers come, or one comes however often, a LAN hears no more early Hellos than this. */
   readonly early: Bucket = new Bucket(earlyRate, earlyBurst);
+  /** However many routers ask, under however many addresses; who comes too late hears the next periodic table. */
+  readonly dumps: Bucket = new Bucket(dumpRate, dumpBurst);
   /** Greetings sent early because a tunnel's neighbour has not answered yet. */
   earlyHellos = 0;
 

@@ -164,10 +164,14 @@ export class Outlet {
     this.by(at);
   }
 
-  /** The whole table. */
+  /** A dump at least as good as this kind is on its way. */
+  dumps(kind: DumpKind): boolean {
+    return this.#dumpRow >= 0 && dumpKinds.indexOf(kind) <= dumpKinds.indexOf(this.#dumpKind);
+  }
+
+  /** The whole table; nothing when one as good is on its way. */
   dump(kind: DumpKind, at: Millis): void {
-    // One as good is on its way.
-    if (this.#dumpRow >= 0 && dumpKinds.indexOf(kind) <= dumpKinds.indexOf(this.#dumpKind)) return;
+    if (this.dumps(kind)) return;
     this.#dumpRow = 0;
     this.#dumpKind = kind;
     this.#dumpAt = at;

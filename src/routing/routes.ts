@@ -564,9 +564,13 @@ export class Routes {
     if (!neighbour.requests.take(now)) return;
     const { destinations, tuning } = this.#tables;
     if (reader.wildcard) {
+      const { outlet, interface: there } = neighbour;
+      const kind = outlet.reliable ? 'asked' : 'periodic';
+      // Only a dump that will be sent moves the next: who asks often is not put off for longer.
+      if (outlet.dumps(kind) || (there.lan && !there.dumps.take(now))) return;
       const at = Math.max(now, neighbour.dumpAfter);
       neighbour.dumpAfter = at + tuning.dumpPause;
-      neighbour.outlet.dump(neighbour.outlet.reliable ? 'asked' : 'periodic', at + tuning.urgentDelay);
+      outlet.dump(kind, at + tuning.urgentDelay);
       return;
     }
     const destination = destinations.find(reader.prefix, reader.prefixLength);

@@ -270,6 +270,63 @@ test('28: a wildcard request with a prefix length, and a flood of them', (t) => 
   t.true(octets < 500, `${octets} octets for 80,000`);
 });
 
+/** A router on a LAN that exports all, with so many routes of its own. */
+function exporter(routes: number) {
+  const world = new Network(5);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { exports: [prefix('::/0')], imports: [prefix('::/0')] });
+  for (let i = 1; i <= routes; i++) {
+    world.send(1, { kind: 'originate', prefix: prefix(`2001:db8:${i.toString(16)}::/48`), metric: 0 });
+  }
+  world.run(20_000);
+  return { world, node, lan };
+}
+
+test('28: who asked often for the whole table is not made to wait the longer for it', (t) => {
+  const { world, lan } = exporter(5);
+  let seqno = 1;
+  const hello = () => world.say(lan, 'fe80::99', packet(`0406 0000 ${(seqno++).toString(16).padStart(4, '0')} 0190`));
+  const answered = (from: number) =>
+    world
+      .heardOn(lan)
+      .slice(from)
+      .some(({ to, bytes }) => to !== 'multicast' && tlvsOf(bytes).some((line) => line.startsWith('update')));
+  hello();
+  world.run(4000);
+  hello();
+  for (let i = 0; i < 20; i++) world.say(lan, 'fe80::99', packet('0902 0000'));
+  world.run(2000);
+  hello();
+  world.run(4000);
+  hello();
+  const from = world.heardOn(lan).length;
+  world.say(lan, 'fe80::99', packet('0902 0000'));
+  world.run(4000);
+  hello();
+  world.run(2000);
+  t.true(answered(from));
+});
+
+test('28: a thousand addresses that ask for the whole table are answered by a few', (t) => {
+  const { world, node, lan } = exporter(1000);
+  const [octets, begin] = [node.octetsSent, world.now];
+  let said = 0;
+  for (let round = 0; round < 4; round++) {
+    for (let i = 1; i <= 250; i++) {
+      const asks = packet('0406 0000 0001 0001 0902 0000');
+      said += asks.length;
+      world.say(lan, `fe80::7:${(i + 250 * round).toString(16)}`, asks);
+    }
+    world.run(500);
+  }
+  world.run(500);
+  const sent = node.octetsSent - octets;
+  const table = 12_000;
+  t.is(said, 16_000);
+  t.true(sent <= (16 + (world.now - begin) / 1000 + 1) * table, `${sent} octets`);
+});
+
 test('29: acknowledgement requests without an interval, a flood of them, and acknowledgements of nothing', (t) => {
   const { world, lan, say, node } = lanWorld();
   const from = world.heardOn(lan).length;
