@@ -335,12 +335,14 @@ export class Invariants implements Checker {
 
   /**
    * A weft router-id is node number and epoch: of each node only the highest epoch heard of counts, and updates of an older
-   * one are refused (docs/protocol/babel.md, Router-id).
+   * one are refused (docs/protocol/babel.md, Router-id). Heard of with the proof: that an epoch began is believed of nobody else.
    */
   #isOldEpoch(node: number, update: SeenUpdate): boolean {
     const key = `${node} ${update.prefix}`;
     const newest = this.#newestRouter.get(key) ?? '';
-    if (update.routerId > newest || this.#shared.has(update.prefix)) this.#newestRouter.set(key, update.routerId);
+    if ((update.routerId > newest && update.signed) || this.#shared.has(update.prefix)) {
+      this.#newestRouter.set(key, update.routerId);
+    }
     return update.routerId < newest && !this.#shared.has(update.prefix);
   }
 

@@ -9,6 +9,8 @@ export interface SeenUpdate {
   readonly routerId: string;
   readonly seqno: number;
   readonly metric: number;
+  /** It brings the origin's signature. */
+  readonly signed?: true;
 }
 
 export interface SeenSeqnoRequest {
@@ -58,7 +60,8 @@ export function readPacket(bytes: Uint8Array): Seen[] {
       const update = readUpdate(body, defaults);
       if (body[1]! & 0x40) routerId = update.bytes.toString('hex', 8, 16);
       const metric = body.readUInt16BE(8);
-      seen.push({ kind: 'update', prefix: update.prefix, routerId, seqno: body.readUInt16BE(6), metric });
+      const signed = update.signed ? { signed: true as const } : {};
+      seen.push({ kind: 'update', prefix: update.prefix, routerId, seqno: body.readUInt16BE(6), metric, ...signed });
     } else if (type === 9) {
       seen.push({ kind: 'routeRequest', prefix: prefixText(body[0]!, body[1]!, body.subarray(2)) });
     } else if (type === 10) {
@@ -77,14 +80,23 @@ export function readPacket(bytes: Uint8Array): Seen[] {
 
 const otherKinds: Readonly<Record<number, SeenOther['kind']>> = { 2: 'ackRequest', 3: 'ack', 5: 'ihu' };
 
-function readUpdate(body: Buffer, defaults: Map<number, Buffer>): { prefix: string; bytes: Buffer } {
+function readUpdate(body: Buffer, defaults: Map<number, Buffer>): { prefix: string; bytes: Buffer; signed: boolean } {
   const [encoding, flags, length, omitted] = [body[0]!, body[1]!, body[2]!, body[3]!];
   const bytes = Buffer.alloc(16);
   const carried = Math.ceil(length / 8) - omitted;
   defaults.get(encoding)?.copy(bytes, 0, 0, omitted);
   body.copy(bytes, omitted, 10, 10 + carried);
   if (flags & 0x80) defaults.set(encoding, bytes);
-  return { prefix: prefixText(encoding, length, bytes), bytes };
+  return { prefix: prefixText(encoding, length, bytes), bytes, signed: hasSubTlv(body, 10 + carried, originSignature) };
+}
+
+const originSignature = 112;
+
+function hasSubTlv(body: Buffer, from: number, wanted: number): boolean {
+  for (let at = from; at < body.length; at += body[at] === 0 ? 1 : 2 + body[at + 1]!) {
+    if (body[at] === wanted) return true;
+  }
+  return false;
 }
 
 function prefixText(encoding: number, length: number, bytes: Buffer): string {
