@@ -93,6 +93,8 @@ class Node implements NodeApi {
   readonly #startedAt = performance.now();
   #mesh: Mesh | undefined;
   #member: Member | undefined;
+  /** Why a daemon that belongs to a network does not run in it. */
+  #blocked: MeshError | undefined;
   #fail: (error: Error) => void = () => {};
   /** One change of membership at a time. */
   #changing = false;
@@ -153,7 +155,9 @@ class Node implements NodeApi {
       tunnels: { up: 0, total: 0 },
       routes: { selected: 0, total: 0 },
       health: this.#mesh
-        ? []
+        ? this.#blocked
+          ? [{ code: this.#blocked.code, severity: 'error', message: this.#blocked.message, fix: this.#blocked.cure }]
+          : []
         : [
             {
               code: 'no-network',
@@ -215,6 +219,7 @@ class Node implements NodeApi {
       const { state } = this.#setting;
       const invitation = requireInvitation(options.token);
       requireStranger(this.#mesh?.membership, invitation);
+      if (this.#blocked) throw this.#blocked;
       // Before the membership: a crash between the two must not leave a member that knows nobody.
       state.write('seeds', encodeSeeds(invitation.members));
       await joinNetwork(state, invitation, this.#ownName(options.name));
@@ -239,6 +244,7 @@ class Node implements NodeApi {
       else await new Host(config.tun.name).remove();
       this.#member = undefined;
       this.#mesh = undefined;
+      this.#blocked = undefined;
       // The membership goes first: whatever a crash leaves behind it is no member any more.
       for (const name of [blobs.membership, ...Object.values(blobs), ...otherBlobs]) state.remove(name);
       return info;
@@ -453,7 +459,12 @@ class Node implements NodeApi {
     try {
       await this.start();
     } catch (error) {
-      this.#mesh = undefined;
+      // What was stored stays: another "init" or "join" would write over it.
+      if (this.#mesh && error instanceof MeshError) {
+        const cure = `${error.cure}; then restart weftd, which belongs to its network already`;
+        this.#blocked = new MeshError(error.code, error.message, cure, { cause: error });
+        throw this.#blocked;
+      }
       throw error;
     }
     return membershipInfo(this.#requireMesh());
@@ -517,6 +528,7 @@ class Node implements NodeApi {
 
   #requireNoNetwork(): void {
     if (!this.#mesh) return;
+    if (this.#blocked) throw this.#blocked;
     const { network } = membershipInfo(this.#mesh);
     throw new MeshError(
       'already-member',
@@ -537,6 +549,7 @@ class Node implements NodeApi {
   #requireMember(): Member {
     this.#requireMesh();
     if (this.#member) return this.#member;
+    if (this.#blocked) throw this.#blocked;
     throw new MeshError('no-daemon', 'weftd does not run', 'start it: systemctl start weft, or weftd, or npm start');
   }
 }

@@ -69,7 +69,17 @@ serial('tokens that are none, and commands where there is no network', async (t)
 serial('a member is not made a member of another network by mistake', async (t) => {
   const other = world.node('early');
   await other.start({ config });
-  const { network } = await other.init();
+  // Founded, but the port is taken: that is a member all the same, not a machine on which another network may be founded.
+  const held = udpOn(other.host, 16696);
+  refused(t, await other.run('init'), /UDP port 16696 is in use; .*; then restart weftd/);
+  held.close();
+  refused(t, await other.run('init'), /UDP port 16696 is in use; .*; then restart weftd/);
+  const { network: kept, health } = await other.status();
+  t.true(health.some(({ code }) => code === 'port-in-use'));
+  await other.kill('SIGTERM');
+  await other.start({ config });
+  const { network } = await other.status();
+  t.is(network!.id, kept!.id);
   refused(
     t,
     await lone.run('join', await other.invite()),
@@ -77,7 +87,7 @@ serial('a member is not made a member of another network by mistake', async (t) 
   );
   refused(t, await lone.run('join', await lone.invite()), /a member of that network; see it with: weft status/);
   refused(t, await lone.run('init'), /member of network .* already; leave it first/);
-  t.not((await lone.status()).network!.id, network.id);
+  t.not((await lone.status()).network!.id, network!.id);
   await other.kill('SIGTERM');
 });
 
