@@ -114,6 +114,22 @@ test('b: a next hop that retracted, one that is not feasible, and a spare one th
   );
 });
 
+test('b: a new epoch counts when its proof was heard, and not before', (t) => {
+  const next = '0000010000000002';
+  for (const [signed, isFault] of [
+    [true, true],
+    [false, false],
+  ] as const) {
+    const invariants = two(false);
+    // A retraction, then the new epoch by another neighbour, then the old one again by this one.
+    invariants.delivered(2, 1, [retraction], 0);
+    invariants.delivered(3, 1, [{ ...update(100, 1, next), ...(signed ? { signed } : {}) }], 0);
+    invariants.delivered(2, 1, [update(50, 6)], 0);
+    invariants.chosen(1, text, 2);
+    t.is(violation(() => invariants.settled(1, 0)) !== undefined, isFault, `signed: ${signed}`);
+  }
+});
+
 test('c and d: a feasibility distance that gets worse, and one worse than what was sent', (t) => {
   let distance: RouteRow['distance'];
   const distances = new Distances(() => [{ interface: 1, routerId, ...(distance && { distance }) } as RouteRow]);
