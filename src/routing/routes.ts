@@ -17,7 +17,7 @@ import { Flag } from './route-matrix.js';
 import { leftLately, Selection } from './selection.js';
 import { isNewer, seqnoPlus } from './seqno.js';
 import { SideUpdates } from './side-updates.js';
-import type { Tables } from './tables.js';
+import { expiryOf, type Tables, tenthsOf } from './tables.js';
 import { spec } from './tuning.js';
 
 /** Said things that a newer version makes void. */
@@ -261,14 +261,8 @@ export class Routes {
 
   // ---- expiry
 
-  #tenths(now: Millis): number {
-    return Math.max(0, Math.ceil((now - this.#tables.epochStart) / 100));
-  }
-
   #expireAfter(destination: Destination, neighbour: Neighbour, interval: number, now: Millis): void {
-    const { matrix } = this.#tables;
-    const tenths = this.#tenths(now) + Math.ceil((spec.routeExpiryFactor * interval) / 10);
-    matrix.setExpiry(destination.row, neighbour.column, tenths);
+    this.#tables.matrix.setExpiry(destination.row, neighbour.column, expiryOf(this.#tables, interval, now));
   }
 
   #watchExpiry(destination: Destination, neighbour: Neighbour): void {
@@ -290,7 +284,7 @@ export class Routes {
   /** Routes of this neighbour not heard again in time: first infinite, then forgotten (RFC 8966 §3.5.3). */
   expireRoutesOf(neighbour: Neighbour, now: Millis): void {
     const { matrix, destinations } = this.#tables;
-    const tenths = this.#tenths(now);
+    const tenths = tenthsOf(this.#tables, now);
     let deadline = never;
     for (const destination of destinations) {
       const { row } = destination;
@@ -301,8 +295,7 @@ export class Routes {
           continue;
         }
         matrix.setRefmetric(row, neighbour.column, infinity);
-        const again = Math.ceil((spec.routeExpiryFactor * matrix.interval(row, neighbour.column)) / 10);
-        matrix.setExpiry(row, neighbour.column, tenths + again);
+        this.#expireAfter(destination, neighbour, matrix.interval(row, neighbour.column), now);
         this.reselect(destination, now);
       } else if (now >= this.#askAt(destination, neighbour)) {
         matrix.raise(row, neighbour.column, Flag.asked);

@@ -5,16 +5,15 @@ import { addMetric, infinity } from './metric.js';
 import type { Neighbour } from './neighbour.js';
 import { Flag } from './route-matrix.js';
 import { isNewer } from './seqno.js';
-import type { Tables } from './tables.js';
-import { spec } from './tuning.js';
+import { expiryOf, type Tables } from './tables.js';
 
 /** Not a rank: the way cannot be used, or more would have to be known of it. */
 const unknown = -1;
 
 /**
  * Most updates tell again what is known, or of a proven way that is no better than the three in use, or not feasible and no
- * better than the first: nothing is to be done but to note it. They are recognised by the hot fields and the matrix alone; all others, and whatever
- * is not certain, go the long way through admission and selection, which would come to the same.
+ * better than the first: nothing is to be done but to note it. They are recognised by the hot fields and the matrix alone; all
+ * others, and whatever is not certain, go the long way through admission and selection, which would come to the same.
  */
 export class SideUpdates {
   readonly #tables: Tables;
@@ -95,8 +94,7 @@ export class SideUpdates {
     const { column } = neighbour;
     matrix.set(row, column, reader.metric, reader.seqno, router, reader.interval, 0);
     matrix.lower(row, column, Flag.asked | Flag.unproven);
-    const tenths = Math.max(0, Math.ceil((now - epochStart) / 100));
-    const expiry = tenths + Math.ceil((spec.routeExpiryFactor * reader.interval) / 10);
+    const expiry = expiryOf(this.#tables, reader.interval, now);
     matrix.setExpiry(row, column, expiry);
     const due = epochStart + 100 * expiry;
     if (due >= neighbour.routesDeadline) return;

@@ -12,7 +12,7 @@ import type { PendingRequests } from './pending-requests.js';
 import type { Reports } from './reports.js';
 import type { RouteMatrix } from './route-matrix.js';
 import type { RouterTable } from './router-table.js';
-import type { Tuning } from './tuning.js';
+import { spec, type Tuning } from './tuning.js';
 
 /** What a speaker knows: the tables its parts share. */
 export interface Tables {
@@ -43,4 +43,14 @@ export interface Tables {
   readonly effects: SpeakerEffect[];
   /** Where the tenths of a second in the matrix begin. */
   readonly epochStart: Millis;
+}
+
+/** The moment in the matrix's tenths of a second. */
+export function tenthsOf({ epochStart }: Tables, now: Millis): number {
+  return Math.max(0, Math.ceil((now - epochStart) / 100));
+}
+
+/** When a route heard now with this interval (in hundredths of a second) expires, in the same tenths. */
+export function expiryOf(tables: Tables, interval: number, now: Millis): number {
+  return tenthsOf(tables, now) + Math.ceil((spec.routeExpiryFactor * interval) / 10);
 }
