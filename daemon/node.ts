@@ -154,18 +154,7 @@ class Node implements NodeApi {
       },
       tunnels: { up: 0, total: 0 },
       routes: { selected: 0, total: 0 },
-      health: this.#mesh
-        ? this.#blocked
-          ? [{ code: this.#blocked.code, severity: 'error', message: this.#blocked.message, fix: this.#blocked.cure }]
-          : []
-        : [
-            {
-              code: 'no-network',
-              severity: 'error',
-              message: 'this machine belongs to no network',
-              fix: 'found one with "weft init", or join one with "weft join TOKEN"',
-            },
-          ],
+      health: this.#whyNotRunning().map(({ code, message, cure }) => ({ code, severity: 'error', message, fix: cure })),
       fallbacks: [],
       drops: {},
     };
@@ -539,11 +528,13 @@ class Node implements NodeApi {
 
   #requireMesh(): Mesh {
     if (this.#mesh) return this.#mesh;
-    throw new MeshError(
-      'no-network',
-      'this machine belongs to no network',
-      'found one with "weft init", or join one with "weft join TOKEN"',
-    );
+    throw noNetwork();
+  }
+
+  /** Nothing where the daemon of a member just does not run. */
+  #whyNotRunning(): readonly MeshError[] {
+    if (!this.#mesh) return [noNetwork()];
+    return this.#blocked ? [this.#blocked] : [];
   }
 
   #requireMember(): Member {
@@ -552,6 +543,14 @@ class Node implements NodeApi {
     if (this.#blocked) throw this.#blocked;
     throw new MeshError('no-daemon', 'weftd does not run', 'start it: systemctl start weft, or weftd, or npm start');
   }
+}
+
+function noNetwork(): MeshError {
+  return new MeshError(
+    'no-network',
+    'this machine belongs to no network',
+    'found one with "weft init", or join one with "weft join TOKEN"',
+  );
 }
 
 function ownAddress({ membership }: Mesh): IpBytes {

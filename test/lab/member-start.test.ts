@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import type { Peer, Status } from '../../daemon/api.js';
+import type { Invitation, Peer, Status } from '../../daemon/api.js';
 import { host } from '../../lab/description.js';
 import type { Host } from '../../lab/machines.js';
 import { finished, type Output } from '../../lab/namespace.js';
@@ -10,7 +10,7 @@ import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
 
 const second = 1000;
-const world = await World.build({ alone: host(), other: host() });
+const world = await World.build({ alone: host(), other: host(), quiet: host() });
 test.after.always(() => world.remove());
 const clone = join(world.folder, 'clone');
 
@@ -20,11 +20,18 @@ async function must(command: readonly string[], cwd: string): Promise<Output> {
   return output;
 }
 
-/** `npm start` in the clone on a machine of its own, as its operator types it; ready when it has said what to type next. */
-async function npmStart(machine: Host, ...words: readonly string[]) {
+/**
+ * `npm start` in the clone on a machine of its own, as its operator types it, with this standard input; ready when it has said
+ * what to type next.
+ */
+async function npmStart(machine: Host, words: readonly string[] = [], input = '') {
   const folder = join(world.folder, machine.name);
   const env = { WEFT_STATE: join(folder, 'state'), WEFT_SOCKET: join(folder, 'sock'), WEFT_CONFIG: '' };
-  const child = machine.namespace.spawn(['npm', 'start', '--silent', '--prefix', clone, ...words], { env });
+  const child = machine.namespace.spawn(['npm', 'start', '--silent', '--prefix', clone, ...words], {
+    env,
+    stdin: 'pipe',
+  });
+  child.stdin!.end(input);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk));
   const { took } = await until(
@@ -112,13 +119,18 @@ test.serial(
     t.true(alone.said().includes('npx weft status'));
 
     const line = /npm start -- join (\S+)/.exec(alone.said());
-    const other = await npmStart(world.host('other'), '--', 'join', line![1]!);
+    const other = await npmStart(world.host('other'), ['--', 'join', line![1]!]);
     await until(
       'the two have a tunnel',
       async () => (await other.weft<Peer[]>('peers', '--json')).json,
       (peers) => peers.length === 1 && peers[0]!.state === 'direct',
       10 * second,
     );
+    // What is read from standard input is in no list of processes and no log of npm's.
+    const { token } = (await alone.weft<Invitation>('invite', '--json')).json;
+    const quiet = await npmStart(world.host('quiet'), ['--', 'join', '-'], `${token}\n`);
+    t.is((await quiet.weft<Status>('status', '--json')).json.network!.id, status.network!.id);
+    await quiet.stop();
     // Again: nothing to install, nothing to build, the same node.
     await alone.stop();
     const again = await npmStart(world.host('alone'));
