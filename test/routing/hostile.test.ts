@@ -1,5 +1,6 @@
 import test from 'ava';
 import { concatBytes } from '../../src/bytes.js';
+import { PacketReader } from '../../src/routing/codec/packet-reader.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { DropReason } from '../../src/routing/codec/tlv.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
@@ -77,7 +78,9 @@ test('6: a sub-TLV without a length', (t) => {
 });
 
 test('7: a sub-TLV beyond its TLV', (t) => {
-  t.deepEqual(tlvsOf(packet(`0408 0000 0001 0190 03ff ${after}`)), [afterSeen]);
+  for (const beyond of ['03ff', '0301']) {
+    t.deepEqual(tlvsOf(packet(`0408 0000 0001 0190 ${beyond} ${after}`)), [afterSeen]);
+  }
 });
 
 test('8: a mandatory sub-TLV of no octets', (t) => {
@@ -132,10 +135,15 @@ test('14: more octets left out than a prefix has', (t) => {
 
 test('15: octets left out without a default, or with the default of another encoding', (t) => {
   t.deepEqual(tlvsOf(packet(update('080c 02004006 0640 0001 0010 0001'))), []);
-  const viaV6 = update('080d 04801800 0640 0001 0000 c00002 080b 01002003 0640 0001 0000 01');
-  t.deepEqual(tlvsOf(packet(viaV6)), [
+  const viaV6 = '080d 04801800 0640 0001 0000 c00002';
+  const leaning = '080b 01002003 0640 0001 0000 01';
+  t.deepEqual(tlvsOf(packet(update(`0706 0100 c0000209 ${viaV6} ${leaning}`))), [
     'update 192.0.2.0/24 id 0102030405060708 seqno 1 metric 0 every 1600 via fe80::1',
   ]);
+  const reader = new PacketReader();
+  const [first, second] = ['0812 02804000 0640 0001 0010 fd00000000000001', '080b 02004007 0640 0001 0010 02'];
+  t.is(tlvsOf(packet(update(`${first} ${second}`)), undefined, reader).length, 2);
+  t.deepEqual(tlvsOf(packet(update(second)), undefined, reader), [], 'nor with that of another packet');
 });
 
 test('16: an ignored Update still sets the default prefix and the router-id', (t) => {
@@ -172,6 +180,10 @@ test('20: a retraction needs neither router-id nor next hop', (t) => {
   t.is(rows()[0]?.metric, 112);
   say('080d 01001800 0640 0001 ffff c63364');
   t.is(rows()[0]?.metric, 65535);
+  say(update('0706 0100 0a000001 080d 01001800 0640 0001 0010 c63364'));
+  t.is(rows()[0]?.metric, 112);
+  say(update('0706 0100 0a000002 080d 01001800 0640 0001 ffff c63364'));
+  t.is(rows()[0]?.metric, 65535, 'another next hop: the route is the neighbour’s all the same');
 });
 
 test('21: a wildcard Update that is finite, or has a prefix length', (t) => {
@@ -203,9 +215,9 @@ test('23: intervals of zero and of no repetition', (t) => {
 });
 
 test('24: an IHU without its address, of an unknown encoding, or for somebody else', (t) => {
-  t.deepEqual(tlvsOf(packet('0506 0100 0060 04b0')), []);
-  t.deepEqual(tlvsOf(packet('050a 0400 0060 04b0 c0000201')), []);
-  t.deepEqual(tlvsOf(packet('0506 0900 0060 04b0')), []);
+  for (const bad of ['0506 0100 0060 04b0', '050a 0400 0060 04b0 c0000201', '0506 0900 0060 04b0']) {
+    t.deepEqual(tlvsOf(packet(`${bad} ${after}`)), [afterSeen]);
+  }
   const { node, say } = lanWorld();
   say('050e 0300 0001 04b0 00000000deadbeef');
   t.is(node.speaker.neighbours()[0]!.txcost, 96);
@@ -231,6 +243,21 @@ test('26: seqno requests with hop counts, router-ids and reserved octets out of 
   t.deepEqual(request('40', '0102030405060708', '00', '00'), []);
   t.is(request('01', '0102030405060708').length, 1);
   t.is(request('ff', '0102030405060708', '40').length, 1);
+});
+
+test('26: a request with two hops left goes on with one, and one with one hop no further', (t) => {
+  const { world, lan, greet, say } = lanWorld();
+  greet('fe80::98');
+  greet('fe80::98');
+  say(update('0812 02004000 0640 0001 0010 fd00000000000001'), 'fe80::98');
+  const passedOn = (hops: string) => {
+    const from = world.heardOn(lan).length;
+    say(`0a16 0240 0002 ${hops}00 0102030405060708 fd00000000000001`);
+    world.run(1000);
+    return said(world, lan, from).filter((line) => line.startsWith('seqnoRequest'));
+  };
+  t.deepEqual(passedOn('01'), []);
+  t.deepEqual(passedOn('02'), ['seqnoRequest fd00:0:0:1::/64 id 0102030405060708 seqno 2 hops 1']);
 });
 
 test('27: requests for our own seqno move it by one each, and at a bounded rate', (t) => {

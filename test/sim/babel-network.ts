@@ -7,9 +7,11 @@ import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText } from './babe
 import { Reading } from './checker.js';
 import { Distances } from './distances.js';
 import { explained } from './explain.js';
-import { type InvariantOptions, Invariants, none, own, type Via } from './invariants.js';
+import { Invariants } from './invariants.js';
 import type { LinkQuality } from './link.js';
 import { Network } from './network.js';
+import { none, own, type Via } from './next-hops.js';
+import { PacketScan } from './packet-scan.js';
 import { Promises } from './promises.js';
 import { SeqnoRequests } from './requests.js';
 import { compareAtRest, type RestReport } from './rest.js';
@@ -25,7 +27,13 @@ export interface BabelNetworkOptions {
   readonly quality?: (a: number, b: number) => Partial<LinkQuality>;
   /** Announcing nodes; all by default. */
   readonly announces?: (index: number) => boolean;
-  readonly invariants?: InvariantOptions;
+  /** Prefixes with more than one originator. */
+  readonly shared?: readonly string[];
+  /**
+   * The announcing nodes whose prefixes are watched, where there are too many nodes to watch all: then only by Invariants, and
+   * nothing else of the packets is read. All prefixes, by all checkers, when undefined.
+   */
+  readonly watch?: readonly number[];
   /** Keeps the latest messages to draw a failure; on by default. */
   readonly recorded?: boolean;
   /** No link is faster than this: nodes may take turns. See agenda.ts. */
@@ -68,8 +76,9 @@ export class BabelNetwork {
 
   constructor(options: BabelNetworkOptions) {
     this.#seed = options.seed;
-    this.invariants = new Invariants(options.invariants);
-    const watchesPackets = options.invariants?.packets !== false;
+    const { shared, watch } = options;
+    const only = watch && new Set(watch.map((index) => prefixText(prefixOf(index))));
+    this.invariants = new Invariants({ ...(shared ? { shared } : {}), ...(only ? { only } : {}) });
     this.distances = new Distances((node, prefix, now) => this.network.nodes[node]!.machine.view(now, prefix));
     const kind = new BabelKind({
       authority: hashAuthority,
@@ -82,7 +91,7 @@ export class BabelNetwork {
           const [first = none, ...spares] = choices.map((choice) => this.#nodeByNumber.get(choice.neighbourNode ?? 0)!);
           const via = isOwn ? own : first;
           this.#chose(node, target, via, spares);
-          if (watchesPackets) {
+          if (!watch) {
             this.promises.chosen(node, target.text, via, held, choices[0]?.routerId);
             this.requests.chosen(node, target.text, via);
             this.distances.chosen(node, prefix, via);
@@ -95,8 +104,12 @@ export class BabelNetwork {
     });
     this.network = new Network(kind, options.seed, options.lookahead);
     this.#recorder = options.recorded === false ? undefined : new SequenceRecorder();
-    const readers = [this.#recorder, this.promises, this.requests, this.distances].filter((one) => one !== undefined);
-    this.network.observe(new Reading([...(watchesPackets ? readers : []), this.invariants], watchesPackets));
+    const all = [this.#recorder, this.promises, this.requests, this.distances].filter((one) => one !== undefined);
+    if (!watch) this.network.observe(new Reading([...all, this.invariants]));
+    else if (watch.length > 0) {
+      const scan = new PacketScan(watch.map(prefixOf));
+      this.network.observe(new Reading([this.invariants], (bytes) => scan.read(bytes)));
+    }
     this.network.observe({ started: (node) => this.#forget(node) });
     const indexes = Array.from({ length: options.nodes }, (_, index) => index);
     this.#announcing = indexes.filter((index) => options.announces?.(index) ?? true);

@@ -8,25 +8,26 @@ export interface Checker extends Pick<Observer, 'died' | 'started' | 'linkDown' 
   delivered?(from: number, to: number, packet: readonly Seen[], now: Millis): void;
 }
 
-/** Reads every packet once for all its checkers; or none, where there are too many. */
+/** Reads every packet once for all its checkers. */
 export class Reading implements Observer {
   readonly #checkers: readonly Checker[];
-  readonly #reads: boolean;
+  readonly #read: (bytes: Uint8Array) => readonly Seen[];
+  /** What is on its way, read when it was sent. */
+  readonly #seen = new WeakMap<Uint8Array, readonly Seen[]>();
 
-  constructor(checkers: readonly Checker[], reads = true) {
+  constructor(checkers: readonly Checker[], read: (bytes: Uint8Array) => readonly Seen[] = readPacket) {
     this.#checkers = checkers;
-    this.#reads = reads;
+    this.#read = read;
   }
 
   sent(from: number, to: number, bytes: Uint8Array, now: Millis): void {
-    if (!this.#reads) return;
-    const packet = readPacket(bytes);
+    const packet = this.#read(bytes);
+    this.#seen.set(bytes, packet);
     for (const checker of this.#checkers) checker.sent?.(from, to, packet, now);
   }
 
   delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
-    if (!this.#reads) return;
-    const packet = readPacket(bytes);
+    const packet = this.#seen.get(bytes) ?? this.#read(bytes);
     for (const checker of this.#checkers) checker.delivered?.(from, to, packet, now);
   }
 

@@ -1,6 +1,6 @@
 import { second } from '../../src/time.js';
 import { ControlNetwork } from './control-network.js';
-import { none } from './invariants.js';
+import { none } from './next-hops.js';
 
 /** What a run may take, so that one that hangs is told from one that is slow: seconds of processor time. */
 const bound = (nodes: number): number => 60 + 0.005 * nodes ** 2.5;

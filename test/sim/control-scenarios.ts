@@ -1,7 +1,7 @@
 import { minute, second } from '../../src/time.js';
 import type { Machine } from '../control/world.js';
 import { ControlNetwork } from './control-network.js';
-import { none } from './invariants.js';
+import { none } from './next-hops.js';
 import { expect, expectWhole, type Scenario } from './scenario.js';
 import { type Edges, grid, randomTunnels, ring } from './topology.js';
 
@@ -11,12 +11,12 @@ const stretchAtRest = 1.5;
 function expectRest(world: ControlNetwork, seed: number): void {
   const report = world.atRest();
   expectWhole(report, seed);
-  expect(report.worstStretch < stretchAtRest, `seed ${seed}: ways far longer than Dijkstra's:`, report);
+  expect('h', report.worstStretch < stretchAtRest, `seed ${seed}: ways far longer than Dijkstra's:`, report);
 }
 
 function expectReachable(world: ControlNetwork, seed: number, within: number, when: string): void {
   const reached = world.runUntil(() => world.missing === 0, within, 50);
-  expect(reached, `seed ${seed}: ${when}: not all reachable within ${within / 1000} s, missing:`, world.missing);
+  expect('j', reached, `seed ${seed}: ${when}: not all reachable within ${within / 1000} s, missing:`, world.missing);
 }
 
 /** What a disk that was lost takes with it, the keys apart: without those it is another node. */
@@ -122,7 +122,7 @@ const partition: Scenario = {
       world.machines.every((a) =>
         world.machines.every((b) => a.index < 4 === b.index < 4 || world.via(a.index, b.index) === none),
       );
-    expect(world.runUntil(parted, 10 * second), `seed ${seed}: routes across the cut live on`);
+    expect('i', world.runUntil(parted, 10 * second), `seed ${seed}: routes across the cut live on`);
     world.runTo(world.now + 20 * second);
     expectRest(world, seed);
     for (const [a, b] of across) world.world.separate(a, b, false);

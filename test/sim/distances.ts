@@ -3,8 +3,9 @@ import type { RouteRow } from '../../src/routing/contract.js';
 import type { Millis } from '../../src/time.js';
 import { prefixText } from './babel-node.js';
 import type { Checker } from './checker.js';
-import { own, type Via, Violation } from './invariants.js';
+import { own, type Via } from './next-hops.js';
 import { infinity, isNewer, type Seen } from './packet-view.js';
+import { Violation } from './violation.js';
 
 /** A source not announced for so long may have been forgotten (RFC 8966 §3.7.3; appendix B: 180 s). */
 const sourceLifetime: Millis = 175_000;
@@ -83,14 +84,16 @@ export class Distances implements Checker {
     const text = distance ? `seqno ${distance.seqno} metric ${distance.metric}` : 'none';
     if (stored && (!distance || isBetter(stored, distance))) {
       throw new Violation(
-        `c: node ${node} has the feasibility distance ${text}, and had seqno ${stored.seqno} metric ${stored.metric}`,
+        'c',
+        `node ${node} has the feasibility distance ${text}, and had seqno ${stored.seqno} metric ${stored.metric}`,
         prefix,
         node,
       );
     }
     if (distance && !isBetter(sent, distance)) return;
     throw new Violation(
-      `d: node ${node} has the feasibility distance ${text}, and has sent seqno ${sent.seqno} metric ${sent.metric}`,
+      'd',
+      `node ${node} has the feasibility distance ${text}, and has sent seqno ${sent.seqno} metric ${sent.metric}`,
       prefix,
       node,
     );

@@ -3,10 +3,12 @@ import { parsePrefix } from '../../src/addr/prefix.js';
 import type { RouteRow } from '../../src/routing/contract.js';
 import { prefixText } from './babel-node.js';
 import { Distances } from './distances.js';
-import { Invariants, none, own, Violation } from './invariants.js';
+import { Invariants } from './invariants.js';
+import { none, own } from './next-hops.js';
 import type { SeenSeqnoRequest, SeenUpdate } from './packet-view.js';
 import { Promises } from './promises.js';
 import { SeqnoRequests } from './requests.js';
+import { Violation } from './violation.js';
 
 /* Each invariant is fed what it must not let pass, so that none of them can be true by looking away. */
 
@@ -246,4 +248,30 @@ test('k: an own seqno that goes further than it was asked to', (t) => {
   invariants.delivered(1, 0, [request(64, 5)], 0);
   t.is(say(6), undefined);
   t.regex(say(7) ?? '', /^k: node 0 went/, 'the second asked for nothing newer');
+});
+
+test('k: a node that starts anew goes on from the seqno it stored ahead, and nobody else does', (t) => {
+  const invariants = new Invariants();
+  invariants.chosen(0, text, own);
+  const say = (seqno: number) =>
+    violation(() => {
+      invariants.sent(0, 1, [update(0, seqno)]);
+      invariants.settled(0, 0);
+    });
+  t.is(say(5), undefined);
+  invariants.started(1);
+  t.regex(say(21) ?? '', /^k: node 0 went/, 'another started');
+  invariants.started(0);
+  invariants.chosen(0, text, own);
+  t.is(say(37), undefined);
+});
+
+test('k: requests are forgotten after a minute, and with the node that was asked', (t) => {
+  const requests = new SeqnoRequests();
+  for (let i = 0; i < 10_000; i++) requests.delivered(2, i % 7, [request(64, i)], 10 * i);
+  t.true(requests.size <= 6001, `${requests.size}`);
+  requests.delivered(2, 1, [request(64)], 100_000);
+  requests.died(1);
+  requests.sent(1, 3, [request(63)], 100_001);
+  t.regex(violation(() => requests.settled(1)) ?? '', /^k: .* nobody asked/);
 });

@@ -1,8 +1,7 @@
 import { seededRandom } from '../../src/random.js';
 import { minute, second } from '../../src/time.js';
 import { BabelNetwork } from './babel-network.js';
-import { prefixOf, prefixText } from './babel-node.js';
-import { none } from './invariants.js';
+import { none } from './next-hops.js';
 import type { RestReport } from './rest.js';
 import { randomTunnels } from './topology.js';
 
@@ -53,12 +52,11 @@ export function measure(options: MeasureOptions): Measurement {
   const edges = randomTunnels(nodes, own, random);
   const step = nodes / announcing;
   const announcers = new Set(Array.from({ length: announcing }, (_, i) => Math.floor(i * step)));
-  const watched = new Set([...announcers].filter((_, i) => i % watchOneIn === 0).map((i) => prefixText(prefixOf(i))));
   const world = new BabelNetwork({
     seed,
     nodes,
     announces: (index) => announcers.has(index),
-    invariants: { packets: false, only: (prefix) => watched.has(prefix) },
+    watch: [...announcers].filter((_, i) => i % watchOneIn === 0),
     recorded: false,
     lookahead: delays.least,
   });

@@ -1,8 +1,11 @@
 import test from 'ava';
 import { seededRandom } from '../../src/random.js';
 import { Agenda } from './agenda.js';
+import { BabelNetwork } from './babel-network.js';
+import { prefixOf, prefixText } from './babel-node.js';
 import { EventQueue } from './event-queue.js';
-import { isNewer, readPacket } from './packet-view.js';
+import { PacketScan } from './packet-scan.js';
+import { isNewer, readPacket, type Seen } from './packet-view.js';
 import { type CostEdge, shortestTo } from './shortest.js';
 import { grid, line, randomTunnels, ring } from './topology.js';
 
@@ -97,6 +100,36 @@ test('the reader of packets follows compression and tells updates from requests'
     },
   ]);
   t.true(isNewer(0, 65535) && !isNewer(65535, 0) && !isNewer(0x8000, 0));
+});
+
+test('what is read for a few prefixes is what the reader of packets sees of them', (t) => {
+  const nodes = 12;
+  const world = new BabelNetwork({ seed: 5, nodes, recorded: false, watch: [] });
+  const few = [0, 3, 7];
+  const scan = new PacketScan(few.map(prefixOf));
+  const texts = new Set(few.map((index) => prefixText(prefixOf(index))));
+  const concerns = (seen: Seen) =>
+    seen.kind === 'hello' ||
+    ('prefix' in seen && (seen.prefix === '*' ? seen.kind === 'update' : texts.has(seen.prefix)));
+  const kinds = new Map<string, number>();
+  world.network.observe({
+    sent: (_from, _to, bytes) => {
+      const expected = readPacket(bytes).filter((seen) => concerns(seen) && seen.kind !== 'routeRequest');
+      t.deepEqual(scan.read(bytes), expected);
+      for (const seen of expected) {
+        const kind = seen.kind === 'update' && seen.signed ? 'signed update' : seen.kind;
+        kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+      }
+    },
+  });
+  for (const [a, b] of grid(4, 3)) world.network.link(a, b, { delay: 5 + 7 * a });
+  world.runTo(20_000);
+  world.network.change(world.network.linkBetween(0, 1), { delay: 300 });
+  world.network.cut(world.network.linkBetween(0, 4), 100);
+  world.runTo(40_000);
+  world.network.kill(3, 200);
+  world.runTo(400_000);
+  for (const kind of ['hello', 'update', 'signed update', 'seqnoRequest']) t.true((kinds.get(kind) ?? 0) > 0, kind);
 });
 
 test('nodes that take turns each do what is due to them in order, and what concerns the network comes in between', (t) => {

@@ -1,7 +1,8 @@
 import type { Millis } from '../../src/time.js';
 import type { Checker } from './checker.js';
-import { none, type Via, Violation } from './invariants.js';
+import { none, type Via } from './next-hops.js';
 import { infinity, type Seen } from './packet-view.js';
+import { Violation } from './violation.js';
 
 /** RFC 8966 §3.7.2, appendix B: what is urgent leaves within so long. */
 const urgentTimeout: Millis = 200;
@@ -71,7 +72,8 @@ export class Promises implements Checker {
     if (!first || now <= first.due) return;
     const what = first.routerId === undefined ? 'retraction' : `update of ${first.routerId}`;
     throw new Violation(
-      `l: node ${first.node} has not sent node ${first.peer} its urgent ${what} within ${urgentTimeout} ms`,
+      'l',
+      `node ${first.node} has not sent node ${first.peer} its urgent ${what} within ${urgentTimeout} ms`,
       first.prefix,
       first.node,
     );
@@ -104,7 +106,8 @@ export class Promises implements Checker {
     if (this.#held.has(`${node} ${prefix}`)) return;
     const peers = [...believers].join(', ');
     throw new Violation(
-      `g: node ${node} lets go a prefix that node ${peers} may still send it packets for`,
+      'g',
+      `node ${node} lets go a prefix that node ${peers} may still send it packets for`,
       prefix,
       node,
     );

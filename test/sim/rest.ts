@@ -1,4 +1,4 @@
-import { none, own, type Via } from './invariants.js';
+import { none, own, type Via } from './next-hops.js';
 import { type CostEdge, shortestTo } from './shortest.js';
 
 /** How a network at rest compares with the oracle. */

@@ -2,9 +2,9 @@ import { parsePrefix } from '../../src/addr/prefix.js';
 import { minute, second } from '../../src/time.js';
 import { BabelNetwork, noHysteresis } from './babel-network.js';
 import { prefixOf, prefixText } from './babel-node.js';
-import { none, own } from './invariants.js';
 import { cleanLink } from './link.js';
-import { expect, expectWhole, type Scenario } from './scenario.js';
+import { none, own } from './next-hops.js';
+import { expect, expectWhole, premise, type Scenario } from './scenario.js';
 import { type Edges, grid, line, randomTunnels, ring } from './topology.js';
 
 /**
@@ -16,7 +16,7 @@ function expectShortest(world: BabelNetwork, seed: number): void {
   world.runUntil(() => world.atRest().longer === 0, world.network.now + 11 * minute, minute);
   const report = world.atRest();
   expectWhole(report, seed);
-  expect(report.longer === 0, `seed ${seed}: ways longer than Dijkstra's:`, report);
+  expect('h', report.longer === 0, `seed ${seed}: ways longer than Dijkstra's:`, report);
 }
 
 function settles(name: string, nodes: number, edges: (world: BabelNetwork) => Edges): Scenario {
@@ -27,6 +27,7 @@ function settles(name: string, nodes: number, edges: (world: BabelNetwork) => Ed
       const { random } = world.network;
       for (const [a, b] of edges(world)) world.network.link(a, b, { delay: 1 + random.below(60) });
       expect(
+        'j',
         world.runUntil(() => world.missing === 0, 20 * second),
         `seed ${seed}: not all reachable within 20 s`,
       );
@@ -102,14 +103,17 @@ const starvation: Scenario = {
     world.network.link(s, b, { delay: 150 });
     world.network.link(a, b, { delay: 5 });
     world.runTo(30 * second);
-    expect(world.via(b, s) === a, `seed ${seed}: b goes to s by a`, { via: world.via(b, s) });
+    expect('h', world.via(b, s) === a, `seed ${seed}: b goes to s by a`, { via: world.via(b, s) });
     world.network.cut(direct, 300);
     const found = world.runUntil(
       () => world.via(a, s) === b && world.via(b, s) === s,
       world.network.now + 4 * second,
       20,
     );
-    expect(found, `seed ${seed}: a does not find the way by b within 4 s;`, { a: world.via(a, s), b: world.via(b, s) });
+    expect('j', found, `seed ${seed}: a does not find the way by b within 4 s;`, {
+      a: world.via(a, s),
+      b: world.via(b, s),
+    });
   },
 };
 
@@ -127,10 +131,10 @@ const starvationAfar: Scenario = {
     network.link(1, 4, { delay: 60 });
     network.link(4, 2, { delay: 5 });
     world.runTo(30 * second);
-    expect(world.via(4, 0) === 2 || world.via(4, 0) === 1, `seed ${seed}: 4 has a way to 0`);
+    expect('j', world.via(4, 0) === 2 || world.via(4, 0) === 1, `seed ${seed}: 4 has a way to 0`);
     network.cut(short, 300);
     const right = () => world.via(2, 0) === 4 && world.via(4, 0) === 1 && world.via(3, 0) === 2;
-    expect(world.runUntil(right, network.now + 4 * second, 20), `seed ${seed}: no way around within 4 s`);
+    expect('j', world.runUntil(right, network.now + 4 * second, 20), `seed ${seed}: no way around within 4 s`);
     world.runTo(network.now + 30 * second);
     expectShortest(world, seed);
   },
@@ -145,12 +149,14 @@ const retraction: Scenario = {
       world.network.link(a, b, { delay: 10 + world.network.random.below(50), loss: 0.1 });
     }
     expect(
+      'j',
       world.runUntil(() => world.missing === 0, 30 * second),
       `seed ${seed}: not all reachable within 30 s`,
     );
     network.kill(7, 500);
     const forgotten = () => network.nodes.every(({ index }) => index === 7 || world.via(index, 7) === none);
     expect(
+      'i',
       world.runUntil(forgotten, network.now + 15 * second),
       `seed ${seed}: a dead node's route lives on:`,
       network.nodes.map(({ index }) => world.via(index, 7)),
@@ -167,6 +173,7 @@ const counting: Scenario = {
     for (const [a, b] of grid(2, 4)) network.link(a, b, { delay: 3 + network.random.below(30), jitter: 20 });
     const only = network.link(0, 8);
     expect(
+      'j',
       world.runUntil(() => world.missing === 0, 30 * second),
       `seed ${seed}: not all reachable within 30 s`,
     );
@@ -175,10 +182,11 @@ const counting: Scenario = {
     const before = network.traffic.packets;
     world.runTo(network.now + 20 * second);
     expect(
+      'i',
       network.nodes.every(({ index }) => index === 8 || world.via(index, 8) === none),
       `seed ${seed}: 8 lives on`,
     );
-    expect(network.traffic.packets - before < 9 * 60, `seed ${seed}: counting:`, {
+    expect('m', network.traffic.packets - before < 9 * 60, `seed ${seed}: counting:`, {
       packets: network.traffic.packets - before,
     });
   },
@@ -194,6 +202,7 @@ const partition: Scenario = {
       network.link(a, b, { delay: 5 + network.random.below(40) });
     }
     expect(
+      'j',
       world.runUntil(() => world.missing === 0, 30 * second),
       `seed ${seed}: not all reachable within 30 s`,
     );
@@ -203,6 +212,7 @@ const partition: Scenario = {
     expectWhole(world.atRest(), seed);
     for (const link of between) network.mend(link);
     expect(
+      'j',
       world.runUntil(() => world.missing === 0, network.now + 20 * second),
       `seed ${seed}: not healed within 20 s`,
     );
@@ -223,6 +233,7 @@ const restarts: Scenario = {
       world.runTo(network.now + 5 * second);
       world.explained(() => network.revive(4, disk));
       expect(
+        'j',
         world.runUntil(() => world.missing === 0, network.now + 3 * second, 20),
         `seed ${seed}: disk ${disk}: not in 3 s`,
       );
@@ -237,7 +248,7 @@ const anycast: Scenario = {
   run(seed) {
     const prefix = parsePrefix('fd00:1234::/48')!;
     const text = prefixText(prefix);
-    const world = new BabelNetwork({ seed, nodes: 8, tuning: noHysteresis, invariants: { shared: [text] } });
+    const world = new BabelNetwork({ seed, nodes: 8, tuning: noHysteresis, shared: [text] });
     const { network } = world;
     for (const [a, b] of line(8)) network.link(a, b, { delay: 10 });
     for (const end of [0, 7]) {
@@ -246,12 +257,12 @@ const anycast: Scenario = {
     }
     world.runTo(20 * second);
     for (const index of [1, 2, 3])
-      expect(world.invariants.via(index, text) === index - 1, `seed ${seed}: ${index} goes left`);
+      expect('h', world.invariants.via(index, text) === index - 1, `seed ${seed}: ${index} goes left`);
     for (const index of [4, 5, 6])
-      expect(world.invariants.via(index, text) === index + 1, `seed ${seed}: ${index} goes right`);
+      expect('h', world.invariants.via(index, text) === index + 1, `seed ${seed}: ${index} goes right`);
     world.explained(() => network.tell(0, { kind: 'withdraw', prefix }));
     const allRight = () => [1, 2, 3, 4, 5, 6].every((index) => world.invariants.via(index, text) === index + 1);
-    expect(world.runUntil(allRight, network.now + 10 * second), `seed ${seed}: not all go right after 10 s`);
+    expect('j', world.runUntil(allRight, network.now + 10 * second), `seed ${seed}: not all go right after 10 s`);
   },
 };
 
@@ -264,7 +275,7 @@ const sharedLoop: Scenario = {
   run(seed) {
     const prefix = parsePrefix('fd00:1234::/48')!;
     const text = prefixText(prefix);
-    const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, invariants: { shared: [text] } });
+    const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, shared: [text] });
     const { network, invariants } = world;
     //  0 ─── 1 ─── 2 ─── 3      1, 2 and 4 are a ring between the two originators
     //         └─ 4 ─┘
@@ -277,8 +288,8 @@ const sharedLoop: Scenario = {
     const outer = [network.linkBetween(0, 1), network.linkBetween(2, 3)];
     for (const link of outer) network.cut(link, 100);
     const ended = () => [1, 2, 4].every((node) => invariants.via(node, text) === none);
-    expect(world.runUntil(ended, network.now + 5 * second), `seed ${seed}: a route to nobody lives on`);
-    expect(invariants.loopsSeen > 0, `seed ${seed}: no loop to look at`);
+    expect('i', world.runUntil(ended, network.now + 5 * second), `seed ${seed}: a route to nobody lives on`);
+    premise(invariants.loopsSeen > 0, `seed ${seed}: no loop to look at`);
   },
 };
 
@@ -292,6 +303,7 @@ const expiry: Scenario = {
     const { network } = world;
     for (const [a, b] of grid(3, 2)) network.link(a, b, { delay: 20, loss: 0.3 });
     expect(
+      'j',
       world.runUntil(() => world.missing === 0, 2 * minute),
       `seed ${seed}: not all reachable within two minutes`,
     );
@@ -304,6 +316,7 @@ const expiry: Scenario = {
       if (!alive) continue;
       const { length } = machine.view(network.now, prefix).filter((row) => row.announced < 0xffff);
       expect(
+        'i',
         length === 0 && world.via(index, gone) === none,
         `seed ${seed}: node ${index} still has a route to ${gone}`,
       );
@@ -311,7 +324,11 @@ const expiry: Scenario = {
     world.runTo(network.now + 3.5 * update + minute);
     for (const { index, machine, alive } of network.nodes) {
       const rows = machine.view(network.now, prefix);
-      expect(!alive || rows.length === 0, `seed ${seed}: node ${index} remembers ${rows.length} routes to ${gone}`);
+      expect(
+        'i',
+        !alive || rows.length === 0,
+        `seed ${seed}: node ${index} remembers ${rows.length} routes to ${gone}`,
+      );
     }
   },
 };
@@ -325,6 +342,7 @@ const flapping: Scenario = {
     const { network } = world;
     for (const [a, b] of randomTunnels(nodes, 3, network.random)) network.link(a, b, { delay: 20 });
     expect(
+      'j',
       world.runUntil(() => world.missing === 0, 30 * second),
       `seed ${seed}: not all reachable within 30 s`,
     );
@@ -353,7 +371,7 @@ const flapping: Scenario = {
     const figures = { perSecond, atTheLink: worst(true), elsewhere: worst(false) };
     // Measured with six seeds: 540 on the average, 4000 in the worst second at the link's ends and 1600 elsewhere.
     const bounded = perSecond < 800 && figures.atTheLink < 6000 && figures.elsewhere < 2500;
-    expect(bounded, `seed ${seed}: m: octets a node and second while one link flaps:`, figures);
+    expect('m', bounded, `seed ${seed}: octets a node and second while one link flaps:`, figures);
   },
 };
 
@@ -369,7 +387,7 @@ const silence: Scenario = {
     network.cut(link, Number.POSITIVE_INFINITY);
     for (const end of [0, 1]) world.explained(() => network.tell(end, { kind: 'silent', interface: link.index }));
     const left = () => world.via(0, 1) === 3 && world.via(1, 0) === 2;
-    expect(world.runUntil(left, network.now + second, 10), `seed ${seed}: the silent tunnel is still used`);
+    expect('j', world.runUntil(left, network.now + second, 10), `seed ${seed}: the silent tunnel is still used`);
   },
 };
 
@@ -380,9 +398,10 @@ const farAway: Scenario = {
     const world = new BabelNetwork({ seed, nodes: 16, tuning: noHysteresis });
     for (const [a, b] of line(16)) world.network.link(a, b, { delay: 1000 });
     world.runTo(3 * minute);
-    for (const index of [1, 2, 6, 12]) expect(world.via(index, 0) === index - 1, `seed ${seed}: ${index} reaches 0`);
+    for (const index of [1, 2, 6, 12])
+      expect('j', world.via(index, 0) === index - 1, `seed ${seed}: ${index} reaches 0`);
     for (const index of [13, 14, 15])
-      expect(world.via(index, 0) === none, `seed ${seed}: ${index} is out of reach of 0`);
+      expect('b', world.via(index, 0) === none, `seed ${seed}: ${index} is out of reach of 0`);
   },
 };
 
@@ -396,9 +415,9 @@ const hold: Scenario = {
     world.runTo(20 * second);
     network.cut(network.linkBetween(0, 1), 100);
     world.runTo(network.now + 101);
-    expect(world.via(1, 0) === none && world.isHeld(1, 0), `seed ${seed}: 1 holds the prefix it has lost`);
+    expect('g', world.via(1, 0) === none && world.isHeld(1, 0), `seed ${seed}: 1 holds the prefix it has lost`);
     world.runTo(network.now + 2 * second);
-    expect(!world.isHeld(1, 0), `seed ${seed}: 1 holds a prefix that nobody can send back`);
+    expect('g', !world.isHeld(1, 0), `seed ${seed}: 1 holds a prefix that nobody can send back`);
   },
 };
 
@@ -417,7 +436,7 @@ const lostRetraction: Scenario = {
     };
     say('originate');
     world.runTo(5 * second);
-    expect(invariants.via(1, text) === 0, `seed ${seed}: 1 goes to 0`);
+    expect('j', invariants.via(1, text) === 0, `seed ${seed}: 1 goes to 0`);
     network.change(link, { loss: 1 });
     say('withdraw');
     world.runTo(network.now + 100);
@@ -426,7 +445,7 @@ const lostRetraction: Scenario = {
     world.runTo(network.now + 100);
     network.change(link, { loss: 0 });
     const gone = () => invariants.via(1, text) === none;
-    expect(world.runUntil(gone, network.now + 20 * second), `seed ${seed}: 1 believes in a prefix that is gone`);
+    expect('i', world.runUntil(gone, network.now + 20 * second), `seed ${seed}: 1 believes in a prefix that is gone`);
   },
 };
 

@@ -1,0 +1,123 @@
+import type { Prefix } from '../../src/addr/prefix.js';
+import { prefixText } from './babel-node.js';
+import { readPacket, type Seen } from './packet-view.js';
+
+/** A prefix that is looked for: its first 8 octets in two words, and its text. */
+interface Wanted {
+  readonly high: number;
+  readonly low: number;
+  readonly text: string;
+  /** The router-id its updates last had. */
+  router: { high: number; low: number; text: string } | undefined;
+}
+
+/**
+ * Reads what readPacket does, but only what concerns some /64 prefixes, and Hellos and retractions of everything: for networks so
+ * large that all of it would take as long as the routing. What is passed over allocates nothing.
+ */
+export class PacketScan {
+  /** By the second word. */
+  readonly #wanted = new Map<number, readonly Wanted[]>();
+  readonly #texts = new Set<string>();
+  /** The default prefix (RFC 8966 §4.5). */
+  readonly #default = new Uint8Array(8);
+
+  constructor(prefixes: readonly Prefix[]) {
+    for (const prefix of prefixes) {
+      if (prefix.length !== 64) throw new Error(`${prefix} is no /64`);
+      const [high, low] = [wordAt(prefix.bytes, 0), wordAt(prefix.bytes, 4)];
+      const wanted = { high, low, text: prefixText(prefix), router: undefined };
+      this.#wanted.set(low, [...(this.#wanted.get(low) ?? []), wanted]);
+      this.#texts.add(wanted.text);
+    }
+  }
+
+  read(bytes: Uint8Array): readonly Seen[] {
+    const seen: Seen[] = [];
+    const end = 4 + ((bytes[2]! << 8) | bytes[3]!);
+    let routerAt = 0;
+    for (let at = 4; at < end; ) {
+      const type = bytes[at]!;
+      if (type === 0) {
+        at++;
+        continue;
+      }
+      const body = at + 2;
+      at = body + bytes[at + 1]!;
+      if (type === 6) routerAt = body + 2;
+      else if (type === 8) {
+        if (bytes[body + 1]! & 0x40) throw new Error('a router-id taken from a prefix: not read here');
+        this.#update(bytes, body, at, routerAt, seen);
+      } else if (type === 4 || type === 10) this.#rare(bytes, body - 2, at, seen);
+    }
+    return seen;
+  }
+
+  /** Hellos and requests, a few of a thousand TLVs. */
+  #rare(bytes: Uint8Array, from: number, to: number, seen: Seen[]): void {
+    const alone = new Uint8Array(4 + to - from);
+    alone.set([42, 2, 0, to - from]);
+    alone.set(bytes.subarray(from, to), 4);
+    for (const one of readPacket(alone))
+      if (one.kind === 'hello' || ('prefix' in one && this.#texts.has(one.prefix))) seen.push(one);
+  }
+
+  #update(bytes: Uint8Array, body: number, end: number, routerAt: number, seen: Seen[]): void {
+    const encoding = bytes[body]!;
+    const metric = (bytes[body + 8]! << 8) | bytes[body + 9]!;
+    const seqno = (bytes[body + 6]! << 8) | bytes[body + 7]!;
+    if (encoding === 0) {
+      seen.push({ kind: 'update', prefix: '*', routerId: '', seqno, metric });
+      return;
+    }
+    if (encoding !== 2) return;
+    const omitted = bytes[body + 3]!;
+    const length = bytes[body + 2]!;
+    const whole = (length + 7) >> 3;
+    const given = body + 10;
+    if (bytes[body + 1]! & 0x80) {
+      for (let i = omitted; i < 8; i++) this.#default[i] = i < whole ? bytes[given + i - omitted]! : 0;
+      if (omitted === 0 && whole > 8) throw new Error('a default longer than 8 octets: not read here');
+    }
+    if (length !== 64) return;
+    const low = this.#word(bytes, 4, omitted, given);
+    const candidates = this.#wanted.get(low);
+    if (candidates === undefined) return;
+    const high = this.#word(bytes, 0, omitted, given);
+    const wanted = candidates.find((one) => one.high === high);
+    if (!wanted) return;
+    const routerId = this.#routerId(bytes, routerAt, wanted);
+    const signed = isSigned(bytes, given + 8 - omitted, end) ? { signed: true as const } : {};
+    seen.push({ kind: 'update', prefix: wanted.text, routerId, seqno, metric, ...signed });
+  }
+
+  /** Four octets of a prefix of which the first `omitted` are the default's. */
+  #word(bytes: Uint8Array, from: number, omitted: number, given: number): number {
+    let word = 0;
+    for (let i = from; i < from + 4; i++) {
+      word = (word << 8) | (i < omitted ? this.#default[i]! : bytes[given + i - omitted]!);
+    }
+    return word;
+  }
+
+  #routerId(bytes: Uint8Array, at: number, wanted: Wanted): string {
+    if (at === 0) return '';
+    const [high, low] = [wordAt(bytes, at), wordAt(bytes, at + 4)];
+    if (wanted.router?.high !== high || wanted.router.low !== low) {
+      wanted.router = { high, low, text: Buffer.from(bytes.buffer, bytes.byteOffset + at, 8).toString('hex') };
+    }
+    return wanted.router.text;
+  }
+}
+
+const originSignature = 112;
+
+function isSigned(bytes: Uint8Array, from: number, end: number): boolean {
+  for (let at = from; at < end; at += bytes[at] === 0 ? 1 : 2 + bytes[at + 1]!)
+    if (bytes[at] === originSignature) return true;
+  return false;
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+}
