@@ -3,6 +3,7 @@ import { formatIp } from '../src/addr/ip.js';
 import { type NodeNumber, nodeAddress, nodeNumberOf, nodePrefix } from '../src/addr/node-number.js';
 import { nodeKey } from '../src/addr/public-key.js';
 import type { ControlPlane } from '../src/control/control-plane.js';
+import { isBridged } from '../src/control/fallback.js';
 import { firstLanInterface } from '../src/control/forwarding.js';
 import { meshHealth } from '../src/mesh/commands.js';
 import type { Mesh } from '../src/mesh/mesh.js';
@@ -16,6 +17,7 @@ import {
   type RouteRow,
   type Status,
   schema,
+  type TlsInfo,
   type TunnelInfo,
   type Why,
 } from './api.js';
@@ -53,6 +55,7 @@ export function memberStatus(
   version: string,
   tun: { name: string; mtu: number },
   critical: readonly string[],
+  listen: Endpoint | undefined,
 ): Status {
   const { control } = member;
   const rows = control.speaker.view(member.now());
@@ -69,6 +72,7 @@ export function memberStatus(
     !capabilities.evp && 'no-evp',
     !member.aesFaster && 'no-aes',
   ].filter((text) => text !== false);
+  const transports = [...control.tunnels.all()].map(({ endpoint }) => wayOf(member, endpoint).transport);
   const askedAgain = (endpoint: Endpoint) => {
     const wait = control.reachability.waitFor(endpoint, member.now());
     return wait === undefined ? null : Math.ceil(wait / 1000);
@@ -84,7 +88,13 @@ export function memberStatus(
       .endpoints()
       .map((endpoint) => ({ ...endpoint, askedAgainSeconds: askedAgain(endpoint) })),
     portMapping: portMappingInfo(control),
-    tunnels: { up: control.tunnels.count, total: otherNodes(control.mesh).length },
+    tunnels: {
+      up: control.tunnels.count,
+      total: otherNodes(control.mesh).length,
+      overTcp: transports.filter((transport) => transport === 'tcp').length,
+      overTls: transports.filter((transport) => transport === 'tls').length,
+    },
+    tls: tlsInfo(member, listen),
     routes: { selected: rows.filter((row) => row.selected).length, total: rows.length },
     health: memberHealth(member, critical),
     fallbacks,
@@ -93,14 +103,36 @@ export function memberStatus(
 }
 
 /** Everything dropped since the start, of the plane, the handshakes and the mesh: reasons and counts. */
-function dropsOf({ control, plane }: Member): [string, number][] {
+function dropsOf(member: Member): [string, number][] {
+  const { control, plane } = member;
   const refused = [...control.tunnels.refusals()].map(([reason, count]): [string, number] => [kebab(reason), count]);
-  return [...plane.drops(), ...refused, ...control.mesh.drops()].filter(([, count]) => count > 0);
+  const all = [...plane.drops(), ...refused, ...control.mesh.drops(), ...member.streamDrops()];
+  return all.filter(([, count]) => count > 0).map(([reason, count]) => [reason, count]);
 }
 
 /** "the certificate is for another key" as a name like the others. */
 function kebab(reason: string): string {
   return `refused-${reason.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
+}
+
+/** How a tunnel's packets travel: the plane knows a stream by the loopback end of its bridge. */
+function wayOf(member: Member, endpoint: Endpoint): Pick<TunnelInfo, 'endpoint' | 'transport'> {
+  if (!isBridged(endpoint)) return { endpoint: formatEndpoint(endpoint), transport: 'udp' };
+  const way = member.streamOf(endpoint);
+  return { endpoint: way?.far ?? formatEndpoint(endpoint), transport: way?.kind ?? 'tcp' };
+}
+
+function tlsInfo(member: Member, listen: Endpoint | undefined): TlsInfo | null {
+  if (!member.tls || !listen) return null;
+  const { served, problem } = member.tls;
+  return {
+    state: served ? 'listening' : 'failed',
+    listen: formatEndpoint(listen),
+    announced: member.control.mesh.tls.map(({ address, port, name }) => ({ address, port, name: name ?? null })),
+    expires: served ? new Date(served.expires * 1000).toISOString() : null,
+    reason: problem?.message ?? null,
+    fix: problem?.cure ?? null,
+  };
 }
 
 function portMappingInfo(control: ControlPlane): PortMappingInfo {
@@ -161,6 +193,15 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
       severity: 'warning',
       message: mapping.reason ?? 'the router refused to open the port',
       fix: 'allow port mapping on the router, or forward the UDP port by hand and set endpoints in the config',
+    });
+  }
+  const tls = member.tls;
+  if (tls?.problem) {
+    health.push({
+      code: tls.problem.code,
+      severity: tls.served ? 'warning' : 'error',
+      message: `${tls.problem.message}: ${tls.served ? 'the certificate of before is still shown' : 'nothing is served over TLS'}`,
+      fix: tls.problem.cure,
     });
   }
   if (control.relayed.isReached) {
@@ -243,7 +284,7 @@ function tunnelInfo(member: Member, node: NodeNumber): TunnelInfo | null {
   if (!tunnel) return null;
   const counters = member.plane.counters(tunnel.link);
   return {
-    endpoint: formatEndpoint(tunnel.endpoint),
+    ...wayOf(member, tunnel.endpoint),
     rttMs: round(tunnel.rtt),
     jitterMs: round(tunnel.jitter),
     lossPercent: round(100 * tunnel.loss),

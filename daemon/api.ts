@@ -53,6 +53,20 @@ export interface PortMappingInfo {
   readonly reason: string | null;
 }
 
+/** What is served over TLS for members whose network lets nothing else out. */
+export interface TlsInfo {
+  readonly state: 'listening' | 'failed';
+  /** As in the config, "0.0.0.0:443". */
+  readonly listen: string;
+  /** Where members are told to connect; empty: at no address that others could reach. */
+  readonly announced: readonly { readonly address: string; readonly port: number; readonly name: string | null }[];
+  /** Of the certificate in use. */
+  readonly expires: string | null;
+  /** Why nothing is served, or why a changed certificate was not taken; and what to do. */
+  readonly reason: string | null;
+  readonly fix: string | null;
+}
+
 export interface Status {
   readonly schema: typeof schema;
   readonly version: string;
@@ -66,7 +80,15 @@ export interface Status {
   readonly cipher: string;
   readonly endpoints: readonly EndpointInfo[];
   readonly portMapping: PortMappingInfo;
-  readonly tunnels: { readonly up: number; readonly total: number };
+  /** `overTcp` and `overTls`: of those up, where UDP is blocked. */
+  readonly tunnels: {
+    readonly up: number;
+    readonly total: number;
+    readonly overTcp: number;
+    readonly overTls: number;
+  };
+  /** null: tls.listen is not set. */
+  readonly tls: TlsInfo | null;
   readonly routes: { readonly selected: number; readonly total: number };
   readonly health: readonly HealthItem[];
   /** Slower ways taken because a faster one is missing or was switched off by `force.*`; empty at best. */
@@ -78,7 +100,9 @@ export interface Status {
 export type PeerState = 'direct' | 'relayed' | 'connecting' | 'unreachable';
 
 export interface TunnelInfo {
+  /** Of the other end: where its datagrams, or the TCP connection, come from. */
   readonly endpoint: string;
+  readonly transport: 'udp' | 'tcp' | 'tls';
   readonly rttMs: number;
   readonly jitterMs: number;
   readonly lossPercent: number;

@@ -1,6 +1,7 @@
 import { type Endpoint, parseEndpoint } from '../src/addr/endpoint.js';
 import { isName } from '../src/addr/name.js';
 import { type Prefix, parsePrefix } from '../src/addr/prefix.js';
+import { isServerName } from '../src/addr/tls-endpoint.js';
 import type { Millis } from '../src/time.js';
 import { parseDuration } from './duration.js';
 
@@ -71,6 +72,12 @@ function prefixes(comment: string): Key<readonly Prefix[] | undefined> & { reado
   return { ...one, optional: true };
 }
 
+function file(sample: string, comment: string): Key<string | undefined> {
+  return key<string | undefined>(undefined, sample, 'the path of a file, beginning with /', comment, (value) =>
+    typeof value === 'string' && value.startsWith('/') ? value : undefined,
+  );
+}
+
 /** The kernel's bound on device names (IFNAMSIZ - 1), and no character that means something to a shell or to `ip`. */
 const devicePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/;
 
@@ -104,6 +111,34 @@ export const configKeys = {
         ? value
         : undefined,
   ),
+  tls: {
+    listen: key<Endpoint | undefined>(
+      undefined,
+      '"0.0.0.0:443"',
+      'an IPv4 address and TCP port such as "0.0.0.0:443"',
+      'Take tunnels over TLS too, for members whose network lets nothing else out. Needs certificate and key.',
+      (value) => (typeof value === 'string' && !value.includes('[') ? parseListen(value) : undefined),
+    ),
+    certificate: file(
+      '"/etc/weft/tls-certificate.pem"',
+      'The certificate and what it hangs on, as PEM. Read again when it changes.',
+    ),
+    key: file('"/etc/weft/tls-key.pem"', 'Its private key, as PEM.'),
+    endpoint: key<Endpoint | undefined>(
+      undefined,
+      '"192.0.2.1:443"',
+      'an address and TCP port such as "192.0.2.1:443"',
+      'Where that is reached from outside, if not at an address of this machine: after a port forwarding set by hand.',
+      (value) => (typeof value === 'string' ? parseEndpoint(value) : undefined),
+    ),
+    serverName: key<string | undefined>(
+      undefined,
+      '"vpn.example.net"',
+      'a DNS name in lower case of at most 63 characters',
+      'The server name that callers ask for. Without it: the first DNS name of the certificate.',
+      (value) => (typeof value === 'string' && isServerName(value) ? value : undefined),
+    ),
+  },
   tun: {
     name: key(
       'weft0',

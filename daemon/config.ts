@@ -40,7 +40,11 @@ export function parseConfig(text: string, file: string): Config {
       cause: error,
     });
   }
-  const config = new Reader(text, file).read(configKeys, table, []) as Values<typeof configKeys>;
+  const reader = new Reader(text, file);
+  const config = reader.read(configKeys, table, []) as Values<typeof configKeys>;
+  const { listen, certificate, key } = config.tls;
+  if (listen && !certificate) reader.refuseMissing(['tls', 'certificate'], configKeys.tls.certificate.sample);
+  if (listen && !key) reader.refuseMissing(['tls', 'key'], configKeys.tls.key.sample);
   return { ...config, name: config.name ?? nameFrom(hostname()) };
 }
 
@@ -93,6 +97,15 @@ class Reader {
       );
     }
     return read;
+  }
+
+  refuseMissing(path: Path, sample: string): never {
+    const [table, name] = [path.slice(0, -1), String(path.at(-1))];
+    throw new MeshError(
+      'config-missing-key',
+      `${this.#where(path)}[${dotted(table)}] lacks "${name}"`,
+      `add ${name} = ${sample}`,
+    );
   }
 
   #refuseUnknown(path: Path, known: readonly string[]): never {

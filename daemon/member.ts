@@ -5,6 +5,7 @@ import { nodeAddress, nodePrefix } from '../src/addr/node-number.js';
 import { type CborValue, decodeCbor, encodeCbor } from '../src/cbor.js';
 import type { ControlEffect, ControlEvent } from '../src/control/contract.js';
 import { ControlPlane } from '../src/control/control-plane.js';
+import type { StreamEndpoint } from '../src/control/fallback.js';
 import { firstLanInterface } from '../src/control/forwarding.js';
 import { decodeNeighbours } from '../src/control/neighbours.js';
 import { decodeRelayedMonth } from '../src/control/relay-quota.js';
@@ -34,7 +35,8 @@ import { LanBeaconSockets } from './lan-beacon.js';
 import type { NodeSetting } from './node-contract.js';
 import { keepSmall } from './resident-memory.js';
 import { resolveEndpoints } from './resolve-endpoints.js';
-import { TcpBridge } from './tcp-bridge.js';
+import { type StreamWay, TcpBridge } from './tcp-bridge.js';
+import { TlsListener } from './tls-listener.js';
 
 const appsBlob = 'apps';
 
@@ -58,6 +60,7 @@ export class Member {
   readonly #mapping: MappingShell;
   readonly #lans: LanBabel;
   readonly #bridge: TcpBridge;
+  readonly #tls: TlsListener | undefined;
   readonly #beacons: LanBeaconSockets;
   readonly #stopWatching: () => void;
   /** Resolves when our own addresses were told: an invitation can name them. */
@@ -176,6 +179,16 @@ export class Member {
     void this.#bridge.listen(port, config.listen.address).then((listening) => {
       if (!listening) log.warn('the tcp port is taken, so nobody can fall back to it', { port });
     });
+    const { listen, certificate, key } = config.tls;
+    if (listen && certificate && key) {
+      this.#tls = new TlsListener({
+        listen,
+        files: { certificate, key },
+        accept: (socket) => this.#bridge.accept(socket, 'tls'),
+        changed: () => this.#tlsChanged(),
+      });
+      void this.#tls.look();
+    }
     plane.onEvent((event) => {
       if (event.kind === 'failed') this.#fail(new Error(event.reason));
       else this.#driver.post({ kind: 'plane', event });
@@ -204,6 +217,21 @@ export class Member {
 
   lanHealth(): readonly HealthItem[] {
     return this.#lans.health();
+  }
+
+  /** Over what a tunnel goes that the plane knows by this endpoint of our loopback; undefined: over UDP, or the stream is gone. */
+  streamOf(endpoint: Endpoint): StreamWay | undefined {
+    return this.#bridge.wayOf(endpoint);
+  }
+
+  /** What is served over TLS, or why not; undefined where nothing is to be. */
+  get tls(): Pick<TlsListener, 'served' | 'problem'> | undefined {
+    return this.#tls;
+  }
+
+  /** Connections over TCP and TLS that came to nothing, by reason. */
+  streamDrops(): readonly (readonly [string, number])[] {
+    return [...this.#bridge.drops(), ...(this.#tls?.drops() ?? [])];
   }
 
   get apps(): readonly string[] {
@@ -254,6 +282,7 @@ export class Member {
     process.off('SIGCONT', this.#pretendSleep);
     this.#driver.post({ kind: 'stopping' });
     this.#driver.stop();
+    this.#tls?.close();
     this.#bridge.close();
     this.#lans.close();
     this.#beacons.close();
@@ -289,7 +318,7 @@ export class Member {
         this.#beacons.send(effect.bytes);
         break;
       case 'bridge':
-        void this.#openBridge(effect.node, effect.endpoints);
+        void this.#openBridge(effect.node, effect.streams);
         break;
       case 'told':
         this.#tell(effect);
@@ -310,14 +339,26 @@ export class Member {
     for (const listener of this.#listeners) listener(event);
   }
 
-  async #openBridge(node: number, endpoints: readonly Endpoint[]): Promise<void> {
+  async #openBridge(node: number, streams: readonly StreamEndpoint[]): Promise<void> {
     const reasons: string[] = [];
-    for (const to of endpoints) {
+    for (const to of streams) {
       const answer = await this.#bridge.connect(to);
       if (typeof answer !== 'string') return this.#driver.post({ kind: 'bridged', node, endpoint: answer });
       reasons.push(answer);
     }
     this.#driver.post({ kind: 'bridgeFailed', node, reason: `nothing over UDP; ${reasons.join(', ')}` });
+  }
+
+  #tlsChanged(): void {
+    const { served, problem } = this.#tls!;
+    const { listen, endpoint, serverName } = this.#setting.config.tls;
+    if (problem) this.#setting.log.warn(problem.message, { code: problem.code, cure: problem.cure });
+    const offer = served && {
+      listen: { address: listen!.address, port: served.port },
+      endpoint,
+      name: serverName ?? served.name,
+    };
+    this.#driver.post({ kind: 'tlsServed', offer });
   }
 
   #complain(error: unknown): void {

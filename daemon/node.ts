@@ -133,7 +133,7 @@ class Node implements NodeApi {
   status(): Status {
     const { config, version } = this.#setting;
     const critical = config.critical.map((one) => one.node!);
-    if (this.#member) return memberStatus(this.#member, version, config.tun, critical);
+    if (this.#member) return memberStatus(this.#member, version, config.tun, critical, config.tls.listen);
     return {
       schema,
       version,
@@ -152,7 +152,8 @@ class Node implements NodeApi {
         leaseSeconds: null,
         reason: null,
       },
-      tunnels: { up: 0, total: 0 },
+      tunnels: { up: 0, total: 0, overTcp: 0, overTls: 0 },
+      tls: null,
       routes: { selected: 0, total: 0 },
       health: this.#whyNotRunning().map(({ code, message, cure }) => ({ code, severity: 'error', message, fix: cure })),
       fallbacks: [],

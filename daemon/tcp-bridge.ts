@@ -1,10 +1,12 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Endpoint } from '../src/addr/endpoint.js';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
+import type { StreamEndpoint } from '../src/control/fallback.js';
 import { type Millis, second } from '../src/time.js';
+import { dialStream } from './dial-stream.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
 
-/** Strangers may open so many at once; each is closed when the plane has not answered it for a while. */
+/** Strangers may open so many of a kind at once; each is closed when the plane has not answered it for a while. */
 const maxInbound = 64;
 const maxOutbound = 16;
 const silenceLimit: Millis = 15 * second;
@@ -14,17 +16,28 @@ const maxWaiting = 256 * 1024;
 
 const loopback = '127.0.0.1';
 
+export type StreamKind = StreamEndpoint['kind'];
+
+/** Where a stream leads, and over what. */
+export interface StreamWay {
+  readonly kind: StreamKind;
+  /** Of the far end, as text; undefined when the connection was gone before it was looked at. */
+  readonly far: string | undefined;
+}
+
 /**
- * Carries tunnels over TCP where UDP is blocked. To the plane each connection is a peer at a port of its own on loopback, so
+ * Carries tunnels over TCP, plain or in TLS, where UDP is blocked. To the plane each connection is a peer at a port of its own on loopback, so
  * neither plane nor protocol know of it:
  *
  *     plane ◄── UDP on loopback ──► bridge ◄── TCP, length before each datagram ──► bridge ◄── UDP on loopback ──► plane
  *
- * Nothing is said on a connection before the plane has answered what came in on it.
+ * Nothing is said on a connection before the plane has answered what came in on it. When strangers hold all places, the oldest
+ * of those that the plane never answered gives way.
  */
 export class TcpBridge {
   readonly #plane: Endpoint;
   readonly #streams = new Set<Stream>();
+  readonly #drops = new Map<string, number>();
   #server: Server | undefined;
 
   /** Where our own plane listens: its UDP port, and its address where that is not any. */
@@ -34,11 +47,7 @@ export class TcpBridge {
 
   /** Takes connections on this TCP port; resolves false when the port is taken: the fallback is then for dialling only. */
   listen(port: number, address: string): Promise<boolean> {
-    const server = createServer((socket) => {
-      const inbound = [...this.#streams].filter((stream) => stream.inbound).length;
-      if (inbound >= maxInbound) socket.destroy();
-      else void this.#carry(socket, true);
-    });
+    const server = createServer((socket) => this.accept(socket, 'tcp'));
     this.#server = server;
     return new Promise((resolve) => {
       server.once('error', () => resolve(false));
@@ -46,21 +55,43 @@ export class TcpBridge {
     });
   }
 
-  /** Connects to a peer; the endpoint at which our plane finds it then, or why not, in words. */
-  async connect(to: Endpoint): Promise<Endpoint | string> {
-    if ([...this.#streams].filter((stream) => !stream.inbound).length >= maxOutbound) return 'too many TCP tunnels';
-    const socket = connect({ host: to.address, port: to.port });
-    socket.setTimeout(connectLimit, () => socket.destroy(new Error('no answer')));
-    try {
-      await new Promise<void>((resolve, reject) => {
-        socket.once('connect', resolve);
-        socket.once('error', reject);
-      });
-    } catch (error) {
-      return `TCP ${to.address} port ${to.port}: ${(error as Error).message}`;
+  /** Carries what a stranger opened. */
+  accept(socket: Socket, kind: StreamKind): void {
+    const inbound = [...this.#streams].filter((stream) => stream.inbound && stream.kind === kind);
+    if (inbound.length >= maxInbound) {
+      this.#drop(`${kind}-too-many`);
+      const oldest = inbound.find((stream) => !stream.isAnswered);
+      if (!oldest) return void socket.destroy();
+      oldest.end();
     }
-    socket.setTimeout(0);
-    return { address: loopback, port: await this.#carry(socket, false) };
+    void this.#carry(socket, kind, true);
+  }
+
+  /** Connects to a peer; the endpoint at which our plane finds it then, or why not, in words. */
+  async connect(to: StreamEndpoint): Promise<Endpoint | string> {
+    if ([...this.#streams].filter((stream) => !stream.inbound).length >= maxOutbound) return 'too many TCP tunnels';
+    const { socket, opened } = dialStream(to);
+    const limit = setTimeout(() => socket.destroy(new Error('no answer')), connectLimit);
+    try {
+      await opened;
+    } catch (error) {
+      const { address, port } = to.endpoint;
+      return `${to.kind.toUpperCase()} ${address} port ${port}: ${(error as Error).message}`;
+    } finally {
+      clearTimeout(limit);
+    }
+    return { address: loopback, port: await this.#carry(socket, to.kind, false) };
+  }
+
+  /** The stream that the plane knows by this endpoint; undefined when there is none. */
+  wayOf(endpoint: Endpoint): StreamWay | undefined {
+    if (endpoint.address !== loopback) return undefined;
+    return [...this.#streams].find((stream) => stream.port === endpoint.port)?.way;
+  }
+
+  /** Connections and streams that were closed for what they are, by reason. */
+  drops(): ReadonlyMap<string, number> {
+    return this.#drops;
   }
 
   close(): void {
@@ -68,25 +99,48 @@ export class TcpBridge {
     for (const stream of this.#streams) stream.end();
   }
 
-  async #carry(socket: Socket, inbound: boolean): Promise<number> {
-    const stream = new Stream(socket, inbound, this.#plane, () => this.#streams.delete(stream));
+  async #carry(socket: Socket, kind: StreamKind, inbound: boolean): Promise<number> {
+    const stream = new Stream(socket, kind, inbound, this.#plane, (isMalformed) => {
+      this.#streams.delete(stream);
+      if (isMalformed) this.#drop(`${kind}-malformed`);
+    });
     this.#streams.add(stream);
     return stream.open();
+  }
+
+  #drop(reason: string): void {
+    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
   }
 }
 
 /** One TCP connection and its loopback port. */
 class Stream {
+  readonly kind: StreamKind;
   readonly inbound: boolean;
+  readonly way: StreamWay;
+  /** Its loopback port, once it is open. */
+  port: number | undefined;
+  /** The plane has said something on it. */
+  isAnswered = false;
   readonly #socket: Socket;
   readonly #udp: UdpSocket;
   readonly #cutter = new StreamCutter();
   readonly #plane: Endpoint;
-  readonly #ended: () => void;
+  readonly #ended: (isMalformed: boolean) => void;
   #over = false;
 
-  constructor(socket: Socket, inbound: boolean, plane: Endpoint, ended: () => void) {
+  constructor(
+    socket: Socket,
+    kind: StreamKind,
+    inbound: boolean,
+    plane: Endpoint,
+    ended: (isMalformed: boolean) => void,
+  ) {
+    this.kind = kind;
     this.inbound = inbound;
+    const { remoteAddress, remotePort } = socket;
+    const far = remoteAddress && remotePort ? formatEndpoint({ address: remoteAddress, port: remotePort }) : undefined;
+    this.way = { kind, far };
     this.#socket = socket;
     this.#plane = plane;
     this.#ended = ended;
@@ -109,24 +163,28 @@ class Stream {
     this.#udp.on('message', (datagram, from) => {
       if (from.port !== this.#plane.port || this.#socket.writableLength > maxWaiting) return;
       lastAnswer = performance.now();
+      this.isAnswered = true;
       const frame = frameForStream(datagram);
       if (frame) this.#socket.write(frame);
     });
     this.#socket.on('data', (chunk) => {
       const datagrams = this.#cutter.push(chunk);
-      if (!datagrams) return this.end();
+      if (!datagrams) return this.end(true);
       for (const datagram of datagrams) this.#udp.send(datagram, this.#plane.port, this.#plane.address);
     });
     return new Promise((resolve) => {
-      this.#udp.bind(0, loopback, () => resolve(this.#udp.address().port));
+      this.#udp.bind(0, loopback, () => {
+        this.port = this.#udp.address().port;
+        resolve(this.port);
+      });
     });
   }
 
-  end(): void {
+  end(isMalformed = false): void {
     if (this.#over) return;
     this.#over = true;
     this.#socket.destroy();
     this.#udp.close();
-    this.#ended();
+    this.#ended(isMalformed);
   }
 }

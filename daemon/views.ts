@@ -12,6 +12,7 @@ import type {
   PortMappingInfo,
   RouteRow,
   Status,
+  TlsInfo,
   TopFrame,
   TraceHop,
   Why,
@@ -44,12 +45,25 @@ export function statusView(status: Status, paper: Paper): string {
     ['cipher', status.cipher],
     ['endpoints', status.endpoints.map(endpointText).join(', ') || 'none known'],
     ['router', portMappingText(status.portMapping)],
-    ['tunnels', `${status.tunnels.up} up of ${status.tunnels.total}`],
+    ['tunnels', tunnelsText(status.tunnels)],
     ['routes', `${status.routes.selected} selected of ${status.routes.total}`],
   ];
+  if (status.tls) facts.push(['tls', tlsText(status.tls)]);
   if (status.fallbacks.length > 0) facts.push(['fallbacks', status.fallbacks.join(', ')]);
   const rows = facts.map(([name, value]) => `${name.padEnd(11)}${wrap(value, paper, 11)}\n`).join('');
   return `${tint(isWell(status) ? 'well' : 'not well', paper)}\n\n${rows}${healthView(status.health, paper)}`;
+}
+
+function tunnelsText({ up, total, overTcp, overTls }: Status['tunnels']): string {
+  const streams = [...(overTcp > 0 ? [`${overTcp} over TCP`] : []), ...(overTls > 0 ? [`${overTls} over TLS`] : [])];
+  return [`${up} up of ${total}`, ...streams].join(', ');
+}
+
+function tlsText({ state, listen, announced, expires, reason }: TlsInfo): string {
+  if (state === 'failed') return `not served at ${listen}${reason === null ? '' : `: ${reason}`}`;
+  const where =
+    announced.map((endpoint) => formatEndpoint(endpoint)).join(', ') || 'nobody: no address of ours is known';
+  return `served at ${listen}, told to members: ${where}; certificate until ${expires?.slice(0, 10)}`;
 }
 
 function endpointText(endpoint: Status['endpoints'][number]): string {
@@ -103,7 +117,7 @@ export function peersView(peers: readonly Peer[], paper: Paper): string {
       address,
       ...(tunnel
         ? [
-            tunnel.endpoint,
+            tunnel.transport === 'udp' ? tunnel.endpoint : `${tunnel.transport} ${tunnel.endpoint}`,
             formatMs(tunnel.jitterMs),
             String(tunnel.mtu),
             formatBytes(tunnel.txBytes),

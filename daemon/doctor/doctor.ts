@@ -9,7 +9,15 @@ import {
   checkOffloads,
   checkTunDevice,
 } from './machine-checks.js';
-import { checkEndpoints, checkMtu, checkNat, checkPortMapping, checkUdpOut, checkUnderlay } from './network-checks.js';
+import {
+  checkEndpoints,
+  checkMtu,
+  checkNat,
+  checkPortMapping,
+  checkTls,
+  checkUdpOut,
+  checkUnderlay,
+} from './network-checks.js';
 import { probeMachine } from './probe.js';
 
 /** In the order they are shown: what the next one needs comes first. */
@@ -19,6 +27,7 @@ const checks: readonly ((facts: DoctorFacts) => DoctorCheck)[] = [
   checkPortMapping,
   checkNat,
   checkEndpoints,
+  checkTls,
   checkMtu,
   checkClock,
   checkTunDevice,

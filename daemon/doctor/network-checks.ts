@@ -1,4 +1,5 @@
 import { formatEndpoint } from '../../src/addr/endpoint.js';
+import type { UnixSeconds } from '../../src/time.js';
 import type { DoctorCheck } from '../api.js';
 import { checkOf, counted } from './check.js';
 import type { DoctorFacts } from './facts.js';
@@ -23,10 +24,10 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
   const check = checkOf('udp-out', 'UDP gets out');
   const { up, total } = status.tunnels;
   const tunnels = peers.flatMap(({ tunnel }) => tunnel ?? []);
-  // A tunnel over TCP ends on our own loopback (src/control/fallback.ts).
-  if (tunnels.length > 0 && tunnels.every(({ endpoint }) => endpoint.startsWith('127.'))) {
+  if (tunnels.length > 0 && tunnels.every(({ transport }) => transport !== 'udp')) {
+    const how = tunnels.every(({ transport }) => transport === 'tls') ? 'TLS' : 'TCP';
     return check.warning(
-      `${counted(up, 'tunnel')} up, but over TCP only: no answer came over UDP`,
+      `${counted(up, 'tunnel')} up, but over ${how} only: no answer came over UDP`,
       'a firewall here or at the router drops UDP: allow it outwards, to any address and port',
     );
   }
@@ -35,8 +36,35 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
   const last = peers.find(({ lastError }) => lastError !== null)?.lastError;
   return check.error(
     `none of ${counted(peers.length, 'peer')} answers${last ? `; last: ${last}` : ''}`,
-    'a firewall here or at the router may drop UDP: allow it outwards, to any address and port',
+    'a firewall here or at the router may drop UDP: allow it outwards, to any address and port; where that cannot be, a member with [tls] in its config (listen = "0.0.0.0:443") is reached as web pages are',
   );
+}
+
+/** A certificate is renewed weeks before its end; one that was not will not be. */
+const expiresSoon: UnixSeconds = 14 * 24 * 3600;
+
+export function checkTls({ machine: { now }, node: { status } }: DoctorFacts): DoctorCheck {
+  const check = checkOf('tls', 'reached over TLS');
+  const { tls } = status;
+  if (!tls) return check.ok('not offered: tls.listen is not set');
+  if (tls.state === 'failed')
+    return check.error(tls.reason ?? 'not served yet', tls.fix ?? 'ask again in a few seconds');
+  if (tls.reason !== null) return check.warning(`${tls.reason}; the certificate of before is shown`, tls.fix ?? '');
+  const expires = Date.parse(tls.expires ?? '') / 1000;
+  const renew = 'renew it and put it at tls.certificate: it is read again by itself within 30 s';
+  const until = tls.expires?.slice(0, 10);
+  if (expires <= now) {
+    return check.warning(`the certificate expired on ${until}: members still come in, firewalls may stop them`, renew);
+  }
+  if (expires - now < expiresSoon) return check.warning(`the certificate expires on ${until}`, renew);
+  if (tls.announced.length === 0) {
+    return check.warning(
+      `served at ${tls.listen}, but no address of this machine is one that members could be told`,
+      'set tls.endpoint to the address and port at which it is reached from outside',
+    );
+  }
+  const where = tls.announced.map((endpoint) => formatEndpoint(endpoint)).join(', ');
+  return check.ok(`told to members: ${where}; whether it is reached there is not tried; certificate until ${until}`);
 }
 
 export function checkPortMapping({ node: { status, port }, machine }: DoctorFacts): DoctorCheck {

@@ -1,11 +1,25 @@
 import type { CborValue } from '../cbor.js';
 import { type SigningKey, VerifyingKey } from '../crypto.js';
 import { type Endpoint, type EndpointSource, isUsableEndpoint } from './endpoint.js';
-import { integerField, listField, octetsField } from './fields.js';
-import { formatIp, isIpv4Bytes, parseIp } from './ip.js';
+import { endpointFromCbor, endpointToCbor } from './endpoint-cbor.js';
+import { type FieldMap, integerField, listField, octetsField } from './fields.js';
 import type { NetworkId } from './network.js';
 import { decodeNodeCertificate, type NodeCertificate } from './node-certificate.js';
-import { isSignedBy, maxStatementLength, readStatement, type Statement, signStatement } from './statement.js';
+import {
+  fitsStatement,
+  isSignedBy,
+  maxStatementLength,
+  readStatement,
+  type Statement,
+  signStatement,
+} from './statement.js';
+import {
+  announcedTls,
+  maxTlsEndpoints,
+  type TlsEndpoint,
+  tlsEndpointFromCbor,
+  tlsEndpointToCbor,
+} from './tls-endpoint.js';
 
 /** Where a node says it may be reached. */
 export interface RecordedEndpoint extends Endpoint {
@@ -16,7 +30,8 @@ export interface RecordedEndpoint extends Endpoint {
 
 /**
  * What the directory holds of a node, signed by the node itself. A Statement labelled "weft endpoint record", with the fields
- * node (its certificate), seq, inc (8 octets), endpoints: [[address 4 or 16 octets, port, source, proven 0 or 1], ...].
+ * node (its certificate), seq, inc (8 octets), endpoints: [[address 4 or 16 octets, port, source, proven 0 or 1], ...], and where
+ * it takes TLS connections tls: [[address, port, name?], ...] (src/addr/tls-endpoint.ts).
  */
 export interface EndpointRecord extends Statement {
   readonly node: NodeCertificate;
@@ -25,6 +40,8 @@ export interface EndpointRecord extends Statement {
   /** 8 octets: which start of the node's process says so. */
   readonly incarnation: Uint8Array;
   readonly endpoints: readonly RecordedEndpoint[];
+  /** Where it takes TLS connections; mostly nowhere. */
+  readonly tls: readonly TlsEndpoint[];
 }
 
 export const maxRecordedEndpoints = 8;
@@ -36,20 +53,26 @@ const maxSequence = 2 ** 48;
 /** The order is the wire's: sources are sent by their place here. */
 const sources: readonly EndpointSource[] = ['configured', 'local', 'upnp', 'nat-pmp', 'observed'];
 
-/** Signed by the node; endpoints beyond the first `maxRecordedEndpoints` and those no stranger may dial are left out. */
+/**
+ * Signed by the node; endpoints beyond the first `maxRecordedEndpoints` and those no stranger may dial are left out, and those for
+ * TLS where the record would be too long with them.
+ */
 export function signEndpointRecord(
   network: NetworkId,
   nodeKey: SigningKey,
-  about: Pick<EndpointRecord, 'node' | 'sequence' | 'incarnation' | 'endpoints'>,
+  about: Pick<EndpointRecord, 'node' | 'sequence' | 'incarnation' | 'endpoints' | 'tls'>,
 ): EndpointRecord {
   const endpoints = about.endpoints.filter(isUsableEndpoint).slice(0, maxRecordedEndpoints);
-  const bytes = signStatement('weft endpoint record', network, nodeKey, {
+  const fields: FieldMap = {
     node: about.node.bytes,
     seq: about.sequence,
     inc: about.incarnation,
     endpoints: endpoints.map(recordedEndpointToCbor),
-  });
-  return decodeEndpointRecord(bytes)!;
+  };
+  const tls = announcedTls(about.tls);
+  const withTls = { ...fields, tls: tls.map(tlsEndpointToCbor) };
+  const isTold = tls.length > 0 && fitsStatement(withTls);
+  return decodeEndpointRecord(signStatement('weft endpoint record', network, nodeKey, isTold ? withTls : fields))!;
 }
 
 /** Shape only; `isSignedByItsNode` and the chain of its certificate verify. */
@@ -61,32 +84,13 @@ export function decodeEndpointRecord(bytes: Uint8Array): EndpointRecord | undefi
   const sequence = integerField(fields, 'seq', 0, maxSequence);
   const incarnation = octetsField(fields, 'inc', incarnationLength);
   const endpoints = listField(fields, 'endpoints', maxRecordedEndpoints, recordedEndpointFromCbor);
-  if (!node || sequence === undefined || !incarnation || !endpoints) return undefined;
-  return { ...statement, node, sequence, incarnation, endpoints };
+  const tls = listField(fields, 'tls', maxTlsEndpoints, tlsEndpointFromCbor);
+  if (!node || sequence === undefined || !incarnation || !endpoints || !tls) return undefined;
+  return { ...statement, node, sequence, incarnation, endpoints, tls };
 }
 
 export function isSignedByItsNode(network: NetworkId, record: EndpointRecord): boolean {
   return isSignedBy(record, 'weft endpoint record', network, VerifyingKey.from(record.node.key));
-}
-
-/** [address, port]: 4 octets for IPv4, 16 for IPv6. */
-export function endpointToCbor(endpoint: Endpoint): [Uint8Array, number] {
-  const bytes = parseIp(endpoint.address);
-  if (!bytes) throw new RangeError('not an endpoint');
-  return [isIpv4Bytes(bytes) ? bytes.slice(12) : bytes, endpoint.port];
-}
-
-/** The inverse, for endpoints a stranger may be told to send to. */
-export function endpointFromCbor(value: CborValue | undefined): Endpoint | undefined {
-  if (!Array.isArray(value) || value.length < 2) return undefined;
-  const [octets, port] = value;
-  if (!(octets instanceof Uint8Array) || typeof port !== 'number' || !Number.isInteger(port)) return undefined;
-  if (octets.length !== 4 && octets.length !== 16) return undefined;
-  const bytes = new Uint8Array(16);
-  if (octets.length === 4) bytes.fill(0xff, 10, 12);
-  bytes.set(octets, 16 - octets.length);
-  const endpoint = { address: formatIp(bytes), port };
-  return isUsableEndpoint(endpoint) ? endpoint : undefined;
 }
 
 function recordedEndpointToCbor(endpoint: RecordedEndpoint): CborValue {

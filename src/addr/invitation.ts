@@ -5,22 +5,25 @@ import { isAgreementPublicKey, isSigningPublicKey, type PublicKey, sha256 } from
 import { MeshError } from '../errors.js';
 import type { UnixSeconds } from '../time.js';
 import { type Endpoint, isUsableEndpoint } from './endpoint.js';
-import { endpointFromCbor, endpointToCbor } from './endpoint-record.js';
+import { endpointFromCbor, endpointToCbor } from './endpoint-cbor.js';
 import { decodeMap, type FieldMap, integerField, listField, octetsField, textField } from './fields.js';
 import { namePattern } from './name.js';
 import type { NodeNumber } from './node-number.js';
+import { announcedTls, type TlsEndpoint, tlsEndpointFromCbor, tlsEndpointToCbor } from './tls-endpoint.js';
 
 /** A member that passes the joining exchange on. */
 export interface InvitingMember {
   readonly number: NodeNumber;
   readonly dh: PublicKey;
   readonly endpoint: Endpoint;
+  /** Where it takes TLS connections, if it does. */
+  readonly tls?: TlsEndpoint;
 }
 
 /**
  * A one-time token, minted by one issuer and redeemed only there. As text: "weft1", then base32 of CBOR ‖ the first 4 octets of
  * SHA-256("weft invitation" ‖ CBOR). The CBOR map has the fields net, issuer, dh, id, secret, expires, name (absent: none) and
- * members [[number, dh, address, port], ...]. Whoever holds it may join once: treat the text as a secret.
+ * members [[number, dh, address, port, tls?], ...], tls as in src/addr/tls-endpoint.ts. Whoever holds it may join once: treat the text as a secret.
  */
 export interface Invitation {
   /** The network's public key. */
@@ -55,9 +58,10 @@ export function encodeInvitation(invitation: Invitation): string {
     id: invitation.id,
     secret: invitation.secret,
     expires: invitation.expires,
-    members: invitation.members
-      .slice(0, maxInvitingMembers)
-      .map((member) => [member.number, member.dh, ...endpointToCbor(member.endpoint)]),
+    members: invitation.members.slice(0, maxInvitingMembers).map(({ number, dh, endpoint, tls }) => {
+      const also = tls ? announcedTls([tls]).map(tlsEndpointToCbor) : [];
+      return [number, dh, ...endpointToCbor(endpoint), ...also];
+    }),
   };
   if (invitation.name !== undefined) fields.name = invitation.name;
   const body = encodeCbor(fields);
@@ -105,11 +109,13 @@ function invitationOf(fields: FieldMap): Invitation | undefined {
 
 function memberFromCbor(value: CborValue): InvitingMember | undefined {
   if (!Array.isArray(value) || value.length < 4) return undefined;
-  const [number, dh, address, port] = value;
+  const [number, dh, address, port, fifth] = value;
   const endpoint = endpointFromCbor([address!, port!]);
+  const tls = tlsEndpointFromCbor(fifth);
+  if (fifth !== undefined && !tls) return undefined;
   if (typeof number !== 'number' || !Number.isInteger(number) || number < 1 || number > 0xff_ffff) return undefined;
   if (!(dh instanceof Uint8Array) || !isAgreementPublicKey(dh) || !endpoint || !isUsableEndpoint(endpoint)) {
     return undefined;
   }
-  return { number, dh, endpoint };
+  return { number, dh, endpoint, ...(tls && { tls }) };
 }

@@ -35,6 +35,11 @@ export function signStatement(
   return concatBytes(key.sign(signed(label, network, body)), body);
 }
 
+/** Whether `signStatement` would take these fields. */
+export function fitsStatement(fields: FieldMap): boolean {
+  return encodeCbor(fields).length + signatureLength <= maxStatementLength;
+}
+
 /** The fields, unverified; undefined when it is no statement. */
 export function readStatement(bytes: Uint8Array): Statement | undefined {
   if (bytes.length <= signatureLength || bytes.length > maxStatementLength) return undefined;

@@ -2,6 +2,7 @@ import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
 import type { FieldMap } from '../addr/fields.js';
 import type { InvitingMember } from '../addr/invitation.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import type { TlsEndpoint } from '../addr/tls-endpoint.js';
 import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh } from '../mesh/mesh.js';
 import type { PunchSide } from '../mesh/nat-class.js';
@@ -18,6 +19,8 @@ export interface Way {
   readonly node: NodeNumber;
   readonly publicKey: Uint8Array;
   readonly endpoints: readonly Endpoint[];
+  /** Where it takes TLS connections. */
+  readonly tls: readonly TlsEndpoint[];
 }
 
 export type ConnectorEffect =
@@ -203,9 +206,17 @@ export class Connector {
   /** Key and endpoints of a node, from its record or from our invitation. */
   wayTo(node: NodeNumber): Way | undefined {
     const record = this.#mesh.directory.byNumber(node);
-    if (record) return { node, publicKey: record.node.dh, endpoints: record.endpoints };
+    if (record) return { node, publicKey: record.node.dh, endpoints: record.endpoints, tls: record.tls };
     const seeds = this.#seeds.filter((seed) => seed.number === node);
-    return seeds[0] && { node, publicKey: seeds[0].dh, endpoints: seeds.map((seed) => seed.endpoint) };
+    if (!seeds[0]) return undefined;
+    const tls = seeds.map((seed) => seed.tls).filter((endpoint) => endpoint !== undefined);
+    return { node, publicKey: seeds[0].dh, endpoints: seeds.map((seed) => seed.endpoint), tls };
+  }
+
+  /** The same with those of its endpoints alone that are worth a datagram from here. */
+  openWayTo(node: NodeNumber): Way | undefined {
+    const way = this.wayTo(node);
+    return way && { ...way, endpoints: this.#endpointsOf(way) };
   }
 
   #choose(event: TopologyEvent, now: Millis): ConnectorEffect[] {

@@ -11,9 +11,11 @@ import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
 import type { Millis, UnixSeconds } from '../time.js';
 import type { LinkCounters, LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
+import type { StreamEndpoint } from './fallback.js';
 import type { KernelRoute } from './forwarding.js';
 import type { FormerNeighbour } from './neighbours.js';
 import type { RelayedMonth } from './relay-quota.js';
+import type { TlsOffer } from './tls-offer.js';
 
 /** What the control plane is told. */
 export type ControlEvent =
@@ -28,6 +30,8 @@ export type ControlEvent =
   /** A `bridge` stands: the plane finds the node at this endpoint. Or why there is none. */
   | { readonly kind: 'bridged'; readonly node: NodeNumber; readonly endpoint: Endpoint }
   | { readonly kind: 'bridgeFailed'; readonly node: NodeNumber; readonly reason: string }
+  /** What is served over TLS from now on; undefined: nothing. */
+  | { readonly kind: 'tlsServed'; readonly offer: TlsOffer | undefined }
   /** What an operator's command wants done (src/mesh/commands.ts). */
   | { readonly kind: 'ordered'; readonly effects: readonly MeshEffect[] }
   | { readonly kind: 'stopping' };
@@ -48,8 +52,8 @@ export type ControlEffect =
   | { readonly kind: 'mapping'; readonly order: Exclude<MappingEffect, { kind: 'statusChanged' }> }
   /** To the beacons' group, on every LAN of ours. */
   | { readonly kind: 'sendBeacon'; readonly bytes: Uint8Array }
-  /** Try these over TCP, one after the other, and answer `bridged` or `bridgeFailed`. */
-  | { readonly kind: 'bridge'; readonly node: NodeNumber; readonly endpoints: readonly Endpoint[] }
+  /** Open one of these streams, trying one after the other, and answer `bridged` or `bridgeFailed`. */
+  | { readonly kind: 'bridge'; readonly node: NodeNumber; readonly streams: readonly StreamEndpoint[] }
   /** Something worth a line in the log and in `weft events`; `code` in kebab-case. */
   | {
       readonly kind: 'told';

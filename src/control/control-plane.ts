@@ -1,5 +1,5 @@
 import { type CertificateChain, decodeChain, encodeChain } from '../addr/certificate-chain.js';
-import { formatEndpoint } from '../addr/endpoint.js';
+import { type Endpoint, formatEndpoint } from '../addr/endpoint.js';
 import { formatIp } from '../addr/ip.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
 import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
@@ -20,7 +20,7 @@ import type { LinkId, Path, PlaneEvent } from '../tunnel/plane/contract.js';
 import type { TunnelEffect } from '../tunnel/tunnel-effect.js';
 import { Mapping, type MappingEvent } from '../upnp/mapping.js';
 import { certificateAuthority } from './authority.js';
-import { Connector, type ConnectorEffect } from './connector.js';
+import { Connector, type ConnectorEffect, type Way } from './connector.js';
 import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js';
 import { Fallback, isBridged } from './fallback.js';
 import { Forwarding, firstLanInterface } from './forwarding.js';
@@ -28,6 +28,7 @@ import { Letterbox } from './letterbox.js';
 import { type FormerNeighbour, Neighbours } from './neighbours.js';
 import { encodeRelayedMonth, type RelayedMonth, RelayQuota } from './relay-quota.js';
 import { encodeStoredSeqno } from './stored-seqno.js';
+import { type TlsOffer, tlsEndpoints } from './tls-offer.js';
 import { Traffic } from './traffic.js';
 import { Tunnels } from './tunnels.js';
 
@@ -58,6 +59,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly #beacon: LanBeacon;
   readonly #letters = new Letterbox();
   readonly #fallback = new Fallback();
+  #tlsOffer: TlsOffer | undefined;
   readonly #later: (() => void)[] = [];
   readonly #traffic = new Traffic();
   readonly #neighbours = new Neighbours();
@@ -140,14 +142,19 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#performMesh(event.effects, now);
         break;
       case 'bridged': {
-        this.#fallback.answered(event.node);
+        const endpoints = this.#fallback.answered(event.node, event.endpoint);
         const way = this.#connector.wayTo(event.node);
-        if (way) this.#tunnel({ kind: 'dial', ...way, endpoints: [event.endpoint] }, now);
+        // The other stream has got there already: there is no need of this one, which ends when nothing is said on it.
+        if (way && !this.tunnels.tunnelTo(event.node)) this.#dial(way, endpoints, now);
         break;
       }
       case 'bridgeFailed':
         this.#fallback.answered(event.node);
         this.tunnels.failed(event.node, event.reason);
+        break;
+      case 'tlsServed':
+        this.#tlsOffer = event.offer;
+        this.#announceTls(now);
         break;
       case 'stopping':
         this.#route({ kind: 'stopping' }, now);
@@ -393,6 +400,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         case 'tunnelMoved':
           this.tunnels.moved(effect.link, effect.endpoint);
           this.#connector.tunnelMoved(effect.node);
+          if (!isBridged(effect.endpoint)) this.#leaveTcp(now);
           this.#neighbours.changed(now);
           this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
           break;
@@ -418,6 +426,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'dialFailed':
           if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way
+          if (this.#isOverStream(effect.node)) {
+            this.#connector.tunnelMoved(effect.node); // UDP was asked again, and still leads nowhere
+            break;
+          }
           this.tunnels.failed(effect.node, effect.reason);
           this.#performConnector(this.#connector.dialFailed(effect.node, now), now);
           break;
@@ -511,6 +523,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         }
         case 'endpointsChanged':
           this.#meshEvent({ kind: 'endpointsChanged', endpoints: effect.endpoints }, now);
+          this.#announceTls(now);
           this.#sideChanged(now);
           break;
         case 'natClassified':
@@ -532,11 +545,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #performConnector(effects: readonly ConnectorEffect[], now: Millis): void {
     for (const effect of effects) {
       switch (effect.kind) {
-        case 'dial': {
-          const { node, publicKey, endpoints } = effect;
-          this.#tunnel({ kind: 'dial', node, publicKey, endpoints }, now);
+        case 'dial':
+          this.#dial(effect, effect.endpoints, now);
           break;
-        }
         case 'hangUp':
           this.#tunnel({ kind: 'hangUp', node: effect.node, reason: effect.reason }, now);
           break;
@@ -636,10 +647,29 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   #tryTcp(now: Millis): void {
-    const standing = [...this.tunnels.all()].map((tunnel) => tunnel.endpoint);
-    for (const candidate of this.#fallback.due(now, standing, this.#connector.trying())) {
-      this.#out.push({ kind: 'bridge', node: candidate.node, endpoints: candidate.endpoints });
+    const tunnels = [...this.tunnels.all()];
+    const standing = tunnels.map((tunnel) => tunnel.endpoint);
+    for (const bridging of this.#fallback.due(now, standing, this.#connector.trying())) {
+      this.#out.push({ kind: 'bridge', ...bridging });
     }
+    const node = this.#fallback.udpDue(now, tunnels);
+    const way = node === undefined ? undefined : this.#connector.openWayTo(node);
+    if (way && way.endpoints.length > 0) this.#dial(way, way.endpoints, now);
+  }
+
+  #dial({ node, publicKey }: Way, endpoints: readonly Endpoint[], now: Millis): void {
+    this.#tunnel({ kind: 'dial', node, publicKey, endpoints }, now);
+  }
+
+  #isOverStream(node: NodeNumber): boolean {
+    const tunnel = this.tunnels.tunnelTo(node);
+    return tunnel !== undefined && isBridged(tunnel.endpoint);
+  }
+
+  #announceTls(now: Millis): void {
+    const tls = this.#tlsOffer ? tlsEndpoints(this.#tlsOffer, this.reachability.endpoints()) : [];
+    const isAsTold = JSON.stringify(tls) === JSON.stringify(this.mesh.tls);
+    if (!isAsTold) this.#meshEvent({ kind: 'tlsChanged', tls }, now);
   }
 
   /** UDP works: tunnels over TCP are closed, and their nodes dialled anew. Their keys serve over the overlay meanwhile. */

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import type { TlsEndpoint } from '../addr/tls-endpoint.js';
 import { type Millis, never, second } from '../time.js';
 
 /** Nodes reached over TCP at once: enough to be in the network; the others are then reached through them. */
@@ -8,46 +9,137 @@ const maxTried = 4;
 /** How long UDP alone is tried, and the pause after a failed bridge. */
 const udpAlone: Millis = second;
 const retryPause: Millis = 10 * second;
+/**
+ * The head start of one kind of stream before the other. A firewall that takes a connection and then swallows or resets what is
+ * said on it looks like one that works, so neither kind waits for the other's end.
+ */
+const headStart: Millis = 0.7 * second;
+/** While all tunnels go over streams: how often one of their nodes is asked over UDP again. */
+const udpPause: Millis = 10 * second;
+
+/** Where a stream may be opened to a node: plain TCP, or TLS. */
+export type StreamEndpoint =
+  | { readonly kind: 'tcp'; readonly endpoint: Endpoint }
+  | { readonly kind: 'tls'; readonly endpoint: TlsEndpoint };
 
 export interface Candidate {
   readonly node: NodeNumber;
   readonly endpoints: readonly Endpoint[];
+  readonly tls: readonly TlsEndpoint[];
+}
+
+/** Try these one after the other until a stream stands. */
+export interface Bridging {
+  readonly node: NodeNumber;
+  readonly streams: readonly StreamEndpoint[];
+}
+
+interface Trial {
+  /** Bridgings without an end yet. */
+  pending: number;
+  /** The other kind's turn. */
+  later: { readonly at: Millis; readonly bridging: Bridging } | undefined;
+  /** Where the plane finds the streams that stand. */
+  readonly bridges: Endpoint[];
 }
 
 /**
  * When to go over TCP: while there are nodes to reach and no tunnel stands over UDP for some seconds, and then for a few nodes.
- * Bridges end on our own loopback (daemon/tcp-bridge.ts), which no other endpoint ever does.
+ * Plain TCP and TLS are tried beside each other, and which comes first changes with every try of a node. Bridges end on our own
+ * loopback (daemon/tcp-bridge.ts), which no other endpoint ever does.
  */
 export class Fallback {
-  readonly #asked = new Set<NodeNumber>();
-  readonly #notBefore = new Map<NodeNumber, Millis>();
+  readonly #trials = new Map<NodeNumber, Trial>();
+  /** Forgotten when UDP works. */
+  readonly #tries = new Map<NodeNumber, { readonly count: number; readonly notBefore: Millis }>();
   /** When to look again; `never` while a tunnel stands over UDP. */
   #dueAt: Millis = never;
+  #udpAt: Millis = never;
+  #lastOverUdp: NodeNumber = 0;
 
   /** The bridges to open now. `standing`: endpoints of all tunnels; `trying`: what is being dialled. */
-  due(now: Millis, standing: readonly Endpoint[], trying: readonly Candidate[]): Candidate[] {
-    if (trying.length === 0 || standing.some((endpoint) => !isBridged(endpoint))) {
+  due(now: Millis, standing: readonly Endpoint[], trying: readonly Candidate[]): Bridging[] {
+    const worksOverUdp = standing.some((endpoint) => !isBridged(endpoint));
+    if (worksOverUdp) this.#tries.clear();
+    if (trying.length === 0 || worksOverUdp) {
       this.#dueAt = never;
+      for (const [node, trial] of this.#trials) this.#end(node, trial);
       return [];
     }
     if (this.#dueAt === never) this.#dueAt = now + udpAlone;
     if (now < this.#dueAt) return [];
     this.#dueAt = now + second;
-    const room = maxBridges - standing.length - this.#asked.size;
-    const free = trying.filter(({ node }) => !this.#asked.has(node) && now >= (this.#notBefore.get(node) ?? 0));
-    return free.slice(0, Math.max(0, room)).map(({ node, endpoints }) => {
-      this.#asked.add(node);
-      this.#notBefore.set(node, now + retryPause);
-      return { node, endpoints: endpoints.slice(0, maxTried) };
-    });
+    const seconds = this.#secondKinds(now, trying);
+    const room = Math.max(0, maxBridges - standing.length - this.#trials.size);
+    const free = trying.filter(
+      ({ node }) => !this.#trials.has(node) && now >= (this.#tries.get(node)?.notBefore ?? Number.NEGATIVE_INFINITY),
+    );
+    const firsts = free.slice(0, room).flatMap((candidate) => this.#begin(candidate, now));
+    for (const { later } of this.#trials.values()) if (later) this.#dueAt = Math.min(this.#dueAt, later.at);
+    return [...seconds, ...firsts];
   }
 
-  answered(node: NodeNumber): void {
-    this.#asked.delete(node);
+  /** A bridging has ended, in a stream that the plane finds at `bridge` or in nothing; all streams of the node that stand. */
+  answered(node: NodeNumber, bridge?: Endpoint): readonly Endpoint[] {
+    const trial = this.#trials.get(node);
+    if (!trial) return bridge ? [bridge] : [];
+    trial.pending--;
+    if (bridge) trial.bridges.push(bridge);
+    if (trial.pending === 0 && !trial.later) this.#trials.delete(node);
+    return trial.bridges;
+  }
+
+  /** The node to be asked over UDP now, to learn whether UDP works again: one of those with a tunnel, in turn. */
+  udpDue(now: Millis, standing: readonly { readonly node: NodeNumber; readonly endpoint: Endpoint }[]) {
+    if (standing.length === 0 || standing.some(({ endpoint }) => !isBridged(endpoint))) {
+      this.#udpAt = never;
+      return undefined;
+    }
+    if (this.#udpAt === never) this.#udpAt = now + udpPause;
+    if (now < this.#udpAt) return undefined;
+    this.#udpAt = now + udpPause;
+    const nodes = standing.map(({ node }) => node).sort((a, b) => a - b);
+    this.#lastOverUdp = nodes.find((node) => node > this.#lastOverUdp) ?? nodes[0]!;
+    return this.#lastOverUdp;
   }
 
   deadline(): Millis {
-    return this.#dueAt;
+    return Math.min(this.#dueAt, this.#udpAt);
+  }
+
+  #begin({ node, endpoints, tls }: Candidate, now: Millis): Bridging[] {
+    const count = this.#tries.get(node)?.count ?? 0;
+    this.#tries.set(node, { count: count + 1, notBefore: now + retryPause });
+    const kinds: StreamEndpoint[][] = [
+      endpoints.slice(0, maxTried).map((endpoint) => ({ kind: 'tcp', endpoint })),
+      tls.slice(0, maxTried).map((endpoint) => ({ kind: 'tls', endpoint })),
+    ];
+    if (count % 2 === 1) kinds.reverse();
+    const [first, other] = kinds.filter((streams) => streams.length > 0).map((streams) => ({ node, streams }));
+    if (!first) return [];
+    const later = other && { at: now + headStart, bridging: other };
+    this.#trials.set(node, { pending: 1, later, bridges: [] });
+    return [first];
+  }
+
+  /** Whose turn has come; of a node that is reached by now there is none. */
+  #secondKinds(now: Millis, trying: readonly Candidate[]): Bridging[] {
+    const due: Bridging[] = [];
+    for (const [node, trial] of this.#trials) {
+      if (!trying.some((candidate) => candidate.node === node)) this.#end(node, trial);
+      else if (trial.later && now >= trial.later.at) {
+        due.push(trial.later.bridging);
+        trial.later = undefined;
+        trial.pending++;
+      }
+    }
+    return due;
+  }
+
+  /** Nothing more is begun; what is under way is waited for. */
+  #end(node: NodeNumber, trial: Trial): void {
+    trial.later = undefined;
+    if (trial.pending === 0) this.#trials.delete(node);
   }
 }
 

@@ -113,17 +113,16 @@ function takenOver(mesh: Mesh, issuer: Issuer, text: string): { readonly number:
 /** Up to four doors: our own best two, then the best of others that are known or said to be open; ours again where there are no others. */
 function invitingMembers(mesh: Mesh, explicit: readonly Endpoint[]): InvitingMember[] {
   const { number, identity } = mesh.membership;
-  const own = [...explicit, ...mostOpenFirst(mesh.endpoints)].map((endpoint) => ({
-    number,
-    dh: identity.agreement.publicKey,
-    endpoint: { address: endpoint.address, port: endpoint.port },
-  }));
+  const own = [...explicit, ...mostOpenFirst(mesh.endpoints)].map(({ address, port }, index): InvitingMember => {
+    const tls = mesh.tls[index];
+    return { number, dh: identity.agreement.publicKey, endpoint: { address, port }, ...(tls && { tls }) };
+  });
   const others = doors(mesh)
     .filter(({ endpoint }) => openness(endpoint) > 0)
     .slice(0, maxInvitingMembers - 1)
-    .map(({ node, endpoint }): InvitingMember => {
-      const { address, port } = endpoint;
-      return { number: node.number, dh: node.dh, endpoint: { address, port } };
+    .map(({ node, record, endpoint: { address, port } }): InvitingMember => {
+      const [tls] = record.tls;
+      return { number: node.number, dh: node.dh, endpoint: { address, port }, ...(tls && { tls }) };
     });
   const mine = Math.max(explicit.length, 2, maxInvitingMembers - others.length);
   return [...own.slice(0, mine), ...others].slice(0, maxInvitingMembers);

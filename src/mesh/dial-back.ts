@@ -1,5 +1,5 @@
 import type { Endpoint } from '../addr/endpoint.js';
-import { endpointFromCbor, endpointToCbor } from '../addr/endpoint-record.js';
+import { endpointFromCbor, endpointToCbor } from '../addr/endpoint-cbor.js';
 import { type FieldMap, integerField, octetsField } from '../addr/fields.js';
 import { concatBytes } from '../bytes.js';
 import { encodeCbor } from '../cbor.js';

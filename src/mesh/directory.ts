@@ -3,7 +3,6 @@ import {
   decodeEndpointRecord,
   type EndpointRecord,
   isSignedByItsNode,
-  type RecordedEndpoint,
   signEndpointRecord,
 } from '../addr/endpoint-record.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
@@ -27,6 +26,9 @@ const cure = 'move it away: it is only a memory of where others are, and fills a
 export function encodeDirectory(records: readonly Uint8Array[]): Uint8Array {
   return encodeCbor({ v: 1, records: [...records] });
 }
+
+/** What a record says beside who says it and when. */
+type Whereabouts = Pick<EndpointRecord, 'endpoints' | 'tls'>;
 
 /** What became of a record: `newer` was taken; all others were not, and are counted by these names. */
 export type RecordOutcome = 'newer' | 'known' | 'malformed' | 'forged' | 'replayed' | 'full' | MembershipFault;
@@ -130,14 +132,15 @@ export class Directory {
    * Signs our own record anew, above every sequence number of ours that was ever seen (`above`: just now): a lost disk never
    * makes our news look old.
    */
-  announce(endpoints: readonly RecordedEndpoint[], incarnation: Uint8Array, above = 0): EndpointRecord {
+  announce(where: Whereabouts, incarnation: Uint8Array, above = 0): EndpointRecord {
     const { identity, chain, network } = this.#membership;
     const sequence = Math.max(above, this.byKey(identity.signing.publicKey)?.sequence ?? 0) + 1;
     const record = signEndpointRecord(network.id, identity.signing, {
       node: chain.node,
       sequence,
       incarnation,
-      endpoints,
+      endpoints: where.endpoints,
+      tls: where.tls,
     });
     this.#put(record);
     return record;

@@ -319,7 +319,7 @@ export class Gossip {
     if (own && record.sequence >= own.sequence && isSignedByItsNode(this.#membership.network.id, record)) {
       // Ours from before a lost disk, or our clone's: what we say now goes above it.
       this.#recordTimes.set(key, due);
-      const above = this.#directory.announce(own.endpoints, own.incarnation, record.sequence);
+      const above = this.#directory.announce(own, own.incarnation, record.sequence);
       return this.spread('records', above.bytes, now);
     }
     const replaced = this.#directory.byNumber(record.node.number);

@@ -4,6 +4,7 @@ import type { RecordedEndpoint } from '../addr/endpoint-record.js';
 import { integerField, octetsField } from '../addr/fields.js';
 import { NodeIdentity } from '../addr/identity.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import type { TlsEndpoint } from '../addr/tls-endpoint.js';
 import { equalBytes } from '../bytes.js';
 import type { PublicKey } from '../crypto.js';
 import { MeshError } from '../errors.js';
@@ -39,6 +40,8 @@ export type MeshEvent =
   | { readonly kind: 'joinDatagram'; readonly from: Endpoint; readonly bytes: Uint8Array }
   /** Where we can be reached, best first; an empty list too. */
   | { readonly kind: 'endpointsChanged'; readonly endpoints: readonly RecordedEndpoint[] }
+  /** Where we take TLS connections. */
+  | { readonly kind: 'tlsChanged'; readonly tls: readonly TlsEndpoint[] }
   /** A route to this node was announced by a neighbour, and its certificate is not held. */
   | { readonly kind: 'certificateWanted'; readonly node: NodeNumber; readonly neighbour: NodeNumber };
 
@@ -77,6 +80,7 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   #issuer: Issuer | undefined;
   #responder: JoinResponder | undefined;
   #endpoints: readonly RecordedEndpoint[] = [];
+  #tls: readonly TlsEndpoint[] = [];
   #announceAt: Millis = never;
   #announcedAt: Millis = Number.NEGATIVE_INFINITY;
   #persistAt: Millis = never;
@@ -154,6 +158,10 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     return this.#endpoints;
   }
 
+  get tls(): readonly TlsEndpoint[] {
+    return this.#tls;
+  }
+
   /** For handshakes: is who proved to hold `staticKey` a member by this chain? */
   verify(chain: CertificateChain, staticKey: PublicKey): Verdict {
     const verdict = this.membership.verify(chain, staticKey);
@@ -215,8 +223,10 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
         return this.#onJoinDatagram(event, now);
       case 'endpointsChanged':
         this.#endpoints = event.endpoints;
-        this.#announceAt = Math.max(now, this.#announcedAt + announcePause);
-        return now >= this.#announceAt ? this.#announce(now) : [];
+        return this.#announceSoon(now);
+      case 'tlsChanged':
+        this.#tls = event.tls;
+        return this.#announceSoon(now);
       case 'certificateWanted':
         return [sendMesh(event.neighbour, 'askcert', { n: event.node })];
     }
@@ -255,10 +265,15 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     return [...effects, ...spread, answer];
   }
 
+  #announceSoon(now: Millis): MeshEffect[] {
+    this.#announceAt = Math.max(now, this.#announcedAt + announcePause);
+    return now >= this.#announceAt ? this.#announce(now) : [];
+  }
+
   #announce(now: Millis): MeshEffect[] {
     this.#announceAt = never;
     this.#announcedAt = now;
-    const record = this.directory.announce(this.#endpoints, this.#incarnation);
+    const record = this.directory.announce({ endpoints: this.#endpoints, tls: this.#tls }, this.#incarnation);
     return this.gossip.spread('records', record.bytes, now);
   }
 

@@ -1,5 +1,5 @@
 import type { Endpoint } from '../addr/endpoint.js';
-import { endpointFromCbor, endpointToCbor } from '../addr/endpoint-record.js';
+import { endpointFromCbor, endpointToCbor } from '../addr/endpoint-cbor.js';
 import { type FieldMap, integerField, listField, octetsField } from '../addr/fields.js';
 import { type CborValue, encodeCbor } from '../cbor.js';
 import type { Dependence, PunchSide } from './nat-class.js';

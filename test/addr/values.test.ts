@@ -3,7 +3,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { appAddress, isAppAddress } from '../../src/addr/app-address.js';
 import { type CertificateChain, chainFault, decodeChain, encodeChain } from '../../src/addr/certificate-chain.js';
-import { decodeEndpointRecord, isSignedByItsNode } from '../../src/addr/endpoint-record.js';
+import { decodeEndpointRecord, isSignedByItsNode, signEndpointRecord } from '../../src/addr/endpoint-record.js';
 import { NodeIdentity } from '../../src/addr/identity.js';
 import { decodeInvitation, encodeInvitation, requireInvitation } from '../../src/addr/invitation.js';
 import { formatIp } from '../../src/addr/ip.js';
@@ -23,7 +23,7 @@ import { SigningKey, signed, VerifyingKey, verify } from '../../src/crypto.js';
 import { MeshError } from '../../src/errors.js';
 import { openWithPassphrase } from '../../src/passphrase.js';
 import { seededRandom } from '../../src/random.js';
-import { addrVectors, knownInvitation, knownNetwork, knownRecord } from './vectors.js';
+import { addrVectors, knownInvitation, knownNetwork, knownRecord, knownTls, knownTlsInvitation } from './vectors.js';
 
 const codeOf = (act: () => unknown): string | undefined => {
   try {
@@ -48,7 +48,9 @@ test('the octets and texts of the vectors read back as the values', (t) => {
   t.deepEqual(decodeNodeCertificate(octets('nodeCertificate')), node);
   t.deepEqual(decodeChain(octets('chain')), { issuer, node });
   t.deepEqual(decodeEndpointRecord(octets('endpointRecord')), knownRecord());
+  t.deepEqual(decodeEndpointRecord(octets('endpointRecordWithTls')), knownRecord(8, knownTls));
   t.deepEqual(decodeInvitation(read.invitation!), knownInvitation());
+  t.deepEqual(decodeInvitation(read.invitationWithTls!), knownTlsInvitation());
   t.like(decodeRevocation(octets('nodeRevocation')), { kind: 'node', key: identity.signing.publicKey, at: issued });
   const revoked = { kind: 'issuer', key: issuerIdentity.signing.publicKey, at: issued, since: 0 };
   t.like(decodeRevocation(octets('issuerRevocation')), revoked);
@@ -288,6 +290,96 @@ test('an endpoint that is none makes the record void and throws nothing', (t) =>
     const fields = { ...record.fields, endpoints: [good, item] };
     t.is(decodeEndpointRecord(signStatement('weft endpoint record', network.id, identity.signing, fields)), undefined);
   }
+});
+
+const serverNames = fc
+  .tuple(fc.stringMatching(/^[a-z0-9-]{1,20}$/), fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/))
+  .map((labels) => labels.join('.'));
+const tlsEndpointsOf = fc.array(
+  fc.record({
+    address: fc.oneof(
+      fc.tuple(fc.integer({ min: 1, max: 126 }), fc.nat(255)).map(([a, b]) => `${a}.${b}.0.1`),
+      fc.integer({ min: 1, max: 0xffff }).map((group) => `2001:db8::${group.toString(16)}`),
+    ),
+    port: fc.integer({ min: 1, max: 65535 }),
+    name: fc.option(serverNames, { nil: undefined }),
+  }),
+  { maxLength: 2 },
+);
+
+test('whatever a node tells of TLS is read as it was told', (t) => {
+  fc.assert(
+    fc.property(tlsEndpointsOf, fc.nat(2 ** 40), (tls, sequence) => {
+      const record = knownRecord(sequence, tls);
+      t.deepEqual(record.tls, tls);
+      t.is('tls' in record.fields, tls.length > 0, 'a node without it says nothing of it');
+      t.true(isSignedByItsNode(known.network.id, record));
+    }),
+  );
+});
+
+test('more places for TLS than two are not told, nor one no stranger may dial, nor a name that is none', (t) => {
+  const at = (address: string, name?: string) => ({ address, port: 443, name });
+  const tls = [at('127.0.0.1'), at('192.0.2.1', '192.0.2.1'), at('192.0.2.2', 'NO'), at('192.0.2.3')];
+  t.deepEqual(knownRecord(1, tls).tls, [at('192.0.2.1'), at('192.0.2.2')]);
+});
+
+test('a record that holds no place for TLS any more is told without', (t) => {
+  const { network, identity } = known;
+  const lan = Array.from({ length: 16 }, (_, i) => parsePrefix(`2001:db8:${i + 1}:2:3:4:5:6/128`)!);
+  const roles = Array.from({ length: 5 }, (_, i) => `${i}`.repeat(30));
+  const { issuerIdentity, issued } = known;
+  const node = issueNodeCertificate(network.id, issuerIdentity.signing, {
+    ...{ key: identity.signing.publicKey, dh: identity.agreement.publicKey, number: 0x01_0203, issuer: 1 },
+    ...{ name: 'a'.repeat(63), lan, roles, issued, expires: issued + 1 },
+  });
+  const at = (i: number) =>
+    ({ address: `2001:db8:1:2:3:4:5:${i + 1}`, port: 16696, source: 'local', proven: false }) as const;
+  const endpoints = Array.from({ length: 6 }, (_, i) => at(i));
+  const record = (name: string) =>
+    signEndpointRecord(network.id, identity.signing, {
+      ...{ node, sequence: 1, incarnation: new Uint8Array(8), endpoints },
+      tls: [{ address: '192.0.2.1', port: 443, name }],
+    });
+  t.is(record(`${'a'.repeat(58)}.net`).tls.length, 0);
+  t.is(record(`${'a'.repeat(58)}.net`).endpoints.length, endpoints.length);
+  t.is(record('a.net').tls.length, 1);
+});
+
+test('a place for TLS that is none, or one too many, makes the record void and throws nothing', (t) => {
+  const { network, identity } = known;
+  const { fields } = knownRecord(8, knownTls);
+  const good = [fromHex('c0000201')!, 443];
+  const decoded = (tls: CborValue) =>
+    decodeEndpointRecord(signStatement('weft endpoint record', network.id, identity.signing, { ...fields, tls }));
+  t.truthy(decoded([good]));
+  const later = signStatement('weft endpoint record', network.id, identity.signing, { ...fields, quic: [good] });
+  t.deepEqual(
+    decodeEndpointRecord(later)?.tls,
+    knownTls,
+    'a field of a newer version is left alone, as older ones leave this one',
+  );
+  t.truthy(decoded([[...good, 'a.example.net', 'of a newer version']]));
+  const bad: CborValue[] = [
+    ...[0, 'x', true, {}, [null], [[]], [good[0]!], [[good[0]!]], [good, good, good]],
+    ...['', 'a', 'A.example.net', 'a..net', '192.0.2.1', `${'a'.repeat(64)}.net`, 7, null, good[0]!].map((name) => [
+      [...good, name],
+    ]),
+    ...['7f000001', 'e0000001', '00000000', 'a9fe0001', 'c00002'].map((address) => [[fromHex(address)!, 443]]),
+    ...[0, 65_536, -1, '443'].map((port) => [[good[0]!, port]]),
+  ];
+  for (const tls of bad) t.is(decoded(tls), undefined, JSON.stringify(tls));
+});
+
+test('an invitation whose place for TLS is none is void', (t) => {
+  const invitation = knownTlsInvitation();
+  t.deepEqual(decodeInvitation(encodeInvitation(invitation)), invitation);
+  const [member] = invitation.members;
+  const unusable = {
+    ...invitation,
+    members: [{ ...member!, tls: { address: '127.0.0.1', port: 443, name: undefined } }],
+  };
+  t.is(decodeInvitation(encodeInvitation(unusable))!.members[0]!.tls, undefined, 'it is not even written');
 });
 
 // ---- garbage ----

@@ -10,6 +10,7 @@ import { issueNodeCertificate } from '../../src/addr/node-certificate.js';
 import { nodeAddress, nodePrefix } from '../../src/addr/node-number.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { revokeIssuer, revokeNode } from '../../src/addr/revocation.js';
+import type { TlsEndpoint } from '../../src/addr/tls-endpoint.js';
 import { certificateLifetime } from '../../src/addr/validity.js';
 import { toHex } from '../../src/bytes.js';
 import { AgreementKey, SigningKey, signed, VerifyingKey } from '../../src/crypto.js';
@@ -64,7 +65,19 @@ export function knownInvitation(): Invitation {
   };
 }
 
-export function knownRecord(sequence = 7) {
+export const knownTls: readonly TlsEndpoint[] = [
+  { address: '192.0.2.1', port: 443, name: 'weft.example.net' },
+  { address: '2001:db8::5', port: 8443, name: undefined },
+];
+
+/** The same, where the first member takes TLS connections. */
+export function knownTlsInvitation(): Invitation {
+  const invitation = knownInvitation();
+  const [first, ...others] = invitation.members;
+  return { ...invitation, members: [{ ...first!, tls: knownTls[0]! }, ...others] };
+}
+
+export function knownRecord(sequence = 7, tls: readonly TlsEndpoint[] = []) {
   const { network, identity, node } = knownNetwork();
   return signEndpointRecord(network.id, identity.signing, {
     node,
@@ -74,6 +87,7 @@ export function knownRecord(sequence = 7) {
       { address: '192.0.2.1', port: 16696, source: 'nat-pmp', proven: true },
       { address: '2001:db8::5', port: 16696, source: 'local', proven: false },
     ],
+    tls,
   });
 }
 
@@ -119,7 +133,9 @@ export function addrVectors() {
       revokeIssuer(network.id, networkKey, { key: issuerIdentity.signing.publicKey, at: issued, since: 0 }).bytes,
     ),
     endpointRecord: toHex(knownRecord().bytes),
+    endpointRecordWithTls: toHex(knownRecord(8, knownTls).bytes),
     invitation: encodeInvitation(knownInvitation()),
+    invitationWithTls: encodeInvitation(knownTlsInvitation()),
     ...originVectors(),
     passphraseCopy: toHex(sealWithPassphrase(counting, 'correct horse battery', Uint8Array.of(1, 2, 3))),
   };

@@ -1,22 +1,28 @@
 import test from 'ava';
-import { Fallback, isBridged } from '../../src/control/fallback.js';
+import type { Endpoint } from '../../src/addr/endpoint.js';
+import type { TlsEndpoint } from '../../src/addr/tls-endpoint.js';
+import { type Candidate, Fallback, isBridged } from '../../src/control/fallback.js';
 
-const endpoints = [{ address: '192.0.2.1', port: 16696 }];
+const endpoint: Endpoint = { address: '192.0.2.1', port: 16696 };
+const secure: TlsEndpoint = { address: '192.0.2.1', port: 443, name: 'a.example.net' };
 const bridged = { address: '127.0.0.1', port: 40_000 };
-const trying = (...nodes: number[]) => nodes.map((node) => ({ node, endpoints }));
+const trying = (...nodes: number[]): Candidate[] => nodes.map((node) => ({ node, endpoints: [endpoint], tls: [] }));
+const tcp = (node: number) => ({ node, streams: [{ kind: 'tcp' as const, endpoint }] });
+const tls = (node: number) => ({ node, streams: [{ kind: 'tls' as const, endpoint: secure }] });
+const both = (node: number): Candidate => ({ node, endpoints: [endpoint], tls: [secure] });
 
 test('UDP alone is tried for a second', (t) => {
   const fallback = new Fallback();
   t.deepEqual(fallback.due(1000, [], trying(1)), []);
   t.is(fallback.deadline(), 2000);
   t.deepEqual(fallback.due(1999, [], trying(1)), []);
-  t.deepEqual(fallback.due(2000, [], trying(1)), [{ node: 1, endpoints }]);
+  t.deepEqual(fallback.due(2000, [], trying(1)), [tcp(1)]);
 });
 
 test('a tunnel over UDP ends it, and the wait begins anew', (t) => {
   const fallback = new Fallback();
   fallback.due(0, [], trying(1));
-  t.deepEqual(fallback.due(5000, endpoints, trying(1)), []);
+  t.deepEqual(fallback.due(5000, [endpoint], trying(1)), []);
   t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
   t.deepEqual(fallback.due(6000, [], trying(1)), []);
   t.is(fallback.deadline(), 7000);
@@ -24,31 +30,90 @@ test('a tunnel over UDP ends it, and the wait begins anew', (t) => {
 
 test('at most three bridges, each node asked once until it is answered and then not at once', (t) => {
   const fallback = new Fallback();
+  const nodes = (now: number, standing: Endpoint[], candidates: Candidate[]) =>
+    fallback.due(now, standing, candidates).map(({ node }) => node);
   fallback.due(0, [], trying(1, 2, 3, 4));
-  t.deepEqual(
-    fallback.due(3000, [], trying(1, 2, 3, 4)).map(({ node }) => node),
-    [1, 2, 3],
-  );
-  t.deepEqual(fallback.due(4000, [], trying(1, 2, 3, 4)), []);
+  t.deepEqual(nodes(3000, [], trying(1, 2, 3, 4)), [1, 2, 3]);
+  t.deepEqual(nodes(4000, [], trying(1, 2, 3, 4)), []);
   fallback.answered(1);
-  t.deepEqual(
-    fallback.due(5000, [], trying(1, 2, 3, 4)).map(({ node }) => node),
-    [4],
-  );
+  t.deepEqual(nodes(5000, [], trying(1, 2, 3, 4)), [4]);
   fallback.answered(2);
-  t.deepEqual(fallback.due(6000, [], trying(2)), []);
-  t.deepEqual(
-    fallback.due(13_000, [bridged], trying(2)).map(({ node }) => node),
-    [],
-  );
+  t.deepEqual(nodes(6000, [], trying(2)), []);
+  t.deepEqual(nodes(13_000, [bridged], trying(2)), []);
   fallback.answered(3);
-  t.deepEqual(
-    fallback.due(14_000, [bridged], trying(2)).map(({ node }) => node),
-    [2],
-  );
+  t.deepEqual(nodes(14_000, [bridged], trying(2)), [2]);
+});
+
+test('TLS follows plain TCP before that has ended, and their order changes with every try', (t) => {
+  const fallback = new Fallback();
+  fallback.due(0, [], [both(1)]);
+  t.deepEqual(fallback.due(1000, [], [both(1)]), [tcp(1)]);
+  t.is(fallback.deadline(), 1700);
+  t.deepEqual(fallback.due(1700, [], [both(1)]), [tls(1)]);
+  t.deepEqual(fallback.answered(1), []);
+  t.deepEqual(fallback.due(2700, [], [both(1)]), [], 'one of the two is still under way');
+  t.deepEqual(fallback.answered(1), []);
+  t.deepEqual(fallback.due(10_000, [], [both(1)]), [], 'the pause after a try');
+  t.deepEqual(fallback.due(11_000, [], [both(1)]), [tls(1)]);
+  t.deepEqual(fallback.due(11_700, [], [both(1)]), [tcp(1)]);
+});
+
+test('both streams are dialled along when both stand', (t) => {
+  const fallback = new Fallback();
+  fallback.due(0, [], [both(1)]);
+  fallback.due(1000, [], [both(1)]);
+  t.deepEqual(fallback.answered(1, bridged), [bridged]);
+  fallback.due(1700, [], [both(1)]);
+  const other = { ...bridged, port: 40_001 };
+  t.deepEqual(fallback.answered(1, other), [bridged, other]);
+});
+
+test('a node that is reached by then is not called over TLS too', (t) => {
+  const fallback = new Fallback();
+  fallback.due(0, [], [both(1), both(2)]);
+  fallback.due(1000, [], [both(1), both(2)]);
+  fallback.answered(1, bridged);
+  t.deepEqual(fallback.due(1700, [bridged], [both(2)]), [tls(2)]);
+  t.deepEqual(fallback.due(2700, [bridged], [both(2)]), []);
+});
+
+test('a tunnel over UDP ends the turn of TLS', (t) => {
+  const fallback = new Fallback();
+  fallback.due(0, [], [both(1)]);
+  fallback.due(1000, [], [both(1)]);
+  t.deepEqual(fallback.due(1700, [endpoint], [both(1)]), []);
+  t.deepEqual(fallback.due(1800, [], []), []);
+  t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
+  fallback.answered(1);
+  fallback.due(2000, [], [both(1)]);
+  t.deepEqual(fallback.due(3000, [], [both(1)]), [tcp(1)], 'and all begins anew');
+});
+
+test('a node without any endpoint but that for TLS is called there, one without any not at all', (t) => {
+  const fallback = new Fallback();
+  const candidates = [
+    { node: 1, endpoints: [], tls: [secure] },
+    { node: 2, endpoints: [], tls: [] },
+  ];
+  fallback.due(0, [], candidates);
+  t.deepEqual(fallback.due(1000, [], candidates), [tls(1)]);
+});
+
+test('while all tunnels go over streams, their nodes are asked over UDP in turn', (t) => {
+  const fallback = new Fallback();
+  const standing = [2, 1].map((node) => ({ node, endpoint: bridged }));
+  t.is(fallback.udpDue(0, standing), undefined);
+  t.is(fallback.deadline(), 10_000);
+  t.is(fallback.udpDue(10_000, standing), 1);
+  t.is(fallback.udpDue(15_000, standing), undefined);
+  t.is(fallback.udpDue(20_000, standing), 2);
+  t.is(fallback.udpDue(30_000, standing), 1);
+  t.is(fallback.udpDue(90_000, [...standing, { node: 3, endpoint }]), undefined, 'UDP works');
+  t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
+  t.is(fallback.udpDue(90_000, []), undefined);
 });
 
 test('a bridge is known by its loopback end', (t) => {
   t.true(isBridged(bridged));
-  t.false(isBridged(endpoints[0]!));
+  t.false(isBridged(endpoint));
 });

@@ -23,6 +23,38 @@ test('an empty file gives every default', (t) => {
   t.deepEqual(config.critical, []);
 });
 
+test('TLS: what is written is taken, what is missing or none is named with its line and its cure', (t) => {
+  const files = 'certificate = "/etc/weft/c.pem"\nkey = "/etc/weft/k.pem"\n';
+  t.is(parseConfig('', 'weft.toml').tls.listen, undefined);
+  const { tls } = parseConfig(
+    `[tls]\nlisten = "0.0.0.0:443"\n${files}endpoint = "192.0.2.1:8443"\nserver-name = "vpn.example.net"\n`,
+    'weft.toml',
+  );
+  t.deepEqual(tls, {
+    listen: { address: '0.0.0.0', port: 443 },
+    certificate: '/etc/weft/c.pem',
+    key: '/etc/weft/k.pem',
+    endpoint: { address: '192.0.2.1', port: 8443 },
+    serverName: 'vpn.example.net',
+  });
+  const lacking = mistake(t, '[tls]\nlisten = "0.0.0.0:443"\nkey = "/etc/weft/k.pem"\n');
+  t.is(lacking.code, 'config-missing-key');
+  t.regex(lacking.message, /weft\.toml line 1: \[tls\] lacks "certificate"/);
+  t.regex(lacking.cure, /add certificate = "\//);
+  t.regex(mistake(t, '[tls]\nlisten = "0.0.0.0:443"\ncertificate = "/c.pem"\n').message, /lacks "key"/);
+  for (const [line, want] of [
+    ['listen = 443', /0\.0\.0\.0:443/],
+    ['certificate = "c.pem"', /path of a file/],
+    ['endpoint = "vpn.example.net"', /192\.0\.2\.1:443/],
+    ['server-name = "192.0.2.1"', /DNS name/],
+    ['server-name = "-"', /DNS name/],
+  ] as const) {
+    const error = mistake(t, `[tls]\n${line}\n`);
+    t.is(error.code, 'config-bad-value', line);
+    t.regex(error.cure, want);
+  }
+});
+
 test('what the operator writes is taken', (t) => {
   const config = parseConfig(
     `

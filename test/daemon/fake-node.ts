@@ -33,7 +33,8 @@ export const wellStatus: Status = {
     leaseSeconds: 3600,
     reason: null,
   },
-  tunnels: { up: 2, total: 3 },
+  tunnels: { up: 2, total: 3, overTcp: 0, overTls: 0 },
+  tls: null,
   routes: { selected: 3, total: 5 },
   health: [
     {
@@ -62,7 +63,8 @@ export const noNetworkStatus: Status = {
     leaseSeconds: null,
     reason: null,
   },
-  tunnels: { up: 0, total: 0 },
+  tunnels: { up: 0, total: 0, overTcp: 0, overTls: 0 },
+  tls: null,
   routes: { selected: 0, total: 0 },
   health: [
     {
@@ -83,6 +85,7 @@ export const fakePeers: readonly Peer[] = [
     via: null,
     tunnel: {
       endpoint: '11.0.0.8:16696',
+      transport: 'udp',
       rttMs: 12.345,
       jitterMs: 0.4,
       lossPercent: 0,

@@ -57,7 +57,7 @@ test('two planes talk through two bridges as over UDP', async (t) => {
   const spare = await udp(() => undefined);
   const tcpPort = spare.port;
   t.true(await server.listen(tcpPort, '127.0.0.1'));
-  const local = await client.connect({ address: '127.0.0.1', port: tcpPort });
+  const local = await client.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: tcpPort } });
   if (typeof local === 'string') return t.fail(local);
   near.socket.send('hello', local.port, local.address);
   await once(near.socket, 'message');
@@ -88,7 +88,7 @@ test('a stranger on the TCP port hears nothing, and nonsense closes the connecti
 
 test('a refused connection is told in words', async (t) => {
   const bridge = new TcpBridge(9);
-  const answer = await bridge.connect({ address: '127.0.0.1', port: 9 });
+  const answer = await bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: 9 } });
   t.regex(String(answer), /TCP 127\.0\.0\.1 port 9: .*ECONNREFUSED/);
   bridge.close();
 });

@@ -36,11 +36,11 @@ serial('without a network it speaks of the machine alone', async (t) => {
   await flat.start({ config: '[[babel.interface]]\ndevice = "eth0"\n' });
   const { lines, code } = await doctor(flat);
   t.is(code, 0, JSON.stringify(lines));
-  t.is(lines.length, 13);
+  t.is(lines.length, 14);
   t.is(of(lines, 'tun').state, 'ok');
   await flat.kill('SIGTERM');
   const { lines: atRest } = await doctor(flat);
-  t.is(atRest.length, 13, 'and with no daemon');
+  t.is(atRest.length, 14, 'and with no daemon');
 });
 
 serial('what is wrong outside: a symmetric NAT, no router to ask, no way in, UDP blocked, a slow clock', async (t) => {

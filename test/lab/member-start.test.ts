@@ -74,7 +74,7 @@ function isAsPromised(t: ExecutionContext, status: Status): void {
     node: { name: text, id: text, address: text, prefix: text, number },
     network: { id: text, prefix: text },
     tun: { name: text, mtu: number, offload: text },
-    tunnels: { up: number, total: number },
+    tunnels: { up: number, total: number, overTcp: number, overTls: number },
     routes: { selected: number, total: number },
   };
   for (const [part, fields] of Object.entries(promised)) {
@@ -82,6 +82,7 @@ function isAsPromised(t: ExecutionContext, status: Status): void {
     for (const [field, type] of Object.entries(fields)) t.is(typeof object[field], type, `${part}.${field}`);
   }
   t.true(['aes-256-gcm', 'chacha20-poly1305'].includes(status.cipher));
+  t.is(status.tls, null);
   t.true(status.endpoints.length > 0);
   for (const endpoint of status.endpoints) {
     t.deepEqual(Object.keys(endpoint).sort(), ['address', 'askedAgainSeconds', 'port', 'proven', 'source']);

@@ -8,13 +8,8 @@ export interface Captured {
 
 /** The UDP datagrams over IPv4 in a file that tcpdump wrote on an Ethernet device, unfragmented ones. */
 export function udpDatagrams(file: string): Captured[] {
-  const bytes = readFileSync(file);
   const datagrams: Captured[] = [];
-  for (let at = 24; at + 16 <= bytes.length; ) {
-    const length = bytes.readUInt32LE(at + 8);
-    const frame = bytes.subarray(at + 16, at + 16 + length);
-    at += 16 + length;
-    if (frame.length < 42 || frame.readUInt16BE(12) !== 0x0800 || frame[23] !== 17) continue;
+  for (const frame of ipv4Frames(file, 17)) {
     const ip = 14 + (frame[14]! & 15) * 4;
     datagrams.push({
       source: [...frame.subarray(26, 30)].join('.'),
@@ -35,4 +30,29 @@ export function entropy(pieces: readonly Uint8Array[]): number {
   let bits = 0;
   for (const count of counts) if (count > 0) bits -= (count / total) * Math.log2(count / total);
   return bits;
+}
+
+/** What the first side that spoke said first on each TCP connection of a capture, and to whom. */
+export function tcpOpenings(file: string): { readonly to: string; readonly payload: Uint8Array }[] {
+  const openings = new Map<string, { readonly to: string; readonly payload: Uint8Array }>();
+  for (const frame of ipv4Frames(file, 6)) {
+    const ip = 14 + (frame[14]! & 15) * 4;
+    const ports = [frame.readUInt16BE(ip), frame.readUInt16BE(ip + 2)];
+    const payload = frame.subarray(ip + (frame[ip + 12]! >> 4) * 4, 14 + frame.readUInt16BE(16));
+    const [from, to] = [26, 30].map((at, i) => `${[...frame.subarray(at, at + 4)].join('.')}:${ports[i]}`);
+    const connection = [from, to].sort().join(' ');
+    if (payload.length > 0 && !openings.has(connection)) openings.set(connection, { to: to!, payload });
+  }
+  return [...openings.values()];
+}
+
+/** The frames of one IP protocol over IPv4. */
+function* ipv4Frames(file: string, protocol: number): Generator<Buffer> {
+  const bytes = readFileSync(file);
+  for (let at = 24; at + 16 <= bytes.length; ) {
+    const length = bytes.readUInt32LE(at + 8);
+    const frame = bytes.subarray(at + 16, at + 16 + length);
+    at += 16 + length;
+    if (frame.length >= 42 && frame.readUInt16BE(12) === 0x0800 && frame[23] === protocol) yield frame;
+  }
 }

@@ -116,6 +116,7 @@ test('a node that lost its directory announces above what it announced before', 
 function record(world: World, host: Host, sequence: number, key = host.mesh!.membership.identity.signing) {
   const { chain, network } = host.mesh!.membership;
   return signEndpointRecord(network.id, key, {
+    tls: [],
     node: chain.node,
     sequence,
     incarnation: world.random.bytes(8),

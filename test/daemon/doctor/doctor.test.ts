@@ -1,5 +1,5 @@
 import test from 'ava';
-import type { CheckState, Peer, Status } from '../../../daemon/api.js';
+import type { CheckState, Peer, Status, TlsInfo, TunnelInfo } from '../../../daemon/api.js';
 import { judge } from '../../../daemon/doctor/doctor.js';
 import type { DoctorFacts, MachineFacts, NodeFacts } from '../../../daemon/doctor/facts.js';
 import { parseChains, parseListening, probeMachine } from '../../../daemon/doctor/probe.js';
@@ -22,14 +22,16 @@ const status: Status = {
     leaseSeconds: 3600,
     reason: null,
   },
-  tunnels: { up: 1, total: 1 },
+  tunnels: { up: 1, total: 1, overTcp: 0, overTls: 0 },
+  tls: null,
   routes: { selected: 2, total: 2 },
   health: [],
   fallbacks: [],
   drops: {},
 };
-const tunnel = {
+const tunnel: TunnelInfo = {
   endpoint: '11.0.0.3:16696',
+  transport: 'udp',
   rttMs: 1,
   jitterMs: 0,
   lossPercent: 0,
@@ -98,9 +100,9 @@ const refused: Status['portMapping'] = {
 const forwardDrop = { family: 'ip6', table: 'filter', name: 'FORWARD', hook: 'forward' } as const;
 const inputDrop = { family: 'inet', table: 'filter', name: 'input', hook: 'input' } as const;
 
-test('a machine that is well: thirteen lines, all ok, each code once, none with a remedy', (t) => {
+test('a machine that is well: fourteen lines, all ok, each code once, none with a remedy', (t) => {
   const lines = judge(well);
-  t.is(lines.length, 13);
+  t.is(lines.length, 14);
   t.deepEqual(
     [...new Set(lines.map(({ code }) => code))],
     lines.map(({ code }) => code),
@@ -112,13 +114,24 @@ test('a machine that is well: thirteen lines, all ok, each code once, none with 
   }
 });
 
+const served: TlsInfo = {
+  state: 'listening',
+  listen: '0.0.0.0:443',
+  announced: [{ address: '11.0.0.2', port: 443, name: 'vpn.example.net' }],
+  expires: new Date((machine.now + 90 * 86_400) * 1000).toISOString(),
+  reason: null,
+  fix: null,
+};
+const withTls = (change: Partial<TlsInfo>) => withStatus({ tls: { ...served, ...change } });
+const inDays = (days: number) => new Date((machine.now + days * 86_400) * 1000).toISOString();
+
 /** what is wrong, facts, code, state, evidence, remedy. */
 const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp, RegExp])[] = [
   ['no IPv4 address', withMachine({ addresses: [] }), 'underlay', 'error', /no IPv4 address/, /connect it/],
   ['no default route', withMachine({ gateways: [] }), 'underlay', 'warning', /no default route/, /ip route/],
   [
     'nobody answers',
-    withStatus({ tunnels: { up: 0, total: 1 } }),
+    withStatus({ tunnels: { up: 0, total: 1, overTcp: 0, overTls: 0 } }),
     'udp-out',
     'error',
     /none of 1 peer answers/,
@@ -126,10 +139,18 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ],
   [
     'UDP does not get out, TCP does',
-    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, endpoint: '127.0.0.1:40000' } }] }),
+    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, transport: 'tcp' } }] }),
     'udp-out',
     'warning',
     /over TCP only/,
+    /drops UDP/,
+  ],
+  [
+    'neither UDP nor plain TCP gets out, TLS does',
+    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, transport: 'tls' } }] }),
+    'udp-out',
+    'warning',
+    /over TLS only/,
     /drops UDP/,
   ],
   [
@@ -300,6 +321,43 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /rmem_max=4194304/,
   ],
   [
+    'TLS on a port that is taken',
+    withTls({
+      state: 'failed',
+      reason: 'another program listens on TCP 0.0.0.0:443',
+      fix: 'end it, or set tls.listen',
+    }),
+    'tls',
+    'error',
+    /another program/,
+    /tls\.listen/,
+  ],
+  [
+    'a renewed certificate that does not fit',
+    withTls({ reason: 'the key is not that of the certificate', fix: 'set tls.key' }),
+    'tls',
+    'warning',
+    /the certificate of before is shown/,
+    /tls\.key/,
+  ],
+  ['a certificate that expires', withTls({ expires: inDays(13) }), 'tls', 'warning', /expires on 20/, /renew it/],
+  [
+    'one that has',
+    withTls({ expires: inDays(-1) }),
+    'tls',
+    'warning',
+    /expired on 20.*members still come in/,
+    /renew it/,
+  ],
+  [
+    'TLS that nobody is told of',
+    withTls({ announced: [] }),
+    'tls',
+    'warning',
+    /no address of this machine/,
+    /tls\.endpoint/,
+  ],
+  [
     'Redis for everybody',
     withMachine({ listening: [{ protocol: 'tcp', port: 6379 }] }),
     'exposure',
@@ -317,6 +375,14 @@ for (const [what, facts, code, state, evidence, remedy] of cases) {
     t.regex(line.remedy, remedy);
   });
 }
+
+test('nobody answers: where UDP cannot be allowed, TLS is named as the way out', (t) => {
+  const facts = withStatus({ tunnels: { up: 0, total: 1, overTcp: 0, overTls: 0 } });
+  t.regex(
+    judge(facts).find(({ code }) => code === 'udp-out')!.remedy,
+    /\[tls\] in its config \(listen = "0\.0\.0\.0:443"\)/,
+  );
+});
 
 test('whatever is wrong is said with a remedy', (t) => {
   for (const [what, facts] of cases) {

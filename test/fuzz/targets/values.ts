@@ -56,6 +56,8 @@ const certificates: Target = {
     'addr/certificate-chain.js',
     'addr/revocation.js',
     'addr/endpoint-record.js',
+    'addr/endpoint-cbor.js',
+    'addr/tls-endpoint.js',
     'addr/prefix-codec.js',
   ],
   seeds: [
@@ -65,6 +67,7 @@ const certificates: Target = {
     vectors.nodeRevocation,
     vectors.issuerRevocation,
     vectors.endpointRecord,
+    vectors.endpointRecordWithTls,
   ].map(octets),
   make: () => (input) => {
     readStatement(input);
@@ -76,14 +79,18 @@ const certificates: Target = {
     if (chain) encodeChain(chain);
     decodeRevocation(input);
     const record = decodeEndpointRecord(input);
-    if (record) promise(record.endpoints.length <= 64, 'a record holds few endpoints');
+    if (record) promise(record.endpoints.length + record.tls.length <= 64, 'a record holds few endpoints');
   },
 };
 
 const invitations: Target = {
   name: 'invitations',
   files: ['addr/invitation.js', 'src/base32.js'],
-  seeds: [utf8(vectors.invitation), utf8(encodeInvitation({ ...knownInvitation(), members: [] }))],
+  seeds: [
+    utf8(vectors.invitation),
+    utf8(vectors.invitationWithTls),
+    utf8(encodeInvitation({ ...knownInvitation(), members: [] })),
+  ],
   make: () => (input) => {
     decodeInvitation(text(input));
     try {

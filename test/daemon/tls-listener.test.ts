@@ -1,0 +1,249 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import test, { type ExecutionContext } from 'ava';
+import { TcpBridge } from '../../daemon/tcp-bridge.js';
+import { TlsListener } from '../../daemon/tls-listener.js';
+import { until } from '../../lab/until.js';
+import { makeCertificate, writeCertificate } from '../helpers/tls-certificate.js';
+
+const here = '127.0.0.1';
+
+async function plane(t: ExecutionContext, answers: boolean) {
+  const socket = createSocket('udp4');
+  const heard: string[] = [];
+  socket.on('message', (bytes, from) => {
+    heard.push(bytes.toString());
+    if (answers) socket.send(Buffer.from(`${bytes} back`), from.port, from.address);
+  });
+  socket.bind(0, here);
+  await once(socket, 'listening');
+  t.teardown(() => socket.close());
+  return { socket, heard, port: socket.address().port };
+}
+
+/** A node's listener on a free port, its streams bridged to a plane. */
+async function listening(t: ExecutionContext, options: { readonly lookPause?: number; readonly name?: string } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-tls-'));
+  const files = writeCertificate(folder, makeCertificate(options.name ?? 'one.example.net'));
+  const far = await plane(t, true);
+  const bridge = new TcpBridge(far.port);
+  let changes = 0;
+  const listener = new TlsListener({
+    listen: { address: here, port: 0 },
+    files,
+    accept: (socket) => bridge.accept(socket, 'tls'),
+    changed: () => changes++,
+    ...(options.lookPause === undefined ? {} : { lookPause: options.lookPause }),
+  });
+  t.teardown(() => {
+    listener.close();
+    bridge.close();
+    rmSync(folder, { recursive: true });
+  });
+  await listener.look();
+  return { listener, bridge, far, files, folder, port: listener.served!.port, changes: () => changes };
+}
+
+const tls = (port: number, name: string | undefined = 'asked.example.net') =>
+  ({ kind: 'tls', endpoint: { address: here, port, name } }) as const;
+
+test('two planes talk over TLS as over UDP; the name asked for is on the wire, the certificate is nobody’s', async (t) => {
+  const { far, port, bridge } = await listening(t);
+  const near = await plane(t, false);
+  const client = new TcpBridge(near.port);
+  t.teardown(() => client.close());
+  // In the way: what goes by is kept.
+  const passed: Buffer[] = [];
+  const wire = createServer((caller) => {
+    const called = connect({ host: here, port });
+    caller.on('data', (chunk) => passed.push(chunk));
+    caller.pipe(called).pipe(caller);
+    for (const socket of [caller, called]) socket.on('error', () => socket.destroy());
+  }).listen(0, here);
+  t.teardown(() => wire.close());
+  await once(wire, 'listening');
+  const local = await client.connect(tls((wire.address() as { port: number }).port));
+  if (typeof local === 'string') return t.fail(local);
+  near.socket.send('hello', local.port, local.address);
+  await once(near.socket, 'message');
+  t.deepEqual(far.heard, ['hello']);
+  t.deepEqual(near.heard, ['hello back']);
+  t.is(client.wayOf(local)?.kind, 'tls');
+  t.deepEqual([...passed[0]!.subarray(0, 2)], [0x16, 0x03], 'it begins as a TLS handshake does');
+  t.is(passed[0]![5], 1, 'with a ClientHello');
+  t.true(passed[0]!.includes('asked.example.net'));
+  t.false(Buffer.concat(passed).includes('hello'), 'what is inside is sealed');
+  t.deepEqual([...bridge.drops()], []);
+});
+
+test('TLS before 1.2 is refused', async (t) => {
+  const { listener, port } = await listening(t);
+  const old = connectTls({
+    host: here,
+    port,
+    maxVersion: 'TLSv1.1',
+    minVersion: 'TLSv1',
+    rejectUnauthorized: false,
+    ciphers: 'DEFAULT@SECLEVEL=0',
+  });
+  await t.throwsAsync(once(old, 'secureConnect'));
+  await until(
+    'it is counted',
+    async () => listener.drops().get('tls-handshake-failed'),
+    (count) => count === 1,
+    2000,
+  );
+});
+
+test('garbage instead of a ClientHello ends the connection, and is counted', async (t) => {
+  const { listener, far, port } = await listening(t);
+  for (const garbage of ['GET / HTTP/1.1\r\n\r\n', '\0\x05hello', '\x16\x03\x01\xff\xff']) {
+    const stranger = connect({ host: here, port });
+    stranger.on('error', () => {});
+    stranger.resume();
+    stranger.end(garbage, 'latin1');
+    await once(stranger, 'close');
+  }
+  await until(
+    'they are counted',
+    async () => listener.drops().get('tls-handshake-failed'),
+    (count) => count === 3,
+    2000,
+  );
+  t.deepEqual(far.heard, []);
+});
+
+test('plain frames inside TLS that are none end it, and are counted', async (t) => {
+  const { bridge, port } = await listening(t);
+  const stranger = connectTls({ host: here, port, rejectUnauthorized: false });
+  await once(stranger, 'secureConnect');
+  stranger.write('GET / HTTP/1.1\r\n\r\n');
+  stranger.on('error', () => {});
+  await once(stranger, 'close');
+  t.is(bridge.drops().get('tls-malformed'), 1);
+});
+
+test('callers that never finish a handshake are few at once and soon out; who comes then gets in', async (t) => {
+  const { listener, port } = await listening(t);
+  const strangers: Socket[] = [];
+  t.teardown(() => {
+    for (const one of strangers) one.destroy();
+  });
+  let closed = 0;
+  for (let i = 0; i < 40; i++) {
+    const stranger = connect({ host: here, port });
+    stranger.on('error', () => {});
+    stranger.on('close', () => closed++);
+    strangers.push(stranger);
+    await once(stranger, 'connect');
+  }
+  await until(
+    'those beyond 32 are closed',
+    async () => closed,
+    (count) => count === 8,
+    2000,
+  );
+  t.is(listener.drops().get('tls-too-many'), 8);
+  const near = new TcpBridge(9);
+  t.teardown(() => near.close());
+  t.is(typeof (await near.connect(tls(port))), 'string', 'while they hold all places nobody gets in');
+  await until(
+    '5 s later they are out',
+    async () => closed,
+    (count) => count === 40,
+    8000,
+  );
+  t.is(listener.drops().get('tls-handshake-timeout'), 32);
+  t.is(typeof (await near.connect(tls(port))), 'object');
+});
+
+test('a flood of connections is cut to a rate, and what it cost is bounded', async (t) => {
+  const { listener, port } = await listening(t);
+  let closed = 0;
+  for (let i = 0; i < 300; i++) {
+    const stranger = connect({ host: here, port }, () => stranger.end('nonsense'));
+    stranger.on('error', () => {});
+    stranger.resume().on('close', () => closed++);
+  }
+  await until(
+    'all are closed',
+    async () => closed,
+    (count) => count === 300,
+    8000,
+  );
+  const drops = listener.drops();
+  t.is((drops.get('tls-too-many') ?? 0) + (drops.get('tls-handshake-failed') ?? 0), 300, JSON.stringify([...drops]));
+  t.true(drops.get('tls-too-many')! > 100, JSON.stringify([...drops]));
+});
+
+test('a certificate renewed on the disk is shown without a restart; a bad one is told, and the old one stays', async (t) => {
+  const { listener, files, folder, port, changes } = await listening(t, { lookPause: 50 });
+  const shown = async () => {
+    const caller = connectTls({ host: here, port, rejectUnauthorized: false });
+    await once(caller, 'secureConnect');
+    const { subjectaltname } = caller.getPeerCertificate();
+    caller.destroy();
+    return subjectaltname;
+  };
+  t.is(await shown(), 'DNS:one.example.net');
+  t.is(changes(), 1);
+  writeCertificate(folder, makeCertificate('two.example.net'));
+  await until('it is taken', shown, (name) => name === 'DNS:two.example.net', 3000);
+  await until(
+    'and told',
+    async () => listener.served?.name,
+    (name) => name === 'two.example.net',
+    3000,
+  );
+  writeFileSync(files.key, makeCertificate('three.example.net').key);
+  await until(
+    'the mismatch is told',
+    async () => listener.problem?.code,
+    (code) => code === 'tls-mismatch',
+    3000,
+  );
+  t.is(await shown(), 'DNS:two.example.net');
+  t.truthy(listener.served);
+  writeCertificate(folder, makeCertificate('four.example.net'));
+  await until(
+    'and mended',
+    async () => listener.problem,
+    (problem) => problem === undefined,
+    3000,
+  );
+  t.is(await shown(), 'DNS:four.example.net');
+});
+
+test('a port that is taken is told, and taken as soon as it is free', async (t) => {
+  const blocker = createServer().listen(0, here);
+  await once(blocker, 'listening');
+  const { port } = blocker.address() as { port: number };
+  const folder = mkdtempSync(join(tmpdir(), 'weft-tls-'));
+  const listener = new TlsListener({
+    listen: { address: here, port },
+    files: writeCertificate(folder, makeCertificate('one.example.net')),
+    accept: (socket) => socket.destroy(),
+    changed: () => {},
+    lookPause: 50,
+  });
+  t.teardown(() => {
+    listener.close();
+    rmSync(folder, { recursive: true });
+  });
+  await listener.look();
+  t.is(listener.problem?.code, 'tls-port-taken');
+  t.is(listener.served, undefined);
+  blocker.close();
+  await until(
+    'it is served',
+    async () => listener.served?.port,
+    (served) => served === port,
+    3000,
+  );
+  t.is(listener.problem, undefined);
+});
