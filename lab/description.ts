@@ -21,6 +21,8 @@ export interface RouterSpec {
   readonly nat?: NatKind;
   /** What miniupnpd offers; none by default. `igd1` wins over `igd2`. */
   readonly mapping?: readonly MappingProtocol[];
+  /** Whether it forwards what its miniupnpd maps, or has it only in its table. Default: it does. */
+  readonly forwards?: boolean;
   /** Whether an outer port equals the inner one where it is free; ignored by symmetric NATs. Default: preserved. */
   readonly ports?: 'preserved' | 'random';
   /** Whether members reach each other by their outer addresses (RFC 4787 §6). Default: no. */

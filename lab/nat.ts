@@ -49,7 +49,7 @@ table inet router {
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
     ${lines(
-      'iifname wan jump upnp_prerouting',
+      spec.forwards !== false && 'iifname wan jump upnp_prerouting',
       admission,
       hairpin && `iifname lan ip daddr ${external} meta l4proto udp dnat ip to udp dport map @inner`,
     )}

@@ -49,7 +49,7 @@ export type ControlEffect =
     }
   /** All LAN prefixes the kernel is to hold from now on. */
   | { readonly kind: 'kernelRoutes'; readonly routes: readonly KernelRoute[] }
-  | { readonly kind: 'mapping'; readonly order: Exclude<MappingEffect, { kind: 'statusChanged' }> }
+  | { readonly kind: 'mapping'; readonly order: Exclude<MappingEffect, { kind: 'statusChanged' | 'trialMapped' }> }
   /** To the beacons' group, on every LAN of ours. */
   | { readonly kind: 'sendBeacon'; readonly bytes: Uint8Array }
   /** Open one of these streams, trying one after the other, and answer `bridged` or `bridgeFailed`. */

@@ -532,6 +532,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         case 'observedExternally':
           this.#map({ kind: 'observedExternally', address: effect.address }, now);
           break;
+        case 'trialWanted':
+        case 'trialEnded':
+          this.#map(effect, now);
+          break;
       }
     }
   }
@@ -552,6 +556,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tunnel({ kind: 'hangUp', node: effect.node, reason: effect.reason }, now);
           break;
         case 'sendPunch':
+          this.#reach({ kind: 'called', endpoints: [effect.to] }, now);
           this.#sendDatagram({ kind: 'direct', endpoint: effect.to }, withType(FrameType.punch, effect.body));
           break;
         case 'failed':
@@ -617,14 +622,19 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
 
   #performMapping(effects: ReturnType<Mapping['tick']>, now: Millis): void {
     for (const effect of effects) {
+      if (effect.kind === 'trialMapped') {
+        const endpoint = { address: effect.externalAddress, port: effect.externalPort };
+        this.#reach({ kind: 'trialMapped', endpoint }, now);
+        continue;
+      }
       if (effect.kind !== 'statusChanged') {
         this.#out.push({ kind: 'mapping', order: effect });
         continue;
       }
-      const { state, protocol, externalAddress, externalPort } = effect.status;
+      const { state, protocol, gateway, externalAddress, externalPort } = effect.status;
       const holds = (state === 'mapped' || state === 'renewing') && externalAddress !== null && externalPort !== null;
       const endpoint = holds ? { address: externalAddress, port: externalPort } : undefined;
-      this.#reach({ kind: 'mappingChanged', endpoint, source: protocol ?? 'upnp' }, now);
+      this.#reach({ kind: 'mappingChanged', endpoint, source: protocol ?? 'upnp', router: gateway ?? '' }, now);
       this.#tell('port-mapping', undefined, effect.status.reason ?? effect.status.state);
     }
   }
@@ -658,6 +668,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   #dial({ node, publicKey }: Way, endpoints: readonly Endpoint[], now: Millis): void {
+    this.#reach({ kind: 'called', endpoints }, now);
     this.#tunnel({ kind: 'dial', node, publicKey, endpoints }, now);
   }
 

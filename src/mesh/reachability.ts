@@ -33,7 +33,17 @@ export type ReachabilityEvent =
   /** We slept: NATs have forgotten us, and nobody told us what changed. */
   | { readonly kind: 'wokeUp' }
   /** The router forwards this endpoint to us, or nothing any more. */
-  | { readonly kind: 'mappingChanged'; readonly endpoint: Endpoint | undefined; readonly source: 'upnp' | 'nat-pmp' }
+  | {
+      readonly kind: 'mappingChanged';
+      readonly endpoint: Endpoint | undefined;
+      readonly source: 'upnp' | 'nat-pmp';
+      /** Its address, or what else names it. */
+      readonly router: string;
+    }
+  /** The router says that it forwards this to us as well, for as long as a trial takes. */
+  | { readonly kind: 'trialMapped'; readonly endpoint: Endpoint }
+  /** Datagrams of ours are on their way to these, and open our NAT to them. */
+  | { readonly kind: 'called'; readonly endpoints: readonly Endpoint[] }
   /**
    * A tunnel stands, or its other end has moved; `endpoint` is where that node's frames come from. `uncalled`: the other side
    * has dialled us, and we had sent it nothing.
@@ -57,6 +67,10 @@ export type ReachabilityEffect =
   /** What may be advertised, best first. */
   | { readonly kind: 'endpointsChanged'; readonly endpoints: readonly RecordedEndpoint[] }
   | { readonly kind: 'natClassified'; readonly nat: NatClass }
+  /** What is mapped is where our own traffic leaves: only a mapping at another port can show that the router forwards. */
+  | { readonly kind: 'trialWanted' }
+  /** It was shown, or not. */
+  | { readonly kind: 'trialEnded' }
   /** The address most neighbours see us at: what a mapping's external address is compared with. */
   | { readonly kind: 'observedExternally'; readonly address: string };
 
@@ -77,6 +91,8 @@ const mostObserved = 2;
 const mostNeighbours = 256;
 /** NATs forget an unused binding within this time, most after one to five minutes (RFC 4787 §4.3). */
 const holeLasts: Millis = 10 * minute;
+/** A router that was tried in vain, or had no port for a trial, is tried again after this. */
+const trialPause: Millis = 10 * minute;
 /** Several observations and proofs come at once: one record is signed for all. */
 const settle: Millis = 0.05 * second;
 
@@ -86,6 +102,14 @@ interface Neighbour {
   endpoint: Endpoint | undefined;
   /** Where it sees us. */
   sees: Endpoint | undefined;
+}
+
+interface MappedEndpoint {
+  readonly endpoint: Endpoint;
+  readonly source: 'upnp' | 'nat-pmp';
+  readonly router: string;
+  /** Our own frames were seen to come from there: they open it, whether the router forwards it or not. */
+  isOurHole: boolean;
 }
 
 /**
@@ -99,7 +123,11 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   readonly #neighbours = new Map<NodeNumber, Neighbour>();
   #configured: readonly Endpoint[] = [];
   #addresses: readonly LocalAddress[] = [];
-  #mapping: { readonly endpoint: Endpoint; readonly source: 'upnp' | 'nat-pmp' } | undefined;
+  #mapping: MappedEndpoint | undefined;
+  /** The router that has let somebody in where only its forwarding could: its mappings are believed. */
+  #forwarder: string | undefined;
+  #trial: Endpoint | undefined;
+  #trialAt: Millis = 0;
   #tellAt: Millis = never;
   #told = '';
   #toldNat = '';
@@ -117,17 +145,17 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   handle(event: ReachabilityEvent, now: Millis): ReachabilityEffect[] {
     const effects = this.#handle(event, now);
-    return [...effects, ...this.#ask(now)];
+    return [...effects, ...this.#ask(now), ...this.#try(now)];
   }
 
   tick(now: Millis): ReachabilityEffect[] {
-    const effects: ReachabilityEffect[] = this.#ask(now);
+    const effects: ReachabilityEffect[] = [...this.#ask(now), ...this.#try(now)];
     if (now >= this.#tellAt) effects.push(...this.#tell());
     return effects;
   }
 
   deadline(): Millis {
-    return Math.min(this.#asker.deadline(), this.#tellAt);
+    return Math.min(this.#asker.deadline(), this.#tellAt, this.#isDoubtful ? this.#trialAt : never);
   }
 
   /** All endpoints of ours, best first: proven before unproven, then by how we came to know them. */
@@ -155,19 +183,23 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
         this.#configured = event.endpoints;
         return this.#collected(now);
       case 'addressesChanged':
-        this.#addresses = event.addresses.filter((each) => this.#isOwn(each));
-        this.#asker.startOver(true, now);
-        this.#strangerCame = false;
-        this.#collected(now);
+        this.#addressesChanged(event.addresses.filter((each) => this.#isOwn(each)));
+        this.#startAnew(now);
         // At the start nobody knows anything of us: what there is is told at once, and an invitation can name it.
         if (this.#told === '') this.#tellAt = now;
         return [];
       case 'wokeUp':
-        this.#asker.startOver(true, now);
-        this.#strangerCame = false;
-        return this.#collected(now);
+        return this.#startAnew(now);
       case 'mappingChanged':
-        return this.#mappingChanged(event.endpoint, event.source, now);
+        return this.#mappingChanged(event, now);
+      case 'trialMapped':
+        // Where our own traffic leaves nothing can be tried.
+        if (!this.#mapping || this.#mostSeen().some((seen) => sameEndpoint(seen, event.endpoint))) return [];
+        this.#trial = event.endpoint;
+        return this.#collected(now);
+      case 'called':
+        for (const endpoint of event.endpoints) this.#spokeTo(endpoint, now + holeLasts);
+        return [];
       case 'neighbourAt':
         return this.#neighbourAt(event.node, event.endpoint, event.uncalled === true, now);
       case 'neighbourDown': {
@@ -188,11 +220,39 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     }
   }
 
-  #mappingChanged(endpoint: Endpoint | undefined, source: 'upnp' | 'nat-pmp', now: Millis): ReachabilityEffect[] {
-    const before = this.#mapping?.endpoint;
-    this.#mapping = endpoint && { endpoint, source };
+  /** With the same addresses we stand behind the same router, which may have been restarted. */
+  #addressesChanged(addresses: readonly LocalAddress[]): void {
+    const isSame =
+      addresses.map(({ address }) => address).join() === this.#addresses.map(({ address }) => address).join();
+    if (!isSame) this.#forwarder = undefined;
+    this.#addresses = addresses;
+  }
+
+  /** Another place, as far as we know: nothing that was seen of the last one counts. */
+  #startAnew(now: Millis): ReachabilityEffect[] {
+    this.#asker.startOver(true, now);
+    this.#strangerCame = false;
+    this.#trial = undefined;
+    this.#trialAt = now;
+    return this.#collected(now);
+  }
+
+  #mappingChanged(
+    { endpoint, source, router }: Extract<ReachabilityEvent, { kind: 'mappingChanged' }>,
+    now: Millis,
+  ): ReachabilityEffect[] {
+    const before = this.#mapping;
+    const isSame = before !== undefined && endpoint !== undefined && sameEndpoint(before.endpoint, endpoint);
+    const isOurHole = endpoint !== undefined && this.#mostSeen().some((seen) => sameEndpoint(seen, endpoint));
+    this.#mapping = endpoint && { endpoint, source, router, isOurHole: isOurHole || (isSame && before.isOurHole) };
+    if (!isSame) {
+      // Who came may have come through what is forwarded no more.
+      if (before) this.#strangerCame = false;
+      this.#trial = undefined;
+      this.#trialAt = now;
+    }
     const effects = this.#collected(now);
-    if (endpoint && !(before && sameEndpoint(before, endpoint))) this.#asker.forwarded(endpoint, now);
+    if (endpoint && !isSame) this.#asker.forwarded(endpoint, now);
     else if (before || endpoint) this.#asker.startOver(false, now);
     return effects;
   }
@@ -214,8 +274,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #neighbourAt(node: NodeNumber, endpoint: Endpoint, uncalled: boolean, now: Millis): ReachabilityEffect[] {
-    // Through a forwarded port everybody gets in: that says nothing about the others.
-    const isForwarded = this.#mapping !== undefined || this.#configured.length > 0;
+    // Through a forwarded port everybody gets in: that says nothing about the others. But all may be one.
+    const isForwarded = (this.#mapping !== undefined && !this.#mapping.isOurHole) || this.#configured.length > 0;
     const unspoken = (this.#spokenTo.get(endpoint.address) ?? now) <= now && !isPrivateAddress(endpoint.address);
     if (uncalled && unspoken && !isForwarded) this.#strangerCame = true;
     this.#spokeTo(endpoint, never);
@@ -243,6 +303,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       this.#asker.startOver(false, now);
       this.#strangerCame = false;
     }
+    if (this.#mapping && sameEndpoint(this.#mapping.endpoint, endpoint)) this.#mapping.isOurHole = true;
     neighbour.sees = endpoint;
     this.#neighbours.set(by, neighbour);
     this.#asker.proversChanged(now);
@@ -250,7 +311,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #collected(now: Millis): ReachabilityEffect[] {
-    this.#asker.setEndpoints(this.#collect(), now);
+    const trial = this.#trial && this.#mapping ? [{ ...this.#trial, source: this.#mapping.source }] : [];
+    this.#asker.setEndpoints([...trial, ...this.#collect()], now);
     this.#tellSoon(now);
     return [];
   }
@@ -299,16 +361,42 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return effects;
   }
 
+  /** The mapping may seem to work only because of our own hole, and no stranger has shown that it does. */
+  get #isDoubtful(): boolean {
+    return this.#mapping?.isOurHole === true && this.#mapping.router !== this.#forwarder && !this.#strangerCame;
+  }
+
+  #try(now: Millis): ReachabilityEffect[] {
+    if (this.#trial) {
+      const isProven = this.#asker.isProven(this.#trial);
+      if (!isProven && !this.#asker.hasFailed(this.#trial)) return [];
+      if (isProven) this.#forwarder = this.#mapping?.router;
+      this.#trial = undefined;
+      this.#collected(now);
+      return [{ kind: 'trialEnded' }];
+    }
+    if (!this.#isDoubtful || now < this.#trialAt) return [];
+    this.#trialAt = now + trialPause;
+    return [{ kind: 'trialWanted' }];
+  }
+
   #proversOf({ address }: Endpoint): NodeNumber[] {
     return [...this.#neighbours].filter(([, { sees }]) => sees?.address === address).map(([node]) => node);
   }
 
   /**
-   * An endpoint that nothing but our own traffic opens may let in a prover only because we have sent to its address: there a
-   * stranger must have got in as well.
+   * Where our own traffic leaves, a prover may be let in only because we have sent to its address: there a stranger must have
+   * got in as well or, where it is mapped, somebody through another mapping of that router.
    */
   #isProven(endpoint: Endpoint & { readonly source: EndpointSource }): boolean {
-    return this.#asker.isProven(endpoint) && (endpoint.source !== 'observed' || this.#strangerCame);
+    if (!this.#asker.isProven(endpoint)) return false;
+    if (endpoint.source === 'observed') return this.#strangerCame;
+    return !(
+      this.#mapping &&
+      sameEndpoint(this.#mapping.endpoint, endpoint) &&
+      endpoint.source !== 'configured' &&
+      this.#isDoubtful
+    );
   }
 
   /** Told only by endpoints that nothing but our own traffic opens. */

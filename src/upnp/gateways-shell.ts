@@ -2,7 +2,7 @@ import type { Gateway, GatewayFinder } from './contract.js';
 import type { MappingEffect, MappingEvent } from './mapping.js';
 
 /** What the shell carries out; `statusChanged` is for the control plane. */
-export type MappingOrder = Exclude<MappingEffect, { kind: 'statusChanged' }>;
+export type MappingOrder = Exclude<MappingEffect, { kind: 'statusChanged' | 'trialMapped' }>;
 
 /** Carries out what a Mapping orders, against real routers, and hands back what they answer. */
 export class MappingShell {

@@ -41,6 +41,10 @@ export type MappingEvent =
   | { readonly kind: 'networkChanged' }
   /** The address from which peers see our frames come. */
   | { readonly kind: 'observedExternally'; readonly address: string }
+  /** Whether the router forwards what it says cannot be seen at the port it has mapped: another one is mapped for a trial. */
+  | { readonly kind: 'trialWanted' }
+  /** It was seen, or will not be. */
+  | { readonly kind: 'trialEnded' }
   /** The daemon ends, or port mapping was switched off: the mapping is removed, and nothing more is done. */
   | { readonly kind: 'stopping' };
 
@@ -49,6 +53,8 @@ export type MappingEffect =
   | { readonly kind: 'map'; readonly gateway: string; readonly request: MappingRequest }
   | { readonly kind: 'check'; readonly gateway: string; readonly depth: CheckDepth; readonly request: MappingRequest }
   | { readonly kind: 'unmap'; readonly gateway: string; readonly internalPort: number; readonly externalPort: number }
+  /** The router says that this is forwarded as well, until `trialEnded`; a port that nothing of ours has sent from. */
+  | { readonly kind: 'trialMapped'; readonly externalAddress: string; readonly externalPort: number }
   | { readonly kind: 'statusChanged'; readonly status: MappingStatus };
 
 /** What `status --json` shows as portMapping (docs/OPERATIONS.md, What scripts read). */
@@ -68,6 +74,8 @@ export interface MappingStatus {
 /** Our tuning. */
 /** In seconds. Long enough that renewals cost nothing, short enough that a crashed node's mapping is soon gone. */
 const usualLease = 3600;
+/** In seconds. What it takes to be dialled back three times, and little of a router's table if we are gone before. */
+const trialLease = 120;
 /** A router restart must be noticed within seconds: one datagram of some octets to the next hop costs nothing. */
 const pulseInterval: Millis = 4 * second;
 /** What a pulse cannot see: an entry deleted by hand, a router without boot number. */
@@ -91,6 +99,14 @@ interface Held {
   readonly since: Millis;
 }
 
+interface Asking {
+  readonly gateway: GatewayDescription;
+  readonly request: MappingRequest;
+  readonly ports: number;
+  readonly since: Millis;
+  readonly isTrial: boolean;
+}
+
 export interface MappingConfig {
   /** The UDP port we listen on; also the external port asked for first. */
   readonly internalPort: number;
@@ -111,7 +127,10 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   /** Found by the search that runs or ran last, best first; tried from the front. */
   #candidates: GatewayDescription[] = [];
-  #asking: { gateway: GatewayDescription; request: MappingRequest; ports: number; since: Millis } | undefined;
+  #asking: Asking | undefined;
+  #trial: { readonly gateway: GatewayDescription; readonly externalPort: number } | undefined;
+  /** The port last asked for on trial: a late answer that names it is no answer to anything else. */
+  #trialPort: number | undefined;
   #refusals: string[] = [];
   /** What we hold was granted since the last search began: no reason to give it up when other routers refuse. */
   #fresh = false;
@@ -152,6 +171,10 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       case 'observedExternally':
         this.#observed = event.address;
         return this.#show([]);
+      case 'trialWanted':
+        return this.#show(this.#startTrial(now));
+      case 'trialEnded':
+        return this.#show(this.#endTrial(now));
       case 'stopping':
         return this.#show(this.#stop());
     }
@@ -207,7 +230,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#fresh = false;
     this.#stopChecking();
     if (this.#held) this.#state = 'renewing';
-    return [{ kind: 'search' }];
+    return [...this.#dropTrial(), { kind: 'search' }];
   }
 
   #onFound(gateway: GatewayDescription, now: Millis): MappingEffect[] {
@@ -249,14 +272,16 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     now: Millis,
   ): MappingEffect[] {
     const request = { internalPort: this.#config.internalPort, externalPort, leaseSeconds };
-    this.#asking = { gateway, request, ports, since: now };
+    this.#asking = { gateway, request, ports, since: now, isTrial: false };
     this.#state = this.#held ? 'renewing' : 'asked';
     return [{ kind: 'map', gateway: gateway.id, request }];
   }
 
   #onGranted(id: string, grant: Grant, now: Millis): MappingEffect[] {
     const asking = this.#asking;
+    if (grant.externalPort === this.#trialPort && !asking?.isTrial) return [];
     if (asking?.gateway.id !== id) return this.#unmapStray(id, grant);
+    if (asking.isTrial) return this.#onTrialGranted(asking.gateway, grant);
     const worth = worthOfExternalAddress(grant.externalAddress);
     if (worth === 'unusable') {
       const detail = `it says its Internet address is ${grant.externalAddress.slice(0, 64)}`;
@@ -301,8 +326,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #onRefused(id: string, refusal: Refusal, now: Millis): MappingEffect[] {
     const asking = this.#asking;
     if (asking?.gateway.id !== id) return [];
-    const { gateway, request, ports } = asking;
+    const { gateway, request, ports, isTrial } = asking;
     this.#asking = undefined;
+    if (isTrial) return this.#onTrialRefused(asking, refusal, now);
     if (refusal.code === 'permanent-only' && request.leaseSeconds !== 0) {
       return this.#ask(gateway, request.externalPort, 0, ports, now);
     }
@@ -314,6 +340,56 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     }
     this.#refusals.push(reasonForRefusal(gateway, refusal, this.#config.internalPort));
     return this.#askNext(now);
+  }
+
+  /**
+   * Behind a NAT that keeps port numbers, our own traffic leaves from the very endpoint that is mapped: who is dialled back there
+   * may be let in through the hole it made. From a port drawn by chance nothing of ours ever left, so only a router that
+   * forwards lets anything in there.
+   */
+  #startTrial(now: Millis): MappingEffect[] {
+    if (!this.#held || this.#state !== 'mapped' || this.#asking || this.#trial) return [];
+    return this.#askTrial(this.#held.gateway, this.#held.grant.leaseSeconds === 0 ? 0 : trialLease, 1, now);
+  }
+
+  #askTrial(gateway: GatewayDescription, leaseSeconds: number, ports: number, now: Millis): MappingEffect[] {
+    const externalPort = this.#anotherPort();
+    this.#trialPort = externalPort;
+    const request = { internalPort: this.#config.internalPort, externalPort, leaseSeconds };
+    this.#asking = { gateway, request, ports, since: now, isTrial: true };
+    return [{ kind: 'map', gateway: gateway.id, request }];
+  }
+
+  #onTrialGranted(gateway: GatewayDescription, { externalAddress, externalPort }: Grant): MappingEffect[] {
+    this.#asking = undefined;
+    // It has one place for our port, and leaves it where it is: nothing can be tried.
+    if (externalPort === this.#held?.grant.externalPort) return [];
+    this.#trial = { gateway, externalPort };
+    return [{ kind: 'trialMapped', externalAddress, externalPort }];
+  }
+
+  #onTrialRefused({ gateway, request, ports }: Asking, { code }: Refusal, now: Millis): MappingEffect[] {
+    if (ports >= mostPorts) return [];
+    if (code === 'conflict') return this.#askTrial(gateway, request.leaseSeconds, ports + 1, now);
+    if (code === 'permanent-only' && request.leaseSeconds !== 0) return this.#askTrial(gateway, 0, ports + 1, now);
+    return [];
+  }
+
+  #endTrial(now: Millis): MappingEffect[] {
+    const { gateway } = this.#trial ?? {};
+    const effects = this.#dropTrial();
+    if (gateway?.protocol !== 'nat-pmp' || this.#held?.gateway.id !== gateway.id || this.#state !== 'mapped')
+      return effects;
+    // It keeps one entry for our port, and has moved it: it is asked to move it back.
+    return [...effects, ...this.#renew(this.#held, now)];
+  }
+
+  /** A NAT-PMP router removes all entries of our port or none; there it is left to its lease. */
+  #dropTrial(): MappingEffect[] {
+    const trial = this.#trial;
+    this.#trial = undefined;
+    if (!trial || trial.gateway.protocol === 'nat-pmp') return [];
+    return [unmap(trial.gateway.id, this.#config.internalPort, trial.externalPort)];
   }
 
   /** Away from well-known ports, and from those that systems hand out by themselves (32768 and above). */
@@ -421,10 +497,11 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #stop(): MappingEffect[] {
     this.#stopped = true;
     const held = this.#held;
+    const effects = this.#dropTrial();
     this.#held = this.#asking = undefined;
     this.#state = 'absent';
     this.#reason = 'port mapping has ended';
-    return held ? [unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : [];
+    return held ? [...effects, unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : effects;
   }
 
   /** A grant that arrives while we leave is taken back. */

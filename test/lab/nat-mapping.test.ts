@@ -1,6 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { home, host } from '../../lab/description.js';
+import type { Router } from '../../lab/machines.js';
 import { Narrator } from '../../lab/narrator.js';
+import { network } from '../../lab/network.js';
 import { mapping } from '../../lab/scenarios/mapping.js';
+import { until } from '../../lab/until.js';
+import { World } from '../../lab/world.js';
+import { FrameType } from '../../src/tunnel/frame.js';
 
 for (const protocol of ['igd2', 'nat-pmp'] as const) {
   test(`${protocol}: mapped and proven, again after the router's reboot, removed on exit`, async (t) => {
@@ -11,3 +18,67 @@ for (const protocol of ['igd2', 'nat-pmp'] as const) {
     t.is(result.left, 0);
   });
 }
+
+/** Dial-backs that a router lets in to its LAN. */
+const countDialBacks = `
+table inet letin {
+  counter dialbacks {}
+  chain forward {
+    type filter hook forward priority 10; policy accept;
+    iifname wan oifname lan meta l4proto udp @th,64,8 ${FrameType.dialBack} counter name dialbacks
+  }
+}
+`;
+
+async function dialBacksLetIn({ namespace }: Router): Promise<number> {
+  const text = await namespace.must(['nft', 'list', 'counter', 'inet', 'letin', 'dialbacks']);
+  return Number(/packets (\d+)/.exec(text)![1]);
+}
+
+test('26: behind a NAT that keeps ports and lets in by address, a mapping that forwards nothing is never proven; one that does is, by one peer', async (t) => {
+  const open = { nat: 'address-restricted', mapping: ['igd2', 'nat-pmp'] } as const;
+  const world = await World.build({
+    'dc-1': host(),
+    'dc-2': host(),
+    liar: home({ ...open, forwards: false }),
+    honest: home(open),
+  });
+  try {
+    for (const name of ['liar', 'honest']) await world.router(name).namespace.nft(countDialBacks);
+    const stood = async (name: string) => {
+      const { portMapping, endpoints } = await world.node(name).status();
+      const isMapped = portMapping.state === 'mapped' && portMapping.externalAddress === world.router(name).address;
+      return { isMapped, proven: endpoints.filter(({ proven }) => proven).map(({ source }) => source) };
+    };
+    // Two and two: neither home knows more than one other member at first.
+    const [dc1] = await network(world, ['dc-1', 'liar']);
+    await network(world, ['dc-2', 'honest']);
+    const { took } = await until(
+      'the mapping of the honest one is proven',
+      () => stood('honest'),
+      ({ isMapped, proven }) => isMapped && proven.length > 0,
+      10_000,
+      () => world.node('honest').tail(),
+    );
+    t.log(`with one peer: mapped and proven ${Math.round(took)} ms after it had joined`);
+    const watch = async (seconds: number) => {
+      for (let i = 0; i < 4 * seconds; i++) {
+        const { isMapped, proven } = await stood('liar');
+        t.deepEqual(proven, [], 'what forwards nothing is not proven');
+        if (i === 4 * seconds - 1) t.true(isMapped, 'the router says so');
+        await sleep(250);
+      }
+    };
+    await watch(3);
+    // A third member, to which the liar's node has sent nothing yet.
+    const third = world.node('dc-2');
+    await world.node('honest').kill('SIGTERM');
+    await third.api.leave({ force: true });
+    await third.join(await dc1!.invite());
+    await watch(8);
+    t.true((await dialBacksLetIn(world.router('liar'))) > 0, 'peers do get in, through the hole');
+    t.true((await dialBacksLetIn(world.router('honest'))) > 0);
+  } finally {
+    world.remove();
+  }
+});

@@ -17,6 +17,7 @@ import { NatModel, natKinds } from '../helpers/nat-model.js';
 import { NatWorld } from '../helpers/nat-world.js';
 
 const port = 16696;
+const router = '192.168.1.1';
 const overlay = insideAny([parsePrefix('fd12:3400::/40')!]);
 
 /** A node with a Reachability; tunnels are there at once and carry messages; datagrams go through the NATs. */
@@ -26,6 +27,8 @@ class Node {
   readonly nat: NatModel | undefined;
   readonly effects: ReachabilityEffect[] = [];
   readonly number: number;
+  /** What this node's router does about a trial: forward it, only say so, or have no port for it. */
+  router: 'forwards' | 'lies' | 'refuses' = 'refuses';
   readonly #world: NatWorld;
   readonly #peers = new Map<number, Node>();
 
@@ -74,6 +77,11 @@ class Node {
         const event = { kind: 'messageReceived', from: this.number, message: decodeMap(effect.bytes)! } as const;
         this.#world.at(this.#world.now + 20, () => this.#peers.get(effect.to)?.hears(event));
       }
+      if (effect.kind === 'trialWanted' && this.router !== 'refuses') {
+        const endpoint = { address: this.nat!.address, port: 23_456 };
+        if (this.router === 'forwards') this.nat!.forward(endpoint.port, this.inner);
+        this.#world.at(this.#world.now + 50, () => this.hears({ kind: 'trialMapped', endpoint }));
+      }
     }
     const deadline = this.reach.deadline();
     if (deadline > 30 * minute) return;
@@ -102,7 +110,7 @@ test('26: a mapping is advertised as proven when a datagram has come through it,
   home.tunnelTo(peer);
   all.runUntil(500);
   home.nat!.forward(20_123, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp' });
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp', router });
   t.deepEqual(home.proven(), []);
   all.runUntil(second);
   t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
@@ -117,17 +125,97 @@ test('26: a mapping is advertised as proven when a datagram has come through it,
 test('26: a mapping that "succeeded" but leads nowhere stays unproven', (t) => {
   const all = world();
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp' });
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp', router });
   home.tunnelTo(peer);
   all.runUntil(5 * minute);
   t.deepEqual(home.proven(), []);
   t.true(home.reach.endpoints().some(({ source, proven }) => source === 'upnp' && !proven));
 });
 
+/** A home whose NAT keeps port numbers and lets in by address, mapped where its own traffic leaves; a neighbour. */
+function mappedWhereItLeaves(all: NatWorld, does: Node['router'] = 'refuses'): Node {
+  const home = new Node(all, 1, 'address-restricted');
+  home.router = does;
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'upnp', router });
+  home.tunnelTo(new Node(all, 2, 'public'));
+  return home;
+}
+
+/** Of everything it has told so far, what was told as proven. */
+function toldProven({ effects }: Node): string[] {
+  return effects.flatMap((effect) =>
+    effect.kind === 'endpointsChanged'
+      ? effect.endpoints.filter(({ proven }) => proven).map(({ source }) => source)
+      : [],
+  );
+}
+
+const toldOfTrials = ({ effects }: Node) =>
+  effects.map(({ kind }) => kind).filter((kind) => kind === 'trialWanted' || kind === 'trialEnded');
+
+for (const lie of ['lies', 'refuses'] as const) {
+  test(`26: whoever gets in through our own hole proves no mapping; the router ${lie}`, (t) => {
+    const all = world();
+    const home = mappedWhereItLeaves(all, lie);
+    all.runUntil(5 * minute);
+    t.true(home.effects.some(({ kind }) => kind === 'sendMesh'));
+    home.tunnelTo(new Node(all, 3, 'public'));
+    all.runUntil(25 * minute);
+    t.deepEqual(toldProven(home), []);
+    t.true(home.reach.endpoints().some(({ source }) => source === 'upnp'));
+    const once = lie === 'lies' ? ['trialWanted', 'trialEnded'] : ['trialWanted'];
+    t.deepEqual(toldOfTrials(home), [once, once, once].flat(), 'at first, and every ten minutes');
+  });
+}
+
+test('one neighbour is enough to prove a mapping where our own traffic leaves: the router forwards another port too', (t) => {
+  const all = world();
+  const home = mappedWhereItLeaves(all, 'forwards');
+  home.nat!.forward(port, home.inner);
+  all.runUntil(second);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 upnp']);
+  all.runUntil(25 * minute);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 upnp'], 'and the trial is no endpoint');
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialEnded'], 'once for a router');
+});
+
+test('a mapping where our own traffic leaves, by a router without a port for trials: a stranger proves it, and nobody we called', (t) => {
+  const all = world();
+  const home = mappedWhereItLeaves(all);
+  const comes = (node: number) =>
+    home.hears({ kind: 'neighbourAt', node, endpoint: { address: `11.0.${node}.1`, port }, uncalled: true });
+  home.nat!.forward(port, home.inner);
+  all.runUntil(5 * second);
+  home.hears({ kind: 'called', endpoints: [{ address: '11.0.3.1', port }] });
+  comes(3);
+  t.deepEqual(home.proven(), []);
+  comes(4);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 upnp']);
+});
+
+test('a mapping at a port that none of our own traffic leaves from needs no trial', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'address-restricted');
+  home.nat!.forward(20_123, home.inner);
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp', router });
+  home.tunnelTo(new Node(all, 2, 'public'));
+  all.runUntil(5 * second);
+  t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
+  t.deepEqual(toldOfTrials(home), []);
+});
+
+test('a trial where our own traffic leaves shows nothing', (t) => {
+  const all = world();
+  const home = mappedWhereItLeaves(all);
+  home.hears({ kind: 'trialMapped', endpoint: { address: '11.0.1.1', port } });
+  all.runUntil(5 * second);
+  t.deepEqual(home.proven(), []);
+});
+
 test('double NAT: an external address that is not what peers see is never dialled', (t) => {
   const all = world();
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.7.7.7', port }, source: 'upnp' });
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.7.7.7', port }, source: 'upnp', router });
   home.tunnelTo(peer);
   all.runUntil(10 * minute);
   t.false(all.sentTo.has('11.7.7.7'));
@@ -140,19 +228,21 @@ test('double NAT: an external address that is not what peers see is never dialle
 test('proven again after every change: the router reboots and forwards from another address', (t) => {
   const all = world();
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
+  home.router = 'forwards';
   home.nat!.forward(port, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp' });
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp', router });
   home.tunnelTo(peer);
   all.runUntil(second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
+  all.runUntil(70 * second); // else its one prober has dialled as often as it may
   home.nat!.reboot();
   home.hears({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: home.inner.address }] });
   t.deepEqual(home.proven(), []);
-  all.runUntil(30 * second);
+  all.runUntil(100 * second);
   t.deepEqual(home.proven(), []);
   home.nat!.forward(port, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp' });
-  all.runUntil(32 * second);
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp', router });
+  all.runUntil(102 * second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
 });
 
@@ -163,8 +253,9 @@ test('a mapping lost without a sign is found out, and is unproven then', (t) => 
     new Node(all, 2, 'public'),
     new Node(all, 3, 'public'),
   ];
+  home.router = 'forwards';
   home.nat!.forward(port, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'upnp' });
+  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'upnp', router });
   home.tunnelTo(peer);
   home.tunnelTo(other);
   all.runUntil(second);
@@ -389,7 +480,10 @@ test('whatever neighbours say, work is bounded and the deadline is not passed by
       kind: fc.constant('mappingChanged' as const),
       endpoint: fc.option(endpoint, { nil: undefined }),
       source: fc.constant('upnp' as const),
+      router: fc.constant(router),
     }),
+    fc.record({ kind: fc.constant('trialMapped' as const), endpoint }),
+    fc.record({ kind: fc.constant('called' as const), endpoints: fc.array(endpoint, { maxLength: 4 }) }),
     fc.record({
       kind: fc.constant('messageReceived' as const),
       from: node,

@@ -110,6 +110,78 @@ for (const [before, name, event, after, orders] of table) {
   });
 }
 
+const trialWanted: MappingEvent = { kind: 'trialWanted' };
+const trialEnded: MappingEvent = { kind: 'trialEnded' };
+const grantedAt = (externalPort: number): MappingEvent => ({
+  kind: 'granted',
+  gateway: 'one',
+  grant: { ...grant, externalPort },
+});
+
+/** The port a trial was asked for. */
+function trialPort({ orders }: World): number {
+  const [order] = orders;
+  if (order?.kind !== 'map') throw new Error(`no trial is asked for: ${JSON.stringify(orders)}`);
+  return order.request.externalPort;
+}
+
+test('a trial: another port for a while, named when it is granted, removed when it is over; the mapping stands all the time', (t) => {
+  const world = reach.mapped().hears(trialWanted);
+  const port = trialPort(world);
+  t.true(port !== 16696 && port >= 20_000 && port < 32_000);
+  t.like(world.orders[0], { request: { internalPort: 16696, leaseSeconds: 120 } });
+  world.hears(grantedAt(port));
+  t.deepEqual(world.orders, [{ kind: 'trialMapped', externalAddress: '11.0.0.2', externalPort: port }]);
+  t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696 });
+  t.deepEqual(world.hears(trialWanted).orders, [], 'one at a time');
+  t.deepEqual(world.hears(trialEnded).orders, [
+    { kind: 'unmap', gateway: 'one', internalPort: 16696, externalPort: port },
+  ]);
+  t.deepEqual(world.hears(trialEnded).orders, []);
+  t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696 });
+});
+
+test('a trial over NAT-PMP, where a router has one entry for a port of ours: it is asked to move it back', (t) => {
+  const world = new World()
+    .passes(0)
+    .hears({ kind: 'gatewayFound', gateway: { ...gateway, protocol: 'nat-pmp' } }, granted);
+  world.hears(searchEnded).passes(0).hears(trialWanted);
+  world.hears(grantedAt(trialPort(world)), trialEnded);
+  t.deepEqual(world.kinds(), ['map']);
+  t.like(world.orders[0], { request: { externalPort: 16696, leaseSeconds: 3600 } });
+  world.hears(granted);
+  t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696 });
+});
+
+test('a trial that is refused, or granted at the mapped port itself, leaves the mapping alone', (t) => {
+  const world = reach.mapped().hears(trialWanted);
+  const ports = new Set([trialPort(world)]);
+  while (world.hears(refusedWith('conflict')).orders.length > 0) ports.add(trialPort(world));
+  t.is(ports.size, 8, 'some ports, and no more');
+  t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696, reason: null });
+  t.deepEqual(world.hears(trialWanted, granted).orders, []);
+  t.deepEqual(world.hears(trialWanted, refusedWith('not-authorised')).orders, []);
+  t.like(world.hears(trialWanted, refusedWith('permanent-only')).orders[0], { request: { leaseSeconds: 0 } });
+});
+
+test('a trial is over with the search for routers and with us, and its late answer is no mapping', (t) => {
+  const onTrial = () => {
+    const world = reach.mapped().hears(trialWanted);
+    const port = trialPort(world);
+    return { world: world.hears(grantedAt(port)), port };
+  };
+  t.deepEqual(onTrial().world.hears(networkChanged).kinds(), ['unmap', 'search']);
+  t.deepEqual(onTrial().world.hears(stopping).kinds(), ['unmap', 'unmap']);
+  const world = reach.mapped().hears(trialWanted);
+  const port = trialPort(world);
+  world.hears(gone, { kind: 'checked', gateway: 'one', answer: { answered: true, held: false } });
+  world.hears(networkChanged, found, grantedAt(port));
+  t.is(world.state, 'renewing');
+  t.is(world.hears(granted).mapping.status().externalPort, 16696);
+  for (const state of ['absent', 'asked', 'renewing', 'refused'] as const)
+    t.deepEqual(reach[state]().hears(trialWanted).orders, []);
+});
+
 test('a finite lease is renewed at half time, with the same port', (t) => {
   const world = reach.mapped();
   const answers: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: true, held: true } };
@@ -290,7 +362,7 @@ test('whatever routers answer, in any order: bounded work, and a deadline that i
         externalAddress: address,
       }),
     }),
-    fc.constantFrom(announced, networkChanged),
+    fc.constantFrom(announced, networkChanged, trialWanted, trialEnded),
     address.map((text): MappingEvent => ({ kind: 'observedExternally', address: text })),
   );
   const step = fc.tuple(event, fc.nat({ max: 20 * minute }));
