@@ -55,19 +55,20 @@ export class Connector {
 
   /**
    * `seeds`: the members our invitation named, for as long as the directory does not know them. `former`: with whom tunnels
-   * stood before the restart.
+   * stood before the restart. `carried`: how many packets the tunnel to a node has carried.
    */
   constructor(
     mesh: Mesh,
     seeds: readonly InvitingMember[],
     former: readonly FormerNeighbour[],
     random: Random,
+    carried: (node: NodeNumber) => number,
     limits?: TopologyLimits,
     mostPunches?: number,
   ) {
     this.#mesh = mesh;
     this.#seeds = seeds;
-    this.#topology = new Topology(random, mesh.messages, undefined, limits);
+    this.#topology = new Topology(random, mesh.messages, undefined, limits, carried);
     this.#punching = new Punching(mesh.membership.number, random, mostPunches);
     const known = [
       ...seeds.map((seed) => seed.number),

@@ -84,7 +84,12 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       ipv6: setting.ipv6,
     });
     this.forwarding = new Forwarding(membership.network.prefix);
-    this.#connector = new Connector(mesh, setting.seeds, setting.former, random, setting.topology, setting.mostPunches);
+    const carried = (node: NodeNumber) => {
+      const link = this.tunnels.linkTo(node);
+      return link === undefined ? 0 : setting.counters(link).carried;
+    };
+    const { seeds, former, topology, mostPunches } = setting;
+    this.#connector = new Connector(mesh, seeds, former, random, carried, topology, mostPunches);
     this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
     this.peers = new Peers<NodeCertificate>({

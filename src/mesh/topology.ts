@@ -49,7 +49,7 @@ export interface TopologyLimits {
   /**
    * Of those, so many are nobody's for good. Who comes when all others are taken is a guest there until it has heard from us who
    * else there is: a newcomer that may know nobody but us, the last of several that knocked at once, an answer to a dial of ours
-   * for which no place was kept.
+   * for which no place was kept. Who is in use by then stays, and one that nobody uses makes room.
    */
   readonly guests: number;
   /**
@@ -142,8 +142,10 @@ interface Tunnel {
   readonly since: Millis;
   rtt: Millis | undefined;
   usedAt: Millis;
-  /** Came when all places were taken, and goes after the introduction if they still are, used or not. */
+  /** Came when all places were taken, and goes after the introduction if they still are and it carries nothing. */
   isGuest: boolean;
+  /** Of a guest, how many packets it had carried when this was seen last. */
+  carried: number;
 }
 
 interface Backoff {
@@ -159,6 +161,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #random: Random;
   readonly #known: NodeList;
   readonly #limits: TopologyLimits;
+  readonly #carried: (node: NodeNumber) => number;
   readonly #tunnels = new Map<NodeNumber, Tunnel>();
   readonly #dialling = new Map<NodeNumber, { purpose: Purpose; since: Millis }>();
   readonly #backoffs = new Map<NodeNumber, Backoff>();
@@ -176,16 +179,21 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   #nextTell: Millis = 0;
   #next: Millis = 0;
 
-  /** `known`: filled by events `nodeKnown`; given where many topologies share one. */
+  /**
+   * `known`: filled by events `nodeKnown`; given where many topologies share one. `carried`: how many packets the tunnel to a
+   * node has carried, for those too young for `tunnelUsed`.
+   */
   constructor(
     random: Random,
     messages: MeshMessages,
     known: NodeList = new KnownNodes(),
     limits: TopologyLimits = usualLimits,
+    carried: (node: NodeNumber) => number = () => 0,
   ) {
     this.#random = random;
     this.#known = known;
     this.#limits = limits;
+    this.#carried = carried;
     messages.on('near', (message, sender) => {
       if (sender.neighbour && this.#tunnels.has(sender.node)) this.#told.set(sender.node, toldBy(message.n));
       return [];
@@ -231,6 +239,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
           rtt: undefined,
           usedAt: now - idleAfter,
           isGuest: tunnel?.isGuest ?? this.#tunnels.size >= this.#places,
+          carried: 0,
         });
         break;
       }
@@ -402,7 +411,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   /**
-   * All places are taken and a newcomer knocks: perhaps we are the only one it can reach. The tunnel of others' choice that was
+   * All places are taken, and a newcomer knocks, who perhaps can reach nobody else, or a guest is in use. The tunnel of others' choice that was
    * unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
    */
   #makeRoom(now: Millis): TopologyEffect[] {
@@ -417,7 +426,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return this.#hangUp(idlest.node, now, hasEnough);
   }
 
-  /** Closes what is too much, one a tick: shortcuts done with and remains of a full mesh when idle, guests in any case. */
+  /** Closes what is too much and idle, one a tick: shortcuts done with, remains of a full mesh, guests, others for a guest in use. */
   #shed(now: Millis): TopologyEffect[] {
     for (const [node, tunnel] of this.#tunnels) {
       const isDone = tunnel.purpose === 'shortcut' && now >= tunnel.since + idleAfter;
@@ -434,8 +443,17 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       for (const [, guest] of guests) guest.isGuest = false; // there is a place for it after all
       return [];
     }
-    const introduced = guests.findLast(([, { since }]) => now >= since + introduction);
-    return introduced ? this.#close(introduced[0], hasEnough) : [];
+    for (const [node, guest] of guests) this.#noteUse(node, guest, now);
+    const introduced = guests.filter(([, { since }]) => now >= since + introduction);
+    const idle = introduced.findLast(([, guest]) => this.#isIdle(guest, now));
+    if (idle) return this.#close(idle[0], hasEnough);
+    return introduced.length > 0 ? this.#makeRoom(now) : [];
+  }
+
+  #noteUse(node: NodeNumber, tunnel: Tunnel, now: Millis): void {
+    const carried = this.#carried(node);
+    if (carried > tunnel.carried) tunnel.usedAt = now;
+    tunnel.carried = carried;
   }
 
   #tell(now: Millis): TopologyEffect[] {

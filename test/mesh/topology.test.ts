@@ -8,6 +8,7 @@ import {
   sparseLimits,
   Topology,
   type TopologyEffect,
+  type TopologyLimits,
 } from '../../src/mesh/topology.js';
 import { type Random, seededRandom } from '../../src/random.js';
 
@@ -30,11 +31,11 @@ class Plane {
   now = 0;
   most = 0;
 
-  constructor(seed: number, count: number) {
+  constructor(seed: number, count: number, limits?: TopologyLimits) {
     this.random = seededRandom(seed);
     for (let number = 0; number < count; number++) {
       const messages = new MeshMessages();
-      const topology = new Topology(this.random, messages);
+      const topology = new Topology(this.random, messages, undefined, limits);
       const at = [this.random.unit() * 100, this.random.unit() * 100] as const;
       this.peers.push({ number, topology, messages, at, neighbours: new Set() });
     }
@@ -79,12 +80,21 @@ class Plane {
       peer.topology.handle({ kind: 'dialFailed', node: other.number }, this.now);
       return;
     }
+    this.meet(peer, other);
+  }
+
+  /** A tunnel between these; the first has dialled. */
+  meet(peer: Peer, other: Peer): void {
+    peer.neighbours.add(other.number);
+    other.neighbours.add(peer.number);
     for (const [one, two] of [
       [peer, other],
       [other, peer],
     ] as const) {
-      one.neighbours.add(two.number);
-      one.topology.handle({ kind: 'tunnelUp', node: two.number, own: one === peer }, this.now);
+      if (!one.neighbours.has(two.number)) break; // the other one has closed it at once
+      const own = one === peer;
+      this.perform(one, one.topology.handle({ kind: 'tunnelUp', node: two.number, own }, this.now));
+      if (!one.neighbours.has(two.number)) break;
       const rtt = this.rtt(one.number, two.number);
       one.topology.handle({ kind: 'measured', node: two.number, rtt }, this.now);
     }
@@ -163,6 +173,30 @@ test('a tunnel that carries traffic is never hung up', (t) => {
   t.true(plane.hungUp.every(([a, b]) => (a + b) % 3 !== 0));
 });
 
+test('nor is a guest that carries traffic, and nobody has more than the cap', (t) => {
+  const limits = sparseLimits(2);
+  const plane = new Plane(13, 80, limits);
+  plane.used = (a, b) => (a + b) % 2 === 0;
+  const comes = [1, 2, 3, 4, 5, 6].map((i) => 7 * i);
+  plane.run(30);
+  for (let round = 0; round < 20; round++) {
+    // Somebody nobody has heard of comes to each of some nodes.
+    for (const host of comes) {
+      const [peer, other] = [plane.peers[host]!, plane.peers[(host + 11 * round + 40) % 80]!];
+      if (peer !== other && !peer.neighbours.has(other.number) && peer.topology.admits(other.number, plane.now, true)) {
+        plane.meet(other, peer);
+      }
+    }
+    plane.run(10);
+  }
+  t.true(plane.most === limits.maxTunnels, `${plane.most}: guests came, and none above the cap`);
+  t.true(plane.hungUp.length > 10, `${plane.hungUp.length}`);
+  t.deepEqual(
+    plane.hungUp.filter(([a, b]) => plane.used(a, b)),
+    [],
+  );
+});
+
 test('who cannot be reached is tried ever more seldom', (t) => {
   const plane = new Plane(5, 3);
   plane.refuse = (from, to) => from === 2 || to === 2;
@@ -202,8 +236,8 @@ test('what a neighbour says may be anything', (t) => {
 const places = maxTunnels - guests;
 
 /** A node whose places are all taken by tunnels others dialled, as many seconds ago as their numbers; nobody is free to dial. */
-function full(): Topology {
-  const topology = new Topology(seededRandom(8), new MeshMessages());
+function full(carried?: (node: number) => number): Topology {
+  const topology = new Topology(seededRandom(8), new MeshMessages(), undefined, undefined, carried);
   for (let node = 1; node <= places; node++) {
     topology.handle({ kind: 'nodeKnown', node }, 0);
     topology.handle({ kind: 'tunnelUp', node, own: false }, 1000 * (places - node));
@@ -220,7 +254,6 @@ test('whose places are all taken admits only whom it has, and who comes all the 
   t.true(topology.admits(1, 7 * minute));
   const hangUps = (effects: readonly TopologyEffect[]) => effects.filter(({ kind }) => kind === 'hangUp');
   t.deepEqual(hangUps(topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute)), []);
-  topology.handle({ kind: 'tunnelUsed', node: 1000 }, minute + 1000);
   t.deepEqual(hangUps(topology.tick(minute + 2000)), []);
   t.false(topology.admits(1001, minute + 2000));
   t.deepEqual(hangUps(topology.tick(minute + 3000)), [{ kind: 'hangUp', node: 1000, reason: hasEnough }]);
@@ -264,13 +297,47 @@ test('a place is kept for a dial of ours while its answer may come any moment', 
   );
 });
 
-test('the late answer to a dial whose place another has taken is a guest’s, used or not', (t) => {
+test('a guest that carries something by the end of its introduction stays, until it is idle', (t) => {
+  let carried = 0;
+  const topology = full((node) => (node === 1000 ? carried : 0));
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, minute);
+  carried = 1;
+  const gone = (from: number, to: number) => {
+    const nodes: [number, number][] = [];
+    for (let now = from; now < to; now += 1000)
+      for (const node of hungUp(topology.tick(now))) nodes.push([now - minute, node]);
+    return nodes;
+  };
+  for (let node = 1; node <= places; node++) topology.handle({ kind: 'tunnelUsed', node }, 4 * minute);
+  t.deepEqual(gone(minute, 4 * minute), []);
+  carried = 2;
+  t.deepEqual(gone(4 * minute, 8 * minute), [], 'its last packet was four minutes ago');
+  for (let node = 1; node <= places; node++) topology.handle({ kind: 'tunnelUsed', node }, 8 * minute);
+  t.deepEqual(gone(8 * minute, 10 * minute), [[8 * minute, 1000]]);
+});
+
+test('for a guest in use the tunnel goes that was unused for longest, and then it is no guest', (t) => {
+  const topology = full((node) => (node === 1000 ? 1 : 0));
+  const later = 7 * minute;
+  for (let node = 1; node <= places; node++) if (node !== 7) topology.handle({ kind: 'tunnelUsed', node }, later);
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, later);
+  const gone = Array.from({ length: 60 }, (_, i) => hungUp(topology.tick(later + i * 1000))).flat();
+  t.deepEqual(gone, [7]);
+  t.false(topology.admits(7, later + minute), 'its place is taken');
+  topology.handle({ kind: 'tunnelUp', node: 1001, own: false }, later + minute);
+  t.deepEqual(
+    [1, 2, 3, 4].flatMap((i) => hungUp(topology.tick(later + minute + i * 1000))),
+    [1001],
+    'the next one is the guest',
+  );
+});
+
+test('the late answer to a dial whose place another has taken is a guest’s', (t) => {
   const { topology, dialled } = withOnePlace();
   const [late] = dialled as [number];
   t.true(topology.admits(1000, 4000), 'it is overdue');
   topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, 4000);
   t.deepEqual(hungUp(topology.handle({ kind: 'tunnelUp', node: late, own: true }, 5000)), []);
-  topology.handle({ kind: 'tunnelUsed', node: late }, 6000);
   t.deepEqual(hungUp(topology.tick(7000)), []);
   t.deepEqual(hungUp(topology.tick(8000)), [late]);
   t.true(
