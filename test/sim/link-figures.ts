@@ -1,3 +1,4 @@
+import { type TopologyLimits, usualLimits } from '../../src/mesh/topology.js';
 import { seededRandom } from '../../src/random.js';
 import type { Graph } from './graph.js';
 import { LinkNetwork } from './link-network.js';
@@ -20,9 +21,12 @@ export interface HopFigures {
   readonly largestDegree: number;
 }
 
+/** The rule without its extra tunnels: ten own ones, whoever chooses a node. */
+export const tenAndNoMore: TopologyLimits = { ...usualLimits, leastTunnels: 0 };
+
 /** Average hops over all pairs (up to 1600 sources) after so many simulated seconds. */
-export function measureHops(nodes: number, seed: number, seconds: number): HopFigures {
-  const network = run(nodes, seed, seconds);
+export function measureHops(nodes: number, seed: number, seconds: number, limits?: TopologyLimits): HopFigures {
+  const network = run(nodes, seed, seconds, limits);
   const graph = network.graph();
   return {
     nodes,
@@ -36,17 +40,25 @@ export interface CutFigures {
   readonly nodes: number;
   readonly samples: number;
   readonly cutOff: number;
+  readonly meanDegree: number;
   readonly degrees: readonly number[];
 }
 
 /** The chance that two survivors cannot talk once half of the nodes is dead, before anybody makes a new tunnel. */
-export function measureCut(nodes: number, seed: number, seconds: number, samples: number): CutFigures {
-  const graph = run(nodes, seed, seconds).graph();
+export function measureCut(
+  nodes: number,
+  seed: number,
+  seconds: number,
+  samples: number,
+  limits?: TopologyLimits,
+): CutFigures {
+  const graph = run(nodes, seed, seconds, limits).graph();
   const degrees = Array.from({ length: nodes }, (_, node) => graph.degree(node)).sort((a, b) => a - b);
-  return { nodes, samples, cutOff: graph.cutOff(samples, seededRandom(seed)), degrees };
+  const cutOff = graph.cutOff(samples, seededRandom(seed));
+  return { nodes, samples, cutOff, meanDegree: graph.meanDegree, degrees };
 }
 
-/** What ways cost after some time, in milliseconds of round trip, and as multiples of the optimum over all links. */
+/** How long the ways are that the product's routing takes, after some time, in milliseconds of round trip, and as multiples of the optimum over all links. */
 export interface DelayRow {
   readonly seconds: number;
   readonly allPairs: number;
@@ -100,12 +112,13 @@ export function measureDelays({ nodes, seed, flows, at, rounds }: DelayOptions):
     let allPairs = 0;
     for (let a = 0; a < nodes; a++) {
       ways.from(a);
-      allPairs += ways.sum();
+      allPairs += ways.sumAlong(rtt);
     }
     let withTraffic = 0;
     for (const [a, b] of pairs) {
       ways.from(a, b);
-      withTraffic += ways.length[b]!;
+      const way = ways.wayTo(b);
+      for (let i = 1; i < way.length; i++) withTraffic += rtt(way[i - 1]!, way[i]!);
     }
     return {
       seconds,
@@ -132,9 +145,9 @@ export function measureDelays({ nodes, seed, flows, at, rounds }: DelayOptions):
   return { nodes, flows, direct: direct / all, optimum: optimum / all, weft, re6stnet };
 }
 
-function run(nodes: number, seed: number, seconds: number): LinkNetwork {
+function run(nodes: number, seed: number, seconds: number, limits?: TopologyLimits): LinkNetwork {
   const model = new UnderlayModel(nodes, seed);
-  const network = new LinkNetwork(nodes, seed, (a, b) => model.rtt(a, b));
+  const network = new LinkNetwork(nodes, seed, (a, b) => model.rtt(a, b), [], limits);
   network.run(seconds);
   return network;
 }

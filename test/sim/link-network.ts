@@ -1,6 +1,8 @@
 import { MeshMessages } from '../../src/mesh/messages.js';
-import { type NodeList, Topology, type TopologyEffect } from '../../src/mesh/topology.js';
+import { type NodeList, Topology, type TopologyEffect, type TopologyLimits } from '../../src/mesh/topology.js';
 import { seededRandom } from '../../src/random.js';
+import { LinkCost } from '../../src/routing/link-cost.js';
+import type { Metric } from '../../src/routing/metric.js';
 import { type Millis, minute, second } from '../../src/time.js';
 import { dialPatience } from '../../src/tunnel/attempt.js';
 import { Graph } from './graph.js';
@@ -34,7 +36,14 @@ interface Node {
   readonly neighbours: Set<number>;
 }
 
-/** A pair with traffic, which takes the shortest way there is. */
+/** What the product's routing takes a tunnel of this round trip for, once it is measured. */
+export function costOf(rtt: Millis): Metric {
+  const link = new LinkCost();
+  link.measured(rtt, 0, 0, 0);
+  return link.cost;
+}
+
+/** A pair with traffic, which takes the way of least cost. */
 type Flow = readonly [number, number];
 const flowsLookAgain: Millis = 2 * minute;
 
@@ -54,7 +63,13 @@ export class LinkNetwork {
   /** At any moment. */
   largestDegree = 0;
 
-  constructor(count: number, seed: number, rtt: (a: number, b: number) => Millis, flows: readonly Flow[] = []) {
+  constructor(
+    count: number,
+    seed: number,
+    rtt: (a: number, b: number) => Millis,
+    flows: readonly Flow[] = [],
+    limits?: TopologyLimits,
+  ) {
     const random = seededRandom(seed);
     this.#rtt = rtt;
     this.#flows = flows;
@@ -62,7 +77,7 @@ export class LinkNetwork {
       const messages = new MeshMessages();
       return {
         messages,
-        topology: new Topology(random, messages, new Others(number, count)),
+        topology: new Topology(random, messages, new Others(number, count), limits),
         neighbours: new Set<number>(),
       };
     });
@@ -79,10 +94,11 @@ export class LinkNetwork {
     }
   }
 
+  /** With the cost of each tunnel as its length. */
   graph(): Graph {
     return new Graph(
       this.nodes.map((node) => node.neighbours),
-      this.#rtt,
+      (a, b) => costOf(this.#rtt(a, b)),
     );
   }
 
@@ -145,7 +161,7 @@ export class LinkNetwork {
     this.#perform(to, this.nodes[to]!.topology.handle(event, this.#now));
   }
 
-  /** Every flow on its shortest way: the tunnels on it are in use, and its source wants a direct one. */
+  /** Every flow on its way of least cost: the tunnels on it are in use, and its source wants a direct one. */
   #sendTraffic(): void {
     this.#nextLook = this.#now + flowsLookAgain;
     const ways = new ShortestWays(this.graph());

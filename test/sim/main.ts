@@ -15,6 +15,7 @@ npm run sim -- topology [options]    hops, survivors and delays of the product's
   --announcing N    how many of its nodes announce a prefix (default: all up to 2000 nodes, else 200)
   --only            that network alone, not the smaller ones of the series
   --seed S          default 1
+  --seeds N         of topology: so many seeds, from that one on (default 1)
   --own N           tunnels each node makes of its own (default 10: mean degree 20)
   --watch N         check the next hops of one prefix in N for loops after every event (default 10)
   --out FOLDER      where the report goes (default docs/reports)
@@ -27,6 +28,7 @@ const { values, positionals } = parseArgs({
     announcing: { type: 'string' },
     only: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
+    seeds: { type: 'string', default: '1' },
     own: { type: 'string', default: '10' },
     watch: { type: 'string', default: '10' },
     out: { type: 'string', default: 'docs/reports' },
@@ -41,9 +43,10 @@ else if (positionals.includes('control')) {
 else run();
 
 function runTopology(): void {
-  const seed = Number(values.seed);
-  const figures = measureLinks(seed, (text) => console.error(text));
-  write(linkReport(figures, `npm run sim -- topology --seed ${seed}`));
+  const first = Number(values.seed);
+  const seeds = Array.from({ length: Number(values.seeds) }, (_, i) => first + i);
+  const figures = seeds.map((seed) => measureLinks(seed, (text) => console.error(text)));
+  write(linkReport(figures, `npm run sim -- topology --seed ${first} --seeds ${seeds.length}`));
   for (const { what, measured, target, ok } of linkRows(figures)) {
     console.log(`${ok ? 'met' : 'MISSED'}  ${what}: ${measured} (${target})`);
   }

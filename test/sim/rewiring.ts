@@ -1,6 +1,7 @@
 import { type Random, seededRandom } from '../../src/random.js';
 import type { Millis } from '../../src/time.js';
 import { Graph } from './graph.js';
+import { costOf } from './link-network.js';
 import { ShortestWays } from './shortest-ways.js';
 
 const ownTunnels = 10;
@@ -24,10 +25,11 @@ export class Rewiring {
     for (let node = 0; node < nodes; node++) for (let i = 0; i < ownTunnels; i++) this.#make(node);
   }
 
+  /** With the cost of each tunnel as its length: re6stnet's own slope. */
   graph(): Graph {
     return new Graph(
       this.#own.map((own, node) => [...own, ...this.#served[node]!]),
-      this.#rtt,
+      (a, b) => costOf(this.#rtt(a, b)),
     );
   }
 

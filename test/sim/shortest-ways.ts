@@ -1,4 +1,3 @@
-import type { Millis } from '../../src/time.js';
 import type { Graph } from './graph.js';
 
 /** Dijkstra's ways from one node at a time; its arrays are used again by the next `from`. */
@@ -11,6 +10,7 @@ export class ShortestWays {
   readonly #heap: Int32Array;
   /** 1 + the place in the heap, 0 where it never was. */
   readonly #place: Int32Array;
+  readonly #along: Float64Array;
   #size = 0;
 
   constructor(graph: Graph) {
@@ -19,6 +19,7 @@ export class ShortestWays {
     this.before = new Int32Array(graph.nodes);
     this.#heap = new Int32Array(graph.nodes);
     this.#place = new Int32Array(graph.nodes);
+    this.#along = new Float64Array(graph.nodes);
   }
 
   /** All ways from here; with `until`, only until that node is settled. Gives the nodes in order of their distance. */
@@ -52,8 +53,19 @@ export class ShortestWays {
     return way;
   }
 
-  sum(): Millis {
-    return this.length.reduce((sum, length) => sum + length, 0);
+  /** Summed along the ways from the last source to all nodes, of `each` of their parts. */
+  sumAlong(each: (a: number, b: number) => number): number {
+    let sum = 0;
+    this.#along.fill(-1);
+    for (let node = 0; node < this.before.length; node++) sum += this.#alongTo(node, each);
+    return sum;
+  }
+
+  #alongTo(node: number, each: (a: number, b: number) => number): number {
+    const before = this.before[node]!;
+    if (before === -1) return this.length[node]!;
+    if (this.#along[node] === -1) this.#along[node] = this.#alongTo(before, each) + each(before, node);
+    return this.#along[node]!;
   }
 
   #lift(node: number): void {
