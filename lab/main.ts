@@ -22,11 +22,13 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
   'nat-matrix': {
-    does: 'every pair of places behind NATs meets; words after the name choose the pairs that contain them all',
+    does: 'every pair of places behind NATs meets; words after the name choose the pairs that contain them all, a number how often',
     async run(tell, words) {
-      const chosen = allMeetings().filter(({ a, b }) => words.every((word) => a === word || b === word));
+      const isNumber = (word: string) => /^\d+$/.test(word);
+      const named = words.filter((word) => !isNumber(word));
+      const chosen = allMeetings().filter(({ a, b }) => named.every((word) => a === word || b === word));
       const areWhatTheySay = await classifyPlaces(tell);
-      const results = await natMatrix(tell, chosen);
+      const results = await natMatrix(tell, chosen, Number(words.find(isNumber) ?? 1));
       console.log(`\n${matrixTable(results)}`);
       return areWhatTheySay && results.length > 0 && results.every(isAsExpected);
     },

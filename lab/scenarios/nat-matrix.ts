@@ -160,40 +160,60 @@ export function isAsExpected({ expected, got, took }: Met): boolean {
   return (got === 'direct' || got === expected) && (expected !== 'direct' || took < soon);
 }
 
-/** Runs these meetings one by one; gives them all. */
-export async function natMatrix(tell: Narrator, meetings: readonly Meeting[]): Promise<Met[]> {
+/** Meetings at one time: most of a meeting is waiting, and each has an Internet of its own. */
+const atOnce = 3;
+
+/** Runs each of these meetings so many times; gives them all. */
+export async function natMatrix(tell: Narrator, meetings: readonly Meeting[], rounds = 1): Promise<Met[]> {
+  const waiting = Array.from({ length: rounds }, () => meetings).flat();
   const results: Met[] = [];
-  for (const meeting of meetings) {
-    const title = `${meeting.a} – ${meeting.b}`;
-    try {
-      const met = await meet(meeting);
-      results.push(met);
-      const text = `${title}: ${met.got} after ${duration(met.took)}${met.why && `, ${met.why}`}`;
-      if (isAsExpected(met)) tell.good(text);
-      else tell.bad(`${text}; expected ${met.expected}`);
-    } catch (error) {
-      results.push({ ...meeting, got: 'unreachable', took: 0, said: '', why: String(error).split('\n')[0]! });
-      tell.bad(`${title}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
+  const goOn = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) results.push(await tryToMeet(tell, next));
+  };
+  await Promise.all(Array.from({ length: atOnce }, goOn));
   return results;
 }
 
-/** The whole matrix as text: what was seen and how fast, and what was expected where that differs. */
+async function tryToMeet(tell: Narrator, meeting: Meeting): Promise<Met> {
+  const title = `${meeting.a} – ${meeting.b}`;
+  try {
+    const met = await meet(meeting);
+    const text = `${title}: ${met.got} after ${duration(met.took)}${met.why && `, ${met.why}`}`;
+    if (isAsExpected(met)) tell.good(text);
+    else tell.bad(`${text}; expected ${met.expected}`);
+    return met;
+  } catch (error) {
+    tell.bad(`${title}: ${error instanceof Error ? error.message : String(error)}`);
+    return { ...meeting, got: 'unreachable', took: 0, said: '', why: String(error).split('\n')[0]! };
+  }
+}
+
+/** The whole matrix as text: what was seen, how fast and, met more than once, how slow at worst; and what was expected where that differs. */
 export function matrixTable(results: readonly Met[]): string {
   const found = (a: string, b: string) =>
-    results.find((met) => (met.a === a && met.b === b) || (met.a === b && met.b === a));
-  const cell = (met: Met | undefined) => {
-    if (!met) return '';
-    const seen = `${met.got} ${duration(met.took)}`;
-    return met.got === met.expected ? seen : `${seen} (expected ${met.expected})`;
-  };
+    results.filter((met) => (met.a === a && met.b === b) || (met.a === b && met.b === a));
   const lan = found('same-lan', 'same-lan');
   return [
     table(
       ['', ...places],
-      places.map((a, i) => [a, ...places.map((b, j) => (j < i ? '' : cell(found(a, b))))]),
+      places.map((a, i) => [a, ...places.map((b, j) => (j < i ? '' : cellOf(found(a, b))))]),
     ),
-    ...(lan ? [`same LAN: ${cell(lan)}`] : []),
+    ...(lan.length > 0 ? [`same LAN: ${cellOf(lan)}`] : []),
   ].join('\n');
+}
+
+/** Of the meetings of one pair: of each outcome how often, where there are several, the median and the slowest. */
+function cellOf(meetings: readonly Met[]): string {
+  const outcomes = [...new Set(meetings.map(({ got }) => got))];
+  return outcomes
+    .map((got) => {
+      const same = meetings.filter((met) => met.got === got);
+      const took = same.map((met) => met.took).sort((a, b) => a - b);
+      const median = duration(took[took.length >> 1]!);
+      const times = took.length > 1 ? `${median}, slowest ${duration(took.at(-1)!)}` : median;
+      const [{ expected }] = same as [Met];
+      const often = outcomes.length > 1 ? `${same.length} of ${meetings.length}: ` : '';
+      return `${often}${got} ${times}${got === expected ? '' : ` (expected ${expected})`}`;
+    })
+    .join('; ');
 }
