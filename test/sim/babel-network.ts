@@ -1,7 +1,7 @@
 import type { Prefix } from '../../src/addr/prefix.js';
 import type { RouteChange, SpeakerEffect, SpeakerEvent } from '../../src/routing/contract.js';
 import type { Speaker } from '../../src/routing/speaker.js';
-import type { Tuning } from '../../src/routing/tuning.js';
+import { defaultTuning, type Tuning } from '../../src/routing/tuning.js';
 import type { Millis } from '../../src/time.js';
 import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText } from './babel-node.js';
 import { Reading } from './checker.js';
@@ -16,7 +16,7 @@ import { Promises } from './promises.js';
 import { SeqnoRequests } from './requests.js';
 import { compareAtRest, type RestReport } from './rest.js';
 import { SequenceRecorder } from './sequence.js';
-import type { CostEdge } from './shortest.js';
+import { type CostEdge, defended } from './shortest.js';
 import type { Edges } from './topology.js';
 
 export interface BabelNetworkOptions {
@@ -62,6 +62,7 @@ export class BabelNetwork {
   readonly requests = new SeqnoRequests();
   readonly distances: Distances;
   readonly #seed: number;
+  readonly #tuning: Tuning;
   readonly #recorder: SequenceRecorder | undefined;
   readonly #announcing: readonly number[];
   /** By the text of the prefix; the same by the prefix itself, of which the nodes share one. */
@@ -76,6 +77,7 @@ export class BabelNetwork {
 
   constructor(options: BabelNetworkOptions) {
     this.#seed = options.seed;
+    this.#tuning = { ...defaultTuning, ...options.tuning };
     const { shared, watch } = options;
     const only = watch && new Set(watch.map((index) => prefixText(prefixOf(index))));
     this.invariants = new Invariants({ ...(shared ? { shared } : {}), ...(only ? { only } : {}) });
@@ -204,10 +206,20 @@ export class BabelNetwork {
   }
 
   atRest(targets: readonly number[] = this.#announcing): RestReport {
+    const costs = this.costs();
+    const texts = new Map(targets.map((target) => [target, prefixText(prefixOf(target))] as const));
     return compareAtRest(
-      this.costs(),
+      costs,
       targets.filter((target) => this.network.nodes[target]!.alive),
       (node, target) => (this.network.nodes[node]!.alive ? this.via(node, target) : none),
+      {
+        mostKept: defended(this.#tuning),
+        metricOf: (node, target) => {
+          const announced = this.invariants.metricHeard(node, texts.get(target)!);
+          const via = this.via(node, target);
+          return announced === undefined ? undefined : announced + costs[node]!.find(({ to }) => to === via)!.cost;
+        },
+      },
     );
   }
 }

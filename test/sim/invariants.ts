@@ -95,6 +95,14 @@ export class Invariants implements Checker {
     return prefix === undefined ? none : this.#hops.via(node, prefix);
   }
 
+  /** The metric at which the node's next hop last announced the prefix. */
+  metricHeard(node: number, text: string): number | undefined {
+    const prefix = this.#prefixes.get(text);
+    if (prefix === undefined) return undefined;
+    const heard = this.#heard.get(node, this.#hops.via(node, prefix), prefix);
+    return heard === nothing ? undefined : metricIn(heard);
+  }
+
   /** A node reports what it selected, and the spare next hops its forwarding table may take before routing says so. */
   chosen(node: number, text: string, via: Via, spares: readonly Via[] = []): void {
     const prefix = this.#indexOf(text);

@@ -2,10 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureControl } from './control-measure.js';
+import { controlReport } from './control-report.js';
 import { linkReport, linkRows, measureLinks } from './link-report.js';
 import { type Measurement, measure } from './measure.js';
 import { progressOf } from './progress.js';
-import { markdownTable, type ReportFiles, report } from './report.js';
+import { columns, markdownTable, type ReportFiles, report } from './report.js';
 
 const usage = `npm run sim -- [options]             Babel by the thousand
 npm run sim -- control [options]     whole members, each with control plane and data plane (default: 16 nodes)
@@ -17,7 +18,7 @@ npm run sim -- topology [options]    hops, survivors and delays of the product's
   --seed S          default 1
   --seeds N         of topology: so many seeds, from that one on (default 1)
   --own N           tunnels each node makes of its own (default 10: mean degree 20)
-  --watch N         check the next hops of one prefix in N for loops after every event (default 10)
+  --watch N         check the invariants of one prefix in N after every event (default 10)
   --out FOLDER      where the report goes (default docs/reports)
 `;
 
@@ -37,9 +38,8 @@ const { values, positionals } = parseArgs({
 });
 
 if (values.help || positionals.some((name) => name !== 'topology' && name !== 'control')) console.log(usage);
-else if (positionals.includes('control')) {
-  measureControl(Number(values.nodes ?? 16), Number(values.seed), console.log, progressOf('members'));
-} else if (positionals.length > 0) runTopology();
+else if (positionals.includes('control')) runControl();
+else if (positionals.length > 0) runTopology();
 else run();
 
 function runTopology(): void {
@@ -50,6 +50,16 @@ function runTopology(): void {
   for (const { what, measured, target, ok } of linkRows(figures)) {
     console.log(`${ok ? 'met' : 'MISSED'}  ${what}: ${measured} (${target})`);
   }
+}
+
+function runControl(): void {
+  const largest = Number(values.nodes ?? 16);
+  const seed = Number(values.seed);
+  const sizes = [4, 8, 16, 32].filter((size) => size < largest && !values.only);
+  const rows = [...sizes, largest].map((nodes) => measureControl(nodes, seed, console.log, progressOf('members')));
+  const options = [`--nodes ${largest}`, ...(values.only ? ['--only'] : []), `--seed ${seed}`];
+  write(controlReport(`sim-control-${largest}`, seed, `npm run sim -- control ${options.join(' ')}`, rows));
+  console.log(`report: ${join(values.out, `sim-control-${largest}.md`)}`);
 }
 
 function write(files: ReportFiles): void {
@@ -71,7 +81,7 @@ function run(): void {
     );
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     console.log(
-      markdownTable(rows.slice(-1))
+      markdownTable(columns, rows.slice(-1))
         .split('\n')
         .slice(rows.length > 1 ? 2 : 0)
         .join('\n'),

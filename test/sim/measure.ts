@@ -12,7 +12,7 @@ export interface MeasureOptions {
   readonly own: number;
   /** How many nodes announce a prefix. */
   readonly announcing: number;
-  /** Prefixes whose next hops are checked for loops after every event: one in so many. */
+  /** Prefixes whose invariants are checked after every event: one in so many. */
   readonly watchOneIn: number;
   readonly progress: (text: string) => void;
 }
@@ -23,8 +23,10 @@ export interface Measurement {
   readonly announcing: number;
   readonly degree: number;
   readonly coldStartSeconds: number;
-  /** Until every way was the one that stayed. */
+  /** Half a minute after the start, before anything else happened. */
   readonly rest: RestReport;
+  /** How often a watched prefix was looked at, after an event of a node. */
+  readonly checks: number;
   /** Sent by a node: Babel octets, and with 60 octets of UDP, IPv4 and tunnel on each packet. */
   readonly coldStartBytesPerNode: number;
   readonly restBitsPerSecond: number;
@@ -37,7 +39,9 @@ export interface Measurement {
   readonly wallSeconds: number;
   /** Of all threads of the process, so that a busy machine does not count. */
   readonly cpuSeconds: number;
+  /** What the process holds at the end, and the most it has ever held. */
   readonly residentMegabytes: number;
+  readonly peakMegabytes: number;
 }
 
 const wireOverhead = 60;
@@ -97,6 +101,7 @@ export function measure(options: MeasureOptions): Measurement {
     degree: (2 * edges.length) / nodes,
     coldStartSeconds,
     rest,
+    checks: world.invariants.checks,
     coldStartBytesPerNode,
     restBitsPerSecond: (8 * bytes) / nodes / (restWindow / 1000),
     restWireBitsPerSecond: (8 * (bytes + wireOverhead * packets)) / nodes / (restWindow / 1000),
@@ -107,7 +112,13 @@ export function measure(options: MeasureOptions): Measurement {
     wallSeconds: (performance.now() - started) / 1000,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     residentMegabytes: resident / 2 ** 20,
+    peakMegabytes: peakMegabytes(),
   };
+}
+
+/** The most memory this process has ever held. */
+export function peakMegabytes(): number {
+  return process.resourceUsage().maxRSS / 1024; // it is given in KiB
 }
 
 /** Three Hello intervals. Tunnels' Update intervals begin anywhere, so every part of one is like every other. */

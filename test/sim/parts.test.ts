@@ -4,9 +4,11 @@ import { Agenda } from './agenda.js';
 import { BabelNetwork } from './babel-network.js';
 import { prefixOf, prefixText } from './babel-node.js';
 import { EventQueue } from './event-queue.js';
+import { none, own } from './next-hops.js';
 import { PacketScan } from './packet-scan.js';
 import { isNewer, readPacket, type Seen } from './packet-view.js';
-import { type CostEdge, shortestTo } from './shortest.js';
+import { compareAtRest } from './rest.js';
+import { type CostEdge, defended, reversed, shortestTo } from './shortest.js';
 import { grid, line, randomTunnels, ring } from './topology.js';
 
 test('the queue gives what is due in order, and equals in the order in which they were added', (t) => {
@@ -53,10 +55,33 @@ test('least costs agree with trying every intermediate node', (t) => {
   }
   for (let target = 0; target < nodes; target++) {
     t.deepEqual(
-      [...shortestTo(target, edges)],
+      [...shortestTo(target, reversed(edges))],
       best.map((row) => row[target]!),
     );
   }
+});
+
+test('at rest a way may be as much longer as hysteresis keeps it, and no more', (t) => {
+  //  2 ── 1 ── 0, and 2 ── 0 directly, which costs `direct`; the other links 100 each
+  const rest = (direct: number, believed?: number) => {
+    const two = [
+      { to: 1, cost: 100 },
+      { to: 0, cost: direct },
+    ];
+    const edges: CostEdge[][] = [[], [{ to: 0, cost: 100 }], two];
+    const vias = [own, 0, 0];
+    return compareAtRest(edges, [0], (node) => vias[node]!, {
+      mostKept: defended({ switchMargin: 50, switchShare: 1 / 16 }),
+      ...(believed === undefined ? {} : { metricOf: (node: number) => (node === 2 ? believed : undefined) }),
+    });
+  };
+  // 1 may be at 160 by another way than this, (100 + 50) · 16/15, and 2 at (160 + 100 + 50) · 16/15 = 330.
+  t.like(rest(200), { longer: 0, beyond: 0 });
+  t.like(rest(330), { longer: 1, beyond: 0 });
+  t.like(rest(331), { longer: 1, beyond: 1 });
+  t.like(rest(150, 150), { untrue: 0 });
+  t.like(rest(150, 149), { untrue: 1 });
+  t.is(compareAtRest([[], [{ to: 0, cost: 5 }]], [0], (node) => (node === 0 ? own : none)).starved, 1);
 });
 
 test('topologies have the edges they are named for', (t) => {

@@ -1,5 +1,5 @@
 import { none, own, type Via } from './next-hops.js';
-import { type CostEdge, shortestTo } from './shortest.js';
+import { type CostEdge, type Extend, reversed, shortestTo } from './shortest.js';
 
 /** How a network at rest compares with the oracle. */
 export interface RestReport {
@@ -11,9 +11,20 @@ export interface RestReport {
   readonly loops: number;
   /** Pairs whose way costs more than the least. */
   readonly longer: number;
+  /** Pairs whose way costs more than hysteresis may keep (shortest.ts, `defended`). */
+  readonly beyond: number;
+  /** Pairs, of those looked at, whose node believes in another metric than its way costs. */
+  readonly untrue: number;
   /** The largest cost of a way over the least. */
   readonly worstStretch: number;
   readonly meanHops: number;
+}
+
+export interface RestOptions {
+  /** What a way may cost that hysteresis keeps; without, nothing but the least. */
+  readonly mostKept?: Extend;
+  /** The metric in which the node believes; undefined where nobody knows. */
+  readonly metricOf?: (node: number, target: number) => number | undefined;
 }
 
 /**
@@ -24,11 +35,15 @@ export function compareAtRest(
   edges: readonly (readonly CostEdge[])[],
   targets: readonly number[],
   viaOf: (node: number, target: number) => Via,
+  { mostKept, metricOf }: RestOptions = {},
 ): RestReport {
-  const report = { pairs: 0, starved: 0, ghosts: 0, loops: 0, longer: 0, worstStretch: 1, meanHops: 0 };
+  const counts = { pairs: 0, starved: 0, ghosts: 0, loops: 0, longer: 0, beyond: 0, untrue: 0 };
+  const report = { ...counts, worstStretch: 1, meanHops: 0 };
+  const back = reversed(edges);
   let hopsInAll = 0;
   for (const target of targets) {
-    const least = shortestTo(target, edges);
+    const least = shortestTo(target, back);
+    const most = mostKept && shortestTo(target, back, mostKept);
     const known = new Map<number, { cost: number; hops: number } | undefined>();
     for (let node = 0; node < edges.length; node++) {
       if (node === target) continue;
@@ -42,6 +57,8 @@ export function compareAtRest(
         hopsInAll += walked.hops;
         const stretch = walked.cost / least[node]!;
         if (stretch > 1) report.longer++;
+        if (walked.cost > (most ?? least)[node]!) report.beyond++;
+        if ((metricOf?.(node, target) ?? walked.cost) !== walked.cost) report.untrue++;
         report.worstStretch = Math.max(report.worstStretch, stretch);
       }
     }
