@@ -262,6 +262,8 @@ export interface DoctorCheck {
   readonly evidence: string;
   /** Empty when nothing is to be done. */
   readonly remedy: string;
+  /** What to type for it, as root, where a command does it; mostly empty. */
+  readonly command: string;
 }
 
 export interface TopFrame {

@@ -50,6 +50,7 @@ import {
   type Why,
 } from './api.js';
 import { runDoctor } from './doctor/doctor.js';
+import type { LanFacts } from './doctor/facts.js';
 import { sendEcho } from './echo.js';
 import { joinNetwork } from './joining.js';
 import { Host } from './kernel/host.js';
@@ -361,9 +362,17 @@ class Node implements NodeApi {
         nat: member?.control.reachability.nat() ?? nothingKnown,
         clockFault: this.#mesh?.clock.fault(this.#mesh.membership.newestSigned),
         port: member?.plane.capabilities().port ?? config.listen.port,
-        isGateway: config.babel.interface.length > 0,
+        clocksCompared: this.#mesh?.clock.compared ?? 0,
+        lan: this.#lanFacts(),
       },
     });
+  }
+
+  #lanFacts(): LanFacts | undefined {
+    const devices = this.#setting.config.babel.interface.map((lan) => lan.device!);
+    if (devices.length === 0) return undefined;
+    const granted = this.#mesh?.membership.chain.node.lan ?? [];
+    return { devices, carriesIpv4: granted.some((prefix) => prefix.isIpv4) };
   }
 
   async trace({ target }: { readonly target: string }): Promise<TraceHop[]> {

@@ -216,9 +216,11 @@ export function doctorView(checks: readonly DoctorCheck[], paper: Paper): string
   const width = Math.max(0, ...checks.map((check) => check.state.length)) + 2;
   const margin = ' '.repeat(width);
   return checks
-    .map(({ state, check, evidence, remedy }) => {
+    .map(({ state, check, evidence, remedy, command }) => {
       const todo = remedy === '' ? '' : `${margin}-> ${wrap(remedy, paper, width + 3)}\n`;
-      return `${tint(state.padEnd(width), paper)}${wrap(`${check}: ${evidence}`, paper, width)}\n${todo}`;
+      // One line however long, to be copied as it is.
+      const typed = command === '' ? '' : `${margin}   ${command}\n`;
+      return `${tint(state.padEnd(width), paper)}${wrap(`${check}: ${evidence}`, paper, width)}\n${todo}${typed}`;
     })
     .join('');
 }

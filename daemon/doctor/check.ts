@@ -1,13 +1,22 @@
 import type { CheckState, DoctorCheck } from '../api.js';
 
-/** Names one check, once, and makes its lines. */
+/** Names one check, once, and makes its lines. A command is what the remedy is to be done with, as it can be typed by root. */
 export function checkOf(code: string, check: string) {
-  const line = (state: CheckState) => (evidence: string, remedy: string) => ({ code, check, state, evidence, remedy });
+  const line =
+    (state: CheckState) =>
+    (evidence: string, remedy: string, command = ''): DoctorCheck => ({
+      code,
+      check,
+      state,
+      evidence,
+      remedy,
+      command,
+    });
   return {
     ok: (evidence: string): DoctorCheck => line('ok')(evidence, ''),
     warning: line('warning'),
     error: line('error'),
-    unknown: (evidence: string, remedy = ''): DoctorCheck => line('unknown')(evidence, remedy),
+    unknown: line('unknown'),
   };
 }
 

@@ -1,9 +1,9 @@
 import type { DoctorCheck } from '../api.js';
 import type { DoctorFacts, NodeFacts } from './facts.js';
+import { checkFirewall } from './firewall-check.js';
 import {
   checkClock,
   checkExposure,
-  checkFirewall,
   checkIpv6,
   checkKernelSettings,
   checkOffloads,

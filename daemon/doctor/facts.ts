@@ -2,6 +2,7 @@ import type { ClockFault } from '../../src/mesh/clock-watch.js';
 import type { NatClass } from '../../src/mesh/nat-class.js';
 import type { UnixSeconds } from '../../src/time.js';
 import type { Peer, Status } from '../api.js';
+import type { PacketFilter } from './packet-filter.js';
 
 /** What the checks judge: facts, gathered by probes; a missing one means that it could not be learnt. */
 export interface DoctorFacts {
@@ -18,21 +19,21 @@ export interface NodeFacts {
   readonly clockFault: ClockFault | undefined;
   /** Of the tunnels. */
   readonly port: number;
-  /** Forwards between a LAN and the overlay. */
-  readonly isGateway: boolean;
+  /** How many members have said what time it is. */
+  readonly clocksCompared: number;
+  /** Where it forwards between the overlay and LANs. */
+  readonly lan: LanFacts | undefined;
+}
+
+export interface LanFacts {
+  readonly devices: readonly string[];
+  /** It may announce IPv4 prefixes. */
+  readonly carriesIpv4: boolean;
 }
 
 export interface ListeningPort {
   readonly protocol: 'tcp' | 'udp';
   readonly port: number;
-}
-
-/** A base chain of the kernel's packet filter that drops what no rule accepts. */
-export interface DroppingChain {
-  readonly family: string;
-  readonly table: string;
-  readonly name: string;
-  readonly hook: 'input' | 'forward';
 }
 
 /** What the kernel and its files say. */
@@ -48,8 +49,8 @@ export interface MachineFacts {
   readonly tunProblem: { readonly message: string; readonly cure: string } | undefined;
   /** By name such as "net.ipv6.conf.all.disable_ipv6". */
   readonly sysctls: ReadonlyMap<string, string>;
-  readonly droppingChains: readonly DroppingChain[] | undefined;
+  readonly packetFilter: PacketFilter | undefined;
   readonly hasDocker: boolean;
-  /** Open to any IPv6 address, or to one of ours: so to members. */
-  readonly listening: readonly ListeningPort[];
+  /** Open to any IPv6 address, or to one of ours: so to members. Undefined: it could not be read. */
+  readonly listening: readonly ListeningPort[] | undefined;
 }

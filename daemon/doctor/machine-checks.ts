@@ -1,18 +1,30 @@
 import type { DoctorCheck } from '../api.js';
-import { checkOf, counted } from './check.js';
+import { checkOf } from './check.js';
 import type { DoctorFacts, ListeningPort } from './facts.js';
 
 /** What this machine itself may lack. Each decides by facts alone. */
+
+const synchronise = 'switch on time synchronisation';
+const synchroniseBy = 'timedatectl set-ntp true';
 
 export function checkClock({ machine: { now, clockIsSynchronised }, node }: DoctorFacts): DoctorCheck {
   const check = checkOf('clock', 'clock');
   const date = new Date(now * 1000).toISOString();
   const fault = node.clockFault;
-  if (fault) return check[fault.severity](fault.message, fault.fix);
+  if (fault) return check[fault.severity](fault.message, synchronise, synchroniseBy);
   if (clockIsSynchronised === false) {
-    return check.warning(`${date}, not synchronised`, 'switch on time synchronisation: timedatectl set-ntp true');
+    return check.warning(`${date}, not synchronised`, synchronise, synchroniseBy);
   }
-  return check.ok(clockIsSynchronised ? `${date}, synchronised` : `${date}, as far as members can tell`);
+  if (clockIsSynchronised) return check.ok(`${date}, synchronised`);
+  if (node.clocksCompared === 0) {
+    return check.unknown(
+      `${date}; the system does not say whether that is kept by the network, and no member to compare it with`,
+      'compare it with a clock you trust, or ask what keeps it: "timedatectl", "chronyc tracking" or "ntpq -p"',
+    );
+  }
+  const many =
+    node.clocksCompared === 1 ? 'the only neighbour says so too' : `${node.clocksCompared} neighbours say so too`;
+  return check.ok(`${date}; ${many}`);
 }
 
 export function checkTunDevice({ machine: { tunProblem }, node: { status } }: DoctorFacts): DoctorCheck {
@@ -32,7 +44,9 @@ export function checkOffloads({ node: { status } }: DoctorFacts): DoctorCheck {
   return offload === 'tcp' ? check.ok(`${evidence}; UDP too from Linux 6.2 on`) : check.ok(evidence);
 }
 
-export function checkIpv6({ machine: { sysctls }, node: { status, isGateway } }: DoctorFacts): DoctorCheck {
+const keepIn = 'set it, and keep it in /etc/sysctl.d/weft.conf';
+
+export function checkIpv6({ machine: { sysctls }, node: { status, lan } }: DoctorFacts): DoctorCheck {
   const check = checkOf('ipv6', 'IPv6 of the kernel');
   const device = status.tun?.name ?? 'weft0';
   const names = ['all', 'lo', device].map((name) => `net.ipv6.conf.${name}.disable_ipv6`);
@@ -45,53 +59,21 @@ export function checkIpv6({ machine: { sysctls }, node: { status, isGateway } }:
   // "all" only matters for devices that come later: what counts is ours.
   const off = names.slice(1).filter((name) => sysctls.get(name) === '1');
   if (off.length > 0)
-    return check.error(`${off.join(' and ')} = 1`, `sysctl -w ${off.map((name) => `${name}=0`).join(' ')}`);
+    return check.error(`${off.join(' and ')} = 1`, keepIn, `sysctl -w ${off.map((name) => `${name}=0`).join(' ')}`);
   if (sysctls.get(names[0]!) === '1') {
     return check.warning(
       `${names[0]} = 1: IPv6 is off for devices that come up later`,
       `remove it from /etc/sysctl.d, or add net.ipv6.conf.${device}.disable_ipv6 = 0`,
     );
   }
-  if (isGateway && sysctls.get('net.ipv6.conf.all.forwarding') !== '1') {
+  if (lan && sysctls.get('net.ipv6.conf.all.forwarding') !== '1') {
     return check.error(
       'this node is a gateway, and the kernel does not forward IPv6',
+      keepIn,
       'sysctl -w net.ipv6.conf.all.forwarding=1',
     );
   }
-  return check.ok(isGateway ? 'on, forwarding' : 'on');
-}
-
-export function checkFirewall({ machine: { droppingChains, hasDocker }, node }: DoctorFacts): DoctorCheck {
-  const check = checkOf('firewall', 'packet filter');
-  if (droppingChains === undefined)
-    return check.unknown('nft is not installed or may not be asked', 'apt install nftables, and ask again as root');
-  const device = node.status.tun?.name ?? 'weft0';
-  const named = (hook: 'input' | 'forward', families: readonly string[]) =>
-    droppingChains
-      .filter((chain) => chain.hook === hook && families.includes(chain.family))
-      .map(({ family, table, name }) => `${family} ${table} ${name}`);
-  const forward = named('forward', ['ip6', 'inet']);
-  if (node.isGateway && forward.length > 0) {
-    const docker = hasDocker ? ' (Docker sets this policy)' : '';
-    const chain = hasDocker ? 'DOCKER-USER' : 'FORWARD';
-    return check.error(
-      `forwarding is dropped by default in ${forward.join(', ')}${docker}: packets between the LAN and the overlay may not pass`,
-      `ip6tables -I ${chain} -i ${device} -j ACCEPT; ip6tables -I ${chain} -o ${device} -j ACCEPT`,
-    );
-  }
-  const input = named('input', ['ip', 'inet']);
-  const isProven = node.status.endpoints.some(({ proven }) => proven);
-  if (input.length > 0 && !isProven) {
-    return check.warning(
-      `what no rule accepts is dropped in ${input.join(', ')}, and no endpoint is proven`,
-      `if no rule does yet, accept UDP port ${node.port}: nft insert rule ${input[0]} udp dport ${node.port} accept`,
-    );
-  }
-  const chains =
-    droppingChains.length === 0
-      ? 'no chain drops by default'
-      : `${counted(droppingChains.length, 'chain')} drop by default, none in our way`;
-  return check.ok(chains);
+  return check.ok(lan ? 'on, forwarding' : 'on');
 }
 
 /** 4 MiB: 100 ms of 300 Mbit/s. */
@@ -100,19 +82,50 @@ const goodBuffer = 4 * 2 ** 20;
 export function checkKernelSettings({ machine: { sysctls, gateways } }: DoctorFacts): DoctorCheck {
   const check = checkOf('kernel-settings', 'kernel settings');
   const advice: { readonly seen: string; readonly cure: string }[] = [];
+  const unread: string[] = [];
   for (const name of ['net.core.rmem_max', 'net.core.wmem_max']) {
-    const value = Number(sysctls.get(name) ?? goodBuffer);
-    if (value < goodBuffer) advice.push({ seen: `${name} = ${value}`, cure: `${name}=${goodBuffer}` });
+    const value = sysctls.get(name);
+    if (value === undefined) unread.push(name);
+    else if (Number(value) < goodBuffer) advice.push({ seen: `${name} = ${value}`, cure: `${name}=${goodBuffer}` });
   }
-  const strict = sysctls.get('net.ipv4.conf.all.rp_filter') === '1';
-  if (strict && gateways.length > 1) {
-    advice.push({ seen: 'strict rp_filter with several uplinks', cure: 'net.ipv4.conf.all.rp_filter=2' });
+  if (gateways.length > 1) {
+    const strict = strictDevices(
+      sysctls,
+      gateways.map(({ device }) => device),
+    );
+    if (strict === undefined) unread.push('net.ipv4.conf.*.rp_filter');
+    for (const device of strict ?? []) {
+      advice.push({
+        seen: `strict rp_filter on ${device} with several uplinks`,
+        cure: `net.ipv4.conf.${sysctlName(device)}.rp_filter=2`,
+      });
+    }
   }
-  if (advice.length === 0) return check.ok('nothing worth changing');
-  return check.warning(
-    `${advice.map(({ seen }) => seen).join(', ')}: bursts may be lost on fast lines`,
-    `sysctl -w ${advice.map(({ cure }) => cure).join(' ')}; keep it in /etc/sysctl.d/weft.conf`,
+  if (advice.length > 0) {
+    return check.warning(
+      `${advice.map(({ seen }) => seen).join(', ')}: packets may be lost`,
+      keepIn,
+      `sysctl -w ${advice.map(({ cure }) => cure).join(' ')}`,
+    );
+  }
+  if (unread.length === 0) return check.ok('nothing worth changing');
+  return check.unknown(
+    `${unread.join(', ')} cannot be read here`,
+    `look at it in the host's own network namespace: sysctl ${unread.join(' ')}`,
   );
+}
+
+/** Of these, the devices that drop what comes by another way than answers leave. The kernel takes the higher of "all" and the device's own. */
+function strictDevices(sysctls: ReadonlyMap<string, string>, devices: readonly string[]): string[] | undefined {
+  const value = (name: string) => sysctls.get(`net.ipv4.conf.${name}.rp_filter`);
+  const all = value('all');
+  if (all === undefined || devices.some((device) => value(device) === undefined)) return undefined;
+  return [...new Set(devices)].filter((device) => Math.max(Number(all), Number(value(device))) === 1);
+}
+
+/** sysctl(8) writes a dot inside a device's name, as VLANs have, as a slash. */
+function sysctlName(device: string): string {
+  return device.replaceAll('.', '/');
 }
 
 /** Ports that hand out a machine to whoever reaches them without asking for more. */
@@ -128,13 +141,24 @@ const dangerous: ReadonlyMap<number, string> = new Map([
   [27017, 'MongoDB'],
 ]);
 
-export function checkExposure({ machine: { listening }, node: { status, port } }: DoctorFacts): DoctorCheck {
+export function checkExposure({ machine: { listening }, node: { status, port, lan } }: DoctorFacts): DoctorCheck {
   const check = checkOf('exposure', 'open to members');
+  if (status.node === null) return check.ok('nothing: this machine has no address in an overlay');
+  if (!listening) {
+    return check.unknown('/proc/net could not be read', 'ask again as root; "ss -6lntu" shows what listens');
+  }
+  const unlessGateway = (evidence: string) =>
+    lan
+      ? check.unknown(
+          `${evidence}; what members reach on the LAN behind ${lan.devices.join(', ')} was not checked`,
+          'scan the LAN from another member, with nmap for instance; a rule for the forward hook closes what should not be reached',
+        )
+      : check.ok(evidence);
   const open = listening.filter((one) => !(one.protocol === 'udp' && one.port === port));
-  if (status.node === null || open.length === 0) return check.ok('nothing listens on the addresses of the overlay');
+  if (open.length === 0) return unlessGateway('nothing listens on the addresses of the overlay');
   const risky = open.filter((one) => one.protocol === 'tcp' && dangerous.has(one.port));
   const list = listOf(open);
-  if (risky.length === 0) return check.ok(`every member may connect to ${list}`);
+  if (risky.length === 0) return unlessGateway(`every member may connect to ${list}`);
   const named = risky.map((one) => `${dangerous.get(one.port)} (${one.port})`).join(', ');
   return check.warning(
     `every member may connect to ${list}; among them ${named}`,

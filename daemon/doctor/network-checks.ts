@@ -32,7 +32,8 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
     );
   }
   if (up > 0) return check.ok(`${counted(up, 'tunnel')} up`);
-  if (total === 0 && peers.length === 0) return check.unknown('no other node to try it with');
+  if (total === 0 && peers.length === 0)
+    return check.unknown('no other node to try it with', '"weft invite" makes a token for another machine');
   const last = peers.find(({ lastError }) => lastError !== null)?.lastError;
   return check.error(
     `none of ${counted(peers.length, 'peer')} answers${last ? `; last: ${last}` : ''}`,
@@ -89,13 +90,19 @@ export function checkPortMapping({ node: { status, port }, machine }: DoctorFact
   return check.warning(evidence, `forward UDP port ${port} to this machine by hand, if the router cannot be asked`);
 }
 
+const onceUp = 'ask again once a tunnel is up: "weft peers" shows them';
+
 export function checkNat({ node: { nat } }: DoctorFacts): DoctorCheck {
   const check = checkOf('nat', 'address translation');
-  if (nat.translated === undefined) return check.unknown('no peer has told yet where it sees this machine');
+  if (nat.translated === undefined) return check.unknown('no peer has told yet where it sees this machine', onceUp);
   const filtering = nat.filtering === undefined ? '' : `, filtering ${nat.filtering}`;
   if (!nat.translated) return check.ok(`none: peers see an address of this machine${filtering}`);
   const ports = nat.portPreservation ? 'ports kept' : 'ports changed';
-  if (nat.mapping === undefined) return check.unknown(`translated, ${ports}; more is known with a second peer`);
+  if (nat.mapping === undefined)
+    return check.unknown(
+      `translated, ${ports}; more is known with a second peer`,
+      'ask again when a second tunnel is up',
+    );
   const evidence = `mapping ${nat.mapping}${filtering}, ${ports}`;
   if (nat.mapping === 'endpoint-independent') return check.ok(evidence);
   return check.warning(
@@ -108,7 +115,7 @@ export function checkEndpoints({ node: { status, peers, port } }: DoctorFacts): 
   const check = checkOf('endpoints', 'reached from outside');
   const proven = status.endpoints.filter((endpoint) => endpoint.proven);
   if (proven.length > 0) return check.ok(`proven: ${proven.map(formatEndpoint).join(', ')}`);
-  if (status.tunnels.up === 0) return check.unknown('no neighbour to dial us back');
+  if (status.tunnels.up === 0) return check.unknown('no neighbour to dial us back', onceUp);
   const tried = status.endpoints.map((endpoint) => `${formatEndpoint(endpoint)} (${endpoint.source})`).join(', ');
   const relayed = peers.filter(({ state }) => state === 'relayed').length;
   return check.warning(
@@ -121,12 +128,13 @@ export function checkEndpoints({ node: { status, peers, port } }: DoctorFacts): 
 const fullFrame = 1412;
 const leastMtu = 1280;
 
-export function checkMtu({ machine: { underlayMtu }, node: { peers } }: DoctorFacts): DoctorCheck {
+export function checkMtu({ machine: { underlayMtu, gateways }, node: { peers } }: DoctorFacts): DoctorCheck {
   const check = checkOf('mtu', 'packet size');
   if (underlayMtu !== undefined && underlayMtu < leastMtu) {
     return check.error(
       `the device of the default route carries only ${underlayMtu} octets`,
-      `raise it ("ip route show default" names the device): ip link set DEVICE mtu 1500; below ${leastMtu} nothing is promised`,
+      `raise it, and keep that in the configuration of the network; below ${leastMtu} nothing is promised`,
+      `ip link set ${gateways[0]?.device ?? 'DEVICE'} mtu 1500`,
     );
   }
   const narrow = peers

@@ -7,7 +7,8 @@ import { MeshError } from '../../src/errors.js';
 import { readLinks } from '../kernel/ip.js';
 import { checkTun } from '../kernel/preflight.js';
 import { readUnderlay } from '../kernel/underlay.js';
-import type { DroppingChain, ListeningPort, MachineFacts } from './facts.js';
+import type { ListeningPort, MachineFacts } from './facts.js';
+import { PacketFilter } from './packet-filter.js';
 
 const run = promisify(execFile);
 const patience = 3000;
@@ -15,7 +16,7 @@ const patience = 3000;
 /** Gathers what the checks need of this machine; changes nothing. `ownAddresses`: node and app addresses, as text. */
 export async function probeMachine(device: string, ownAddresses: readonly string[]): Promise<MachineFacts> {
   const isOwn = (name: string) => name === device || /^weft\d+$/.test(name);
-  const [underlay, links, droppingChains] = await Promise.all([readUnderlay(isOwn), readLinks(), readDroppingChains()]);
+  const [underlay, links, packetFilter] = await Promise.all([readUnderlay(isOwn), readLinks(), readPacketFilter()]);
   const best = underlay.gateways[0]?.device;
   return {
     now: Date.now() / 1000,
@@ -24,8 +25,11 @@ export async function probeMachine(device: string, ownAddresses: readonly string
     gateways: underlay.gateways,
     underlayMtu: links.find(({ ifname }) => ifname === best)?.mtu,
     tunProblem: tunProblem(),
-    sysctls: readSysctls(device),
-    droppingChains,
+    sysctls: readSysctls(
+      device,
+      underlay.gateways.map((gateway) => gateway.device),
+    ),
+    packetFilter,
     hasDocker: links.some(({ ifname }) => ifname === 'docker0'),
     listening: readListening(ownAddresses),
   };
@@ -47,11 +51,11 @@ function tunProblem(): MachineFacts['tunProblem'] {
   }
 }
 
-function readSysctls(device: string): ReadonlyMap<string, string> {
+function readSysctls(device: string, uplinks: readonly string[]): ReadonlyMap<string, string> {
   const names = [
     ...['all', 'lo', device].map((name) => `net/ipv6/conf/${name}/disable_ipv6`),
     'net/ipv6/conf/all/forwarding',
-    'net/ipv4/conf/all/rp_filter',
+    ...['all', ...uplinks].map((name) => `net/ipv4/conf/${name}/rp_filter`),
     'net/core/rmem_max',
     'net/core/wmem_max',
   ];
@@ -67,38 +71,27 @@ function readSysctls(device: string): ReadonlyMap<string, string> {
 }
 
 /** Undefined where nft is missing or refuses. Docker's and ufw's iptables rules are nftables chains too on current systems. */
-async function readDroppingChains(): Promise<DroppingChain[] | undefined> {
+async function readPacketFilter(): Promise<PacketFilter | undefined> {
   try {
     const path = `/usr/sbin:/sbin:/usr/bin:/bin`;
-    const options = { timeout: patience, maxBuffer: 4 * 2 ** 20, env: { PATH: path } };
-    const { stdout } = await run('nft', ['-j', 'list', 'chains'], options);
-    return parseChains(stdout);
+    const options = { timeout: patience, maxBuffer: 64 * 2 ** 20, env: { PATH: path } };
+    const { stdout } = await run('nft', ['-j', 'list', 'ruleset'], options);
+    return PacketFilter.parse(stdout);
   } catch {
     return undefined;
   }
 }
 
-/** The base chains with policy drop in what `nft -j list chains` prints (libnftables-json(5)). */
-export function parseChains(json: string): DroppingChain[] {
-  const { nftables } = JSON.parse(json) as {
-    readonly nftables: readonly { readonly chain?: DroppingChain & { readonly policy?: string } }[];
-  };
-  return nftables.flatMap(({ chain }) =>
-    chain && chain.policy === 'drop' && (chain.hook === 'input' || chain.hook === 'forward')
-      ? [{ family: chain.family, table: chain.table, name: chain.name, hook: chain.hook }]
-      : [],
-  );
-}
-
-function readListening(ownAddresses: readonly string[]): ListeningPort[] {
+function readListening(ownAddresses: readonly string[]): ListeningPort[] | undefined {
   const read = (protocol: 'tcp' | 'udp') => {
     try {
       return parseListening(readFileSync(`/proc/net/${protocol}6`, 'latin1'), protocol, ownAddresses);
-    } catch {
-      return []; // no IPv6
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ENOENT' ? [] : undefined; // no IPv6; or /proc is closed to us
     }
   };
-  return [...read('tcp'), ...read('udp')];
+  const [tcp, udp] = [read('tcp'), read('udp')];
+  return tcp && udp && [...tcp, ...udp];
 }
 
 /**

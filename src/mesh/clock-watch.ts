@@ -36,6 +36,11 @@ export class ClockWatch {
     this.#ahead.set(node, theirs - this.#wallClock());
   }
 
+  /** How many neighbours have said what time it is. */
+  get compared(): number {
+    return this.#ahead.size;
+  }
+
   forget(node: NodeNumber): void {
     this.#ahead.delete(node);
   }

@@ -420,7 +420,8 @@ test('trace and doctor', async (t) => {
     (await run('doctor')).out,
     `ok       TUN device: weft0 is up
 warning  clock: an hour ahead of the issuers
-         -> timedatectl set-ntp true
+         -> switch on time synchronisation
+            timedatectl set-ntp true
 `,
   );
 });

@@ -188,13 +188,14 @@ export function fakeNode(changes: Partial<NodeApi> = {}): NodeApi {
     appRemove: ({ name }) => app(name),
     resolve: ({ target }) => ({ name: target, address: 'fd5e:cd52:8401:9::1' }),
     doctor: () => [
-      { code: 'tun', check: 'TUN device', state: 'ok', evidence: 'weft0 is up', remedy: '' },
+      { code: 'tun', check: 'TUN device', state: 'ok', evidence: 'weft0 is up', remedy: '', command: '' },
       {
         code: 'clock',
         check: 'clock',
         state: 'warning',
         evidence: 'an hour ahead of the issuers',
-        remedy: 'timedatectl set-ntp true',
+        remedy: 'switch on time synchronisation',
+        command: 'timedatectl set-ntp true',
       },
     ],
     trace: () => [

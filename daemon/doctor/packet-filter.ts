@@ -1,0 +1,196 @@
+/** A packet that begins a connection, as far as rules are asked about it; what is absent may be anything. */
+export interface Packet {
+  readonly family: 'ip' | 'ip6';
+  readonly iifname?: string | undefined;
+  readonly oifname?: string | undefined;
+  readonly l4proto?: string;
+  readonly dport?: number;
+}
+
+export interface Chain {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  /** Of base chains, which the kernel asks; others are only jumped to. */
+  readonly hook?: string;
+  readonly policy?: string;
+}
+
+/** unclear: a rule decides by something that is not known here, such as addresses or a named set. */
+export type Verdict = 'passes' | 'dropped' | 'unclear';
+
+type Expression = Readonly<Record<string, unknown>>;
+interface Rule {
+  readonly family: string;
+  readonly table: string;
+  readonly chain: string;
+  readonly expr: readonly Expression[];
+}
+type Answer = 'yes' | 'no' | 'maybe';
+/** How a chain ends for a packet; `next`: not in this chain. `maybe`: some of the rules passed by might have let it in. */
+interface End {
+  readonly verdict: 'accept' | 'drop' | 'next';
+  readonly maybe: boolean;
+}
+
+/** Chains that jump in circles are refused by the kernel; this is for a listing that was torn. */
+const deepest = 16;
+
+/** The rules of nftables, as `nft -j list ruleset` prints them (libnftables-json(5)); iptables' are there too on current systems. */
+export class PacketFilter {
+  readonly chains: readonly Chain[];
+  readonly #rules: readonly Rule[];
+
+  constructor(chains: readonly Chain[], rules: readonly Rule[]) {
+    this.chains = chains;
+    this.#rules = rules;
+  }
+
+  static parse(json: string): PacketFilter {
+    const { nftables } = JSON.parse(json) as {
+      readonly nftables: readonly { readonly chain?: Chain; readonly rule?: Rule }[];
+    };
+    return new PacketFilter(
+      nftables.flatMap(({ chain }) => chain ?? []),
+      nftables.flatMap(({ rule }) => rule ?? []),
+    );
+  }
+
+  /** The base chains of a hook that would see this packet, and what each makes of it: it must pass them all. */
+  judge(hook: 'input' | 'forward', packet: Packet): { readonly chain: Chain; readonly verdict: Verdict }[] {
+    return this.chains
+      .filter((chain) => chain.hook === hook && (chain.family === 'inet' || chain.family === packet.family))
+      .map((chain) => ({ chain, verdict: this.#verdict(chain, packet) }));
+  }
+
+  /** Whether the table of this chain has one of that name too. */
+  hasBeside(chain: Chain, name: string): boolean {
+    return this.chains.some((one) => one.family === chain.family && one.table === chain.table && one.name === name);
+  }
+
+  #verdict(chain: Chain, packet: Packet): Verdict {
+    const { verdict, maybe } = this.#walk(chain, packet, 0);
+    const drops = verdict === 'drop' || (verdict === 'next' && chain.policy === 'drop');
+    if (!drops) return 'passes';
+    return maybe ? 'unclear' : 'dropped';
+  }
+
+  /**
+   * Rules that may match and drop are passed over: they are for what is odd, such as invalid packets or single addresses. Those
+   * that may match and accept make the end unclear, if the packet is dropped then.
+   */
+  #walk(chain: Chain, packet: Packet, depth: number): End {
+    let maybe = false;
+    for (const rule of this.#rules) {
+      if (rule.family !== chain.family || rule.table !== chain.table || rule.chain !== chain.name) continue;
+      const matches = all(rule.expr.map((expression) => answer(expression, packet)));
+      if (matches === 'no') continue;
+      const end = this.#does(rule, chain, packet, depth);
+      if (matches === 'maybe') {
+        maybe ||= end.verdict === 'accept' || end.maybe;
+        continue;
+      }
+      maybe ||= end.maybe;
+      if (end.verdict !== 'next') return { verdict: end.verdict, maybe };
+      if (rule.expr.some((expression) => 'return' in expression || 'goto' in expression)) break;
+    }
+    return { verdict: 'next', maybe };
+  }
+
+  #does(rule: Rule, chain: Chain, packet: Packet, depth: number): End {
+    for (const expression of rule.expr) {
+      if ('accept' in expression) return { verdict: 'accept', maybe: false };
+      if ('drop' in expression || 'reject' in expression) return { verdict: 'drop', maybe: false };
+      const { target } = (expression.jump ?? expression.goto ?? {}) as { readonly target?: string };
+      if (target !== undefined && depth < deepest) return this.#walk({ ...chain, name: target }, packet, depth + 1);
+    }
+    return { verdict: 'next', maybe: false };
+  }
+}
+
+function all(answers: readonly Answer[]): Answer {
+  if (answers.includes('no')) return 'no';
+  return answers.includes('maybe') ? 'maybe' : 'yes';
+}
+
+/** Statements that match everything. */
+const neutral = new Set([
+  'accept',
+  'drop',
+  'reject',
+  'jump',
+  'goto',
+  'return',
+  'counter',
+  'log',
+  'comment',
+  'mangle',
+  'set',
+]);
+
+function answer(expression: Expression, packet: Packet): Answer {
+  const { match } = expression as { readonly match?: Match };
+  if (match) return matchAnswer(match, packet);
+  return Object.keys(expression).every((name) => neutral.has(name)) ? 'yes' : 'maybe';
+}
+
+interface Match {
+  readonly op: string;
+  readonly left: Readonly<
+    Record<string, { readonly key?: string; readonly protocol?: string; readonly field?: string }>
+  >;
+  readonly right: unknown;
+}
+
+function matchAnswer({ op, left, right }: Match, packet: Packet): Answer {
+  const { meta, payload, ct } = left;
+  if (ct?.key === 'state') return turned(op, isIn('new', right));
+  const value = meta ? metaOf(meta.key, packet) : payload?.field === 'dport' ? packet.dport : undefined;
+  const protocol = payload?.protocol;
+  const isOther =
+    packet.l4proto !== undefined && (protocol === 'tcp' || protocol === 'udp') && protocol !== packet.l4proto;
+  if (isOther) return 'no';
+  return value === undefined ? 'maybe' : turned(op, isIn(value, right));
+}
+
+function metaOf(key: string | undefined, packet: Packet): string | undefined {
+  switch (key) {
+    case 'iif':
+    case 'iifname':
+      return packet.iifname;
+    case 'oif':
+    case 'oifname':
+      return packet.oifname;
+    case 'l4proto':
+      return packet.l4proto;
+    case 'nfproto':
+      return packet.family === 'ip' ? 'ipv4' : 'ipv6';
+    default:
+      return undefined;
+  }
+}
+
+function turned(op: string, is: Answer): Answer {
+  if (op !== '!=' || is === 'maybe') return op === '==' || op === 'in' || op === '!=' ? is : 'maybe';
+  return is === 'yes' ? 'no' : 'yes';
+}
+
+function isIn(value: string | number, right: unknown): Answer {
+  if (Array.isArray(right)) return any(right.map((item) => isIn(value, item)));
+  if (typeof right === 'number') return value === right ? 'yes' : 'no';
+  if (typeof right === 'string') {
+    if (right.startsWith('@')) return 'maybe';
+    if (right.endsWith('*')) return String(value).startsWith(right.slice(0, -1)) ? 'yes' : 'no';
+    return value === right ? 'yes' : 'no';
+  }
+  const { set, range } = (right ?? {}) as { readonly set?: unknown; readonly range?: readonly unknown[] };
+  if (set !== undefined) return isIn(value, Array.isArray(set) ? set : [set]);
+  const [low, high] = range ?? [];
+  if (typeof value !== 'number' || typeof low !== 'number' || typeof high !== 'number') return 'maybe';
+  return value >= low && value <= high ? 'yes' : 'no';
+}
+
+function any(answers: readonly Answer[]): Answer {
+  if (answers.includes('yes')) return 'yes';
+  return answers.includes('maybe') ? 'maybe' : 'no';
+}

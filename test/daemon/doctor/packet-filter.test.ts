@@ -1,0 +1,121 @@
+import test from 'ava';
+import { type Packet, PacketFilter } from '../../../daemon/doctor/packet-filter.js';
+
+type Expression = Readonly<Record<string, unknown>>;
+
+const forward = { family: 'ip6', table: 'filter', name: 'FORWARD', hook: 'forward', policy: 'drop' } as const;
+const user = { family: 'ip6', table: 'filter', name: 'DOCKER-USER' } as const;
+const rule = (chain: string, ...expr: readonly Expression[]) => ({ family: 'ip6', table: 'filter', chain, expr });
+const is = (left: Expression, right: unknown, op = '==') => ({ match: { op, left, right } });
+const meta = (key: string) => ({ meta: { key } });
+const dport = (protocol: string) => ({ payload: { protocol, field: 'dport' } });
+const state = (...states: readonly string[]) => is({ ct: { key: 'state' } }, states, 'in');
+const [accept, drop, counter] = [{ accept: null }, { drop: null }, { counter: { packets: 0, bytes: 0 } }] as const;
+const packet: Packet = { family: 'ip6', iifname: 'weft0', oifname: 'eth1', l4proto: 'udp', dport: 16696 };
+
+/** What FORWARD, with DOCKER-USER beside it, makes of the packet. */
+const verdict = (...rules: readonly ReturnType<typeof rule>[]) =>
+  new PacketFilter([forward, user], rules).judge('forward', packet)[0]!.verdict;
+
+test('without a rule the policy decides', (t) => {
+  t.is(verdict(), 'dropped');
+  const open = new PacketFilter([{ ...forward, policy: 'accept' }], []);
+  t.deepEqual(
+    open.judge('forward', packet).map((one) => one.verdict),
+    ['passes'],
+  );
+});
+
+test('a rule that accepts our device lets it pass, one for another device does not', (t) => {
+  t.is(verdict(rule('FORWARD', is(meta('iifname'), 'weft0'), counter, accept)), 'passes');
+  t.is(verdict(rule('FORWARD', is(meta('iifname'), 'weft*'), accept)), 'passes');
+  t.is(verdict(rule('FORWARD', is(meta('oifname'), { set: ['eth0', 'eth1'] }), accept)), 'passes');
+  t.is(verdict(rule('FORWARD', is(meta('iifname'), 'docker0', '!='), accept)), 'passes');
+  t.is(verdict(rule('FORWARD', is(meta('iifname'), 'docker0'), accept)), 'dropped');
+  t.is(verdict(rule('FORWARD', is(meta('oifname'), 'weft0'), accept)), 'dropped');
+});
+
+test('what only lets answers back does not let a new connection in', (t) => {
+  t.is(verdict(rule('FORWARD', state('established', 'related'), accept)), 'dropped');
+  t.is(verdict(rule('FORWARD', state('new', 'established'), accept)), 'passes');
+});
+
+test('chains are followed where they are jumped to, and left where they return', (t) => {
+  const jump = rule('FORWARD', counter, { jump: { target: 'DOCKER-USER' } });
+  const ours = rule('DOCKER-USER', is(meta('iifname'), 'weft0'), accept);
+  t.is(verdict(jump, ours), 'passes');
+  t.is(verdict(ours), 'dropped', 'nobody jumps there');
+  t.is(verdict(jump, rule('DOCKER-USER', { return: null }), ours), 'dropped');
+  t.is(verdict(jump, rule('DOCKER-USER', drop), ours), 'dropped');
+  const last = rule('FORWARD', is(meta('iifname'), 'weft0'), accept);
+  t.is(verdict(rule('FORWARD', { goto: { target: 'DOCKER-USER' } }), last), 'dropped', 'goto does not come back');
+  t.is(verdict(jump, last), 'passes');
+  t.is(verdict(rule('FORWARD', { jump: { target: 'FORWARD' } })), 'dropped', 'a circle ends');
+});
+
+test('the order counts: who is dropped first is not accepted after', (t) => {
+  const all = rule('FORWARD', { reject: { type: 'tcp reset' } });
+  const ours = rule('FORWARD', is(meta('iifname'), 'weft0'), accept);
+  t.is(verdict(all, ours), 'dropped');
+  t.is(verdict(ours, all), 'passes');
+});
+
+test('what rejects by a rule drops as well as a policy does', (t) => {
+  const chain = { ...forward, policy: 'accept' };
+  const filter = new PacketFilter([chain], [rule('FORWARD', { reject: { type: 'icmpx' } })]);
+  t.is(filter.judge('forward', packet)[0]!.verdict, 'dropped');
+});
+
+test('ports and protocols are compared', (t) => {
+  const port = (right: unknown, protocol = 'udp') => verdict(rule('FORWARD', is(dport(protocol), right), accept));
+  t.is(port(16696), 'passes');
+  t.is(port({ set: [{ range: [16_000, 17_000] }, 5] }), 'passes');
+  t.is(port({ set: [{ range: [1, 1023] }, 5] }), 'dropped');
+  t.is(port(16696, 'tcp'), 'dropped');
+  t.is(port(16696, 'th'), 'passes');
+  t.is(verdict(rule('FORWARD', is(meta('l4proto'), 'tcp'), accept)), 'dropped');
+  t.is(verdict(rule('FORWARD', is(meta('nfproto'), 'ipv6'), accept)), 'passes');
+  t.is(verdict(rule('FORWARD', is(meta('nfproto'), 'ipv4'), accept)), 'dropped');
+});
+
+test('what is decided by something else is unclear where it might let us pass, and only there', (t) => {
+  const address = is({ payload: { protocol: 'ip6', field: 'saddr' } }, { prefix: { addr: 'fd00::', len: 8 } });
+  t.is(verdict(rule('FORWARD', address, accept)), 'unclear');
+  t.is(verdict(rule('FORWARD', is(meta('iifname'), '@inside'), accept)), 'unclear');
+  t.is(verdict(rule('FORWARD', { xt: { type: 'match', name: 'addrtype' } }, accept)), 'unclear');
+  t.is(verdict(rule('FORWARD', { limit: { rate: 5 } }, accept)), 'unclear');
+  t.is(verdict(rule('FORWARD', address, { jump: { target: 'DOCKER-USER' } }), rule('DOCKER-USER', accept)), 'unclear');
+  t.is(verdict(rule('FORWARD', address, drop)), 'dropped', 'it would be dropped either way');
+  t.is(verdict(rule('FORWARD', address, drop), rule('FORWARD', accept)), 'passes', 'only what is odd is dropped');
+  t.is(verdict(rule('FORWARD', address, accept), rule('FORWARD', is(meta('iifname'), 'docker0'), accept)), 'unclear');
+});
+
+test('chains of other hooks and families are not asked, those of both families are', (t) => {
+  const chains = [
+    { ...forward, name: 'a', hook: 'input' },
+    { ...forward, name: 'b', family: 'ip' },
+    { ...forward, name: 'c', family: 'inet' },
+    { ...forward, name: 'd', family: 'bridge' },
+  ];
+  const asked = new PacketFilter(chains, []).judge('forward', packet).map(({ chain }) => chain.name);
+  t.deepEqual(asked, ['c']);
+});
+
+test('what nft prints is read', (t) => {
+  const json = JSON.stringify({
+    nftables: [
+      { metainfo: { json_schema_version: 1 } },
+      { table: { family: 'ip6', name: 'filter', handle: 1 } },
+      { chain: { ...forward, handle: 1, type: 'filter', prio: 0 } },
+      { chain: { ...user, handle: 2 } },
+      { rule: { ...rule('FORWARD', counter, { jump: { target: 'DOCKER-USER' } }), handle: 3 } },
+      { rule: { ...rule('DOCKER-USER', is(meta('iifname'), 'weft0'), counter, accept), handle: 4 } },
+      { set: { family: 'ip6', table: 'filter', name: 's' } },
+    ],
+  });
+  const filter = PacketFilter.parse(json);
+  t.is(filter.judge('forward', packet)[0]!.verdict, 'passes');
+  t.is(filter.judge('forward', { ...packet, iifname: 'eth1', oifname: 'weft0' })[0]!.verdict, 'dropped');
+  t.true(filter.hasBeside(filter.chains[0]!, 'DOCKER-USER'));
+  t.false(filter.hasBeside({ ...forward, family: 'ip' }, 'DOCKER-USER'));
+});
