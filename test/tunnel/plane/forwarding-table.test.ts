@@ -105,39 +105,113 @@ test('a table that lost most of its prefixes still answers right, and small', (t
   t.is(table.lookup(words(parseIp('fd00:0100::1')!)), noPrefix);
 });
 
-test('a large table, with its jump table, answers as the slow oracle, before and after changes', (t) => {
-  const random = seededRandom(7);
+test('a large table answers as the slow oracle while prefixes come, change and go between lookups', (t) => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const random = seededRandom(seed);
+    const table = new ForwardingTable();
+    const oracle = new Oracle();
+    const keys: Prefix[] = [];
+    // Most of it under one beginning, in one network or densely in IPv4 too; some anywhere, and nested as deep as it goes.
+    const draw = () => {
+      const bytes = random.bytes(16);
+      const kind = random.below(10);
+      if (kind < 3 && seed % 2 === 0) bytes.set(parseIp('10.0.0.0')!.subarray(0, 13));
+      else if (kind < 9) bytes.set([0xfd, 0x77, 0x77, 0x70 + (seed % 4)]);
+      if (random.below(3) === 0) bytes.fill(random.below(2) * 255, 4 + random.below(8), 13);
+      return bytes;
+    };
+    const isIpv4 = (bytes: Uint8Array) => bytes[0] === 0 && bytes[10] === 0xff;
+    const change = () => {
+      const known = keys.length > 0 && random.below(4) === 0 ? keys[random.below(keys.length)]! : undefined;
+      const bytes = known && random.below(2) === 0 ? known.bytes : draw();
+      const deepest = random.below(8) === 0 ? 128 : 64;
+      const length = isIpv4(bytes)
+        ? 96 + random.below(33)
+        : random.below(40) === 0
+          ? random.below(33)
+          : 28 + random.below(deepest - 27);
+      const key = known && random.below(2) === 0 ? known : new Prefix(bytes, length);
+      const egress = random.below(12);
+      table.setPrefix({ prefix: key.bytes, length: key.length, egress: egress === 0 ? undefined : egress });
+      oracle.set(key, egress === 0 ? ownPrefix : egress);
+      keys.push(key);
+    };
+    const forget = () => {
+      const at = random.below(keys.length);
+      const key = keys[at]!;
+      keys[at] = keys.at(-1)!;
+      keys.pop();
+      table.removePrefix(key.bytes, key.length);
+      oracle.remove(key);
+    };
+    const ask = () => {
+      const bytes =
+        keys.length === 0 || random.below(3) === 0 ? draw() : new Uint8Array(keys[random.below(keys.length)]!.bytes);
+      bytes[15] = random.below(256);
+      if (!isIpv4(bytes)) bytes[7] = random.below(4);
+      t.is(table.lookup(words(bytes)), oracle.lookup(bytes), `seed ${seed}, ${keys.length} prefixes`);
+    };
+    for (const [steps, growth] of [
+      [1400, 9],
+      [600, 5],
+      [1500, 1],
+    ] as const) {
+      for (let i = 0; i < steps; i++) {
+        if (keys.length === 0 || random.below(10) < growth) change();
+        else forget();
+        if (i % 3 === 0) ask();
+      }
+    }
+  }
+});
+
+test('prefixes that lie too densely for one list, or too deep, are walked to', (t) => {
   const table = new ForwardingTable();
   const oracle = new Oracle();
-  const keys: Prefix[] = [];
-  const draw = () => {
-    const bytes = random.bytes(16);
-    bytes[0] = 0xfd;
-    if (random.below(4) > 0) bytes.fill(0x77, 1, 3);
-    bytes.fill(random.below(2) * 255, 8);
-    return bytes;
-  };
-  const set = (key: Prefix, egress: number) => {
-    table.setPrefix({ prefix: key.bytes, length: key.length, egress });
+  const set = (bytes: Uint8Array, length: number, egress: number) => {
+    const key = new Prefix(bytes, length);
+    table.setPrefix({ prefix: key.bytes, length, egress });
     oracle.set(key, egress);
-    keys.push(key);
   };
-  set(new Prefix(new Uint8Array(16), 0), 1);
-  for (let i = 0; i < 6000; i++) set(new Prefix(draw(), 20 + random.below(60)), 2 + random.below(100));
-  const check = () => {
-    for (let i = 0; i < 150; i++) {
-      const bytes = i % 3 === 0 ? draw() : new Uint8Array(keys[random.below(keys.length)]!.bytes);
-      bytes[15] = random.below(256);
-      t.is(table.lookup(words(bytes)), oracle.lookup(bytes));
-    }
-  };
-  check();
-  for (let i = 0; i < 300; i++) {
-    const key = keys[random.below(keys.length)]!;
-    table.removePrefix(key.bytes, key.length);
-    oracle.remove(key);
+  const asked: Uint8Array[] = [];
+  for (let i = 0; i < 1000; i++) {
+    const bytes = new Uint8Array(16);
+    bytes.set([0xfd, i & 0xff, 0xc0 | (i >>> 8)]);
+    set(bytes, 24, 1 + i);
+    asked.push(bytes);
   }
-  check();
+  for (let i = 0; i < 40; i++) {
+    const bytes = new Uint8Array(16);
+    bytes.set([0xfd, 3, 0xc1, 0, i]);
+    set(bytes, 40, 2000 + i);
+    asked.push(bytes);
+    const app = parseIp('fd05:c200::')!;
+    app[15] = i;
+    set(new Uint8Array(app), 128, 3000 + i);
+    asked.push(app);
+  }
+  set(new Uint8Array(16), 0, 9999);
+  for (const bytes of asked) {
+    for (const last of [bytes[15]!, 77]) {
+      const address = new Uint8Array(bytes);
+      address[15] = last;
+      t.is(table.lookup(words(address)), oracle.lookup(address));
+    }
+  }
+});
+
+test('an egress too large for a list is found all the same, and prefixes may change for ever', (t) => {
+  const table = new ForwardingTable();
+  const prefixOf = (i: number) => Uint8Array.of(0xfd, i >>> 8, i, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  const largest = 2 ** 25 - 2;
+  for (let i = 0; i < 600; i++) table.setPrefix({ prefix: prefixOf(i), length: 40, egress: largest + (i % 4) });
+  for (let i = 0; i < 600; i++) t.is(table.lookup(words(prefixOf(i))), largest + (i % 4));
+  for (let change = 0; change < 10_000; change++) {
+    const prefix = prefixOf((change * 7) % 600);
+    table.setPrefix({ prefix, length: 40, egress: change + 1 });
+    if (table.lookup(words(prefix)) !== change + 1) return t.fail(`change ${change} was not seen`);
+  }
+  for (let i = 0; i < 600; i++) t.true(table.lookup(words(prefixOf(i))) > 9000);
 });
 
 test('next hops are at most three, and an empty list takes the node away', (t) => {
