@@ -67,6 +67,11 @@ export class Router {
     await this.gateway?.stop();
     // The address first: a packet forwarded in between would be remembered with it.
     await this.namespace.must(['ip', 'addr', 'flush', 'dev', 'wan', 'scope', 'global']);
+    await this.forget();
+  }
+
+  /** It forgets its mappings and connections, and goes on: whoever sends through it is given a mapping anew. */
+  async forget(): Promise<void> {
     await this.namespace.nft(rebooted(++this.#boots));
   }
 

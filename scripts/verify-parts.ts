@@ -60,16 +60,16 @@ export const verifyParts: readonly VerifyPart[] = [
   },
   {
     name: 'underlay',
-    what: 'the daemons behind real routers: mapped and proven, joined and back, punching counted, takeover without loss',
+    what: 'the daemons behind real routers: mapped and proven, punching counted, takeover without loss',
     command: ['dist/test/lab/verify-underlay.js'],
-    minutes: 6,
+    minutes: 4,
     root: true,
   },
   {
     name: 'roaming',
-    what: 'addresses, lines and networks change under a flow and a TCP connection, a machine sleeps',
+    what: 'addresses, lines, networks and a carrier’s ports change under a flow and a TCP connection, a machine sleeps; join and back',
     command: ['dist/lab/verify-roaming.js'],
-    minutes: 2,
+    minutes: 4,
     root: true,
   },
   {

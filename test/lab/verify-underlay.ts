@@ -1,7 +1,6 @@
 import { Narrator } from '../../lab/narrator.js';
 import { mapping } from '../../lab/scenarios/mapping.js';
 import { mostPackets, punchBudget } from '../../lab/scenarios/punch-budget.js';
-import { roaming } from '../../lab/scenarios/roaming.js';
 import { takeover } from '../../lab/scenarios/takeover.js';
 import { reportRow } from '../../scripts/verify-row.js';
 
@@ -29,19 +28,6 @@ for (const protocol of ['igd2', 'nat-pmp'] as const) {
   const left = results.map((result) => result.left).join(', ');
   reportRow({ what: `${protocol}: mappings left on exit`, target: '0', measured: left, ok: !/[1-9]/.test(left) });
 }
-
-const roams = [];
-for (let i = 0; i < times; i++) roams.push(await roaming(tell));
-row(
-  'weft join to the first ping of every pair',
-  3000,
-  roams.map(({ joinToPing }) => joinToPing),
-);
-row(
-  'a node started again: from ready to its first ping',
-  1000,
-  roams.map(({ readyToPing }) => readyToPing),
-);
 
 const takeovers = [];
 for (let i = 0; i < times; i++) takeovers.push(await takeover(tell));
