@@ -66,17 +66,31 @@ export function watchUnderlay(
   let over = false;
   let pending: NodeJS.Timeout | undefined;
   let monitor: ReturnType<typeof startMonitor> | undefined;
-  const look = async () => {
+  let isLooking = false;
+  let lookAgain = false;
+  const look = async (): Promise<void> => {
     pending = undefined;
+    // One at a time: of two, the older snapshot might be told last.
+    if (isLooking) {
+      lookAgain = true;
+      return;
+    }
+    isLooking = true;
     try {
       const underlay = await readUnderlay(isOwn);
       const text = JSON.stringify(underlay);
-      if (over || text === last) return;
-      last = text;
-      onChange(underlay);
+      if (!over && text !== last) {
+        last = text;
+        onChange(underlay);
+      }
     } catch (error) {
       onFailure(error);
+    } finally {
+      isLooking = false;
     }
+    if (!lookAgain || over) return;
+    lookAgain = false;
+    await look();
   };
   const listen = () => {
     if (over) return;
