@@ -18,15 +18,19 @@ export interface LinkFigures {
   readonly hops: readonly HopFigures[];
   readonly cut: CutFigures;
   readonly delays: DelayFigures;
-  /** Ten own tunnels and no more, for what the extra ones cost and bring. */
-  readonly bare: { readonly hops: HopFigures; readonly cut: CutFigures };
+}
+
+/** Ten own tunnels and no more, for what the extra ones cost and bring. */
+export interface BareFigures {
+  readonly hops: HopFigures;
+  readonly cut: CutFigures;
 }
 
 const settled = 600;
 const minutes = [1, 2, 5, 10, 20, 30];
 const samples = 10_000;
 
-/** Everything of one seed that the report is made of; some minutes of computing. */
+/** What has targets, of one seed; some minutes of computing. */
 export function measureLinks(seed: number, progress: (text: string) => void): LinkFigures {
   const hops = [...re6stnetHops.keys()].map((nodes) => {
     progress(`seed ${seed}: hops of ${nodes} nodes`);
@@ -34,15 +38,18 @@ export function measureLinks(seed: number, progress: (text: string) => void): Li
   });
   progress(`seed ${seed}: half of 2000 nodes dead`);
   const cut = measureCut(2000, seed, settled, samples);
-  progress(`seed ${seed}: the same without extra tunnels`);
-  const bare = {
-    hops: measureHops(1600, seed, settled, tenAndNoMore),
-    cut: measureCut(2000, seed, settled, samples, tenAndNoMore),
-  };
   progress(`seed ${seed}: delays of 2500 nodes`);
   const at = minutes.map((count) => count * 60);
   const delays = measureDelays({ nodes: 2500, seed, flows: 1250, at, rounds: 6 });
-  return { seed, hops, cut, delays, bare };
+  return { seed, hops, cut, delays };
+}
+
+export function measureBare(seed: number, progress: (text: string) => void): BareFigures {
+  progress(`seed ${seed}: ten own tunnels and no more`);
+  return {
+    hops: measureHops(1600, seed, settled, tenAndNoMore),
+    cut: measureCut(2000, seed, settled, samples, tenAndNoMore),
+  };
 }
 
 /** The figures of all seeds against their targets: the worst counts, and the spread is told. */
@@ -88,26 +95,30 @@ export function linkRows(all: readonly LinkFigures[]): Row[] {
 }
 
 /** The page and its plots, which are of the first seed. */
-export function linkReport(all: readonly LinkFigures[], command: string): ReportFiles {
+export function linkReport(
+  all: readonly LinkFigures[],
+  bareOnes: readonly BareFigures[],
+  command: string,
+): ReportFiles {
   const [first] = all as [LinkFigures];
   const { cut, delays } = first;
   const last = delays.weft.at(-1)!;
   const images = Object.entries(plots(first)).map(([name, plot]) => [`topology-${name}.svg`, svgPlot(plot)] as const);
-  const cuts = (of: (figures: LinkFigures) => CutFigures) => ({
+  const cuts = (of: readonly { readonly cut: CutFigures }[]) => ({
     cutOff: spreadOf(
-      all.map((each) => of(each).cutOff),
+      of.map((each) => each.cut.cutOff),
       (value) => value.toExponential(2),
     ),
     degree: spread(
-      all.map((each) => of(each).meanDegree),
+      of.map((each) => each.cut.meanDegree),
       2,
     ),
     least: spread(
-      all.map((each) => of(each).degrees[0]!),
+      of.map((each) => each.cut.degrees[0]!),
       0,
     ),
   });
-  const [whole, bare] = [cuts((each) => each.cut), cuts((each) => each.bare.cut)];
+  const [whole, bare] = [cuts(all), cuts(bareOnes)];
   const page = `# Who has a tunnel to whom: what it costs, what it bears
 
 Made by \`${command}\`, seeds ${all.map(({ seed }) => seed).join(', ')}; where they differ, the least and the greatest are told, and the
@@ -142,7 +153,7 @@ ${first.hops
   .join('\n')}
 
 The mean degree is above twenty because whom few others choose makes more tunnels than ten. Without that rule, ten own ones and no more,
-it is ${bare.degree} among 2000 nodes instead of ${whole.degree}, and 1600 nodes are ${spread(all.map((each) => each.bare.hops.hops))} hops apart. The next
+it is ${bare.degree} among 2000 nodes instead of ${whole.degree}, and 1600 nodes are ${spread(bareOnes.map((each) => each.hops.hops))} hops apart. The next
 section has what the extra ones are for.
 
 ![](topology-hops.svg)

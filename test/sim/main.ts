@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureControl } from './control-measure.js';
 import { controlReport } from './control-report.js';
-import { linkReport, linkRows, measureLinks } from './link-report.js';
+import { linkReport, linkRows, measureBare, measureLinks } from './link-report.js';
 import { type Measurement, measure } from './measure.js';
 import { progressOf } from './progress.js';
 import { columns, markdownTable, type ReportFiles, report } from './report.js';
@@ -46,7 +46,8 @@ function runTopology(): void {
   const first = Number(values.seed);
   const seeds = Array.from({ length: Number(values.seeds) }, (_, i) => first + i);
   const figures = seeds.map((seed) => measureLinks(seed, (text) => console.error(text)));
-  write(linkReport(figures, `npm run sim -- topology --seed ${first} --seeds ${seeds.length}`));
+  const bare = seeds.map((seed) => measureBare(seed, (text) => console.error(text)));
+  write(linkReport(figures, bare, `npm run sim -- topology --seed ${first} --seeds ${seeds.length}`));
   for (const { what, measured, target, ok } of linkRows(figures)) {
     console.log(`${ok ? 'met' : 'MISSED'}  ${what}: ${measured} (${target})`);
   }
