@@ -205,7 +205,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       this.#fallback,
       this.#neighbours,
     ];
-    return Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
+    const soonest = Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
+    return Math.min(soonest, this.#lookAt);
   }
 
   /** What was relayed for others this month, where that is limited: octets, and whether nothing more is this month. */

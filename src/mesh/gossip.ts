@@ -25,6 +25,8 @@ const calm: Millis = minute;
 const busy: Millis = second;
 /** So long after news they compare: what was sent at once may be lost. */
 const afterNews: Millis = 2 * second;
+/** Who agreed last time may be asked so much early, when another neighbour is: one wake-up serves several. */
+const together: Millis = 15 * second;
 /** Items a second we take from, and give to, one neighbour; each taken costs two signature checks. */
 const itemsPerSecond = 200;
 const itemBurst = 400;
@@ -113,8 +115,9 @@ export class Gossip {
 
   tick(now: Millis): MeshEffect[] {
     const effects: MeshEffect[] = [];
+    if (now < this.deadline()) return effects;
     for (const [node, neighbour] of this.#neighbours) {
-      if (neighbour.next > now) continue;
+      if (neighbour.next > now + (neighbour.pause === calm ? together : 0)) continue;
       neighbour.next = now + neighbour.pause * (0.75 + 0.5 * this.#random.unit());
       neighbour.pause = Math.min(calm, 2 * neighbour.pause);
       effects.push(this.#sum(node));

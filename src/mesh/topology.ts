@@ -226,6 +226,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         break;
       case 'nodeGone':
         this.#forget(event.node);
+        this.#next = Math.min(this.#next, now);
         return [];
       case 'tunnelUp': {
         const purpose = this.#dialling.get(event.node)?.purpose ?? tunnel?.purpose;
@@ -275,8 +276,33 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     const effects = [...this.#dialFormer(now), ...(this.#isSmall ? this.#meshAll(now) : this.#fill(now))];
     if (!this.#isSmall) effects.push(...this.#judgeTrials(now), ...this.#tryNearer(now));
     effects.push(...this.#shed(now), ...this.#tell(now));
-    this.#next = now + second;
+    this.#next = effects.length > 0 || !this.#isAtRest(now) ? now + second : this.#restEnd(now);
     return effects;
+  }
+
+  /** Nothing is under way that a second could change. */
+  #isAtRest(now: Millis): boolean {
+    if (this.#dialling.size > 0) return false;
+    const isPassing = ({ purpose, isGuest }: Tunnel) => isGuest || purpose === 'trial' || purpose === 'shortcut';
+    if ([...this.#tunnels.values()].some(isPassing)) return false;
+    if (this.#isSmall) return true;
+    const { ownRandom, ownNear, leastTunnels, enoughTunnels } = this.#limits;
+    const random = this.#count('random', now) + this.#count('mesh', now);
+    const hasSpare = random > ownRandom && this.#tunnels.size > enoughTunnels;
+    const isFull = this.#tunnels.size >= leastTunnels || !this.#isSettled(now);
+    return random >= ownRandom && isFull && this.#count('near', now) >= ownNear && !hasSpare;
+  }
+
+  /** When something is due although nothing happens: whoever did not answer is asked again, or somebody nearer is looked for. */
+  #restEnd(now: Millis): Millis {
+    let end: Millis = never;
+    if (this.#isSmall) {
+      for (const [node, { until }] of this.#backoffs) if (!this.#tunnels.has(node)) end = Math.min(end, until);
+    } else {
+      end = Math.min(this.#nextTell, this.#limits.ownNear > 0 ? this.#nextTry : never);
+      if (!this.#isSettled(now)) end = Math.min(end, this.#startedAt! + minute);
+    }
+    return Math.max(end, now + second);
   }
 
   deadline(): Millis {

@@ -4,7 +4,7 @@ import type { Prefix } from '../addr/prefix.js';
 import { equalBytes } from '../bytes.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
-import { type Millis, never } from '../time.js';
+import { type Millis, never, second } from '../time.js';
 import { Alarm, Alarms } from './alarm.js';
 import { PacketReader, type TlvKind } from './codec/packet-reader.js';
 import { PacketWriter, type UpdateFields } from './codec/packet-writer.js';
@@ -65,7 +65,10 @@ const restartPause: Millis = 5000;
 const greetPause: Millis = 300;
 /** A LAN router heard anew may count us only when it has heard two Hellos of three (A.2.1): it gets three, soon. */
 const quickHellos = 3;
+/** Costs that move are looked at again at moments all of them share. */
 const costPause: Millis = 500;
+/** A tunnel's Hello that is due so soon goes with another's, so that one wake-up serves several. */
+const helloTogether: Millis = 2 * second;
 
 /**
  * Babel (RFC 8966, with RFC 9229 and RFC 9616) as one machine: tunnels and LANs in, packets and forwarding changes out.
@@ -519,7 +522,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   // ---- cost
 
   #costMoved(neighbour: Neighbour, changed: boolean, now: Millis): void {
-    neighbour.costAt = neighbour.linkCost.isMoving ? now + costPause : never;
+    neighbour.costAt = neighbour.linkCost.isMoving ? costPause * (1 + Math.ceil(now / costPause)) : never;
     this.#tables.timers.by(neighbour.costAt);
     if (changed) this.#refreshCost(neighbour, now);
   }
@@ -580,7 +583,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   #timersDue(now: Millis): void {
     const { interfaces, columns, timers } = this.#tables;
     timers.at = never;
+    const isGreeting = [...interfaces.values()].some((at) => !at.lan && now >= at.helloAt);
     for (const at of interfaces.values()) {
+      const isSoon = isGreeting && !at.lan && now + helloTogether >= at.helloAt;
+      if (isSoon && this.#neighbourBehind(at)?.isReachable) at.helloAt = now;
       this.#interfaceDue(at, now);
       // A Hello that is due is written when its outlet is flushed, which sets the next.
       timers.by(Math.min(at.updateAt, at.helloAt > now ? at.helloAt : never));
@@ -591,10 +597,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
 
   #interfaceDue(at: Interface, now: Millis): void {
     const { random } = this.#tables;
-    if (now >= at.helloAt) {
-      // Written at the next flush, which is now.
-      at.outlet.greet(now);
-    }
+    // Written at the next flush, which is now.
+    if (now >= at.helloAt) at.outlet.greet(now);
     if (now >= at.updateAt) {
       at.updateAt = now + at.updateInterval * (0.9 + 0.1 * random.unit());
       at.outlet.dump('periodic', now);

@@ -139,6 +139,24 @@ test('up to 16 nodes everybody has a tunnel to everybody', (t) => {
   t.is(plane.dialled.length, 120);
 });
 
+test('with every tunnel it wants, a node of a small network is not woken until something happens', (t) => {
+  const random = seededRandom(3);
+  const topology = new Topology(random, new MeshMessages());
+  for (let node = 1; node <= 10; node++) topology.handle({ kind: 'nodeKnown', node }, 0);
+  t.is(topology.tick(0).length, 10);
+  t.is(topology.deadline(), 1000, 'dials are under way');
+  for (let node = 1; node <= 10; node++) topology.handle({ kind: 'tunnelUp', node, own: true }, 100);
+  t.deepEqual(topology.tick(100), []);
+  t.is(topology.deadline(), Number.POSITIVE_INFINITY);
+  topology.handle({ kind: 'tunnelDown', node: 4 }, 60_000);
+  t.deepEqual(topology.tick(60_000), [{ kind: 'dial', node: 4 }]);
+  topology.handle({ kind: 'dialFailed', node: 4 }, 61_000);
+  t.deepEqual(topology.tick(61_000), []);
+  const again = topology.deadline();
+  t.true(again > 64_000 && again <= 68_000, 'whom it cannot reach it asks again after the pause');
+  t.deepEqual(topology.tick(again), [{ kind: 'dial', node: 4 }]);
+});
+
 test('beyond that ten tunnels of one’s own, a mean degree of twenty, and never more than the cap', (t) => {
   const plane = new Plane(2, 200);
   plane.run(90);

@@ -208,9 +208,13 @@ export class DataPlane {
 
   #openLink(id: number, node: number, carriage: Carriage, shared: SharedArrayBuffer | undefined, now: Millis): void {
     if (!shared || this.#state.links.has(id)) throw new Error(`link ${id} cannot be opened`);
-    const link = new Link(id, node, new LinkShared(shared, this.#parts.worker), addressOf(carriage));
+    const link = new Link(id, node, this.#sharedOf(id, shared), addressOf(carriage));
     this.#state.addLink(link);
     this.#prober.watch(link, now);
+  }
+
+  #sharedOf(id: number, shared: SharedArrayBuffer): LinkShared {
+    return new LinkShared(shared, this.#parts.worker, () => this.#prober.usedAgain(id));
   }
 
   #closeLink(id: number): void {

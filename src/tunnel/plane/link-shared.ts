@@ -10,20 +10,25 @@ const perWorker = 6;
 /**
  * What the workers share of a link; the main thread reads the counters here, so they cost nothing on the way.
  *
- *   i32: 0 workers that closed it │ 1 suspected │ 2 path size │ 3 unused
+ *   i32: 0 workers that closed it │ 1 suspected │ 2 path size │ 3 it rests: whoever sends on it says so
  *   f64: last heard │ per worker: octets out, octets in, frames out, frames in, carried, of these out
  */
 export class LinkShared {
   readonly #words: Int32Array;
   readonly #numbers: Float64Array;
   readonly #base: number;
+  readonly #usedAgain: () => void;
 
   static byteLength(workers: number): number {
     return words * 4 + 8 + workers * perWorker * 8;
   }
 
-  /** `worker`: whose counters this one adds to. */
-  constructor(shared: SharedArrayBuffer, worker: number) {
+  /**
+   * `worker`: whose counters this one adds to. `usedAgain`: called when this worker sends the first packet or relayed frame
+   * of a link that rests; queue, do not call back.
+   */
+  constructor(shared: SharedArrayBuffer, worker: number, usedAgain: () => void = () => {}) {
+    this.#usedAgain = usedAgain;
     this.#words = new Int32Array(shared, 0, words);
     this.#numbers = new Float64Array(shared, words * 4);
     this.#base = 1 + worker * perWorker;
@@ -68,6 +73,17 @@ export class LinkShared {
     this.#numbers[this.#base + 5]! += carried;
     this.#numbers[this.#base]! += octets;
     this.#numbers[this.#base + 2]! += 1;
+    if (carried === 1 && this.#words[3] !== 0) this.#endRest();
+  }
+
+  /** Nobody sends on it: until `usedAgain` it need not be looked at for that. */
+  set rests(value: boolean) {
+    Atomics.store(this.#words, 3, value ? 1 : 0);
+  }
+
+  /** Two workers that send in the same moment tell it once. */
+  #endRest(): void {
+    if (Atomics.exchange(this.#words, 3, 0) === 1) this.#usedAgain();
   }
 
   /** Packets and relayed frames sent by all workers: what somebody waits for, unlike probes and control frames. */

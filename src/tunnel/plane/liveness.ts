@@ -4,14 +4,14 @@ import { type Millis, never } from '../../time.js';
 const busyInterval: Millis = 150;
 const fastInterval: Millis = 500;
 /** A tunnel nobody sends on: the first packet makes it busy, so what counts is what ten of them cost a sleeping machine. */
-const idleInterval: Millis = 1000;
+const idleInterval: Millis = 3000;
 /** How rarely one's own delay is measured while the other end's probes prove it alive. */
-const idleMeasure: Millis = 5000;
+const idleMeasure: Millis = 10_000;
 /** Samples until a delay is known well enough to route by. */
 const firstSamples = 8;
 const slowInterval: Millis = 5000;
 /** A tunnel at rest is probed so much early when another is: one wake-up serves all of them. */
-const together: Millis = 250;
+const together: Millis = 1000;
 const doubtInterval: Millis = 60;
 const deadInterval: Millis = 1000;
 const busyFor: Millis = 3000;

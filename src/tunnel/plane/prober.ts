@@ -23,21 +23,24 @@ const probeLength = 16;
 const probeAt = 128;
 
 /** Own tuning: see Liveness. */
-const mostSlack = 250;
+const mostSlack = 500;
 const challengeEvery: Millis = 200;
 const reportEvery: Millis = second;
 
-/**
- * What a worker hands to the first one, which alone starts probes: an answer to one (16 octets), or, without octets, the
- * news that a tunnel's newest frame came from `source`.
- */
-export interface ProbeReport {
-  readonly link: LinkId;
-  readonly answer: Uint8Array | undefined;
-  readonly source: UnderlayAddress;
-  /** When it was received. */
-  readonly at: Millis;
-}
+/** What a worker hands to the first one, which alone starts probes. */
+export type ProbeReport =
+  /** An answer to a probe, 16 octets, when it was received and from where. */
+  | {
+      readonly kind: 'answer';
+      readonly link: LinkId;
+      readonly answer: Uint8Array;
+      readonly source: UnderlayAddress;
+      readonly at: Millis;
+    }
+  /** The tunnel's newest frame came from another address than its own. */
+  | { readonly kind: 'elsewhere'; readonly link: LinkId; readonly source: UnderlayAddress; readonly at: Millis }
+  /** A tunnel that had come to rest is used again. */
+  | { readonly kind: 'used'; readonly link: LinkId };
 
 interface Watched {
   readonly link: Link;
@@ -94,6 +97,12 @@ export class Prober {
     this.#deadline = Number.NEGATIVE_INFINITY;
   }
 
+  /** A packet or relayed frame was sent on a tunnel at rest. The sooner that is seen, the sooner its silence is. */
+  usedAgain(link: LinkId): void {
+    if (this.#toFirst) this.#toFirst({ kind: 'used', link });
+    else this.#deadline = Number.NEGATIVE_INFINITY;
+  }
+
   /** A session may have become usable. */
   wake(now: Millis): void {
     this.#deadline = Math.min(this.#deadline, now);
@@ -129,7 +138,10 @@ export class Prober {
       if (link.address) this.#deadline = Math.min(this.#deadline, now + 500);
       return;
     }
+    // First, so that what another worker sends while we look is noticed one way or the other.
+    if (!liveness.isBusy) link.shared.rests = true;
     const news = liveness.look(now, link.shared.lastHeard, link.shared.used);
+    if (liveness.isBusy) link.shared.rests = false;
     if (news) {
       link.shared.suspected = news !== 'recovered';
       this.#emit({ kind: news, link: link.id });
@@ -149,7 +161,7 @@ export class Prober {
     }
     link.shared.pathSize = pathSize.size;
     this.#report(watched, now);
-    const soonest = Math.min(liveness.deadline(), alive ? pathSize.deadline() : never, now + 1000);
+    const soonest = Math.min(liveness.deadline(), alive ? pathSize.deadline() : never);
     this.#deadline = Math.min(this.#deadline, Math.max(soonest, now + 5));
   }
 
@@ -183,6 +195,7 @@ export class Prober {
     else if (kind === ProbeKind.size) this.#echo(link, at, ProbeKind.passed, now);
     else
       this.#answered({
+        kind: 'answer',
         link: link.id,
         answer: bytes.slice(at, at + probeLength),
         source: new Uint8Array(source),
@@ -192,23 +205,24 @@ export class Prober {
 
   /** What another worker received. */
   reported(report: ProbeReport): void {
-    const watched = this.#watched.get(report.link);
-    if (report.answer) this.#answered(report);
-    else if (watched) this.heardElsewhere(watched.link, report.source, report.at);
+    const link = this.#watched.get(report.link)?.link;
+    if (report.kind === 'answer') this.#answered(report);
+    else if (report.kind === 'used') this.usedAgain(report.link);
+    else if (link) this.heardElsewhere(link, report.source, report.at);
   }
 
-  #answered(report: ProbeReport): void {
+  #answered(report: Extract<ProbeReport, { kind: 'answer' }>): void {
     // Every worker may hear an answer: receive offload can hand a burst of one lane to the worker of another.
     if (this.#toFirst) return this.#toFirst(report);
     const watched = this.#watched.get(report.link);
     const { answer, at } = report;
-    if (!watched || !answer) return;
+    if (!watched) return;
     const view = new DataView(answer.buffer);
     const kind = answer[0]!;
     if (kind === ProbeKind.pong) {
       watched.liveness.answered(view.getUint32(4), at);
-      // Routing counts an unmeasured tunnel as slow: the first measurement is told at once, not at the next probe.
-      if (!watched.reported) this.#report(watched, at);
+      // At once, not at the next probe: routing counts an unmeasured tunnel as slow, and one at rest is probed rarely.
+      this.#report(watched, at);
     } else if (kind === ProbeKind.passed) {
       watched.pathSize.passed(view.getUint16(2), at);
       watched.link.shared.pathSize = watched.pathSize.size;
@@ -225,7 +239,7 @@ export class Prober {
     const token = this.#random.bytes(8);
     if (this.#toFirst) {
       watched.candidate = { address, token, at: now };
-      return this.#toFirst({ link: link.id, answer: undefined, source: address, at: now });
+      return this.#toFirst({ kind: 'elsewhere', link: link.id, source: address, at: now });
     }
     watched.candidate = { address, token, at: now };
     this.#write(ProbeKind.challenge, 0, 0);

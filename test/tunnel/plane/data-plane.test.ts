@@ -451,7 +451,7 @@ test('two ends of an idle tunnel do not keep each other awake', (t) => {
   world.run(60_000);
   world.captured.length = 0;
   world.run(60_000);
-  t.true(world.captured.length >= 100 && world.captured.length < 160, `${world.captured.length} frames a minute`);
+  t.true(world.captured.length >= 36 && world.captured.length < 70, `${world.captured.length} frames a minute`);
   t.false([...a.kinds(), ...b.kinds()].includes('suspected'));
 });
 
@@ -466,10 +466,31 @@ test('a resting node with ten tunnels probes them together, not each in its own 
     return true;
   };
   world.run(10_000);
-  t.true(moments.size >= 8, 'it probes or answers each second');
-  // 92 when each is probed in its own moment. Each other end also measures its own delay once in 5 s.
-  t.true(moments.size <= 50, `${moments.size} moments in 10 s`);
+  t.true(moments.size >= 5, `it probes or answers every other second: ${moments.size} moments in 10 s`);
+  // 34 when each is probed in its own moment. Each other end also measures its own delay now and then.
+  t.true(moments.size <= 22, `${moments.size} moments in 10 s`);
 });
+
+for (const workers of [1, 3]) {
+  test(`the first packet on a tunnel at rest is noticed at once, whichever of ${workers} workers sends it`, (t) => {
+    const world = new World({ workers });
+    const { a, b } = world.neighbours();
+    world.run(20_000);
+    for (let late = 0; late < 3000; late += 500) {
+      const heard = a.events.length;
+      world.wire = ({ to }) => to !== 2;
+      const sent = world.now;
+      a.send(b);
+      while (!a.events.slice(heard).some(({ kind }) => kind === 'suspected')) {
+        if (world.now > sent + 2000) break;
+        world.run(10);
+      }
+      t.true(world.now - sent <= 500, `suspected after ${world.now - sent} ms, ${late} ms into its rest`);
+      world.wire = () => true;
+      world.run(20_000 + late);
+    }
+  });
+}
 
 test('keys end after 180 s, also where no newer ones came', (t) => {
   const world = new World();
