@@ -2,12 +2,14 @@ import type { Endpoint } from '../addr/endpoint.js';
 import { mac1Of } from '../cookie-reply.js';
 import { AgreementKey } from '../crypto.js';
 import type { Random } from '../random.js';
-import { type Millis, minute, never } from '../time.js';
+import { type Millis, minute, never, second } from '../time.js';
 import { Attempt } from './attempt.js';
 import { type HandshakeIdentity, type Hello, OutgoingHandshake } from './handshake.js';
 import type { Carriage, Path, PlaneCommand } from './plane/contract.js';
 
 const cookieLifetime: Millis = 2 * minute;
+/** Our tuning: an answer to what was asked before it was asked anew counts for so long. Under load answers take a second. */
+const supersededLifetime: Millis = 5 * second;
 
 /** What asking one peer needs. */
 export interface AskingHost {
@@ -34,12 +36,20 @@ export interface Response {
 
 /**
  * The handshakes we began with one peer, and the cookie that it wants with them. A way through relays is asked for while the
- * direct one is still tried: at most one handshake of each kind.
+ * direct one is still tried: at most one handshake of each kind, and one whose place it took. That one sends no more, but
+ * an answer to it may be on its way, and is as good: were it refused, who is asked anew faster than a loaded peer answers would
+ * never be answered.
+ *
+ *     begin ──► attempt ──answered──► the caller's
+ *                  │ begin anew               ▲
+ *                  └────► superseded ─answered┘
+ *                             └─ 5 s, or another session stands ─► (none)
  */
 export class Asking {
   readonly #host: AskingHost;
   readonly #publicKey: Uint8Array;
   readonly #attempts = new Map<Carriage['kind'], Attempt>();
+  readonly #superseded = new Map<Carriage['kind'], { readonly attempt: Attempt; readonly until: Millis }>();
   #cookie: { readonly octets: Uint8Array; readonly until: Millis } | undefined;
 
   /** `publicKey`: the peer's. */
@@ -49,7 +59,7 @@ export class Asking {
   }
 
   get isIdle(): boolean {
-    return this.#attempts.size === 0;
+    return this.#attempts.size === 0 && this.#superseded.size === 0;
   }
 
   has(way: Carriage['kind']): boolean {
@@ -59,10 +69,11 @@ export class Asking {
   get deadline(): Millis {
     let soonest: Millis = never;
     for (const attempt of this.#attempts.values()) soonest = Math.min(soonest, attempt.deadline);
+    for (const { until } of this.#superseded.values()) soonest = Math.min(soonest, until);
     return soonest;
   }
 
-  /** Begins a handshake, in the place of one that is under way along such paths. */
+  /** Begins a handshake, in the place of one that is under way along such paths; an answer to that one still counts. */
   begin(
     purpose: Attempt['purpose'],
     way: Carriage['kind'],
@@ -70,7 +81,7 @@ export class Asking {
     observed: Endpoint | undefined,
     now: Millis,
   ): void {
-    this.end(way);
+    this.#supersede(way, now);
     const ephemeral = AgreementKey.ephemeral(this.#host.random);
     const handshake = new OutgoingHandshake(
       this.#host.identity,
@@ -102,12 +113,14 @@ export class Asking {
     for (const [way, attempt] of [...this.#attempts]) {
       if (attempt.hasFailed(now)) this.giveUp(way, 'no answer');
     }
+    for (const [way, { until }] of this.#superseded) if (until <= now) this.#forget(way);
     this.send(now);
   }
 
   /** Reads a response to a handshake under way; undefined when it is none. */
   read(receiverIndex: number, datagram: Uint8Array): Response | undefined {
-    for (const [way, attempt] of this.#attempts) {
+    const superseded = [...this.#superseded].map(([way, { attempt }]) => [way, attempt] as const);
+    for (const [way, attempt] of [...this.#attempts, ...superseded]) {
       if (attempt.handshake.localIndex !== receiverIndex) continue;
       const read = attempt.handshake.readResponse(datagram);
       return read && { ...read, way, attempt };
@@ -115,16 +128,46 @@ export class Asking {
     return undefined;
   }
 
-  /** It was answered well: its keys and its index are the caller's now. */
-  settle({ way }: Response): void {
-    this.#attempts.delete(way);
+  /**
+   * It was answered well, from there: its keys and its index are the caller's now. What took its place goes on only if it asks for
+   * something else: a way elsewhere.
+   */
+  settle({ way, attempt }: Response, from: Path): void {
+    const current = this.#attempts.get(way);
+    if (current === attempt) {
+      this.#attempts.delete(way);
+      this.#forget(way);
+      return;
+    }
+    this.#superseded.delete(way);
+    const isServed = attempt.purpose === 'dial' ? current?.asksAlong(from) : current?.purpose === 'rekey';
+    if (isServed) this.end(way);
   }
 
-  /** Ends a handshake without a word. */
+  /** Ends a handshake, and the one whose place it took, without a word. */
   end(way: Carriage['kind']): void {
+    const attempt = this.#attempts.get(way);
+    this.#attempts.delete(way);
+    if (attempt) this.#drop(attempt);
+    this.#forget(way);
+  }
+
+  #supersede(way: Carriage['kind'], now: Millis): void {
     const attempt = this.#attempts.get(way);
     if (!attempt) return;
     this.#attempts.delete(way);
+    // Of several the first stays: its answer comes first, however fast it is asked anew.
+    if (this.#superseded.has(way)) this.#drop(attempt);
+    else this.#superseded.set(way, { attempt, until: now + supersededLifetime });
+  }
+
+  #forget(way: Carriage['kind']): void {
+    const superseded = this.#superseded.get(way);
+    this.#superseded.delete(way);
+    if (superseded) this.#drop(superseded.attempt);
+  }
+
+  #drop(attempt: Attempt): void {
     this.#host.giveIndexBack(attempt.handshake.localIndex);
     attempt.wipe();
   }

@@ -1,3 +1,4 @@
+import { sameEndpoint } from '../addr/endpoint.js';
 import { equalBytes } from '../bytes.js';
 import { mac1Of } from '../cookie-reply.js';
 import type { Random } from '../random.js';
@@ -64,6 +65,15 @@ export class Attempt {
     this.#wait = Math.min(2 * this.#wait, longestWait);
     const bytes = this.handshake.datagram(cookie);
     return bytes ? this.#paths.map((to) => ({ kind: 'sendDatagram', to, bytes })) : [];
+  }
+
+  /** Whether it goes to where this answer came from. */
+  asksAlong(from: Path): boolean {
+    return this.#paths.some((path) =>
+      path.kind === 'direct' && from.kind === 'direct'
+        ? sameEndpoint(path.endpoint, from.endpoint)
+        : path.kind === from.kind,
+    );
   }
 
   /** Our network is another: what was lost before may arrive now. */

@@ -162,7 +162,7 @@ export class Peer<Certificate> {
   /** The answer is good: its sender is there now, and holds the peer's key. */
   acceptResponse(response: Response, certificate: Certificate, from: Path, now: Millis): void {
     const { hello, remoteIndex, way, attempt } = response;
-    this.#asking.settle(response);
+    this.#asking.settle(response, from);
     if (way === 'direct') this.#asking.end('overlay');
     const session = this.#session('initiator', attempt.handshake, hello, remoteIndex, now);
     const install = () => {

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { minute, second } from '../../src/time.js';
 import { FrameType } from '../../src/tunnel/frame.js';
-import type { Parcel } from './plane-stand-in.js';
+import { endpointOf, type Parcel } from './plane-stand-in.js';
 import { type Machine, World } from './world.js';
 
 function pair(seed = 1): { world: World; alice: Machine; bob: Machine } {
@@ -81,6 +81,46 @@ test('of several endpoints the one that answers is used', (t) => {
   alice.dial(bob, [{ address: '192.0.2.77', port: 1 }, bob.endpoint, { address: '192.0.2.78', port: 1 }]);
   world.run(second);
   t.like(alice.told('tunnelUp'), [{ endpoint: bob.endpoint }]);
+});
+
+test('asked anew faster than it answers, a peer is reached by its first answer, and by its second when that leads elsewhere', (t) => {
+  const world = new World(5);
+  world.wire.delay = 700;
+  const [a, b] = [world.machine(1).start(), world.machine(2).start()];
+  for (let i = 0; i < 6; i++) {
+    a.dial(b);
+    world.run(300);
+  }
+  const up = a.said.find(({ effect }) => effect.kind === 'tunnelUp');
+  t.is(up?.at, 1400, 'by the answer to the first of five');
+  world.run(20_000);
+  t.is(b.standing(a), 'tunnel');
+  t.deepEqual(a.told('dialFailed'), []);
+  t.is(a.told('tunnelUp').length, 1);
+  // What is asked along other paths goes on, though the peer is there now.
+  const elsewhere = endpointOf(9);
+  const third = world.machine(3).start();
+  a.dial(third);
+  world.run(100);
+  a.dial(third, [elsewhere]);
+  world.run(2000);
+  t.is(a.standing(third), 'tunnel');
+  world.run(20_000);
+  t.deepEqual(
+    a.told('dialFailed').map(({ node }) => node),
+    [3],
+  );
+});
+
+test('an answer later than five seconds after it was asked anew is to nothing that was asked', (t) => {
+  const world = new World(6);
+  world.wire.delay = 2700;
+  const [a, b] = [world.machine(1).start(), world.machine(2).start()];
+  a.dial(b);
+  a.dial(b, [endpointOf(9)]);
+  world.run(12_000);
+  t.is(a.standing(b), 'none');
+  t.is(a.told('refused')[0]?.reason, 'a response to nothing that was asked');
 });
 
 test('a response is never larger than what asked for it, and none is longer than 1200 octets', (t) => {
