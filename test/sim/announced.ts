@@ -35,19 +35,23 @@ export class Announced {
     return best;
   }
 
-  note(node: number, prefix: PrefixIndex, words: Said, now: Millis): void {
+  /** True when the best is another now. */
+  note(node: number, prefix: PrefixIndex, words: Said, now: Millis): boolean {
     const [router, seqno, metric] = [routerIn(words), seqnoIn(words), metricIn(words)];
     const best = this.#of(node, prefix, router);
     if (!best) {
       this.#best[node] ??= [];
       this.#best[node]![prefix] = { router, seqno, metric, at: now, next: this.#best[node]![prefix] };
-      return;
+      return true;
     }
-    if (now - best.at > sourceLifetime || isNewer(seqno, best.seqno)) {
+    const isBetter =
+      now - best.at > sourceLifetime || isNewer(seqno, best.seqno) || (seqno === best.seqno && metric < best.metric);
+    if (isBetter) {
       best.seqno = seqno;
       best.metric = metric;
-    } else if (seqno === best.seqno) best.metric = Math.min(best.metric, metric);
+    }
     best.at = now;
+    return isBetter;
   }
 
   /** Whether a node may use a route that says this (RFC 8966 §3.5.1). */

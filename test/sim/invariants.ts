@@ -55,9 +55,9 @@ export class Invariants implements Checker {
   readonly #newestHello: (Map<number, number> | undefined)[] = [];
   /** By node, then by router-id. */
   readonly #numberings: (Map<string, Numbering> | undefined)[] = [];
-  /** Prefixes of which the node at work, or whoever speaks to it, has sent or heard something; and those with another next hop. */
-  readonly #touched = new Set<PrefixIndex>();
+  /** Prefixes of which the node at work has another next hop; and with them those that it has sent a better metric of, or heard of anew from a next hop. */
   readonly #moved = new Set<PrefixIndex>();
+  readonly #touched = new Set<PrefixIndex>();
   /** Sent by the node that is at work; looked at when it has settled, and its new next hops are known. */
   readonly #justSent: SeenUpdate[] = [];
   /** How often a prefix was looked at. */
@@ -173,8 +173,7 @@ export class Invariants implements Checker {
       const text = `node ${from} sends metric ${update.metric}, but was given ${metricIn(given)}`;
       throw new Violation('e', text, update.prefix, from);
     }
-    this.#touched.add(prefix);
-    this.#announced.note(from, prefix, words, now);
+    if (this.#announced.note(from, prefix, words, now)) this.#touched.add(prefix);
   }
 
   #checkOwnSeqno(node: number, { prefix, routerId, seqno }: SeenUpdate): void {
@@ -218,8 +217,7 @@ export class Invariants implements Checker {
   /** What the node sends by the peer comes to somebody again, so it may come round. */
   #reconnected(peer: number, node: number): void {
     for (const prefix of this.#texts.keys()) {
-      if (this.#hops.via(node, prefix) === peer || this.#hops.spares(node, prefix).includes(peer))
-        this.#moved.add(prefix);
+      if (this.#hops.leadsTo(node, prefix, peer)) this.#moved.add(prefix);
     }
   }
 
@@ -251,7 +249,7 @@ export class Invariants implements Checker {
       }
     }
     this.#heard.set(to, from, prefix, words);
-    this.#touched.add(prefix);
+    if (this.#hops.leadsTo(to, prefix, from)) this.#touched.add(prefix);
   }
 
   /**

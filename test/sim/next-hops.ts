@@ -35,7 +35,12 @@ export class NextHops {
   }
 
   spares(node: number, prefix: PrefixIndex): readonly Via[] {
-    return this.#spares[prefix]?.[node] ?? [];
+    return this.#spares[prefix]?.[node] ?? noSpares;
+  }
+
+  /** Whether the peer is a next hop, selected or spare. */
+  leadsTo(node: number, prefix: PrefixIndex, peer: number): boolean {
+    return this.via(node, prefix) === peer || this.spares(node, prefix).includes(peer);
   }
 
   /** Where the node's packets come to. */
@@ -87,6 +92,8 @@ export class NextHops {
     for (const spares of this.#spares) spares[node] = undefined;
   }
 }
+
+const noSpares: readonly Via[] = [];
 
 function keyOf(node: number, peer: number): number {
   return node * 0x10000 + peer;

@@ -48,18 +48,18 @@ export class PacketScan {
       else if (type === 8) {
         if (bytes[body + 1]! & 0x40) throw new Error('a router-id taken from a prefix: not read here');
         this.#update(bytes, body, at, routerAt, seen);
-      } else if (type === 4 || type === 10) this.#rare(bytes, body - 2, at, seen);
+      } else if (type === 4) seen.push({ kind: 'hello', seqno: (bytes[body + 2]! << 8) | bytes[body + 3]! });
+      else if (type === 10) this.#request(bytes, body - 2, at, seen);
     }
     return seen;
   }
 
-  /** Hellos and requests, a few of a thousand TLVs. */
-  #rare(bytes: Uint8Array, from: number, to: number, seen: Seen[]): void {
+  /** One of a thousand TLVs. */
+  #request(bytes: Uint8Array, from: number, to: number, seen: Seen[]): void {
     const alone = new Uint8Array(4 + to - from);
     alone.set([42, 2, 0, to - from]);
     alone.set(bytes.subarray(from, to), 4);
-    for (const one of readPacket(alone))
-      if (one.kind === 'hello' || ('prefix' in one && this.#texts.has(one.prefix))) seen.push(one);
+    for (const one of readPacket(alone)) if ('prefix' in one && this.#texts.has(one.prefix)) seen.push(one);
   }
 
   #update(bytes: Uint8Array, body: number, end: number, routerAt: number, seen: Seen[]): void {
