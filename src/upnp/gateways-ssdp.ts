@@ -6,21 +6,27 @@ import { decodeSsdp, encodeSearch, gatewayTypes, isGatewayType, ssdpGroup, ssdpP
 /** Searches are sent again, as datagrams get lost, and answers are awaited this long after the last. */
 const searchTimes: readonly Millis[] = [0, 300, 900];
 const searchEnd: Millis = 2500;
-/** Locations followed in one search, and strangers named: a liar may invent thousands. */
+/** Locations followed in one search, those from elsewhere on top, and strangers named: a liar may invent thousands. */
 const mostLocations = 4;
+const mostFromElsewhere = 2;
 const mostStrangers = 4;
 
 export interface SearchListener {
-  /** The router says that its description is here. */
+  /** The router's description is said to be here. */
   answered(location: URL): void;
   /** Another device says that it is a router. */
   strangerAnswered(address: string): void;
 }
 
 /**
- * Searches for Internet gateways on the side of a default gateway. Answers may come from any port of it: some routers use a
- * fresh one.
+ * Whether a search is answered for this router: from any port of it, for some use a fresh one; or from elsewhere with a place on
+ * it, as two routers do that share the gateway's address (VRRP, CARP). Of the latter nothing but that place is believed.
  */
+export function isAnswerFor(router: string, from: string, location: URL | undefined): boolean {
+  return from === router || location?.hostname === router;
+}
+
+/** Searches for Internet gateways on the side of a default gateway. */
 export function searchGateways(
   { address, localAddress }: DefaultGateway,
   listener: SearchListener,
@@ -29,6 +35,7 @@ export function searchGateways(
   const timers: NodeJS.Timeout[] = [];
   const locations = new Set<string>();
   const strangers = new Set<string>();
+  let [own, elsewhere] = [0, 0];
   let stop = () => {};
   const done = new Promise<void>((resolve) => {
     stop = () => {
@@ -45,11 +52,13 @@ export function searchGateways(
   socket.on('message', (bytes, from) => {
     const message = decodeSsdp(bytes);
     if (message?.kind !== 'answer' || !isGatewayType(message.type) || !message.location) return;
-    if (from.address !== address) {
+    if (!isAnswerFor(address, from.address, message.location)) {
       if (strangers.has(from.address) || strangers.size >= mostStrangers) return;
       strangers.add(from.address);
       listener.strangerAnswered(from.address);
-    } else if (!locations.has(message.location.href) && locations.size < mostLocations) {
+    } else if (!locations.has(message.location.href)) {
+      const isElsewhere = from.address !== address;
+      if (isElsewhere ? elsewhere++ >= mostFromElsewhere : own++ >= mostLocations) return;
       locations.add(message.location.href);
       listener.answered(message.location);
     }

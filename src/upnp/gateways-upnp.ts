@@ -13,6 +13,7 @@ import { type ConnectionService, parseDeviceDescription, printable } from './dev
 import { worthOfExternalAddress } from './external-address.js';
 import { exchange } from './gateways-http.js';
 import type { DefaultGateway } from './gateways-routes.js';
+import { isAnswerFor } from './gateways-ssdp.js';
 import { encodeCall, errorNumberOf, noSuchEntry, refusalOfFault } from './soap.js';
 import { decodeSsdp, encodeSearch, ssdpPort } from './ssdp.js';
 import { textOf } from './xml.js';
@@ -190,10 +191,12 @@ export class UpnpGateway implements Gateway {
       };
       const timer = setTimeout(() => end({ answered: false }), pulseWait);
       socket.on('message', (bytes, from) => {
-        const message = from.address === this.#gateway.address ? decodeSsdp(bytes) : undefined;
-        if (message?.kind !== 'answer') return;
+        const message = decodeSsdp(bytes);
+        if (message?.kind !== 'answer' || !isAnswerFor(this.#gateway.address, from.address, message.location)) return;
         socket.removeAllListeners('message');
-        end(message.life === undefined ? { answered: true } : { answered: true, life: message.life.slice(0, 64) });
+        // What is said from elsewhere must not make us begin anew again and again.
+        const life = from.address === this.#gateway.address ? message.life : undefined;
+        end(life === undefined ? { answered: true } : { answered: true, life: life.slice(0, 64) });
       });
       socket.on('error', () => {}); // unreachable for now: the timer says so
       socket.bind(0, this.#gateway.localAddress, () => {

@@ -77,5 +77,7 @@ export class RouterFinder implements GatewayFinder {
     else
       for (const stranger of strangers)
         words.push(`${stranger} offers to map ports, but it is not the router ${gateway.address}`);
+    if (!have && strangers.length > 0)
+      words.push('where two routers share an address, UPnP must be offered at that one');
   }
 }

@@ -142,6 +142,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #pulseAt: Millis = never;
   #tableAt: Millis = never;
   #checking: Millis | undefined;
+  /** Of the check that runs. */
+  #depth: CheckDepth = 'pulse';
   #lastAnswer: Millis = 0;
   #life: string | undefined;
   #epoch: { seconds: number; at: Millis } | undefined;
@@ -439,6 +441,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   #check(held: Held, depth: CheckDepth, now: Millis): MappingEffect[] {
     this.#checking = now;
+    this.#depth = depth;
     this.#pulseAt = now + pulseInterval;
     if (depth === 'table') this.#tableAt = now + tableInterval;
     const request = {
@@ -458,7 +461,13 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     const held = this.#held;
     if (this.#checking === undefined || held?.gateway.id !== id) return [];
     this.#checking = undefined;
-    if (!answer.answered) return [];
+    if (!answer.answered) {
+      // It lives, and does not answer where its table was: a router that started anew, or another in its place.
+      const isElsewhere = this.#depth === 'table' && now - this.#lastAnswer < 3 * pulseInterval;
+      if (!isElsewhere) return [];
+      this.#reason = reasonForSilence(held.gateway);
+      return this.#search(now);
+    }
     this.#lastAnswer = now;
     const restarted = this.#noteLife(answer, now);
     const { externalAddress } = answer;

@@ -14,7 +14,7 @@ const short = [
 ] as const;
 
 for (const pairs of short) {
-  test.serial(pairs.map(([a, b]) => `${a} meets ${b}`).join('; '), async (t) => {
+  test.serial(`27: ${pairs.map(([a, b]) => `${a} meets ${b}`).join('; ')}`, async (t) => {
     await Promise.all(
       pairs.map(async ([a, b]) => {
         const isIt = (meeting: { readonly a: string; readonly b: string }) =>

@@ -26,7 +26,7 @@ const [dc, web, hotel, office] = ['dc', 'web', 'hotel', 'office'].map((name) => 
   ReturnType<World['node']>,
 ];
 
-serial('a home whose network blocks UDP joins, is reached by all, and comes back after kill -9', async (t) => {
+serial('27: a home whose network blocks UDP joins, is reached by all, and comes back after kill -9', async (t) => {
   const { certificate, key } = writeCertificate(world.folder, makeCertificate('weft.example.net'));
   const nodes = [dc, world.node('home'), hotel];
   const tls = `[tls]\nlisten = "0.0.0.0:443"\ncertificate = "${certificate}"\nkey = "${key}"\n`;
@@ -43,7 +43,7 @@ serial('a home whose network blocks UDP joins, is reached by all, and comes back
 });
 
 serial(
-  'where only what begins as TLS to port 443 gets out, a node joins over it, and leaves it when UDP passes',
+  '27: where only what begins as TLS to port 443 gets out, a node joins over it, and leaves it when UDP passes',
   async (t) => {
     const gateway = world.router('office').namespace;
     await letOutTlsAlone(gateway);

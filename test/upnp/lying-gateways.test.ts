@@ -1,10 +1,12 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:http';
 import test, { type ExecutionContext } from 'ava';
+import { until } from '../../lab/until.js';
 import { seededRandom } from '../../src/random.js';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
 import { RouterFinder } from '../../src/upnp/gateways.js';
 import { MappingShell } from '../../src/upnp/gateways-shell.js';
+import { openUpnpGateway } from '../../src/upnp/gateways-upnp.js';
 import { Mapping, type MappingEffect, type MappingEvent, type MappingStatus } from '../../src/upnp/mapping.js';
 import { LyingRouter, sendXml } from './lying-router.js';
 
@@ -247,6 +249,72 @@ test('25: a second device that is faster than the router changes nothing', async
   const router = await routerThat(t, () => {});
   t.is((await mapOn(t, router.address, isMapped)).status.gateway, router.address);
   t.deepEqual(second.paths, []);
+});
+
+test('25: an HA gateway: answers come from one of the pair, the description is on the address they share: mapped there', async (t) => {
+  const ownAddress = freshAddress();
+  const router = await routerThat(t, (it) => {
+    it.answerFrom = { address: ownAddress, port: 1900 };
+  });
+  const { status, leave } = await mapOn(t, router.address, isMapped);
+  t.is(status.gateway, router.address);
+  t.is(router.table.get('16696')?.client, localAddress);
+  const gateway = await openUpnpGateway(new URL(router.location()), { address: router.address, localAddress });
+  if (typeof gateway === 'string') return t.fail(gateway);
+  const request = { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 };
+  t.deepEqual(await gateway.check('pulse', request), { answered: true }, 'asked alone, its answer from there counts');
+  await leave();
+  t.is(router.table.size, 0);
+});
+
+test('25: an HA gateway that describes itself on the address of one of the pair is not visited there, and the reason names both', async (t) => {
+  const one = await routerThat(t, () => {});
+  const shared = freshAddress();
+  const { status } = await mapOn(t, shared, hasEnded);
+  // Routers of other tests answer too, and four strangers at most are named.
+  t.true(status.reason!.includes(` offers to map ports, but it is not the router ${shared}`), status.reason!);
+  t.regex(status.reason!, /where two routers share an address, UPnP must be offered at that one/);
+  t.deepEqual(one.paths, []);
+
+  const other = await routerThat(t, () => {});
+  const pointing = await routerThat(t, (it) => {
+    it.location = () => `http://${other.address}:${other.port}/description.xml`;
+  });
+  const pointed = await mapOn(t, pointing.address, hasEnded);
+  t.regex(pointed.status.reason!, /points to another machine/);
+  t.deepEqual(other.paths, []);
+});
+
+test('25: an HA gateway fails over: the other one has an empty table and another port, and is mapped as soon as it says that it is there', async (t) => {
+  const first = new LyingRouter(freshAddress());
+  await first.start();
+  await mapOn(t, first.address, isMapped);
+  t.is(first.table.size, 1);
+  first.stop();
+  const second = new LyingRouter(first.address);
+  await second.start();
+  t.teardown(() => second.stop());
+  second.announce();
+  await until(
+    'mapped there',
+    async () => second.table.get('16696')?.client ?? 'nobody',
+    (client) => client === localAddress,
+    10_000,
+  );
+});
+
+test('25: from elsewhere two places on the router are looked at, and no more', async (t) => {
+  const stranger = freshAddress();
+  let count = 0;
+  const router = await routerThat(t, (it) => {
+    it.answerFrom = { address: stranger, port: 1900 };
+    it.location = () => `http://${it.address}:${it.port}/invented-${count++}.xml`;
+    it.describe = (response) => sendXml(response, 404, '');
+  });
+  await mapOn(t, router.address, hasEnded);
+  t.true(count > 2, `${count}`);
+  // One where the other answer came too late for the search.
+  t.true(router.paths.length === 1 || router.paths.length === 2, router.paths.join());
 });
 
 test('25: an endless description is given up at its bound', async (t) => {

@@ -31,12 +31,14 @@ export class LyingRouter {
   describe = (response: ServerResponse): unknown => sendXml(response, 200, this.description());
   /** Before an action is done: a fault to answer with, or undefined. */
   refuse = (_action: string, _body: string): Fault | undefined => undefined;
-  /** Where the search is answered from, if not from port 1900 of this router. */
+  /** Where the search is answered from, if not from port 1900 of this router; asked alone, the router answers from there too. */
   answerFrom: { readonly address: string; readonly port: number } | undefined;
   /** After an entry was made: what really goes to the table. */
   store = (entry: TableEntry): TableEntry => entry;
 
   readonly #ssdp = createSocket({ type: 'udp4', reuseAddr: true });
+  /** Port 1900 of the router, where the answers come from elsewhere. */
+  #asked: Socket | undefined;
   #answers: Socket | undefined;
   readonly #http: Server;
 
@@ -56,14 +58,29 @@ export class LyingRouter {
     await new Promise<void>((resolve) => answers.bind(port, address, resolve));
     this.#answers = answers;
     answers.on('message', (bytes, from) => this.#search(bytes, from.address, from.port));
+    if (address !== this.address) {
+      const asked = createSocket({ type: 'udp4', reuseAddr: true });
+      await new Promise<void>((resolve) => asked.bind(1900, this.address, resolve));
+      asked.on('message', (bytes, from) => this.#search(bytes, from.address, from.port));
+      this.#asked = asked;
+    }
     this.#ssdp.on('message', (bytes, from) => this.#search(bytes, from.address, from.port));
     await new Promise<void>((resolve) => this.#ssdp.bind(1900, '239.255.255.250', resolve));
     this.#ssdp.addMembership('239.255.255.250', '127.0.0.1');
   }
 
+  /** Says to all that it is there, as after a start. */
+  announce(): void {
+    const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1';
+    const words = `NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT: ${type}\r\nNTS: ssdp:alive\r\nUSN: uuid:1::${type}\r\nLOCATION: ${this.location()}\r\n\r\n`;
+    this.#answers?.setMulticastInterface('127.0.0.1');
+    this.#answers?.send(words, 1900, '239.255.255.250');
+  }
+
   stop(): void {
     this.#ssdp.close();
     this.#answers?.close();
+    this.#asked?.close();
     this.#http.close();
     this.#http.closeAllConnections();
   }

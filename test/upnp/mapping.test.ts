@@ -258,6 +258,34 @@ test('a router that falls silent is looked for anew after 90 s, and its mapping 
   t.is(world.mapping.status().externalPort, null);
 });
 
+test('a router that lives, and does not answer where its table was, is looked for at once', (t) => {
+  const well: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: true } };
+  const silent: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: false } };
+  const depths = (world: World) => world.orders.map((order) => (order.kind === 'check' ? order.depth : ''));
+  const world = reach.mapped();
+  world
+    .passes(second)
+    .hears(well)
+    .passes(2 * second)
+    .hears(announced);
+  t.deepEqual(depths(world), ['table']);
+  t.true(world.hears(silent).kinds().includes('search'));
+  const calm = reach.mapped();
+  calm
+    .passes(second)
+    .hears(well)
+    .passes(5 * second);
+  t.deepEqual(depths(calm), ['pulse']);
+  t.false(calm.hears(silent).kinds().includes('search'), 'a pulse that is lost is none');
+  const dead = reach.mapped();
+  const asked = new Set<string>();
+  for (let i = 0; i < 85; i++) {
+    for (const depth of depths(dead.passes(second))) asked.add(depth);
+    t.false(dead.hears(silent).kinds().includes('search'), 'one that answers nothing at all is waited for');
+  }
+  t.true(asked.has('table'));
+});
+
 test('searches for an absent router come at 2 s, then rarer, never rarer than 40 s', (t) => {
   const world = new World();
   const times: number[] = [];
