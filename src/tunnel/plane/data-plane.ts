@@ -117,13 +117,10 @@ export class DataPlane {
    * something waits, so that no system call is spent on the rest.
    */
   work(now: Millis, waiting: number = Waiting.anywhere): number {
-    let fromTun = 0;
-    if ((waiting & Waiting.tun) !== 0) {
-      fromTun = this.#outbound.drain(now);
-      if (fromTun > 0) this.#outbox.flush();
-    }
     let fromUdp = 0;
     if ((waiting & Waiting.udp) !== 0) fromUdp = this.#inbound.drain(burstsPerTurn, now);
+    // Our kernel answers many a lone packet while it is handed over, as it does an echo request: that waits by now.
+    const readsTun = (waiting & Waiting.tun) !== 0 || (fromUdp > 0 && this.#inbound.deliveredOne);
     if ((waiting & Waiting.handshakes) !== 0) fromUdp += this.#inbound.drainHandshakes(now);
     if (fromUdp > 0) {
       if (this.#inbound.confirmedAny) {
@@ -133,6 +130,8 @@ export class DataPlane {
       }
       this.#outbox.flush();
     }
+    const fromTun = readsTun ? this.#outbound.drain(now) : 0;
+    if (fromTun > 0) this.#outbox.flush();
     return fromTun + fromUdp;
   }
 

@@ -74,6 +74,8 @@ export class Inbound {
   #segment = 0;
   /** Set where a session is confirmed, so that the plane sends what waited for it. */
   confirmedAny = false;
+  /** Packets handed to our kernel since `drain` began. */
+  #delivered = 0;
 
   constructor(
     arena: Arena,
@@ -110,6 +112,7 @@ export class Inbound {
   drain(budget: number, now: Millis): number {
     let bursts = 0;
     this.#port = this.#udp;
+    this.#delivered = 0;
     while (bursts < budget) {
       const length = this.#udp.receive(this.#arena.udpIn, this.#arena.udpInLength);
       if (length === 0) break;
@@ -117,6 +120,11 @@ export class Inbound {
       this.#takeBurst(length, now);
     }
     return bursts;
+  }
+
+  /** The last `drain` found one packet for our kernel and no more. */
+  get deliveredOne(): boolean {
+    return this.#delivered === 1;
   }
 
   /**
@@ -392,6 +400,7 @@ export class Inbound {
     const passed = Math.min(packet.hopLimit, firstHopLimit) - hopsLeft;
     if (passed > 0) packet.lowerHopLimit(view, passed);
     this.#glue.add(packet, open);
+    this.#delivered++;
   }
 
   /** A handshake-class datagram, straight from the underlay or as the end-to-end part of a relayed frame from `node`. */
