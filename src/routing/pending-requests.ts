@@ -67,9 +67,15 @@ export class PendingRequests {
       if (isNewer(seqno, entry.seqno)) {
         entry.seqno = seqno;
         // Of this request, not of an older one that came with more.
-        if (!own) entry.hops = hops;
+        if (!own) {
+          entry.hops = hops;
+          entry.passedTo = undefined;
+        }
       } else {
-        if (own ? wasOwn : now - entry.askedAt < duplicateFor) return false;
+        // What one neighbour was asked for ourselves, because its way would be better, has gone nowhere else: it may be that
+        // very neighbour that needs it now, with us on its way.
+        const isPassedOn = hops === 0 || entry.own || entry.passedTo !== undefined;
+        if (own ? wasOwn : isPassedOn && now - entry.askedAt < duplicateFor) return false;
         if (seqno === entry.seqno) entry.hops = Math.max(entry.hops, hops);
       }
       entry.asked.clear();

@@ -32,6 +32,16 @@ test('requests of two routers for one prefix are two', (t) => {
   t.is(pending.size, 1);
 });
 
+test('a request is passed on once, whether or not one neighbour was asked for ourselves before', (t) => {
+  const pending = new PendingRequests(10);
+  t.true(pending.note(0, router, 5, 7, 0), 'asked of 7, whose way would be better');
+  t.false(pending.note(0, router, 5, 7, 100), 'not again');
+  t.true(pending.note(0, router, 5, 7, 200, 63), '7 itself needs it');
+  pending.passedTo(0, router, 9);
+  t.false(pending.note(0, router, 5, 8, 300, 63), 'another one, the same');
+  t.true(pending.note(0, router, 6, 8, 400, 63), 'a newer one');
+});
+
 test('a newer request has its own hop count, not the larger one of an older', (t) => {
   const pending = new PendingRequests(10);
   pending.note(0, router, 5, 7, 0, 63);

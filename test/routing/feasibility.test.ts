@@ -1,0 +1,138 @@
+import test from 'ava';
+import { Destination } from '../../src/routing/destination.js';
+import { Hand, saidSince } from './hand.js';
+import { Network, prefix } from './network.js';
+
+const text = '2001:db8:9::/48';
+
+/** A node on a LAN without split horizon, so that it announces back what it hears there, and two routers of one origin. */
+function lanWorld(seed: number) {
+  const world = new Network(seed);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { type: 'tunnel' });
+  world.run(100);
+  const near = new Hand(world, lan, 'fe80::8');
+  const far = new Hand(world, lan, 'fe80::9');
+  for (const hand of [near, far]) hand.keepGreeting();
+  world.run(5000);
+  const row = (hand: Hand) =>
+    node.speaker
+      .view(world.now, prefix(text))
+      .find(({ neighbour }) => neighbour?.at(-1) === Number(hand.address.at(-1)));
+  return { world, node, lan, near, far, row };
+}
+
+test('feasible is a retraction, what no source knows, a newer seqno, or an equal one and a smaller announced metric', (t) => {
+  const destination = new Destination(0, prefix(text), 0);
+  const router = 3;
+  t.true(destination.isFeasible(router, 7, 60_000), 'no source');
+  destination.noteSent(router, 0xfffe, 100, 0, 16);
+  for (const [seqno, metric, feasible] of [
+    [0xfffe, 99, true],
+    [0xfffe, 100, false],
+    [0xfffe, 101, false],
+    [0xffff, 60_000, true],
+    [3, 60_000, true],
+    [0xfffd, 1, false],
+    [0x7ffe, 1, false],
+    [0xfffd, 0xffff, true],
+  ] as const) {
+    t.is(destination.isFeasible(router, seqno, metric), feasible, `${seqno} ${metric}`);
+  }
+  t.true(destination.isFeasible(router + 1, 1, 60_000), 'another router-id');
+});
+
+test('the source table answers for every update that leaves; a retraction neither lowers nor refreshes it', (t) => {
+  const { world, lan, near, far, row } = lanWorld(61);
+  let checked = 0;
+  let from = world.now;
+  const answersForAll = () => {
+    for (const { line } of saidSince(world, lan, from)) {
+      const sent = /^update 2001:db8:9::\/48 .* seqno (\d+) metric (\d+) /.exec(line);
+      if (!sent) continue;
+      checked++;
+      const { seqno, metric } = (row(near) ?? row(far))!.distance!;
+      t.true(seqno > Number(sent[1]) || (seqno === Number(sent[1]) && metric <= Number(sent[2])), line);
+    }
+    from = world.now;
+  };
+  for (const [seqno, metric] of [
+    [7, 400],
+    [7, 100],
+    [7, 300],
+    [8, 500],
+    [8, 90],
+  ] as const) {
+    near.announce(text, seqno, metric);
+    for (let i = 0; i < 500; i++) {
+      world.run(1);
+      answersForAll();
+    }
+  }
+  t.true(checked >= 4, `${checked}`);
+  const before = row(near)!.distance;
+  t.deepEqual(before, { seqno: 8, metric: 186 });
+  far.announce(text, 8, 900);
+  near.announce(text, 8, 0xffff);
+  world.run(1000);
+  t.true(saidSince(world, lan, from).some(({ line }) => line === `retract ${text}`));
+  t.deepEqual(row(far)!.distance, before);
+});
+
+test('a source is forgotten three minutes after the last update left, whatever was retracted meanwhile', (t) => {
+  const { world, near, far, row } = lanWorld(62);
+  near.announce(text, 7, 100);
+  world.run(1000);
+  near.announce(text, 7, 0xffff);
+  far.announce(text, 7, 900, 0xfffe);
+  const retracted = world.now;
+  world.run(170_000);
+  near.announce(text, 7, 0xffff);
+  t.false(row(far)!.feasible);
+  t.deepEqual(row(far)!.distance, { seqno: 7, metric: 196 });
+  const took = world.until(() => row(far)!.selected, 60_000);
+  t.true(took !== undefined && world.now - retracted >= 179_000 - 1000, `${world.now - retracted} ms`);
+  t.true(world.now - retracted <= 180_000 + 30_000 + 1000, 'swept every 30 s');
+});
+
+test('a route is not preferred for a newer seqno, nor used when infinite or unfeasible', (t) => {
+  const { world, node, near, far, row } = lanWorld(63);
+  near.announce(text, 7, 100);
+  world.run(1000);
+  far.announce(text, 9, 300);
+  world.run(20_000);
+  t.true(row(far)!.feasible);
+  t.true(row(near)!.selected, 'older and shorter');
+  far.announce(text, 7, 250);
+  near.announce(text, 7, 0xffff);
+  t.is(node.routes.get(prefix(text).key)?.choices.length, 0);
+  t.false(row(far)!.feasible);
+  t.false(row(near)!.selected);
+  far.announce(text, 8, 250);
+  t.true(row(far)!.selected);
+});
+
+test('who asks us for a newer seqno is not left waiting because we have just asked it', (t) => {
+  const { world, lan, near, far, row } = lanWorld(64);
+  near.announce(text, 7, 0);
+  world.run(2000);
+  // By us, so it is past what we have announced; but better than the near one, once that has become dear.
+  far.announce(text, 7, 192);
+  world.run(2000);
+  const from = world.now;
+  near.greet(1500);
+  far.requestSeqno(text, 8);
+  world.run(200);
+  t.true(row(near)!.selected);
+  const requests = saidSince(world, lan, from).filter(({ line }) => line.startsWith(`seqnoRequest ${text}`));
+  t.true(
+    requests.some(({ to }) => to !== 'multicast' && to[15] === 9),
+    'the far one was asked, whose way would be better',
+  );
+  const passedOn = requests.filter(({ to }) => to !== 'multicast' && to[15] === 8);
+  t.deepEqual(
+    passedOn.map(({ line }) => line),
+    [`seqnoRequest ${text} id 0000000900000009 seqno 8 hops 63`],
+  );
+});
