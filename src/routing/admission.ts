@@ -83,7 +83,10 @@ export class Admission {
     this.egress = 0;
     this.isUnproven = this.isAskedFor = false;
     const known = this.#tables.destinations.find(reader.prefix, reader.prefixLength);
-    if (!known && isMartian(reader.prefix, reader.prefixLength)) return false;
+    if (!known && isMartian(reader.prefix, reader.prefixLength)) {
+      this.#tables.reports.dropped('martian');
+      return false;
+    }
     const lan = neighbour.interface.lan !== undefined;
     return lan ? this.#judgeLan(known, reader, neighbour, now) : this.#judgeOverlay(known, reader, neighbour, now);
   }
@@ -125,7 +128,11 @@ export class Admission {
     if (!destination && full) return this.#refuse('quota', reader, neighbour, now);
     // Only now, or the router-ids of what is refused would fill their table for everybody.
     const usual = destination ? destination.router : none;
-    this.router = usual !== none && routers.is(usual, high, low) ? usual : routers.intern(high, low);
+    this.router = usual !== none && routers.is(usual, high, low) ? usual : routers.find(high, low);
+    // A new destination has a place of its own; a new name for an old one is free, and so is the next.
+    if (this.router < 0 && (!destination || neighbour.interface.routerIds.take(now))) {
+      this.router = routers.intern(high, low);
+    }
     if (this.router < 0) return this.#refuse('quota', reader, neighbour, now);
     if (!destination) {
       destination = destinations.add(reader.prefix, reader.prefixLength, owner);
@@ -153,9 +160,10 @@ export class Admission {
       const echoed = known && known.selected !== none && this.#tables.routers.is(known.router, high, low);
       return echoed ? false : this.#refuse(refusal, reader, neighbour, now);
     }
+    if (!this.#admit(known, reader, neighbour, 0, now)) return false;
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
     lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
-    return this.#admit(known, reader, neighbour, 0, now);
+    return true;
   }
 
   #judgeOverlay(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {

@@ -135,6 +135,19 @@ export type ReportCode =
   | 'other-daemon'
   | 'restarts-too-often';
 
+/** What is dropped behind the codec and not worth a word: it is counted only. */
+export type QuietReason =
+  /** A prefix nobody may announce. */
+  | 'martian'
+  /** Routers without split horizon repeat our own words. */
+  | 'own-router-id'
+  /** A LAN packet whose source is no link-local address. */
+  | 'not-link-local'
+  /** Stamps of RFC 9616 from the future, of long ago or running backwards. */
+  | 'nonsense-timestamp'
+  /** Requests of a neighbour beyond the rate at which we answer. */
+  | 'too-many-requests';
+
 export type SpeakerEffect =
   /** Send it; the bytes are the receiver's. Multicast means ff02::1:6. Of a tunnel always the one neighbour. */
   | {

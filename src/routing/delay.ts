@@ -30,18 +30,19 @@ export class DelayMeter {
 
   /**
    * An IHU's stamps, from a packet whose Hello was stamped too: `origin` our own stamp come back, `theirs` when they had
-   * received it. Stamps from the future, older than three minutes or running backwards give no sample.
+   * received it. Stamps from the future, older than three minutes or running backwards give no sample: false.
    */
-  ihuStamped(origin: number, theirs: number, receivedAt: Millis): void {
-    if (!this.echo) return;
+  ihuStamped(origin: number, theirs: number, receivedAt: Millis): boolean {
+    if (!this.echo) return true;
     const away = behind(origin, stampOf(receivedAt));
     const there = behind(theirs, this.echo[0]);
     const limit = delaySpec.validity * 1000;
-    if (away < 0 || away > limit || there < 0 || there > limit) return;
+    if (away < 0 || away > limit || there < 0 || there > limit) return false;
     const sample = Math.max(0, away - there) / 1000;
     const old = this.rtt !== undefined && receivedAt - this.#measuredAt < delaySpec.validity ? this.rtt : undefined;
     this.rtt = old === undefined ? sample : delaySpec.alpha * old + (1 - delaySpec.alpha) * sample;
     this.#measuredAt = receivedAt;
+    return true;
   }
 
   /** What the delay adds to the cost (RFC 9616 §4): nothing below 10 ms, all of it above 120 ms. */

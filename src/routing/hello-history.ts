@@ -1,5 +1,6 @@
 import type { Millis } from '../time.js';
 import { seqnoDistance } from './seqno.js';
+import { spec } from './tuning.js';
 
 /**
  * Which of a neighbour's last 16 Hellos came (RFC 8966 appendix A.1). Bit 15 is the newest. Multicast and unicast Hellos
@@ -35,7 +36,10 @@ export class HelloHistory {
     return this.bits !== 0 && behind >= 0 && behind < 16;
   }
 
-  /** `interval` 0: unscheduled; it makes no new promise and the old one stands (RFC 8966 §4.6.5). */
+  /**
+   * `interval` 0: unscheduled; it makes no new promise and the old one stands (RFC 8966 §4.6.5). Where nothing was ever
+   * promised, it is forgotten at the pace of the RFC's own interval: it must not count for ever.
+   */
   heard(seqno: number, interval: Millis, now: Millis): void {
     if (this.jumped(seqno)) this.reset();
     if (this.#expected >= 0) {
@@ -53,7 +57,8 @@ export class HelloHistory {
     if (interval > 0) {
       this.#interval = interval;
       this.#deadline = now + 1.5 * interval;
-    } else if (this.#deadline === Number.POSITIVE_INFINITY && this.#interval > 0) {
+    } else if (this.#deadline === Number.POSITIVE_INFINITY) {
+      this.#interval ||= spec.helloInterval;
       this.#deadline = now + 1.5 * this.#interval;
     }
   }

@@ -25,6 +25,13 @@ export const earlyRate = 1;
 const dumpBurst = 16;
 const dumpRate = 1;
 
+/**
+ * New router-ids for prefixes that are known: so many at once, then so many a second. What is not used any more stays in their
+ * table until it is swept, what was announced for three minutes: one interface never holds 2,000 that are of no more use.
+ */
+export const routerIdBurst = 1024;
+export const routerIdRate = 4;
+
 /** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */
 export class Interface {
   readonly id: InterfaceId;
@@ -49,6 +56,8 @@ export class Interface {
   readonly early: Bucket = new Bucket(earlyRate, earlyBurst);
   /** However many routers ask, under however many addresses; who comes too late hears the next periodic table. */
   readonly dumps: Bucket = new Bucket(dumpRate, dumpBurst);
+  /** Of a tunnel's one neighbour; of a LAN's all together, as their addresses cost nothing. */
+  readonly routerIds: Bucket = new Bucket(routerIdRate, routerIdBurst);
   /** Greetings sent early because a tunnel's neighbour has not answered yet. */
   earlyHellos = 0;
 

@@ -1,5 +1,5 @@
 import { type Millis, minute } from '../time.js';
-import type { ReportCode, SpeakerEffect } from './contract.js';
+import type { QuietReason, ReportCode, SpeakerEffect } from './contract.js';
 import type { Neighbour } from './neighbour.js';
 
 /** Keys remembered for the once-a-minute rule. */
@@ -7,7 +7,7 @@ const maxRemembered = 1024;
 
 /** Counts refusals, and reports each kind once a minute for each neighbour. */
 export class Reports {
-  readonly counts: Map<ReportCode, number> = new Map();
+  readonly counts: Map<ReportCode | QuietReason, number> = new Map();
   readonly #effects: SpeakerEffect[];
   readonly #last = new Map<string, Millis>();
 
@@ -15,8 +15,16 @@ export class Reports {
     this.#effects = effects;
   }
 
+  dropped(reason: QuietReason): void {
+    this.#count(reason);
+  }
+
+  #count(reason: ReportCode | QuietReason): void {
+    this.counts.set(reason, (this.counts.get(reason) ?? 0) + 1);
+  }
+
   refused(code: ReportCode, neighbour: Neighbour, detail: () => string, now: Millis): void {
-    this.counts.set(code, (this.counts.get(code) ?? 0) + 1);
+    this.#count(code);
     const key = `${code} ${neighbour.column}`;
     const last = this.#last.get(key);
     if (last !== undefined && now - last < minute) return;
@@ -33,7 +41,7 @@ export class Reports {
 
   /** The same, of an address that is no neighbour. */
   refusedFrom(code: ReportCode, id: number, address: Uint8Array, detail: string, now: Millis): void {
-    this.counts.set(code, (this.counts.get(code) ?? 0) + 1);
+    this.#count(code);
     const key = `${code} interface ${id}`;
     const last = this.#last.get(key);
     if (last !== undefined && now - last < minute) return;

@@ -17,10 +17,18 @@ export class RouterTable {
     return this.#count - this.#free.length;
   }
 
-  /** The number of this router-id, a new one if need be; -1 when the table is full. */
-  intern(high: number, low: number): number {
+  /** The number of this router-id; -1 when it has none. */
+  find(high: number, low: number): number {
     const chain = this.#indexes.get(this.#hash(high, low));
     if (chain) for (const index of chain) if (this.is(index, high, low)) return index;
+    return -1;
+  }
+
+  /** The number of this router-id, a new one if need be; -1 when the table is full. */
+  intern(high: number, low: number): number {
+    const known = this.find(high, low);
+    if (known >= 0) return known;
+    const chain = this.#indexes.get(this.#hash(high, low));
     const index = this.#free.pop() ?? this.#count;
     if (index >= 0xffff) return -1;
     if (index === this.#count) this.#grow();

@@ -20,6 +20,8 @@ import { SideUpdates } from './side-updates.js';
 import { expiryOf, type Tables, tenthsOf } from './tables.js';
 import { spec } from './tuning.js';
 
+/** More router-ids than this are looked through at every sweep: there is room for 65,535. */
+const manyRouters = 48_000;
 /** Said things that a newer version makes void. */
 const saidOfVersion = Flag.proofKnown | Flag.awaiting;
 
@@ -86,7 +88,10 @@ export class Routes {
     if (!neighbour.interface.lan && this.#side.take(reader, neighbour, now)) return;
     const isOwn = this.#tables.numbering.isOurs(reader.routerIdHigh, reader.routerIdLow);
     // Ours, gone round; only one that is ahead of us is of interest, and `judge` looks for that.
-    if (isOwn && neighbour.interface.lan) return;
+    if (isOwn && neighbour.interface.lan) {
+      this.#tables.reports.dropped('own-router-id');
+      return;
+    }
     const believed = this.admission.judge(reader, neighbour, now);
     if (numbering.epoch !== epoch || numbering.seqno !== seqno) this.#overtook(now);
     if (this.admission.isAskedFor) this.#ask(reader.prefix, reader.prefixLength, neighbour, now);
@@ -552,9 +557,15 @@ export class Routes {
     neighbour.outlet.request({ kind: 'route', prefix: prefix.slice(), length }, this.#soon(now));
   }
 
+  #asksTooMuch(neighbour: Neighbour, now: Millis): boolean {
+    if (neighbour.requests.take(now)) return false;
+    this.#tables.reports.dropped('too-many-requests');
+    return true;
+  }
+
   /** RFC 8966 §3.8.1.1. */
   routeRequested(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
-    if (!neighbour.requests.take(now)) return;
+    if (this.#asksTooMuch(neighbour, now)) return;
     const { destinations, tuning } = this.#tables;
     if (reader.wildcard) {
       const { outlet, interface: there } = neighbour;
@@ -585,7 +596,7 @@ export class Routes {
 
   /** RFC 8966 §3.8.1.2. */
   seqnoRequested(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
-    if (!neighbour.requests.take(now)) return;
+    if (this.#asksTooMuch(neighbour, now)) return;
     const { destinations, routers, numbering, pending } = this.#tables;
     const destination = destinations.find(reader.prefix, reader.prefixLength);
     if (!destination || destination.selected === none) return;
@@ -954,7 +965,7 @@ export class Routes {
     for (const { lan } of interfaces.values()) {
       if (lan) for (const [id, until] of lan.homes) if (until <= now) lan.homes.delete(id);
     }
-    if (routers.size > 2 * this.#routersKept) this.#retainRouters();
+    if (routers.size > Math.min(2 * this.#routersKept, manyRouters)) this.#retainRouters();
   }
 
   #sweepDestination(destination: Destination, now: Millis): void {

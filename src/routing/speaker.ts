@@ -16,6 +16,7 @@ import type {
   LanPolicy,
   NeighbourRow,
   OriginAuthority,
+  QuietReason,
   ReportCode,
   RouteRow,
   SpeakerEffect,
@@ -65,6 +66,8 @@ const restartPause: Millis = 5000;
 const greetPause: Millis = 300;
 /** A LAN router heard anew may count us only when it has heard two Hellos of three (A.2.1): it gets three, soon. */
 const quickHellos = 3;
+/** At our own start: 2-out-of-3 sensing needs a pair. */
+const firstHellos = 2;
 /** Costs that move are looked at again at moments all of them share. */
 const costPause: Millis = 500;
 /** A tunnel's Hello that is due so soon goes with another's, so that one wake-up serves several. */
@@ -216,8 +219,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   }
 
   /** Packets and TLVs dropped by the codec, and updates refused, since the start. */
-  counts(): ReadonlyMap<DropReason | ReportCode, number> {
-    const counts = new Map<DropReason | ReportCode, number>(this.#tables.reports.counts);
+  counts(): ReadonlyMap<DropReason | ReportCode | QuietReason, number> {
+    const counts = new Map<DropReason | ReportCode | QuietReason, number>(this.#tables.reports.counts);
     dropReasons.forEach((reason, i) => {
       if (this.#reader.drops[i]! > 0) counts.set(reason, this.#reader.drops[i]!);
     });
@@ -284,9 +287,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       helloSeqno: random.below(0x10000),
       now,
     });
-    // Two Hellos at the start: 2-out-of-3 sensing needs a pair.
-    at.helloAt = now + Math.min(greetPause, helloInterval / 2);
-    this.#tables.timers.by(Math.min(at.helloAt, at.updateAt));
+    at.quickHellos = firstHellos;
+    this.#tables.timers.by(at.updateAt);
     this.#tables.interfaces.set(id, at);
     outlet.retractAll = outlet.requestAll = true;
     outlet.greet(now);
@@ -391,7 +393,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
    * our own: dropped before parsing.
    */
   #lanNeighbour(at: Interface, from: IpBytes, bytes: Uint8Array, now: Millis): Neighbour | undefined {
-    if (from[0] !== 0xfe || (from[1]! & 0xc0) !== 0x80) return undefined;
+    if (from[0] !== 0xfe || (from[1]! & 0xc0) !== 0x80) {
+      this.#tables.reports.dropped('not-link-local');
+      return undefined;
+    }
     if (equalBytes(from, at.ownAddress)) {
       // Our own multicast is not looped back, so somebody else on this machine speaks Babel here.
       if (bytes[0] === 42)
@@ -445,7 +450,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         if (neighbour.requests.take(now)) {
           const patience = Math.min(this.#tables.tuning.urgentDelay, reader.interval * 5);
           neighbour.outlet.acknowledge(reader.opaque, now + patience);
-        }
+        } else this.#tables.reports.dropped('too-many-requests');
         break;
       case 'ack':
         neighbour.outlet.ackReceived(this.#host, reader.opaque, now);
@@ -514,7 +519,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       neighbour.interface.outlet.greet(now);
     }
     if (reader.hasTimestamp && helloStamped && neighbour.interface.lan) {
-      neighbour.delay.ihuStamped(reader.timestamp, reader.timestamp2, receivedAt);
+      const sane = neighbour.delay.ihuStamped(reader.timestamp, reader.timestamp2, receivedAt);
+      if (!sane) this.#tables.reports.dropped('nonsense-timestamp');
     }
     this.#refreshCost(neighbour, now);
   }

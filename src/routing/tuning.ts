@@ -2,6 +2,7 @@ import { hour, type Millis, minute, second } from '../time.js';
 
 /** RFC 8966 appendix B, and the bounds RFC 8966 §3 states. */
 export const spec = {
+  helloInterval: 4 * second,
   urgentTimeout: 200 as Millis,
   routeExpiryFactor: 3.5,
   ihuHoldFactor: 3.5,
@@ -84,7 +85,7 @@ export interface Tuning {
 export const defaultTuning: Tuning = {
   tunnelHello: 20 * second,
   tunnelUpdate: 300 * second,
-  lanHello: 4 * second,
+  lanHello: spec.helloInterval,
   urgentDelay: 15,
   triggeredDelay: 200,
   lazyDelay: 10 * second,

@@ -3,6 +3,7 @@ import { concatBytes } from '../../src/bytes.js';
 import { PacketReader } from '../../src/routing/codec/packet-reader.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { DropReason } from '../../src/routing/codec/tlv.js';
+import { routerIdBurst } from '../../src/routing/interface.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { Network, prefix } from './network.js';
 import { dropsOf, hex, packet, tlvsOf } from './tlvs.js';
@@ -14,6 +15,7 @@ const helloSeen = 'hello 1 every 400';
 const routerId = '060a 0000 0102030405060708';
 const update = (body: string) => `${routerId} ${body}`;
 const after = `${routerId} 0810 02004000 0640 0001 0010 fd00000000000001`.replace('0810', '0812');
+const announced = 'fd00000000000001';
 const afterSeen = 'update fd00:0:0:1::/64 id 0102030405060708 seqno 1 metric 16 every 1600 via fe80::1';
 
 /** A node on a LAN with one live hand-made neighbour, fe80::99, which says what it is given. */
@@ -37,6 +39,13 @@ function lanWorld(seed = 1, tuning = {}) {
   greet();
   world.run(100);
   return { world, node, lan, greet, say, rows };
+}
+
+/** What a node knows and has counted. */
+function stateOf({ node, world }: ReturnType<typeof lanWorld>) {
+  const { octets: _, ...sizes } = node.speaker.sizes();
+  const routes = node.speaker.view(world.now).map(({ ageSeconds: _, ...row }) => row);
+  return { sizes, routes, neighbours: node.speaker.neighbours(), counts: Object.fromEntries(node.speaker.counts()) };
 }
 
 /** What a LAN speaker has said since, as TLVs. */
@@ -93,16 +102,31 @@ test('9: a mandatory sub-TLV behind another', (t) => {
 
 test('10: Hellos without an interval make no promise and no timer', (t) => {
   t.deepEqual(tlvsOf(packet('0406 8000 0001 0000')), ['hello unicast 1 every 0']);
-  const { world, node, say } = lanWorld();
-  const before = world.now;
-  for (let i = 0; i < 20; i++) say('0406 0000 0200 0000');
-  world.run(4000);
-  t.true(node.speaker.neighbours().length === 1, 'one unscheduled Hello does not undo a promise');
-  t.true(world.now - before >= 4000);
+  const one = lanWorld();
+  const { world, lan, say } = one;
+  world.run(2000);
+  const before = stateOf(one);
+  const from = world.heardOn(lan).length;
+  for (const flags of ['0000', '8000']) for (let i = 0; i < 200; i++) say(`0406 ${flags} 0066 0000`);
+  // Legal, so nothing is counted; Hello 102 comes again and again, and moves neither history nor cost.
+  const { hellos: heard, ...neighbour } = before.neighbours[0]!;
+  const { hellos, ...after } = stateOf(one).neighbours[0]!;
+  t.deepEqual(after, neighbour);
+  t.deepEqual(stateOf(one).counts, before.counts);
+  t.true(hellos >= heard);
+  t.true(world.heardOn(lan).length - from <= 1);
+  // The promise of the last scheduled Hello stands: it is missed when that was due, and in the end the neighbour is lost.
+  world.run(90_000);
+  t.deepEqual(stateOf(one).neighbours, []);
 });
 
 test('11: a Hello with every reserved flag set is a multicast Hello', (t) => {
   t.deepEqual(tlvsOf(packet('0406 7fff 0001 0190')), [helloSeen]);
+  t.deepEqual(dropsOf(packet('0406 7fff 0001 0190')), {}, 'nothing is wrong with it');
+  const one = lanWorld();
+  one.say('0406 7fff 0066 0190');
+  t.is(one.node.speaker.neighbours()[0]!.hellos, 0xe000, 'the third, in the history of multicast Hellos');
+  t.deepEqual(stateOf(one).counts, {});
 });
 
 test('12: nothing but padding', (t) => {
@@ -111,6 +135,15 @@ test('12: nothing but padding', (t) => {
   t.true(process.hrtime.bigint() - started < 1_000_000_000n);
   const padding = Uint8Array.from({ length: 257 }, (_, i) => (i === 0 ? 1 : 255));
   t.deepEqual(tlvsOf(packet(concatBytes(padding, hex(helloBody)))), [helloSeen]);
+  const one = lanWorld();
+  const before = stateOf(one);
+  const from = one.world.heardOn(one.lan).length;
+  for (let i = 0; i < 20; i++) {
+    one.say(new Uint8Array(65507));
+    one.say(padding);
+  }
+  t.deepEqual(stateOf(one), before, 'no reason to count anything either');
+  t.is(one.world.heardOn(one.lan).length, from);
 });
 
 test('13: prefix lengths beyond the address', (t) => {
@@ -175,11 +208,22 @@ test('19: a finite Update without a router-id, or without a next hop of its fami
 });
 
 test('20: a retraction needs neither router-id nor next hop', (t) => {
-  const { say, rows } = lanWorld();
+  const one = lanWorld();
+  const { say, rows, world, lan } = one;
   say(update('0706 0100 0a000001 080d 01001800 0640 0001 0010 c63364'));
   t.is(rows()[0]?.metric, 112);
+  world.run(1000);
+  const from = world.heardOn(lan).length;
   say('080d 01001800 0640 0001 ffff c63364');
   t.is(rows()[0]?.metric, 65535);
+  t.false(rows()[0]!.selected);
+  t.is(rows().length, 1);
+  world.run(1000);
+  const told = said(world, lan, from).filter((line) => line === 'retract 198.51.100.0/24');
+  t.is(told.length, 2, 'told at once and once more');
+  t.deepEqual(stateOf(one).counts, {}, 'nothing of it is refused');
+  say('080d 01001800 0640 0001 ffff c63365');
+  t.is(rows().length, 1, 'of what nobody announced it makes nothing');
   say(update('0706 0100 0a000001 080d 01001800 0640 0001 0010 c63364'));
   t.is(rows()[0]?.metric, 112);
   say(update('0706 0100 0a000002 080d 01001800 0640 0001 ffff c63364'));
@@ -261,7 +305,7 @@ test('26: a request with two hops left goes on with one, and one with one hop no
 });
 
 test('27: requests for our own seqno move it by one each, and at a bounded rate', (t) => {
-  const { world, node, say } = lanWorld();
+  const { world, node, say, lan } = lanWorld();
   const own = () => node.speaker.view(world.now).find((row) => row.interface === undefined)!;
   const id = own().routerId;
   const ask = (ahead: number) =>
@@ -276,11 +320,17 @@ test('27: requests for our own seqno move it by one each, and at a bounded rate'
   ask(0x8000);
   ask(0);
   t.is(own().seqno, before + 3);
-  for (let i = 0; i < 100_000; i++) ask(1);
+  t.is(node.speaker.counts().get('too-many-requests'), undefined);
+  const [from, packets] = [world.heardOn(lan).length, 100_000];
+  for (let i = 0; i < packets; i++) ask(1);
   t.true(own().seqno - before <= 9, `${own().seqno - before}`);
+  t.is(node.speaker.counts().get('too-many-requests'), packets + 5 - defaultTuning.requestBurst);
   world.run(5000);
   t.true(own().seqno - before <= 15);
   t.true(own().seqno - before >= 9, 'what was asked for is not forgotten');
+  const answers = said(world, lan, from).filter((line) => line.startsWith('update'));
+  t.true(answers.length <= 40, `${answers.length} updates`);
+  t.is(node.speaker.sizes().destinations, 1);
 });
 
 test('28: a wildcard request with a prefix length, and a flood of them', (t) => {
@@ -355,9 +405,13 @@ test('28: a thousand addresses that ask for the whole table are answered by a fe
 });
 
 test('29: acknowledgement requests without an interval, a flood of them, and acknowledgements of nothing', (t) => {
-  const { world, lan, say, node } = lanWorld();
+  const one = lanWorld();
+  const { world, lan, say, node } = one;
+  world.run(3000);
+  const { sizes, routes } = stateOf(one);
   const from = world.heardOn(lan).length;
   say('0206 0000 0001 0000');
+  t.is(node.speaker.counts().get('zero-interval'), 1);
   world.run(300);
   t.false(said(world, lan, from).some((line) => line.startsWith('ack ')));
   say('0206 0000 00aa 0014');
@@ -366,13 +420,26 @@ test('29: acknowledgement requests without an interval, a flood of them, and ack
   for (let i = 0; i < 20_000; i++) say('0206 0000 00aa 0014');
   for (let i = 0; i < 1000; i++) say(`0302 ${i.toString(16).padStart(4, '0')}`);
   world.run(1000);
-  const acks = said(world, lan, from).filter((line) => line.startsWith('ack ')).length;
+  const isAck = (line: string) => line.startsWith('ack ');
+  const acks = said(world, lan, from).filter(isAck).length;
   t.true(acks <= 1300, `${acks}`);
+  t.is(node.speaker.counts().get('too-many-requests'), 20_000 - defaultTuning.requestBurst);
+  const others = world
+    .heardOn(lan)
+    .slice(from)
+    .filter(({ to, bytes }) => (to === 'multicast' || to[15] !== 0x99) && tlvsOf(bytes).some(isAck));
+  t.deepEqual(others, [], 'to who asked alone, not to everybody');
   t.is(node.speaker.neighbours().length, 1);
+  t.deepEqual(stateOf(one).routes, routes);
+  t.deepEqual(stateOf(one).sizes, sizes, 'acknowledgements of nothing change nothing');
 });
 
 test('30: our own router-id, our own prefix by another, and prefixes nobody may announce', (t) => {
-  const { world, node, say, rows } = lanWorld();
+  const one = lanWorld();
+  const { world, node, lan, say, rows } = one;
+  world.run(3000);
+  const { sizes, routes } = stateOf(one);
+  const from = world.heardOn(lan).length;
   const id = node.speaker.view(world.now)[0]!.routerId;
   say(`060a 0000 ${id} 0812 02004000 0640 0001 0000 fd00000000000001`);
   say(update('0812 02004000 0640 0001 0000 fd12345678000001'));
@@ -385,6 +452,11 @@ test('30: our own router-id, our own prefix by another, and prefixes nobody may 
     node.reports.map((report) => report.code),
     ['overlay-prefix-from-lan'],
   );
+  t.deepEqual(stateOf(one).counts, { 'own-router-id': 1, 'overlay-prefix-from-lan': 1, martian: 5 });
+  t.deepEqual(stateOf(one).routes, routes);
+  t.deepEqual(stateOf(one).sizes, sizes, 'not even their router-ids are kept');
+  world.run(300);
+  t.false(said(world, lan, from).some((line) => /^(update|retract|routeRequest|seqnoRequest)/.test(line)));
 });
 
 test('31: the largest metric and a cost of nothing', (t) => {
@@ -399,12 +471,31 @@ test('31: the largest metric and a cost of nothing', (t) => {
 });
 
 test('32: a seqno walked round the ring', (t) => {
-  const { say, rows } = lanWorld();
-  for (let i = 0; i < 40; i++) {
-    const seqno = ((i * 0x4000) & 0xffff).toString(16).padStart(4, '0');
-    say(update(`0812 02004000 0640 ${seqno} 0010 fd00000000000001`));
+  const one = lanWorld();
+  const { world, node, lan, say, rows } = one;
+  world.run(3000);
+  const from = world.heardOn(lan).length;
+  const seqnoOf = (i: number) => (i * 0x4000) & 0xffff;
+  const ring = (seqno: number) =>
+    say(update(`0812 02004000 0640 ${seqno.toString(16).padStart(4, '0')} 0010 ${announced}`));
+  for (let i = 0; i < 400; i++) {
+    ring(seqnoOf(i));
+    const [row] = rows();
+    t.true(
+      row!.selected && row!.seqno === seqnoOf(i) && row!.metric === 112,
+      `each is newer than the one before: ${i}`,
+    );
   }
+  world.run(1000);
   t.is(rows().length, 1);
+  const { octets: _, ...sizes } = node.speaker.sizes();
+  t.deepEqual(sizes, { destinations: 2, routerIds: 2, pending: 0 }, 'one source, whatever its seqno');
+  const updates = said(world, lan, from).filter((line) => line.startsWith('update fd00:0:0:1::/64'));
+  t.true(updates.length >= 1 && updates.length <= 2, `${updates.length}: a seqno alone is no news (RFC 8966 §3.7.2)`);
+  // The last one announced was 0xc000; half the ring away is neither newer nor older, so it is not used.
+  ring(0x4000);
+  t.is(rows()[0]!.seqno, 0xc000);
+  t.deepEqual(stateOf(one).counts, {}, 'every one is legal; only the signatures of the overlay stop it');
 });
 
 test('33: timestamps too short, too long, from the future and running backwards', (t) => {
@@ -415,19 +506,37 @@ test('33: timestamps too short, too long, from the future and running backwards'
       ),
       [helloSeen],
     );
+    const stamped = packet(
+      `04${(8 + length).toString(16).padStart(2, '0')} 0000 0001 0190 030${length} ${'11'.repeat(length)}`,
+    );
+    t.deepEqual(dropsOf(stamped), { 'short-timestamp': 1 });
   }
   t.deepEqual(tlvsOf(packet('040d 0000 0001 0190 0305 0000000aff')), [`${helloSeen} stamp 10`]);
   const { world, lan, node, say } = lanWorld();
   const own = Buffer.from(world.heardOn(lan)[0]!.from.subarray(8)).toString('hex');
-  for (const [origin, theirs] of [
-    ['ffffffff', '00000000'],
-    ['00000000', 'ffffffff'],
-    ['7fffffff', '7fffffff'],
-  ]) {
-    say(`040c 0000 0066 0190 0304 00001000 0518 0300 0060 04b0 ${own} 0308 ${origin}${theirs}`);
+  const stamp = (micros: number) => (micros >>> 0).toString(16).padStart(8, '0');
+  const echo = (origin: number, theirs: number) =>
+    say(`040c 0000 0066 0190 0304 ${stamp(0x1000)} 0518 0300 0060 04b0 ${own} 0308 ${stamp(origin)}${stamp(theirs)}`);
+  const now = world.now * 1000;
+  const before = node.speaker.neighbours()[0]!;
+  const nonsense = [
+    [0x7fffffff, 0x7fffffff], // half the ring away
+    [now, 0x80000000],
+    [now + 1, 0], // from the future
+    [now - 181_000_000, 0], // three minutes ago
+    [now - 1000, 0x1001], // came before it was sent
+  ] as const;
+  for (const [i, [origin, theirs]] of nonsense.entries()) {
+    echo(origin, theirs);
+    t.is(node.speaker.counts().get('nonsense-timestamp'), i + 1, `${origin} ${theirs}`);
+    const { hellos: _, ...neighbour } = node.speaker.neighbours()[0]!;
+    const { hellos: __, ...known } = before;
+    t.deepEqual(neighbour, known, 'neither a round trip nor another cost');
   }
-  const rtt = node.speaker.neighbours()[0]!.rtt;
-  t.true(rtt === undefined || rtt >= 0);
+  say(`040c 0000 0066 0190 0304 ${stamp(0x1000)} 0512 0300 0060 04b0 ${own} 0302 1111`);
+  t.is(node.speaker.counts().get('short-timestamp'), 1);
+  echo(now - 30_000, 0x1000);
+  t.is(node.speaker.neighbours()[0]!.rtt, 30, 'and a good one is taken');
 });
 
 test('34: TLVs in the trailer, and a MAC in the body', (t) => {
@@ -469,13 +578,23 @@ test('36: thousands of prefixes, router-ids and source addresses in one burst', 
 });
 
 test('37: packets from addresses that are not link-local, and from our own', (t) => {
-  const { world, node, lan } = lanWorld();
-  for (const from of ['2001:db8::1', '192.0.2.1', '::']) world.say(lan, from, packet(helloBody));
-  t.is(node.speaker.neighbours().length, 1);
+  // What has another source port never comes so far: interop/lan-sockets.
+  const one = lanWorld();
+  const { world, node, lan } = one;
+  world.run(3000);
+  const { counts: _, ...before } = stateOf(one);
+  const from = world.heardOn(lan).length;
+  const words = packet(`${helloBody} 0506 0000 0060 04b0 0206 0000 0001 0014 0902 0000 ${after}`);
+  const strangers = ['2001:db8::1', '192.0.2.1', '::', 'ff02::1', 'fec0::1'];
+  for (const source of strangers) world.say(lan, source, words);
   const own = world.heardOn(lan)[0]!.from;
-  world.deliver(1, lan, own, packet(helloBody));
-  t.is(node.speaker.neighbours().length, 1);
+  world.deliver(1, lan, own, words);
+  const { counts, ...state } = stateOf(one);
+  t.deepEqual(state, before);
+  t.deepEqual(counts, { 'not-link-local': strangers.length, 'other-daemon': 1 });
   t.is(node.reports.at(-1)?.code, 'other-daemon');
+  world.run(300);
+  t.deepEqual(said(world, lan, from), [], 'and not answered');
 });
 
 test('38: source-specific prefixes, whole or broken, are somebody else’s', (t) => {
@@ -491,23 +610,37 @@ test('38: source-specific prefixes, whole or broken, are somebody else’s', (t)
 test('39: a diversity sub-TLV as long as can be', (t) => {
   const body = `08ff 02004000 0640 0001 0010 fd00000000000001 02eb ${'07'.repeat(235)}`;
   t.deepEqual(tlvsOf(packet(update(body))), [afterSeen]);
+  const one = lanWorld();
+  one.say(update(body));
+  const rows = one.rows().map(({ prefix: of, metric, selected }) => ({ of: `${of}`, metric, selected }));
+  t.deepEqual(rows, [{ of: 'fd00:0:0:1::/64', metric: 112, selected: true }]);
+  t.deepEqual(stateOf(one).counts, {}, 'optional, so it is passed over and the rest stands');
 });
 
 test('40: a Hello seqno that jumps with every packet resets the neighbour once, not each time', (t) => {
-  const { world, node, lan } = lanWorld();
-  const from = world.heardOn(lan).length;
-  for (let i = 0; i < 1000; i++) {
-    const writer = new PacketWriter(600);
-    writer.hello((i * 17 * 3) & 0xffff, 400);
-    world.say(lan, 'fe80::99', writer.finish());
+  const { world, node, lan, say, rows, greet } = lanWorld();
+  for (let i = 0; i < 3; i++) {
+    world.run(3000);
+    greet();
   }
+  say(update(`0812 02004000 0640 0001 0010 ${announced}`));
+  world.run(1000);
+  t.true(rows()[0]!.selected);
+  const from = world.heardOn(lan).length;
+  const changes = node.changes.length;
+  const jumps = 1000;
+  for (let i = 0; i < jumps; i++) say(`0406 0000 ${((1000 + i * 51) & 0xffff).toString(16).padStart(4, '0')} 0190`);
+  t.is(node.speaker.counts().get('restarts-too-often'), jumps - 1, 'all but the first');
+  t.is(node.reports.filter(({ code }) => code === 'restarts-too-often').length, 1);
   world.run(500);
   const packets = world.heardOn(lan).length - from;
   t.true(packets < 10, `${packets}`);
-  t.is(node.reports.at(-1)?.code, 'restarts-too-often');
+  t.true(node.changes.length - changes <= 2, 'its routes went once');
+  t.deepEqual(rows(), []);
+  t.is(node.speaker.neighbours().length, 1);
+  t.is(node.speaker.neighbours()[0]!.cost, 65535, 'until it says again that it hears us');
 });
 
-const announced = 'fd00000000000001';
 /** What each packet is counted as, by its number above; the other numbers are accepted in part, or refused behind the codec. */
 const counted: readonly (readonly [number, DropReason, string])[] = [
   [1, 'not-babel', '2a'],
@@ -645,4 +778,37 @@ test('floods of seqno changes and of invented prefixes, from a LAN neighbour and
     t.true(node.packetsSent - before < 400, `${who}: ${node.packetsSent - before} packets`);
   }
   t.true((node.speaker.counts().get('quota') ?? 0) > 0);
+});
+
+test('a LAN neighbour that renames a known prefix without end takes few of the router-ids that are for all', (t) => {
+  const { world, node, say, rows, greet } = lanWorld(11);
+  world.node(2);
+  world.link(1, 2);
+  world.run(2000);
+  const rename = (i: number) =>
+    say(`060a 0000 00000002 ${i.toString(16).padStart(8, '0')} 0812 02004000 0640 0001 0010 ${announced}`);
+  for (let i = 1; i <= 70_000; i++) rename(i);
+  const bound = routerIdBurst + 10;
+  t.true(node.speaker.sizes().routerIds <= bound, `${node.speaker.sizes().routerIds}`);
+  t.true(node.speaker.counts().get('quota')! >= 70_000 - bound);
+  t.is(node.speaker.view(world.now, prefix('fd00:0:0:1::/64')).length, 1);
+  // Another address there has no more to spend; a new prefix is welcome, and so is what comes by a tunnel.
+  const other = 'fe80::98';
+  world.say(1_000_000, other, packet(helloBody));
+  world.say(1_000_000, other, packet(`060a 0000 00000003 00000001 0812 02004000 0640 0001 0010 ${announced}`));
+  t.false(rows().some(({ routerId }) => routerId === '0000000300000001'));
+  say(`060a 0000 00000003 00000002 0812 02004000 0640 0001 0010 fd00000000000002`);
+  t.true(rows().some(({ routerId }) => routerId === '0000000300000002'));
+  world.node(3);
+  world.link(2, 3);
+  world.run(3000);
+  t.is(node.next(3), 2);
+  // It is swept, and the neighbour may change its mind again.
+  for (let i = 0; i < 60; i++) {
+    world.run(4000);
+    greet();
+  }
+  t.true(node.speaker.sizes().routerIds <= 30, `${node.speaker.sizes().routerIds}`);
+  rename(80_000);
+  t.true(rows().some(({ routerId }) => routerId === '0000000200013880'));
 });

@@ -261,7 +261,7 @@ export class Network {
   }
 
   /** Puts a node on a LAN. */
-  attach(number: number, lan: number, options: Partial<LanOptions> = {}): void {
+  attach(number: number, lan: number, options: Partial<LanOptions> = {}, mtu = 1400): void {
     const address = parseIp(`fe80::aa:${number.toString(16)}`)!;
     this.#lan(lan).members.set(number, address);
     const all = [parsePrefix('::/0')!, parsePrefix('0.0.0.0/0')!];
@@ -269,7 +269,7 @@ export class Network {
       kind: 'lanUp',
       interface: lan,
       ownAddress: address,
-      mtu: 1400,
+      mtu,
       options: { imports: all, exports: all, connected: [], onLink: [], ...options },
     });
   }

@@ -434,7 +434,7 @@ export class PacketReader {
       this.hasTimestamp = true;
       this.timestamp = this.#u32(at);
       this.timestamp2 = this.#u32(at + 4);
-    }
+    } else if (type === Tlv.hello || type === Tlv.ihu) this.#drop('short-timestamp');
   }
 
   #u16(at: number): number {

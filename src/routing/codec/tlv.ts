@@ -74,5 +74,6 @@ export const dropReasons = [
   'zero-interval',
   'zero-hop-count',
   'bad-wildcard',
+  'short-timestamp',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
