@@ -35,7 +35,7 @@ export const testParts: readonly TestPart[] = [
     budget: 120,
     root: true,
     folders: ['interop'],
-    real: { timed: [], alone: ['lan', 'miniupnpd', 'peers'] },
+    real: { timed: [], alone: ['lan', 'line', 'miniupnpd', 'peers'] },
   },
   {
     name: 'lab',

@@ -1,6 +1,6 @@
 import { monotonicMicros } from '../../daemon/lan/sockets.js';
 import type { Millis } from '../../src/time.js';
-import { selectedWays, type TableRow } from './route.js';
+import { infiniteMetric, selectedWays, type TableRow } from './route.js';
 import { Missing, until } from './until.js';
 import type { Host } from './world.js';
 
@@ -33,5 +33,22 @@ export async function routerHas(
     return new Missing(
       `missing: ${missing.slice(0, 8).join(', ')}\nunwanted: ${extra.slice(0, 8).join(', ')}\nhas: ${ways.slice(0, 20).join(', ')}\nlog: ${log}`,
     );
+  });
+}
+
+/** Waits until the router uses a way to each prefix that costs at least so much; returns when that reading began. */
+export async function routerHasMetric(
+  router: Readable,
+  deadlineMs: number,
+  prefixes: readonly string[],
+  atLeast: number,
+): Promise<Millis> {
+  return until(`${router.host.name} hears of the metric`, deadlineMs, async () => {
+    const readAt = monotonicMicros() / 1000;
+    const rows = await router.table();
+    const isUsed = (row: TableRow) =>
+      row.selected && row.feasible && row.metric >= atLeast && row.metric < infiniteMetric;
+    const missing = prefixes.filter((prefix) => !rows.some((row) => row.prefix === prefix && isUsed(row)));
+    return missing.length === 0 ? readAt : new Missing(`${missing.slice(0, 8)}\n${await router.evidence()}`);
   });
 }

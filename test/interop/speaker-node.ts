@@ -8,7 +8,6 @@ import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { systemRandom } from '../../src/random.js';
 import type { InterfaceId, LanOptions, SpeakerEffect, SpeakerEvent, StoredSeqno } from '../../src/routing/contract.js';
 import { Speaker } from '../../src/routing/speaker.js';
-import type { Millis } from '../../src/time.js';
 import { KernelRoutes, type LanRoute } from './kernel-routes.js';
 
 /**
@@ -16,8 +15,8 @@ import { KernelRoutes, type LanRoute } from './kernel-routes.js';
  *
  *   node speaker-node.js '{"number":3,"devices":["lan0"],"originate":["fd00:c::1/128"],"state":"/tmp/x/state"}'
  *
- * It takes requests as JSON lines on standard input ({"id":1,"table":true}, {"id":2,"originate":"10.0.0.0/8"}, {"withdraw":…},
- * {"stop":true}) and answers with JSON lines.
+ * It takes requests as JSON lines on standard input ({"id":1,"table":true}, {"id":2,"originate":["10.0.0.0/8"],"metric":0},
+ * {"withdraw":[…]}, {"dropped":true}, {"stop":true}) and answers with JSON lines.
  */
 interface Settings {
   readonly number: number;
@@ -30,19 +29,13 @@ interface Settings {
 interface Request {
   readonly id: number;
   readonly table?: true;
-  readonly originate?: string;
-  readonly withdraw?: string;
-  /** When the first Hello of this address came after the moment `since`, both on this machine's monotonic clock. */
-  readonly firstHeard?: { readonly from: string; readonly since: Millis };
-  /** When the last Hello of this address came. */
-  readonly lastHeard?: string;
-  /** When our first packet left. */
-  readonly firstSent?: true;
+  readonly originate?: readonly string[];
+  readonly metric?: number;
+  readonly withdraw?: readonly string[];
+  /** How many datagrams the sockets dropped, by reason. */
+  readonly dropped?: true;
   readonly stop?: true;
 }
-
-/** Of the Hellos of one address, the latest. */
-const remembered = 512;
 
 const settings = JSON.parse(process.argv[2]!) as Settings;
 const everything = [parsePrefix('::/0')!, parsePrefix('0.0.0.0/0')!];
@@ -62,8 +55,6 @@ const speaker = new Speaker({
   random: systemRandom(),
 });
 const routes = new KernelRoutes({ failed: (cause) => say({ trouble: cause.message }) });
-const heard = new Map<string, Millis[]>();
-let firstSentAt: Millis | undefined;
 let timer: NodeJS.Timeout | undefined;
 
 function readState(): StoredSeqno | undefined {
@@ -81,7 +72,6 @@ function tell(event: SpeakerEvent): void {
 function perform(effects: readonly SpeakerEffect[]): void {
   for (const effect of effects) {
     if (effect.kind === 'sendPacket') {
-      firstSentAt ??= now();
       lans.send(deviceOf(effect.interface), effect.bytes, effect.to === 'multicast' ? undefined : effect.to);
     } else if (effect.kind === 'persist') {
       writeFileSync(`${settings.state}.new`, JSON.stringify(effect.state));
@@ -114,26 +104,6 @@ function table(): object[] {
     selected: row.selected,
     feasible: row.feasible,
   }));
-}
-
-function remember(from: string, at: Millis): void {
-  const times = heard.get(from) ?? [];
-  heard.set(from, times);
-  times.push(at);
-  if (times.length > remembered) times.shift();
-}
-
-function saysHello(packet: Uint8Array): boolean {
-  for (let at = 4; at < packet.length; at += packet[at] === 0 ? 1 : 2 + (packet[at + 1] ?? 0)) {
-    if (packet[at] === 4) return true;
-  }
-  return false;
-}
-
-function timeAsked({ firstHeard, lastHeard, firstSent }: Request): object {
-  if (firstSent) return { at: firstSentAt };
-  if (lastHeard) return { at: heard.get(lastHeard)?.at(-1) };
-  return firstHeard ? { at: heard.get(firstHeard.from)?.find((at) => at > firstHeard.since) } : {};
 }
 
 async function stop(): Promise<void> {
@@ -170,7 +140,6 @@ const lans = new Lans(settings.devices, {
   },
   down: (name) => tell({ kind: 'interfaceDown', interface: interfaceOf(name) }),
   received: (name, packet) => {
-    if (saysHello(packet.bytes)) remember(formatIp(packet.source), packet.receivedAt / 1000);
     tell({
       kind: 'packetReceived',
       interface: interfaceOf(name),
@@ -183,9 +152,14 @@ const lans = new Lans(settings.devices, {
 });
 createInterface({ input: process.stdin }).on('line', (line) => {
   const request = JSON.parse(line) as Request;
-  if (request.originate) tell({ kind: 'originate', prefix: parsePrefix(request.originate)!, metric: 0 });
-  if (request.withdraw) tell({ kind: 'withdraw', prefix: parsePrefix(request.withdraw)! });
-  say({ id: request.id, ...(request.table ? { table: table() } : {}), ...timeAsked(request) });
+  for (const prefix of request.originate ?? [])
+    tell({ kind: 'originate', prefix: parsePrefix(prefix)!, metric: request.metric ?? 0 });
+  for (const prefix of request.withdraw ?? []) tell({ kind: 'withdraw', prefix: parsePrefix(prefix)! });
+  say({
+    id: request.id,
+    ...(request.table ? { table: table() } : {}),
+    ...(request.dropped ? { dropped: lans.dropped } : {}),
+  });
   if (request.stop) void stop();
 });
 process.on('SIGTERM', () => void stop());

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Millis } from '../../src/time.js';
+import type { LanDrop } from '../../daemon/lan/sockets.js';
 import type { TableRow } from './route.js';
 import { RouterProcess } from './router.js';
 import { until } from './until.js';
@@ -57,56 +57,34 @@ export class Weft {
     await this.ready();
   }
 
-  async #ask(request: object): Promise<{ table?: TableRow[]; at?: Millis }> {
+  async #ask(request: object): Promise<{ table?: TableRow[]; dropped?: Record<LanDrop, number> }> {
     const id = ++this.#asked;
     this.#process.write(`${JSON.stringify({ id, ...request })}\n`);
     const answer = await until(`weft on ${this.host.name} answers ${JSON.stringify(request)}`, 3000, () => {
       if (this.#process.exited) throw new Error(this.log.join('\n'));
       return this.log.find((line) => line.startsWith(`{"id":${id}`));
     });
-    return JSON.parse(answer) as { table?: TableRow[]; at?: Millis };
+    return JSON.parse(answer) as { table?: TableRow[]; dropped?: Record<LanDrop, number> };
   }
 
   async table(): Promise<TableRow[]> {
     return (await this.#ask({ table: true })).table ?? [];
   }
 
-  /** When the router's first Hello after `since` was heard here, in milliseconds of the machine's monotonic clock. */
-  async firstHeard(router: Host, since: Millis): Promise<Millis> {
-    return this.#time({ firstHeard: { from: linkLocal(router), since } });
+  /** Datagrams its sockets dropped before parsing. */
+  async dropped(): Promise<Record<LanDrop, number>> {
+    return (await this.#ask({ dropped: true })).dropped!;
   }
 
-  async lastHeard(router: Host): Promise<Millis> {
-    return this.#time({ lastHeard: linkLocal(router) });
+  async originate(prefixes: readonly string[], metric = 0): Promise<void> {
+    await this.#ask({ originate: prefixes, metric });
   }
 
-  /** When this run's first packet left: then the others hear of it. */
-  async firstSent(): Promise<Millis> {
-    return this.#time({ firstSent: true });
-  }
-
-  /** Waits until there is such a time. */
-  async #time(request: object): Promise<Millis> {
-    return until(
-      `weft on ${this.host.name}: ${JSON.stringify(request)}`,
-      5000,
-      async () => (await this.#ask(request)).at,
-    );
-  }
-
-  async originate(prefix: string): Promise<void> {
-    await this.#ask({ originate: prefix });
-  }
-
-  async withdraw(prefix: string): Promise<void> {
-    await this.#ask({ withdraw: prefix });
+  async withdraw(prefixes: readonly string[]): Promise<void> {
+    await this.#ask({ withdraw: prefixes });
   }
 
   async evidence(): Promise<string> {
     return JSON.stringify(await this.table());
   }
-}
-
-function linkLocal(router: Host): string {
-  return `fe80::${router.number.toString(16)}`;
 }

@@ -62,7 +62,7 @@ export class World {
       ipBatch(host.namespace, [
         `link set dev ${name} addrgenmode none`,
         `link set dev ${name} up`,
-        `addr add fe80::${host.number.toString(16)}/64 dev ${name} nodad`,
+        `addr add ${linkLocalOf(host)}/64 dev ${name} nodad`,
         `addr add 10.77.${network}.${host.number}/24 dev ${name}`,
       ]);
     }
@@ -83,6 +83,11 @@ export class World {
     );
   }
 
+  /** Runs a program, its words parted by spaces, where it sees all that passes the LAN: on the bridge br0. */
+  tap(lan: string, command: string): ChildProcess {
+    return this.#spawn(`${this.#prefix}lan-${lan}`, command.split(' '));
+  }
+
   /** The host's port on the LAN carries nothing any more, and nobody is told. */
   silence(lan: string, host: Host): void {
     this.#port(lan, host, 0);
@@ -99,7 +104,11 @@ export class World {
 
   /** Starts a program on the host; it is killed when the world closes. */
   start(host: Host, program: string, ...args: readonly string[]): ChildProcess {
-    const child = spawn('ip', ['netns', 'exec', host.namespace, program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    return this.#spawn(host.namespace, [program, ...args]);
+  }
+
+  #spawn(namespace: string, command: readonly string[]): ChildProcess {
+    const child = spawn('ip', ['netns', 'exec', namespace, ...command], { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
@@ -120,6 +129,11 @@ export class World {
     this.#switches.clear();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** The host's address on every LAN. */
+export function linkLocalOf(host: Host): string {
+  return `fe80::${host.number.toString(16)}`;
 }
 
 /** Runs a program on the host and returns what it printed. */
