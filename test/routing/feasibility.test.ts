@@ -135,4 +135,52 @@ test('who asks us for a newer seqno is not left waiting because we have just ask
     passedOn.map(({ line }) => line),
     [`seqnoRequest ${text} id 0000000900000009 seqno 8 hops 63`],
   );
+  t.false(requests.some(({ to }) => to === 'multicast'));
+});
+
+test('a request with one hop left goes no further; with two it goes to one neighbour, once', (t) => {
+  const { world, lan, near, far } = lanWorld(65);
+  near.announce(text, 7, 0);
+  world.run(2000);
+  const requests = (from: number) => saidSince(world, lan, from).filter(({ line }) => line.startsWith('seqnoRequest'));
+  const from = world.now;
+  far.requestSeqno(text, 8, 1);
+  world.run(1000);
+  t.deepEqual(requests(from), []);
+  for (let i = 0; i < 5; i++) far.requestSeqno(text, 8, 2);
+  world.run(1000);
+  t.is(requests(from).length, 1);
+  t.regex(requests(from)[0]!.line, / hops 1$/);
+  t.is(requests(from)[0]!.to.at(-1), 8);
+  const answeredFrom = world.now;
+  near.announce(text, 9, 0);
+  world.run(200);
+  const answers = saidSince(world, lan, answeredFrom).filter(({ line }) => / seqno 9 /.test(line));
+  t.true(
+    answers.some(({ to }) => to.at(-1) === 9),
+    'a newer one than was asked for is an answer too',
+  );
+});
+
+test('who has only unfeasible ways asks all of them for a newer seqno, again after 2 and 4 s, and no more', (t) => {
+  const { world, lan, near, far, row } = lanWorld(66);
+  const third = new Hand(world, lan, 'fe80::7');
+  third.keepGreeting();
+  world.run(5000);
+  near.announce(text, 7, 100);
+  world.run(1000);
+  for (const hand of [far, third]) hand.announce(text, 7, 900);
+  world.run(1000);
+  const from = world.now;
+  near.announce(text, 7, 0xffff);
+  world.run(30_000);
+  t.false(row(far)!.selected);
+  const requests = saidSince(world, lan, from).filter(({ line }) => line.startsWith(`seqnoRequest ${text}`));
+  for (const last of [7, 9]) {
+    const times = requests.filter(({ to }) => to.at(-1) === last).map(({ at }) => at - from);
+    t.is(times.length, 3, `${last}: ${times}`);
+    for (const [i, due] of [0, 2000, 6000].entries()) t.true(Math.abs(times[i]! - due) <= 200, `${last}: ${times}`);
+  }
+  for (const { line } of requests) t.is(line, `seqnoRequest ${text} id 0000000900000009 seqno 8 hops 64`);
+  t.is(requests.length, 6, 'who announces nothing is not asked');
 });

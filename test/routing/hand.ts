@@ -46,9 +46,9 @@ export class Hand {
     this.say((writer) => writer.update(fields));
   }
 
-  requestSeqno(text: string, seqno: number): void {
+  requestSeqno(text: string, seqno: number, hops = 64): void {
     const { bytes, length } = prefix(text);
-    this.say((writer) => writer.seqnoRequest(bytes, length, seqno, 64, ...this.routerId));
+    this.say((writer) => writer.seqnoRequest(bytes, length, seqno, hops, ...this.routerId));
   }
 }
 

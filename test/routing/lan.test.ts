@@ -233,7 +233,12 @@ test('a request for what we do not know is answered by a retraction, one for wha
   const lan = world.lan();
   world.attach(1, lan, { imports: everywhere, exports: everywhere });
   router(world, lan, 'fe80::9', [9, 9], ['2001:db8:9::/48']);
-  world.run(2000);
+  world.run(20_000);
+  const unasked = world.heardOn(lan).flatMap(({ bytes }) => tlvsOf(bytes));
+  t.false(
+    unasked.some((line) => line.startsWith('update 2001:db8:9::/48')),
+    'unasked it is not said where it came from (split horizon)',
+  );
   const from = world.heardOn(lan).length;
   const writer = new PacketWriter(1400);
   for (const text of ['2001:db8:77::/48', '2001:db8:9::/48'])
