@@ -55,7 +55,7 @@ export class Wire {
     });
   }
 
-  /** When the last Hello of this host passed, of those before `before`. */
+  /** When the last Hello of this host passed, of those before `before`, which was a while ago: tcpdump is heard late. */
   lastHello(from: Host, before: Millis): Millis {
     const hellos = this.of(from).filter(({ at, tlvs }) => at < before && tlvs.some((line) => line.startsWith('hello')));
     return hellos.at(-1)!.at;
