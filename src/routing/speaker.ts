@@ -389,8 +389,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   }
 
   /**
-   * A LAN neighbour by its address; made when it says Hello or IHU for the first time (RFC 8966 §3.4). Not link-local, or
-   * our own: dropped before parsing.
+   * A LAN neighbour by its address; made when it says Hello, IHU or Update for the first time (RFC 8966 §3.4): a full table
+   * may come shortly before the first Hello, and the next an Update interval later. Nothing of it is used until both directions
+   * work. Not link-local, or our own: dropped before parsing.
    */
   #lanNeighbour(at: Interface, from: IpBytes, bytes: Uint8Array, now: Millis): Neighbour | undefined {
     if (from[0] !== 0xfe || (from[1]! & 0xc0) !== 0x80) {
@@ -409,7 +410,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       if (equalBytes(neighbour.address, from)) return neighbour;
       count++;
     }
-    if (!this.#saysHello(bytes, from)) return undefined;
+    if (!this.#introducesItself(bytes, from)) return undefined;
     const { tuning } = this.#tables;
     if (count >= tuning.maxLanNeighbours) {
       this.#tables.reports.refusedFrom('quota', at.id, from, 'too many neighbours', now);
@@ -420,16 +421,19 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const outlet = this.#addOutlet(at.id, address, column, false, at.outlet.mtu);
     const neighbour = new Neighbour(at, address, undefined, column, outlet, tuning);
     this.#tables.columns[column] = neighbour;
+    // Who never says Hello is forgotten then.
+    neighbour.ihuDeadline = now + spec.ihuHoldFactor * spec.helloInterval;
+    this.#tables.timers.by(neighbour.ihuDeadline);
     return neighbour;
   }
 
-  #saysHello(bytes: Uint8Array, from: IpBytes): boolean {
+  #introducesItself(bytes: Uint8Array, from: IpBytes): boolean {
     const reader = this.#reader;
     if (!reader.open(bytes, from)) return false;
     const before = reader.drops.slice();
     let found = false;
     for (let kind = reader.next(); kind !== 'end' && !found; kind = reader.next())
-      found = kind === 'hello' || kind === 'ihu';
+      found = kind === 'hello' || kind === 'ihu' || (kind === 'update' && !reader.wildcard);
     reader.drops.set(before); // it is read once more
     return found;
   }

@@ -86,8 +86,8 @@ test('one LAN: weft, babeld and BIRD agree; withdrawals, a metric raised, silenc
   bird.configure({ rxcost: 96 });
 
   // A lost link is heard of when the first Hello does not come; how long babeld waits for more of them is between the two.
-  since = clock();
   world.silence('lan0', b);
+  since = clock();
   const [weftLost] = await Promise.all([
     routerHas(weft, meeting, via(1, 1), addressesOf(2)),
     routerHas(babeld, meeting, via(3, 3), addressesOf(2)),

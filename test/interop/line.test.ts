@@ -84,8 +84,8 @@ test('a line with weft in the middle: 200 prefixes, a metric past feasibility, s
   await right.first(b, passed, 'a newer seqno', /^update fd00:3::1/);
 
   // A lost link is heard of when the first Hello does not come.
-  since = clock();
   world.silence('right', b);
+  since = clock();
   settled = await Promise.all([
     routerHas(weft, meeting, via(1, 1), addressesOf(3)),
     routerHas(other, meeting, via(2, 2), addressesOf(3)),
@@ -169,8 +169,8 @@ for (const middle of ['babeld', 'BIRD'] as const) {
 
     // The far end finds out for itself; the near end is told by the middle, which gives a neighbour up by rules of its own
     // (babeld after two of three Hellos and a while, BIRD when five of sixteen are missing).
-    since = clock();
     world.silence('right', b);
+    since = clock();
     const told = left.first(m, since, 'that the link is lost', /^retract fd00:3::1/);
     const [farLost, , nearLost] = await Promise.all([
       routerHas(far, meeting, addressesOf(3), [...addressesOf(1), ...addressesOf(2)]),

@@ -49,7 +49,7 @@ export class Wire {
   async first(from: Host, since: Millis, said: string, tlv: RegExp | ((line: string) => boolean)): Promise<Millis> {
     const matches = tlv instanceof RegExp ? (line: string) => tlv.test(line) : tlv;
     const source = linkLocalOf(from);
-    return until(`${from.name} says on ${this.#lan}: ${said}`, 8000, () => {
+    return until(`${from.name} says on ${this.#lan}: ${said}`, 20_000, () => {
       return this.packets.find((packet) => packet.at > since && packet.source === source && packet.tlvs.some(matches))
         ?.at;
     });

@@ -3,6 +3,7 @@ import { parseIp } from '../../src/addr/ip.js';
 import { nodePrefix } from '../../src/addr/node-number.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { earlyBurst, earlyRate } from '../../src/routing/interface.js';
+import { Hand } from './hand.js';
 import { Network, overlay, prefix } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
@@ -270,6 +271,28 @@ test('the same update by another next hop: packets go there from then on', (t) =
   world.say(lan, 'fe80::9', writer.finish());
   t.deepEqual(nextHop(), parseIp('10.0.0.8'));
   t.deepEqual(node.speaker.view(world.now).find((row) => row.prefix.key === p.key)?.nextHop, parseIp('10.0.0.8'));
+});
+
+test('a table that came before the first Hello is used once both directions work; who never says Hello is forgotten', (t) => {
+  const world = new Network(50);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { imports: everywhere });
+  world.run(1000);
+  const p = prefix('2001:db8:9::/48');
+  const [hand, silent] = [new Hand(world, lan, 'fe80::9'), new Hand(world, lan, 'fe80::8', [8, 8])];
+  for (const one of [hand, silent]) one.announce('2001:db8:9::/48', 7, 0);
+  t.is(node.routes.get(p.key)?.choices.length ?? 0, 0, 'not used yet');
+  world.run(900);
+  hand.greet();
+  t.deepEqual(node.routes.get(p.key)?.choices[0]?.nextHop, parseIp('fe80::9'));
+  world.run(3000);
+  hand.keepGreeting();
+  world.run(15_000);
+  t.deepEqual(
+    node.speaker.neighbours().map(({ address }) => address[15]),
+    [9],
+  );
 });
 
 /** Times at which node 1 said Hello on the LAN, its seqnos, and what else it said in those packets. */
