@@ -640,7 +640,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       const { state, protocol, gateway, externalAddress, externalPort } = effect.status;
       const holds = (state === 'mapped' || state === 'renewing') && externalAddress !== null && externalPort !== null;
       const endpoint = holds ? { address: externalAddress, port: externalPort } : undefined;
-      this.#reach({ kind: 'mappingChanged', endpoint, source: protocol ?? 'upnp', router: gateway ?? '' }, now);
+      const of = { source: protocol ?? 'upnp', router: gateway ?? '', renewing: state === 'renewing' } as const;
+      this.#reach({ kind: 'mappingChanged', endpoint, ...of }, now);
       this.#tell('port-mapping', undefined, effect.status.reason ?? effect.status.state);
     }
   }

@@ -39,6 +39,8 @@ export type ReachabilityEvent =
       readonly source: 'upnp' | 'nat-pmp';
       /** Its address, or what else names it. */
       readonly router: string;
+      /** It is being asked again, and may forward nothing meanwhile. */
+      readonly renewing: boolean;
     }
   /** The router says that it forwards this to us as well, for as long as a trial takes. */
   | { readonly kind: 'trialMapped'; readonly endpoint: Endpoint }
@@ -128,6 +130,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   #forwarder: string | undefined;
   #trial: Endpoint | undefined;
   #trialAt: Millis = 0;
+  /** The router has moved its entry to the trial's port, and is asked to move it back. */
+  #movesBack = false;
   #tellAt: Millis = never;
   #told = '';
   #toldNat = '';
@@ -234,11 +238,12 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     this.#strangerCame = false;
     this.#trial = undefined;
     this.#trialAt = now;
+    this.#movesBack = false;
     return this.#collected(now);
   }
 
   #mappingChanged(
-    { endpoint, source, router }: Extract<ReachabilityEvent, { kind: 'mappingChanged' }>,
+    { endpoint, source, router, renewing }: Extract<ReachabilityEvent, { kind: 'mappingChanged' }>,
     now: Millis,
   ): ReachabilityEffect[] {
     const before = this.#mapping;
@@ -250,10 +255,14 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       if (before) this.#strangerCame = false;
       this.#trial = undefined;
       this.#trialAt = now;
+      this.#movesBack = false;
     }
+    // What comes back from a trial is new to the asker.
+    const isBack = this.#movesBack && !renewing;
+    if (isBack) this.#movesBack = false;
     const effects = this.#collected(now);
     if (endpoint && !isSame) this.#asker.forwarded(endpoint, now);
-    else if (before || endpoint) this.#asker.startOver(false, now);
+    else if ((before || endpoint) && !renewing && !isBack) this.#asker.startOver(false, now);
     return effects;
   }
 
@@ -283,8 +292,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     if (known) known.endpoint = endpoint;
     else if (this.#neighbours.size < mostNeighbours) this.#neighbours.set(node, { endpoint, sees: undefined });
     this.#asker.proversChanged(now);
-    this.#tellSoon(now);
-    return [];
+    return this.#collected(now);
   }
 
   #spokeTo({ address }: Endpoint, until: Millis): void {
@@ -310,9 +318,14 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return this.#collected(now);
   }
 
+  /** A dial to what is mapped would be wasted where it shows nothing, or meets a router that forwards another port. */
   #collected(now: Millis): ReachabilityEffect[] {
     const trial = this.#trial && this.#mapping ? [{ ...this.#trial, source: this.#mapping.source }] : [];
-    this.#asker.setEndpoints([...trial, ...this.#collect()], now);
+    const idle = this.#isDoubtful || this.#movesBack ? this.#mapping?.endpoint : undefined;
+    const claimed = this.#collect().filter(
+      (each) => !idle || each.source === 'configured' || !sameEndpoint(each, idle),
+    );
+    this.#asker.setEndpoints([...trial, ...claimed], now);
     this.#tellSoon(now);
     return [];
   }
@@ -372,6 +385,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       if (!isProven && !this.#asker.hasFailed(this.#trial)) return [];
       if (isProven) this.#forwarder = this.#mapping?.router;
       this.#trial = undefined;
+      this.#movesBack = this.#mapping?.source === 'nat-pmp';
       this.#collected(now);
       return [{ kind: 'trialEnded' }];
     }

@@ -110,7 +110,13 @@ test('26: a mapping is advertised as proven when a datagram has come through it,
   home.tunnelTo(peer);
   all.runUntil(500);
   home.nat!.forward(20_123, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp', router });
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port: 20_123 },
+    source: 'upnp',
+    router,
+    renewing: false,
+  });
   t.deepEqual(home.proven(), []);
   all.runUntil(second);
   t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
@@ -125,7 +131,13 @@ test('26: a mapping is advertised as proven when a datagram has come through it,
 test('26: a mapping that "succeeded" but leads nowhere stays unproven', (t) => {
   const all = world();
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp', router });
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port: 20_123 },
+    source: 'upnp',
+    router,
+    renewing: false,
+  });
   home.tunnelTo(peer);
   all.runUntil(5 * minute);
   t.deepEqual(home.proven(), []);
@@ -136,7 +148,13 @@ test('26: a mapping that "succeeded" but leads nowhere stays unproven', (t) => {
 function mappedWhereItLeaves(all: NatWorld, does: Node['router'] = 'refuses'): Node {
   const home = new Node(all, 1, 'address-restricted');
   home.router = does;
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'upnp', router });
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port },
+    source: 'upnp',
+    router,
+    renewing: false,
+  });
   home.tunnelTo(new Node(all, 2, 'public'));
   return home;
 }
@@ -150,6 +168,11 @@ function toldProven({ effects }: Node): string[] {
   );
 }
 
+/** How many dials were asked for. */
+const asksOf = ({ effects }: Node) =>
+  effects.filter((effect) => effect.kind === 'sendMesh' && decodeDialBack(decodeMap(effect.bytes)!)?.kind === 'ask')
+    .length;
+
 const toldOfTrials = ({ effects }: Node) =>
   effects.map(({ kind }) => kind).filter((kind) => kind === 'trialWanted' || kind === 'trialEnded');
 
@@ -158,7 +181,7 @@ for (const lie of ['lies', 'refuses'] as const) {
     const all = world();
     const home = mappedWhereItLeaves(all, lie);
     all.runUntil(5 * minute);
-    t.true(home.effects.some(({ kind }) => kind === 'sendMesh'));
+    t.is(asksOf(home) > 0, lie === 'lies', 'only the port of a trial is worth a dial');
     home.tunnelTo(new Node(all, 3, 'public'));
     all.runUntil(25 * minute);
     t.deepEqual(toldProven(home), []);
@@ -188,16 +211,52 @@ test('a mapping where our own traffic leaves, by a router without a port for tri
   all.runUntil(5 * second);
   home.hears({ kind: 'called', endpoints: [{ address: '11.0.3.1', port }] });
   comes(3);
+  all.runUntil(6 * second);
   t.deepEqual(home.proven(), []);
   comes(4);
+  all.runUntil(7 * second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 upnp']);
+});
+
+test('a router that has moved its only entry to the trial is dialled again when it has moved it back; two dials in all', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'address-restricted');
+  home.router = 'forwards';
+  const mapped = {
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port },
+    source: 'nat-pmp',
+    router,
+  } as const;
+  home.hears({ ...mapped, renewing: false });
+  home.tunnelTo(new Node(all, 2, 'public'));
+  all.runUntil(second);
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialEnded']);
+  home.hears({ ...mapped, renewing: true });
+  all.runUntil(2 * second);
+  t.is(asksOf(home), 1);
+  t.deepEqual(home.proven(), []);
+  home.nat!.forward(port, home.inner);
+  home.hears({ ...mapped, renewing: false });
+  all.runUntil(3 * second);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
+  t.is(asksOf(home), 2);
+  home.hears({ ...mapped, renewing: true });
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp'], 'while it is renewed it stands');
+  t.is(asksOf(home), 2);
 });
 
 test('a mapping at a port that none of our own traffic leaves from needs no trial', (t) => {
   const all = world();
   const home = new Node(all, 1, 'address-restricted');
   home.nat!.forward(20_123, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port: 20_123 }, source: 'upnp', router });
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port: 20_123 },
+    source: 'upnp',
+    router,
+    renewing: false,
+  });
   home.tunnelTo(new Node(all, 2, 'public'));
   all.runUntil(5 * second);
   t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
@@ -215,7 +274,13 @@ test('a trial where our own traffic leaves shows nothing', (t) => {
 test('double NAT: an external address that is not what peers see is never dialled', (t) => {
   const all = world();
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.7.7.7', port }, source: 'upnp', router });
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.7.7.7', port },
+    source: 'upnp',
+    router,
+    renewing: false,
+  });
   home.tunnelTo(peer);
   all.runUntil(10 * minute);
   t.false(all.sentTo.has('11.7.7.7'));
@@ -230,8 +295,17 @@ test('proven again after every change: the router reboots and forwards from anot
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
   home.router = 'forwards';
   home.nat!.forward(port, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp', router });
+  const mapped = {
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port },
+    source: 'nat-pmp',
+    router,
+  } as const;
+  home.hears({ ...mapped, renewing: false });
   home.tunnelTo(peer);
+  all.runUntil(500);
+  home.hears({ ...mapped, renewing: true });
+  home.hears({ ...mapped, renewing: false });
   all.runUntil(second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
   all.runUntil(70 * second); // else its one prober has dialled as often as it may
@@ -241,7 +315,13 @@ test('proven again after every change: the router reboots and forwards from anot
   all.runUntil(100 * second);
   t.deepEqual(home.proven(), []);
   home.nat!.forward(port, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'nat-pmp', router });
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port },
+    source: 'nat-pmp',
+    router,
+    renewing: false,
+  });
   all.runUntil(102 * second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
 });
@@ -255,7 +335,13 @@ test('a mapping lost without a sign is found out, and is unproven then', (t) => 
   ];
   home.router = 'forwards';
   home.nat!.forward(port, home.inner);
-  home.hears({ kind: 'mappingChanged', endpoint: { address: '11.0.1.1', port }, source: 'upnp', router });
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port },
+    source: 'upnp',
+    router,
+    renewing: false,
+  });
   home.tunnelTo(peer);
   home.tunnelTo(other);
   all.runUntil(second);
@@ -479,8 +565,9 @@ test('whatever neighbours say, work is bounded and the deadline is not passed by
     fc.record({
       kind: fc.constant('mappingChanged' as const),
       endpoint: fc.option(endpoint, { nil: undefined }),
-      source: fc.constant('upnp' as const),
+      source: fc.constantFrom('upnp' as const, 'nat-pmp' as const),
       router: fc.constant(router),
+      renewing: fc.boolean(),
     }),
     fc.record({ kind: fc.constant('trialMapped' as const), endpoint }),
     fc.record({ kind: fc.constant('called' as const), endpoints: fc.array(endpoint, { maxLength: 4 }) }),
