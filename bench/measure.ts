@@ -75,7 +75,10 @@ function readIperf(stdout: string, stderr: string): Throughput {
   };
 }
 
-/** A receiver that was not scheduled for a moment loses datagrams whoever carried them: a rate is bad when it fails thrice. */
+/**
+ * A receiver that was not scheduled for a moment loses datagrams whoever carried them: a rate is bad when it fails
+ * thrice.
+ */
 const triesPerRate = 3;
 const step = 1.08;
 

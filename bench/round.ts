@@ -93,7 +93,10 @@ export interface RoundOrder {
   readonly failed: (key: string, error: unknown) => void;
 }
 
-/** One round of one contender between two hosts. A second of traffic comes first and is not measured, for everyone alike. */
+/**
+ * One round of one contender between two hosts. A second of traffic comes first and is not measured, for everyone
+ * alike.
+ */
 export async function directRound(row: Row, contender: Contender, order: RoundOrder): Promise<void> {
   const { seconds, only, before, note, failed } = order;
   const chain = row.chain(contender);

@@ -26,7 +26,10 @@ function readArguments() {
   }).values;
 }
 
-/** Our own bug: said once, and the process goes at once; workers inside a blocking call would make an ordinary exit hang. */
+/**
+ * Our own bug: said once, and the process goes at once; workers inside a blocking call would make an ordinary exit
+ * hang.
+ */
 function die(error: unknown): void {
   process.stderr.write(`weftd: ${errorLine(error)}\n`);
   process.kill(process.pid, 'SIGKILL');

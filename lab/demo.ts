@@ -42,8 +42,8 @@ function peerTable(peers: readonly Peer[]): string {
 }
 
 /**
- * The relay that carries the download, by the counters, once the node that sends says the same: each end chooses its own way, and may
- * have changed it while we counted.
+ * The relay that carries the download, by the counters, once the node that sends says the same: each end chooses its
+ * own way, and may have changed it while we counted.
  */
 async function relayInUse(from: WeftNode, to: WeftNode): Promise<{ name: string; octets: number }> {
   const seen: string[] = [];

@@ -6,9 +6,9 @@ import { foreign } from '../src/ffi.js';
 import { StructMemory, system } from '../src/tunnel/plane/linux-system.js';
 
 /**
- * A process of the lab that floods one UDP port of another machine with forged initiations, by raw sockets, so that it can
- * claim any source. It takes precedence over what else runs here, as a flood from outside would: the machine that suffers
- * it has no say in how many datagrams are sent. Run inside a namespace:
+ * A process of the lab that floods one UDP port of another machine with forged initiations, by raw sockets, so that it
+ * can claim any source. It takes precedence over what else runs here, as a flood from outside would: the machine that
+ * suffers it has no say in how many datagrams are sent. Run inside a namespace:
  *
  *   node flooder.js '{"to":"11.0.1.2","port":16696,"from":"11.0.3.2","perSecond":50000,"seconds":5}'
  *

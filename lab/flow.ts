@@ -5,7 +5,10 @@ import { type Host, udpOn } from './machines.js';
 
 const port = 7000;
 
-/** A steady flow of small numbered datagrams from one machine to an address of another: it shows every gap and every loss. */
+/**
+ * A steady flow of small numbered datagrams from one machine to an address of another: it shows every gap and every
+ * loss.
+ */
 export class Flow {
   readonly #from: Socket;
   readonly #to: Socket;

@@ -25,8 +25,8 @@ const echoRequest = 128;
 const echoReply = 129;
 
 /**
- * A member without a kernel: the product's own control plane and data plane over one UDP socket, many in one process. It answers
- * pings and relays; it keeps nothing on the disk once it has joined.
+ * A member without a kernel: the product's own control plane and data plane over one UDP socket, many in one process.
+ * It answers pings and relays; it keeps nothing on the disk once it has joined.
  */
 export class LightMember {
   readonly address: Uint8Array;
@@ -36,7 +36,9 @@ export class LightMember {
   #timer: NodeJS.Timeout | undefined;
   #isRunning = false;
 
-  /** Redeems the token and runs. `local`: the address of this machine that is its own; `memory`: as of `InProcessPlane`. */
+  /**
+   * Redeems the token and runs. `local`: the address of this machine that is its own; `memory`: as of `InProcessPlane`.
+   */
   static async join(
     folder: string,
     name: string,

@@ -1,6 +1,6 @@
 /**
- * Light members on one machine: node light-members-process.js FOLDER. Each line of the input joins one: "NAME TOKEN LOCAL-ADDRESS".
- * When it is a member, its overlay address is said, or why it is none.
+ * Light members on one machine: node light-members-process.js FOLDER. Each line of the input joins one: "NAME TOKEN
+ * LOCAL-ADDRESS". When it is a member, its overlay address is said, or why it is none.
  */
 import { createInterface } from 'node:readline';
 import { formatIp } from '../src/addr/ip.js';

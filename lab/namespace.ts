@@ -149,7 +149,10 @@ function namespacesWith(test: (name: string) => boolean): string[] {
   }
 }
 
-/** Ends every process in the namespaces of a world, then removes the namespaces and its folder. Synchronous: it runs at exit. */
+/**
+ * Ends every process in the namespaces of a world, then removes the namespaces and its folder. Synchronous: it runs at
+ * exit.
+ */
 export function removeWorld(prefix: string): void {
   const names = namespacesWith((name) => name.startsWith(prefix));
   const inodes = new Set(

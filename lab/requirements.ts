@@ -3,7 +3,10 @@ import { spawnSync } from 'node:child_process';
 /** The Debian packages a world is made with. */
 const packages = ['iproute2', 'nftables', 'iputils-ping', 'procps', 'curl', 'miniupnpd', 'iperf3'];
 
-/** Installs what the lab needs, and more Debian packages where named, as root on Debian and Ubuntu; otherwise says what is missing, and ends the process. */
+/**
+ * Installs what the lab needs, and more Debian packages where named, as root on Debian and Ubuntu; otherwise says what
+ * is missing, and ends the process.
+ */
 export function requireLab(more: readonly string[] = []): void {
   const wanted = [...packages, ...more];
   if (process.getuid?.() !== 0) {

@@ -1,6 +1,7 @@
 /**
- * One end of a TCP connection that carries a little all the time: node talk-process.js listen|connect ADDRESS PORT. The listening
- * end echoes, and says "listening". The other sends the time 50 times a second and prints what comes back, a line each.
+ * One end of a TCP connection that carries a little all the time: node talk-process.js listen|connect ADDRESS PORT. The
+ * listening end echoes, and says "listening". The other sends the time 50 times a second and prints what comes back, a
+ * line each.
  */
 import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';

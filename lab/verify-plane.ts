@@ -65,8 +65,8 @@ async function twoPeers(): Promise<void> {
 }
 
 /**
- * Memory of a node that has a session with each of a hundred others, after a minute of full load with one of them. That one is a
- * daemon too; the others are light members, many in a process: a hundred daemons do not fit on two cores.
+ * Memory of a node that has a session with each of a hundred others, after a minute of full load with one of them. That
+ * one is a daemon too; the others are light members, many in a process: a hundred daemons do not fit on two cores.
  */
 async function hundredPeers(): Promise<void> {
   const crowds = ['p0', 'p1', 'p2'];

@@ -3,7 +3,9 @@ import { Narrator } from './narrator.js';
 import { portRewriting } from './scenarios/port-rewriting.js';
 import { type RoamingResult, roaming } from './scenarios/roaming.js';
 
-/** Roaming's part of `npm run verify`: every change of the network, by real daemons, several times, against its second. */
+/**
+ * Roaming's part of `npm run verify`: every change of the network, by real daemons, several times, against its second.
+ */
 const tell = new Narrator((line) => console.error(line));
 const times = 3;
 const second = 1000;

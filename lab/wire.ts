@@ -41,8 +41,8 @@ export function isDelayed(conditions: WireConditions): boolean {
  *   near (host, router) ── outwards ─►── far (the Internet, a carrier, a LAN)
  *                       ──◄─ inwards ──
  * ```
- * Loss and cuts are drops where a packet arrives, so that the sender notices nothing: no error, no carrier lost. Rates are
- * tbf queues where it leaves. Neighbour resolution (ARP) survives a cut, for the same reason.
+ * Loss and cuts are drops where a packet arrives, so that the sender notices nothing: no error, no carrier lost. Rates
+ * are tbf queues where it leaves. Neighbour resolution (ARP) survives a cut, for the same reason.
  */
 export class Wire {
   readonly near: WireEnd;

@@ -105,7 +105,10 @@ export class World {
     return [...this.#routers.values()];
   }
 
-  /** The line of a public host, of a home's router or of a carrier, or one between two hosts; for a LAN's lines see `host(name).wire`. */
+  /**
+   * The line of a public host, of a home's router or of a carrier, or one between two hosts; for a LAN's lines see
+   * `host(name).wire`.
+   */
   wire(name: string): Wire {
     return found(this.#lines, name);
   }

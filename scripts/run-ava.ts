@@ -7,7 +7,10 @@ export function atMost(files: number): readonly string[] {
   return [`--concurrency=${files}`, '--no-worker-threads'];
 }
 
-/** Runs these built test files; prints what fails, what is skipped and what tests log. A runner that crashes is a failure. */
+/**
+ * Runs these built test files; prints what fails, what is skipped and what tests log. A runner that crashes is a
+ * failure.
+ */
 export async function runAva(files: readonly string[], flags: readonly string[] = []): Promise<TestResult> {
   if (files.length === 0) return noTests;
   const failures: string[] = [];

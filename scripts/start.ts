@@ -11,8 +11,8 @@ import { MeshError } from '../src/errors.js';
 import { welcome } from './welcome.js';
 
 /**
- * npm start: on a machine without a network founds one and runs the daemon; `npm start -- join TOKEN` joins one and runs it;
- * on a member both just run it.
+ * npm start: on a machine without a network founds one and runs the daemon; `npm start -- join TOKEN` joins one and
+ * runs it; on a member both just run it.
  */
 async function main(): Promise<boolean> {
   const { values, positionals } = readArguments();

@@ -14,10 +14,10 @@ export interface TestPart {
 }
 
 /**
- * Files are named without folder and ending. Whatever is not named waits about half of the time: three at once keep two cores
- * busy. What judges time has one other beside it, and is run once more, alone, when it fails: a machine has other things to do
- * now and then. All else holds whatever the machine does, who gets in, what is kept secret and what is left behind above all,
- * and fails the first time it does not.
+ * Files are named without folder and ending. Whatever is not named waits about half of the time: three at once keep two
+ * cores busy. What judges time has one other beside it, and is run once more, alone, when it fails: a machine has other
+ * things to do now and then. All else holds whatever the machine does, who gets in, what is kept secret and what is
+ * left behind above all, and fails the first time it does not.
  */
 export interface RealFiles {
   /** Judges how long something takes, or what is lost of a steady flow, which a machine that starves loses too. */

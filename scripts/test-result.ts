@@ -4,7 +4,10 @@ import { stemOf } from './test-parts.js';
 export interface TestResult {
   readonly passed: number;
   readonly skipped: number;
-  /** Names of the tests that failed: "file › test", or just "test" where only one file ran; also of a runner that crashed. */
+  /**
+   * Names of the tests that failed: "file › test", or just "test" where only one file ran; also of a runner that
+   * crashed.
+   */
   readonly failures: readonly string[];
   /** Tests that failed and passed when run again. */
   readonly unsteady: readonly string[];
@@ -28,8 +31,8 @@ export function filesNamedBy(failures: readonly string[], ran: readonly string[]
 }
 
 /**
- * What holds after `again`, which are files of `first`, have run a second time: what fails again has failed, what passes now is
- * unsteady, and what did not run again, such as a runner that crashed, stays failed.
+ * What holds after `again`, which are files of `first`, have run a second time: what fails again has failed, what
+ * passes now is unsteady, and what did not run again, such as a runner that crashed, stays failed.
  */
 export function settled(first: TestResult, again: readonly string[], second: TestResult): TestResult {
   const stays = first.failures.filter((failure) => !again.some((file) => isNamedBy(failure, file)));

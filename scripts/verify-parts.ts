@@ -1,4 +1,6 @@
-/** A part of `npm run verify`: a built script that reports rows by `reportRow` and exits 0 when it could run to its end. */
+/**
+ * A part of `npm run verify`: a built script that reports rows by `reportRow` and exits 0 when it could run to its end.
+ */
 export interface VerifyPart {
   readonly name: string;
   readonly what: string;

@@ -24,8 +24,8 @@ export function missedIn(results: readonly Result[]): number {
 }
 
 /**
- * The results by part, each a file of its own in one folder, replaced as a whole: several runs may go on at the same time.
- * A part is run by one of them at a time, and one at a time writes the table; locks end with their process.
+ * The results by part, each a file of its own in one folder, replaced as a whole: several runs may go on at the same
+ * time. A part is run by one of them at a time, and one at a time writes the table; locks end with their process.
  */
 export class VerifyResults {
   readonly #folder: string;

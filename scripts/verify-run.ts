@@ -7,8 +7,8 @@ import { type Row, readRow } from './verify-row.js';
 const patience: Millis = 10_000;
 
 /**
- * Runs a part's command to its end, or to its limit, and gives the rows it reported; those it reported before an end that was
- * not its own stay, and a row that says so is added.
+ * Runs a part's command to its end, or to its limit, and gives the rows it reported; those it reported before an end
+ * that was not its own stay, and a row that says so is added.
  */
 export async function runPart(
   command: readonly string[],

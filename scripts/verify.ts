@@ -5,10 +5,10 @@ import { commitName, missedIn, type Result, VerifyResults } from './verify-resul
 import { runPart } from './verify-run.js';
 
 /**
- * npm run verify [PART…] [--again]: what needs repetition or hours. Each part is a command that reports rows (what, target,
- * measured, whether it held). Results are kept in .verify/ by commit, so a stopped run goes on where it was, and runs of
- * different parts may go on at the same time; the table of all goes to docs/verified.md. Exit 1 when anything asked for was
- * missed, now or when it was run before.
+ * npm run verify [PART…] [--again]: what needs repetition or hours. Each part is a command that reports rows (what,
+ * target, measured, whether it held). Results are kept in .verify/ by commit, so a stopped run goes on where it was,
+ * and runs of different parts may go on at the same time; the table of all goes to docs/verified.md. Exit 1 when
+ * anything asked for was missed, now or when it was run before.
  */
 const git = (...args: string[]) => spawnSync('git', args, { encoding: 'utf8' }).stdout.trim();
 // Documents do not change what is measured, and this writes one.

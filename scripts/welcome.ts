@@ -32,7 +32,9 @@ export async function welcome(api: NodeApi, token: string | undefined): Promise<
   return `${lines.join('\n')}\n`;
 }
 
-/** A token on a machine that is a member: of the same network, all is well; else it is said that the token was not used. */
+/**
+ * A token on a machine that is a member: of the same network, all is well; else it is said that the token was not used.
+ */
 async function whyUnused(api: NodeApi, token: string): Promise<string[]> {
   try {
     await api.join({ token });

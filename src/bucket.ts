@@ -1,6 +1,9 @@
 import type { Millis } from './time.js';
 
-/** A rate with a burst: full at first, filled with `perSecond` until there is `burst`; any amount may be taken at a time. */
+/**
+ * A rate with a burst: full at first, filled with `perSecond` until there is `burst`; any amount may be taken at a
+ * time.
+ */
 export class Bucket {
   readonly #perMilli: number;
   readonly #burst: number;

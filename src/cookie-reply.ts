@@ -19,8 +19,8 @@ import { datagramMacLength } from './datagram-mac.js';
  * |                    sealed cookie 16 + tag 16                  |
  * +---------------------------------------------------------------+
  *
- * ChaCha20-Poly1305, key = HMAC-SHA256(SHA-256("weft cookie" ‖ answering node's X25519 public key), mac1), AAD = the first 12
- * octets: only who knows that key and has seen the request can read the cookie or make one up.
+ * ChaCha20-Poly1305, key = HMAC-SHA256(SHA-256("weft cookie" ‖ answering node's X25519 public key), mac1), AAD = the
+ * first 12 octets: only who knows that key and has seen the request can read the cookie or make one up.
  */
 export const cookieReplyLength = 56;
 export const cookieLength = 16;

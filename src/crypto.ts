@@ -16,8 +16,9 @@ import { concatBytes, utf8 } from './bytes.js';
 import type { Random } from './random.js';
 
 /**
- * The cryptography of the control plane. tweetnacl (the only import of it) makes the long-lived keys and is what the tests
- * compare with; node:crypto does what runs per handshake or per announcement (docs/decisions/110-tweetnacl-and-node-crypto.md).
+ * The cryptography of the control plane. tweetnacl (the only import of it) makes the long-lived keys and is what the
+ * tests compare with; node:crypto does what runs per handshake or per announcement
+ * (docs/decisions/110-tweetnacl-and-node-crypto.md).
  *
  * All keys, hashes and secrets are raw octets in the order of RFC 7748 and RFC 8032 (little-endian numbers).
  */
@@ -94,8 +95,8 @@ export class AgreementKey {
   }
 
   /**
-   * A key for one handshake, in 45 µs where the constructor needs 400: handshakes are answered by the thousand. Its octets
-   * pass through a text that cannot be wiped, which is garbage at once; so never for a key that is kept.
+   * A key for one handshake, in 45 µs where the constructor needs 400: handshakes are answered by the thousand. Its
+   * octets pass through a text that cannot be wiped, which is garbage at once; so never for a key that is kept.
    */
   static ephemeral(random: Random): AgreementKey {
     const octets = random.bytes(keyLength);
@@ -231,7 +232,9 @@ const zero = '00'.repeat(32);
 const one = `01${'00'.repeat(31)}`;
 const minusOne = `ec${'ff'.repeat(30)}7f`;
 
-/** The y of the eight points of small order, sign of x left out (they come with either sign, or would be non-canonical). */
+/**
+ * The y of the eight points of small order, sign of x left out (they come with either sign, or would be non-canonical).
+ */
 const smallOrderY = [
   zero,
   one,
@@ -262,7 +265,10 @@ export function isSigningPublicKey(octets: Uint8Array): boolean {
   return isBelow(y, fieldPrime) && !smallOrderY.includes(y.toString('hex'));
 }
 
-/** True for an X25519 public key fit for a certificate: canonical (RFC 7748 §5 would mask and reduce) and not of small order. */
+/**
+ * True for an X25519 public key fit for a certificate: canonical (RFC 7748 §5 would mask and reduce) and not of small
+ * order.
+ */
 export function isAgreementPublicKey(octets: Uint8Array): boolean {
   if (octets.length !== keyLength || !isBelow(octets, fieldPrime)) return false;
   return !smallOrderU.includes(Buffer.from(octets).toString('hex'));
@@ -278,7 +284,10 @@ export type SignatureLabel =
   | 'weft join request'
   | 'weft origin';
 
-/** What is really signed: label ‖ zero octet ‖ network id (32 octets) ‖ octets (docs/protocol/addr.md, Signed statements). */
+/**
+ * What is really signed: label ‖ zero octet ‖ network id (32 octets) ‖ octets (docs/protocol/addr.md, Signed
+ * statements).
+ */
 export function signed(label: SignatureLabel, networkId: Uint8Array, octets: Uint8Array): Uint8Array {
   if (networkId.length !== keyLength) throw new RangeError('a network id has 32 octets');
   return concatBytes(utf8(label), new Uint8Array(1), networkId, octets);

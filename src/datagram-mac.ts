@@ -4,8 +4,8 @@ import { constantTimeEqual, hmacSha256, type PublicKey, sha256 } from './crypto.
 /**
  * The end of every handshake-class datagram (types 0x01, 0x02 and 0x04 to 0x06): body ‖ mac1 16 ‖ mac2 16.
  *
- * mac1 = the first 16 octets of HMAC-SHA256(SHA-256("weft mac1" ‖ receiver's X25519 public key), body). Who does not know the
- * receiver's public key gets silence. mac2 is keyed by a cookie when the receiver is under load, else zero.
+ * mac1 = the first 16 octets of HMAC-SHA256(SHA-256("weft mac1" ‖ receiver's X25519 public key), body). Who does not
+ * know the receiver's public key gets silence. mac2 is keyed by a cookie when the receiver is under load, else zero.
  */
 export const datagramMacLength = 16;
 /** Both together. */

@@ -2,8 +2,8 @@
 const tokenLike = /weft1[a-z2-7]{16,}/gi;
 
 /**
- * The text without invitation tokens: they are secrets, and operators paste them where a name or an option was meant. What
- * complains about it may go to a log, a ticket or another program.
+ * The text without invitation tokens: they are secrets, and operators paste them where a name or an option was meant.
+ * What complains about it may go to a log, a ticket or another program.
  */
 export function withoutTokens(text: string): string {
   return text.replace(tokenLike, '[token]');

@@ -220,9 +220,9 @@ export class NoiseResponder {
   }
 
   /**
-   * The initiator's static key and payload, the caller's; undefined when the message is not for our key or not whole. After
-   * undefined the object is of no use. What it says is authentic, but may be a replay: only a transport message proves that
-   * the initiator is there now.
+   * The initiator's static key and payload, the caller's; undefined when the message is not for our key or not whole.
+   * After undefined the object is of no use. What it says is authentic, but may be a replay: only a transport message
+   * proves that the initiator is there now.
    */
   readInitiation(
     message: Uint8Array,

@@ -43,7 +43,9 @@ export function sealWithPassphrase(
   return sealed;
 }
 
-/** The octets, the caller's to wipe; undefined when the passphrase is wrong or the file is no such file or was changed. */
+/**
+ * The octets, the caller's to wipe; undefined when the passphrase is wrong or the file is no such file or was changed.
+ */
 export function openWithPassphrase(passphrase: string, sealed: Uint8Array): Uint8Array | undefined {
   if (sealed.length < headerLength || !magic.every((octet, i) => sealed[i] === octet)) return undefined;
   const cost = sealed[magic.length]!;

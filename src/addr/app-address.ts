@@ -7,8 +7,9 @@ import type { Prefix } from './prefix.js';
 const label = utf8('weft app');
 
 /**
- * The stable address of an app on a node: the node's /64, then a set bit and 63 bits of SHA-256("weft app" ‖ name). The same
- * name always gives the same address there, and never one the operator hands out (docs/protocol/addr.md, The address plan).
+ * The stable address of an app on a node: the node's /64, then a set bit and 63 bits of SHA-256("weft app" ‖ name). The
+ * same name always gives the same address there, and never one the operator hands out (docs/protocol/addr.md, The
+ * address plan).
  */
 export function appAddress(network: Prefix, number: NodeNumber, appName: string): IpBytes {
   const address = new Uint8Array(nodePrefix(network, number).bytes);

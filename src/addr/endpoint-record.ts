@@ -29,9 +29,9 @@ export interface RecordedEndpoint extends Endpoint {
 }
 
 /**
- * What the directory holds of a node, signed by the node itself. A Statement labelled "weft endpoint record", with the fields
- * node (its certificate), seq, inc (8 octets), endpoints: [[address 4 or 16 octets, port, source, proven 0 or 1], ...], and where
- * it takes TLS connections tls: [[address, port, name?], ...] (src/addr/tls-endpoint.ts).
+ * What the directory holds of a node, signed by the node itself. A Statement labelled "weft endpoint record", with the
+ * fields node (its certificate), seq, inc (8 octets), endpoints: [[address 4 or 16 octets, port, source, proven 0 or
+ * 1], ...], and where it takes TLS connections tls: [[address, port, name?], ...] (src/addr/tls-endpoint.ts).
  */
 export interface EndpointRecord extends Statement {
   readonly node: NodeCertificate;
@@ -54,8 +54,8 @@ const maxSequence = 2 ** 48;
 const sources: readonly EndpointSource[] = ['configured', 'local', 'upnp', 'nat-pmp', 'observed'];
 
 /**
- * Signed by the node; endpoints beyond the first `maxRecordedEndpoints` and those no stranger may dial are left out, and those for
- * TLS where the record would be too long with them.
+ * Signed by the node; endpoints beyond the first `maxRecordedEndpoints` and those no stranger may dial are left out,
+ * and those for TLS where the record would be too long with them.
  */
 export function signEndpointRecord(
   network: NetworkId,

@@ -1,6 +1,8 @@
 import { formatIp, isIpv4Bytes, parseIp } from './ip.js';
 
-/** Where datagrams go: an IP address in canonical text (RFC 5952 or dotted) and a UDP port. Plain data, crosses threads. */
+/**
+ * Where datagrams go: an IP address in canonical text (RFC 5952 or dotted) and a UDP port. Plain data, crosses threads.
+ */
 export interface Endpoint {
   readonly address: string;
   readonly port: number;
@@ -20,7 +22,9 @@ export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.port === b.port && a.address === b.address;
 }
 
-/** The inverse of formatEndpoint; without a port, `defaultPort`. Undefined when malformed; host names are not endpoints. */
+/**
+ * The inverse of formatEndpoint; without a port, `defaultPort`. Undefined when malformed; host names are not endpoints.
+ */
 export function parseEndpoint(text: string, defaultPort?: number): Endpoint | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   if (!match) return undefined;
@@ -30,7 +34,9 @@ export function parseEndpoint(text: string, defaultPort?: number): Endpoint | un
   return { address: formatIp(bytes), port };
 }
 
-/** True for an address a stranger may be told to send to: not unspecified, loopback, link-local, multicast or broadcast. */
+/**
+ * True for an address a stranger may be told to send to: not unspecified, loopback, link-local, multicast or broadcast.
+ */
 export function isUsableEndpoint(endpoint: Endpoint): boolean {
   const bytes = parseIp(endpoint.address);
   if (!bytes || endpoint.port < 1 || endpoint.port > 65535) return false;
@@ -42,7 +48,9 @@ export function isUsableEndpoint(endpoint: Endpoint): boolean {
   return !loopbackOrAny && bytes[0] !== 0xff && !(bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80);
 }
 
-/** True for an address that only its own network reaches: RFC 1918, shared (RFC 6598) and unique local (RFC 4193) ones. */
+/**
+ * True for an address that only its own network reaches: RFC 1918, shared (RFC 6598) and unique local (RFC 4193) ones.
+ */
 export function isPrivateEndpoint(endpoint: Endpoint): boolean {
   const bytes = parseIp(endpoint.address);
   if (!bytes) return false;

@@ -21,9 +21,10 @@ export interface InvitingMember {
 }
 
 /**
- * A one-time token, minted by one issuer and redeemed only there. As text: "weft1", then base32 of CBOR ‖ the first 4 octets of
- * SHA-256("weft invitation" ‖ CBOR). The CBOR map has the fields net, issuer, dh, id, secret, expires, name (absent: none) and
- * members [[number, dh, address, port, tls?], ...], tls as in src/addr/tls-endpoint.ts. Whoever holds it may join once: treat the text as a secret.
+ * A one-time token, minted by one issuer and redeemed only there. As text: "weft1", then base32 of CBOR ‖ the first 4
+ * octets of SHA-256("weft invitation" ‖ CBOR). The CBOR map has the fields net, issuer, dh, id, secret, expires, name
+ * (absent: none) and members [[number, dh, address, port, tls?], ...], tls as in src/addr/tls-endpoint.ts. Whoever
+ * holds it may join once: treat the text as a secret.
  */
 export interface Invitation {
   /** The network's public key. */

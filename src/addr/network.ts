@@ -66,8 +66,8 @@ export function requireNetworkPrefix(text: string): Prefix {
 }
 
 /**
- * How many leading bits of the node number say the issuer: 8 of 24 in a /40 (256 issuers of 65,536 nodes), a third of them in
- * smaller networks (a /56: 4 issuers of 64 nodes).
+ * How many leading bits of the node number say the issuer: 8 of 24 in a /40 (256 issuers of 65,536 nodes), a third of
+ * them in smaller networks (a /56: 4 issuers of 64 nodes).
  */
 export function issuerBits(network: Prefix): number {
   return Math.min(8, Math.floor((64 - network.length) / 3));

@@ -9,8 +9,8 @@ import { prefixFromCbor, prefixToCbor } from './prefix-codec.js';
 import { readStatement, type Statement, signStatement } from './statement.js';
 
 /**
- * An issuer's word that a node is a member. A Statement labelled "weft node certificate", with the fields key (Ed25519), dh
- * (X25519), number, name, roles (absent: none), lan (absent: none), issued, expires, issuer (index).
+ * An issuer's word that a node is a member. A Statement labelled "weft node certificate", with the fields key
+ * (Ed25519), dh (X25519), number, name, roles (absent: none), lan (absent: none), issued, expires, issuer (index).
  */
 export interface NodeCertificate extends Statement {
   /** The node's identity. */

@@ -2,8 +2,8 @@ import { toHex } from '../bytes.js';
 import { formatIp, type IpBytes, isIpv4Bytes, parseIp } from './ip.js';
 
 /**
- * An IPv6 or IPv4 prefix, immutable, host bits clear. IPv4 prefixes are held as ::ffff:0:0/96 and longer, so one order and
- * one longest-prefix match serve both families; `length` is then 96 more than the dotted text says.
+ * An IPv6 or IPv4 prefix, immutable, host bits clear. IPv4 prefixes are held as ::ffff:0:0/96 and longer, so one order
+ * and one longest-prefix match serve both families; `length` is then 96 more than the dotted text says.
  */
 export class Prefix {
   /** 16 octets, never written to. */

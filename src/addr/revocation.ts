@@ -5,8 +5,9 @@ import type { NetworkId } from './network.js';
 import { readStatement, type Statement, signStatement } from './statement.js';
 
 /**
- * One signed statement about one key (docs/protocol/addr.md, Revocation). A Statement labelled "weft node revocation" (by an
- * issuer: its key in `by`) or "weft issuer revocation" (by the network key), with the fields kind, key, by, at, since.
+ * One signed statement about one key (docs/protocol/addr.md, Revocation). A Statement labelled "weft node revocation"
+ * (by an issuer: its key in `by`) or "weft issuer revocation" (by the network key), with the fields kind, key, by, at,
+ * since.
  */
 export type Revocation = NodeRevocation | IssuerRevocation;
 
@@ -20,8 +21,9 @@ export interface NodeRevocation extends Statement {
 }
 
 /**
- * This issuer may not admit any more: what it signs with a time at or after `since` is void. A thief of its key can date back,
- * so `since` is 0 when the key was stolen (its nodes are then invited again), and the present when a machine retires.
+ * This issuer may not admit any more: what it signs with a time at or after `since` is void. A thief of its key can
+ * date back, so `since` is 0 when the key was stolen (its nodes are then invited again), and the present when a machine
+ * retires.
  */
 export interface IssuerRevocation extends Statement {
   readonly kind: 'issuer';

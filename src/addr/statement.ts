@@ -11,8 +11,8 @@ import type { NetworkId } from './network.js';
  * | Ed25519 sign. 64 | CBOR map, to the end       |
  * +------------------+----------------------------+
  *
- * signed is label ‖ 0 ‖ network id ‖ CBOR. The octets that came are kept and forwarded as they are, so fields a newer version
- * added survive and the signature keeps fitting.
+ * signed is label ‖ 0 ‖ network id ‖ CBOR. The octets that came are kept and forwarded as they are, so fields a newer
+ * version added survive and the signature keeps fitting.
  */
 export interface Statement {
   /** signature ‖ body, as it came; never written to. */

@@ -2,8 +2,8 @@ import { MeshError } from '../errors.js';
 import type { UnixSeconds } from '../time.js';
 
 /**
- * The time rules (docs/protocol/addr.md, Time). There is no not-before, and expiry is only a warning for a year: a clock in 1970 or
- * an hour ahead locks nobody out. Only revocation ends membership at once.
+ * The time rules (docs/protocol/addr.md, Time). There is no not-before, and expiry is only a warning for a year: a
+ * clock in 1970 or an hour ahead locks nobody out. Only revocation ends membership at once.
  */
 const year: UnixSeconds = 365 * 86_400;
 
@@ -13,7 +13,10 @@ export const certificateLifetime: UnixSeconds = 2 * year;
 export const expiredGrace: UnixSeconds = year;
 /** No release of weft is older: a clock before this is wrong for certain. 2026-01-01. */
 export const earliestPlausible: UnixSeconds = 1_767_225_600;
-/** An issuer whose clock is this far beyond all signed times does not sign: its signatures would age everybody's certificates. */
+/**
+ * An issuer whose clock is this far beyond all signed times does not sign: its signatures would age everybody's
+ * certificates.
+ */
 const furthestAhead: UnixSeconds = 3 * year;
 
 export interface Validity {
@@ -40,8 +43,8 @@ export function isRenewalDue(validity: Validity, now: UnixSeconds): boolean {
 }
 
 /**
- * The time an issuer writes into what it signs. Throws a MeshError when the clock is wrong beyond doubt: before weft existed
- * with no signed time to go by, or years ahead of all of them.
+ * The time an issuer writes into what it signs. Throws a MeshError when the clock is wrong beyond doubt: before weft
+ * existed with no signed time to go by, or years ahead of all of them.
  */
 export function signingTime(systemClock: UnixSeconds, newestSigned: UnixSeconds): UnixSeconds {
   const now = Math.floor(certificateNow(systemClock, newestSigned));

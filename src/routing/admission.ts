@@ -51,9 +51,9 @@ export function importRefusal(policy: LanPolicy, prefix: Prefix): ReportCode | u
 }
 
 /**
- * Which finite updates are believed (docs/protocol/babel.md): an overlay /64 only from the owner of its node number, a LAN prefix
- * only through a gateway whose certificate grants it, both proven by signature; from a LAN only what the operator lists.
- * After `judge` its fields hold the verdict until the next call.
+ * Which finite updates are believed (docs/protocol/babel.md): an overlay /64 only from the owner of its node number, a
+ * LAN prefix only through a gateway whose certificate grants it, both proven by signature; from a LAN only what the
+ * operator lists. After `judge` its fields hold the verdict until the next call.
  */
 export class Admission {
   destination: Destination | undefined;

@@ -1,8 +1,8 @@
 import { type Millis, never } from '../time.js';
 
 /**
- * No later than the earliest of many deadlines, so that most calls need not look at them all. Whoever sets a deadline calls
- * `by`; a deadline that moves away leaves the alarm early, and whoever it wakes looks at all and sets it anew.
+ * No later than the earliest of many deadlines, so that most calls need not look at them all. Whoever sets a deadline
+ * calls `by`; a deadline that moves away leaves the alarm early, and whoever it wakes looks at all and sets it anew.
  */
 export class Alarm {
   at: Millis = never;
@@ -12,7 +12,10 @@ export class Alarm {
   }
 }
 
-/** One alarm for each of many, by number, in one array: whoever is woken finds those that are due without asking them all. */
+/**
+ * One alarm for each of many, by number, in one array: whoever is woken finds those that are due without asking them
+ * all.
+ */
 export class Alarms {
   #at: Float64Array = new Float64Array(4).fill(never);
   readonly #earliest = new Alarm();

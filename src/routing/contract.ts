@@ -57,8 +57,9 @@ export type SpeakerEvent =
   | { readonly kind: 'lanPolicyChanged'; readonly interface: InterfaceId; readonly policy: LanPolicy }
   | { readonly kind: 'interfaceDown'; readonly interface: InterfaceId }
   /**
-   * A Babel packet, without IP and UDP header. `from`: 16 octets (of a tunnel: the tunnel's neighbour is meant, whatever it
-   * says). The shell has dropped LAN packets whose source port is not 6696. `receivedAt`: on the clock of `now`.
+   * A Babel packet, without IP and UDP header. `from`: 16 octets (of a tunnel: the tunnel's neighbour is meant,
+   * whatever it says). The shell has dropped LAN packets whose source port is not 6696. `receivedAt`: on the clock of
+   * `now`.
    */
   | {
       readonly kind: 'packetReceived';
@@ -105,13 +106,18 @@ export interface RouteChoice {
   readonly metric: Metric;
   readonly seqno: Seqno;
   readonly routerId: RouterId;
-  /** The node to seal for: of an overlay prefix its owner, of a LAN prefix the gateway; undefined: straight onto a LAN. */
+  /**
+   * The node to seal for: of an overlay prefix its owner, of a LAN prefix the gateway; undefined: straight onto a LAN.
+   */
   readonly egress: NodeNumber | undefined;
 }
 
 export interface RouteChange {
   readonly prefix: Prefix;
-  /** The selected route, then up to two feasible others by other neighbours, best first. Empty: ours, unreachable or gone. */
+  /**
+   * The selected route, then up to two feasible others by other neighbours, best first. Empty: ours, unreachable or
+   * gone.
+   */
   readonly choices: readonly RouteChoice[];
   /** We originate it: packets for it are our kernel's. */
   readonly own: boolean;

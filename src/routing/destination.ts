@@ -161,8 +161,8 @@ export class Destination {
   }
 
   /**
-   * Must come before the update leaves (RFC 8966 §3.7.3). A retraction neither makes nor refreshes an entry. True when less
-   * is feasible now than before.
+   * Must come before the update leaves (RFC 8966 §3.7.3). A retraction neither makes nor refreshes an entry. True when
+   * less is feasible now than before.
    */
   noteSent(router: number, seqno: Seqno, metric: Metric, now: Millis, maxSources: number): boolean {
     if (metric === infinity) return false;

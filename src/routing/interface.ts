@@ -26,11 +26,11 @@ const dumpBurst = 16;
 const dumpRate = 1;
 
 /**
- * New router-ids for prefixes that are known: so many at once, then so many a second. What is not used any more stays in their
- * table until it is swept, what was announced for three minutes: one interface never holds 2,000 that are of no more use.
+ * New router-ids for prefixes that are known: so many at once, then so many a second. What is not used any more stays in
+ * their table until that is swept.
  */
 export const routerIdBurst = 1024;
-export const routerIdRate = 4;
+const routerIdRate = 4;
 
 /** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */
 export class Interface {

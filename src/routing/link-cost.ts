@@ -19,8 +19,8 @@ const deadMillis = 2;
 const deadShare = 0.04;
 
 /**
- * The cost of a tunnel from the plane's measurements, smoothed, and still while only noise moves it. Measurements come when
- * something changed noticeably, so between two the earlier one is taken to have lasted.
+ * The cost of a tunnel from the plane's measurements, smoothed, and still while only noise moves it. Measurements come
+ * when something changed noticeably, so between two the earlier one is taken to have lasted.
  */
 export class LinkCost {
   cost: Metric = base + perMilli * unmeasured;

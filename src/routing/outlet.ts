@@ -58,8 +58,8 @@ export interface OutletHost {
 }
 
 /**
- * Why the whole table is sent: periodically, unacknowledged; to a neighbour just reached, which need not be told again what
- * it was told since; or because it asked.
+ * Why the whole table is sent: periodically, unacknowledged; to a neighbour just reached, which need not be told again
+ * what it was told since; or because it asked.
  */
 export type DumpKind = 'periodic' | 'first' | 'asked';
 const dumpKinds: readonly DumpKind[] = ['periodic', 'first', 'asked'];

@@ -8,9 +8,9 @@ import type { Tuning } from './tuning.js';
 const block = 16;
 
 /**
- * Our router-id and seqno (docs/protocol/babel.md, Router-id). Seqnos are stored ahead in blocks of 16, so that after any crash we go on
- * above everything we ever announced; the epoch changes only when that state could not be read, or when the network shows a
- * later one of our own signing.
+ * Our router-id and seqno (docs/protocol/babel.md, Router-id). Seqnos are stored ahead in blocks of 16, so that after
+ * any crash we go on above everything we ever announced; the epoch changes only when that state could not be read, or
+ * when the network shows a later one of our own signing.
  */
 export class OwnNumbering {
   epoch: Epoch;

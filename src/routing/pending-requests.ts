@@ -26,7 +26,9 @@ export interface PendingRequest {
 
 /** How long a forwarded request is remembered. */
 const forwardedFor: Millis = 10_000;
-/** The same request within so long is a duplicate; later it is the asker's repetition (RFC 8966 appendix B: after 2 s). */
+/**
+ * The same request within so long is a duplicate; later it is the asker's repetition (RFC 8966 appendix B: after 2 s).
+ */
 const duplicateFor: Millis = 1_500;
 const maxAskers = 32;
 
@@ -72,8 +74,8 @@ export class PendingRequests {
           entry.passedTo = undefined;
         }
       } else {
-        // What one neighbour was asked for ourselves, because its way would be better, has gone nowhere else: it may be that
-        // very neighbour that needs it now, with us on its way.
+        // What one neighbour was asked for ourselves, because its way would be better, has gone nowhere else: it may be
+        // that very neighbour that needs it now, with us on its way.
         const isPassedOn = hops === 0 || entry.own || entry.passedTo !== undefined;
         if (own ? wasOwn : isPassedOn && now - entry.askedAt < duplicateFor) return false;
         if (seqno === entry.seqno) entry.hops = Math.max(entry.hops, hops);

@@ -6,9 +6,9 @@ import type { Tuning } from './tuning.js';
 const step: Millis = 100;
 
 /**
- * Destinations found while many are, when a network starts or two parts of one meet. Told on at once, each would be told by
- * its first way and again by every better one. Instead each waits in proportion to the cost of the link it came by, so news
- * of it travels like Dijkstra's search: the least way's first, and nearly every node tells it once.
+ * Destinations found while many are, when a network starts or two parts of one meet. Told on at once, each would be
+ * told by its first way and again by every better one. Instead each waits in proportion to the cost of the link it came
+ * by, so news of it travels like Dijkstra's search: the least way's first, and nearly every node tells it once.
  */
 export class Ripening {
   readonly #tuning: Tuning;

@@ -1,7 +1,7 @@
 /**
  * Every route we know: one cell of 16 octets for each (destination, neighbour), one row a destination, so that selection
- * walks memory in order. Also what was said of the destination to that neighbour, in the flags. A LAN's multicast, which is
- * told things but tells none, has a column of its own.
+ * walks memory in order. Also what was said of the destination to that neighbour, in the flags. A LAN's multicast,
+ * which is told things but tells none, has a column of its own.
  *
  *   refmetric u16 | seqno u16 | router u16 | interval u16 (cs) | expiry u32 (tenths of a second) | flags u8, egress u24
  */

@@ -1,8 +1,8 @@
 import { highOf, lowOf, type RouterId, routerIdFrom } from './router-id.js';
 
 /**
- * Router-ids as small numbers, so that a route spends two octets on its own. At most 65,535; `retain` frees those no longer
- * in use.
+ * Router-ids as small numbers, so that a route spends two octets on its own. At most 65,535; `retain` frees those no
+ * longer in use.
  */
 export class RouterTable {
   readonly #indexes = new Map<number, number[]>();

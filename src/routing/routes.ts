@@ -125,8 +125,8 @@ export class Routes {
   }
 
   /**
-   * An owner that announces its prefix behind what it once signed has lost its disk: its own signature tells it where to go
-   * on from. Without it, it would be unfeasible everywhere until sources are forgotten.
+   * An owner that announces its prefix behind what it once signed has lost its disk: its own signature tells it where
+   * to go on from. Without it, it would be unfeasible everywhere until sources are forgotten.
    */
   #remindOwner(reader: PacketReader, neighbour: Neighbour, now: Millis): void {
     const { destinations, routers } = this.#tables;
@@ -148,8 +148,8 @@ export class Routes {
 
   /**
    * An unfeasible update for the very route we use, while there is no other: it may be ignored (RFC 8966 §3.5.3), and is,
-   * since the route stays loop-free as long as the metric we know is the one we answer for; a newer seqno is asked for. It
-   * does not keep the route alive: the expiry is not moved.
+   * since the route stays loop-free as long as the metric we know is the one we answer for; a newer seqno is asked for.
+   * It does not keep the route alive: the expiry is not moved.
    */
   #keepsSelected(
     destination: Destination,
@@ -334,7 +334,10 @@ export class Routes {
     else if (this.#selection.unfeasible !== none) this.#askForBetter(destination, now);
   }
 
-  /** A route is selected, and nothing is wrong with its neighbour. Where not, a newer seqno may make another route usable. */
+  /**
+   * A route is selected, and nothing is wrong with its neighbour. Where not, a newer seqno may make another route
+   * usable.
+   */
   #hasGoodRoute({ selected }: Destination): boolean {
     return selected === ourselves || (selected >= 0 && !this.#tables.columns[selected]!.isSuspected);
   }
@@ -350,8 +353,8 @@ export class Routes {
   }
 
   /**
-   * What we have just announced is the new bound of what is feasible. The forwarding table takes a spare next hop before we
-   * are asked, so one that is not feasible any more has to go: it may reach the destination by us.
+   * What we have just announced is the new bound of what is feasible. The forwarding table takes a spare next hop
+   * before we are asked, so one that is not feasible any more has to go: it may reach the destination by us.
    */
   #recheckSpares(destination: Destination): void {
     const { second, third } = destination;
@@ -437,7 +440,8 @@ export class Routes {
       if (matrix.has(destination.row, outlet.column, Flag.awaiting)) this.#tell(destination, outlet, this.#soon(now));
     }
     for (let column = 0; column < columns.length; column++) {
-      // Perhaps it was told of the route and has not heard the retraction: should we have nothing to tell it now, that is said.
+      // Perhaps it was told of the route and has not heard the retraction: should we have nothing to tell it now, that
+      // is said.
       if (matrix.has(destination.row, column, Flag.awaiting)) matrix.raise(destination.row, column, Flag.announced);
       matrix.lower(destination.row, column, saidOfVersion);
     }
@@ -514,8 +518,8 @@ export class Routes {
   // ---- requests
 
   /**
-   * No feasible route is left, or only by a neighbour under suspicion, but unfeasible ones are: a newer seqno would do (RFC
-   * 8966 §3.8.2.1). Asked at the first suspicion, so that the answer is there long before the tunnel is given up.
+   * No feasible route is left, or only by a neighbour under suspicion, but unfeasible ones are: a newer seqno would do
+   * (RFC 8966 §3.8.2.1). Asked at the first suspicion, so that the answer is there long before the tunnel is given up.
    */
   #starve(destination: Destination, now: Millis): void {
     const { matrix, columns, pending } = this.#tables;
@@ -628,8 +632,8 @@ export class Routes {
   }
 
   /**
-   * A neighbour waits for a newer seqno, and our way to the originator has changed: what answers the request we sent the old
-   * way will not be our route, so it goes the new way too.
+   * A neighbour waits for a newer seqno, and our way to the originator has changed: what answers the request we sent
+   * the old way will not be our route, so it goes the new way too.
    */
   #followRequest(destination: Destination, now: Millis): void {
     const { pending, columns } = this.#tables;
@@ -737,7 +741,10 @@ export class Routes {
     }
   }
 
-  /** We pass packets on from now on, or no longer: what we have from one neighbour is told to the others anew, or retracted. */
+  /**
+   * We pass packets on from now on, or no longer: what we have from one neighbour is told to the others anew, or
+   * retracted.
+   */
   relaysChanged(now: Millis): void {
     for (const destination of this.#tables.destinations) {
       if (destination.selected >= 0) this.#announce(destination, this.#soon(now));
@@ -870,9 +877,9 @@ export class Routes {
   }
 
   /**
-   * A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). That is enough where packets
-   * come by neighbours; what is outside the overlay is sealed for its gateway by whoever believes in it, however far
-   * away, so it is held until the news can be everywhere.
+   * A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). That is enough where
+   * packets come by neighbours; what is outside the overlay is sealed for its gateway by whoever believes in it,
+   * however far away, so it is held until the news can be everywhere.
    */
   acknowledged(row: number, now: Millis): void {
     if (this.#held.size === 0) return;

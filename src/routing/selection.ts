@@ -98,8 +98,8 @@ export class Selection {
   }
 
   /**
-   * True when this route, however it changed, leaves the selected one and both spare ones as they are: it is none of them,
-   * they are usable, and it is not better than the last.
+   * True when this route, however it changed, leaves the selected one and both spare ones as they are: it is none of
+   * them, they are usable, and it is not better than the last.
    */
   isBehind(destination: Destination, column: number): boolean {
     const { selected, second, third } = destination;

@@ -11,9 +11,10 @@ import { expiryOf, type Tables } from './tables.js';
 const unknown = -1;
 
 /**
- * Most updates tell again what is known, or of a proven way that is no better than the three in use, or not feasible and no
- * better than the first: nothing is to be done but to note it. They are recognised by the hot fields and the matrix alone; all
- * others, and whatever is not certain, go the long way through admission and selection, which would come to the same.
+ * Most updates tell again what is known, or of a proven way that is no better than the three in use, or not feasible
+ * and no better than the first: nothing is to be done but to note it. They are recognised by the hot fields and the
+ * matrix alone; all others, and whatever is not certain, go the long way through admission and selection, which would
+ * come to the same.
  */
 export class SideUpdates {
   readonly #tables: Tables;

@@ -51,7 +51,10 @@ export interface SpeakerOptions {
   readonly freshEpoch: Epoch;
   /** ::/0 and 0.0.0.0/0 from granted gateways; by the operator's word only. */
   readonly acceptDefaultRoutes?: boolean;
-  /** False: what came by one tunnel is announced in no other, so nobody sends through us (relay.mode = "no"). Default: true. */
+  /**
+   * False: what came by one tunnel is announced in no other, so nobody sends through us (relay.mode = "no"). Default:
+   * true.
+   */
   readonly relays?: boolean;
   readonly interner?: Interner;
   readonly tuning?: Partial<Tuning>;
@@ -389,9 +392,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   }
 
   /**
-   * A LAN neighbour by its address; made when it says Hello, IHU or Update for the first time (RFC 8966 §3.4): a full table
-   * may come shortly before the first Hello, and the next an Update interval later. Nothing of it is used until both directions
-   * work. Not link-local, or our own: dropped before parsing.
+   * A LAN neighbour by its address; made when it says Hello, IHU or Update for the first time (RFC 8966 §3.4): a full
+   * table may come shortly before the first Hello, and the next an Update interval later. Nothing of it is used until
+   * both directions work. Not link-local, or our own: dropped before parsing.
    */
   #lanNeighbour(at: Interface, from: IpBytes, bytes: Uint8Array, now: Millis): Neighbour | undefined {
     if (from[0] !== 0xfe || (from[1]! & 0xc0) !== 0x80) {
@@ -460,7 +463,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         neighbour.outlet.ackReceived(this.#host, reader.opaque, now);
         break;
       case 'routeRequest':
-        // Who asks for all knows nothing, perhaps not even us: BIRD numbers its Hellos from 1 again, which looks like a late one.
+        // Who asks for all knows nothing, perhaps not even us: BIRD numbers its Hellos from 1 again, which looks like a
+        // late one.
         if (reader.wildcard && neighbour.interface.lan) this.#greetNewcomer(neighbour, now);
         this.#routes.routeRequested(reader, neighbour, now);
         break;
@@ -488,7 +492,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     this.#refreshCost(neighbour, now);
   }
 
-  /** A router that came, came back or restarted is not left waiting for our next Hellos and IHU (RFC 8966 §3.4.1, §3.4.2). */
+  /**
+   * A router that came, came back or restarted is not left waiting for our next Hellos and IHU (RFC 8966 §3.4.1,
+   * §3.4.2).
+   */
   #greetNewcomer(neighbour: Neighbour, now: Millis): void {
     if (now < neighbour.greetAfter) return;
     neighbour.greetAfter = now + greetPause;
@@ -671,7 +678,10 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     }
   }
 
-  /** One of several quick Hellos was written. From the second on, who does not answer yet is asked for all: it sends its IHU at once. */
+  /**
+   * One of several quick Hellos was written. From the second on, who does not answer yet is asked for all: it sends its
+   * IHU at once.
+   */
   #hurry(at: Interface, neighbours: readonly Neighbour[], now: Millis): void {
     if (at.quickHellos-- < quickHellos) {
       for (const neighbour of neighbours) {

@@ -39,7 +39,10 @@ export interface Tuning {
   /** Packets sent in one go, and the pause after them. */
   readonly burst: number;
   readonly pacing: Millis;
-  /** After updates were sent to a neighbour, the next wait so long for each of them, at most `longestPause`: they gather. */
+  /**
+   * After updates were sent to a neighbour, the next wait so long for each of them, at most `longestPause`: they
+   * gather.
+   */
   readonly updatePause: Millis;
   readonly longestPause: Millis;
   /** While many destinations are being found, each is told on after so long for each unit of its link's cost. */
@@ -60,7 +63,10 @@ export interface Tuning {
   readonly leftFor: Millis;
   /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
   readonly holdTime: Millis;
-  /** How long at least, where the prefix is of no node: so long a retraction may take to reach the last who would seal for us. */
+  /**
+   * How long at least, where the prefix is of no node: so long a retraction may take to reach the last who would seal
+   * for us.
+   */
   readonly holdLeast: Millis;
   /** Own seqno: at most this many increments at once, then one each `seqnoPause`. */
   readonly seqnoBurst: number;

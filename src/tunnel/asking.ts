@@ -8,7 +8,10 @@ import { type HandshakeIdentity, type Hello, OutgoingHandshake } from './handsha
 import type { Carriage, Path, PlaneCommand } from './plane/contract.js';
 
 const cookieLifetime: Millis = 2 * minute;
-/** Our tuning: an answer to what was asked before it was asked anew counts for so long. Under load answers take a second. */
+/**
+ * Our tuning: an answer to what was asked before it was asked anew counts for so long. Under load answers take a
+ * second.
+ */
 const supersededLifetime: Millis = 5 * second;
 
 /** What asking one peer needs. */
@@ -35,10 +38,10 @@ export interface Response {
 }
 
 /**
- * The handshakes we began with one peer, and the cookie that it wants with them. A way through relays is asked for while the
- * direct one is still tried: at most one handshake of each kind, and one whose place it took. That one sends no more, but
- * an answer to it may be on its way, and is as good: were it refused, who is asked anew faster than a loaded peer answers would
- * never be answered.
+ * The handshakes we began with one peer, and the cookie that it wants with them. A way through relays is asked for
+ * while the direct one is still tried: at most one handshake of each kind, and one whose place it took. That one sends
+ * no more, but an answer to it may be on its way, and is as good: were it refused, who is asked anew faster than a
+ * loaded peer answers would never be answered.
  *
  *     begin ──► attempt ──answered──► the caller's
  *                  │ begin anew               ▲
@@ -129,8 +132,8 @@ export class Asking {
   }
 
   /**
-   * It was answered well, from there: its keys and its index are the caller's now. What took its place goes on only if it asks for
-   * something else: a way elsewhere.
+   * It was answered well, from there: its keys and its index are the caller's now. What took its place goes on only if
+   * it asks for something else: a way elsewhere.
    */
   settle({ way, attempt }: Response, from: Path): void {
     const current = this.#attempts.get(way);

@@ -15,8 +15,8 @@
  * |                                                               |
  * +---------------------------------------------------------------+
  *
- * Big-endian. Nonce of the AEAD = 4 zero octets ‖ counter; its additional data are in plane/aead.ts; the receiver index is
- * bound by the key, which belongs to one lane. Overhead of a packet: header 16 + tag 16.
+ * Big-endian. Nonce of the AEAD = 4 zero octets ‖ counter; its additional data are in plane/aead.ts; the receiver index
+ * is bound by the key, which belongs to one lane. Overhead of a packet: header 16 + tag 16.
  */
 export const FrameType = {
   /** Handshake-class datagrams: handed to the control plane as they are, after the cheap checks of the plane. */
@@ -38,7 +38,10 @@ export const FrameType = {
   control: 0x11,
   relay: 0x12,
   probe: 0x13,
-  /** The end-to-end part of a relayed frame only: a relay's word about a frame it could not pass on (PROTOCOL.md, The plane). */
+  /**
+   * The end-to-end part of a relayed frame only: a relay's word about a frame it could not pass on (PROTOCOL.md, The
+   * plane).
+   */
   notice: 0x14,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
@@ -77,7 +80,7 @@ export type ControlChannel = (typeof ControlChannel)[keyof typeof ControlChannel
 export const innerMtu = 1380;
 
 /**
- * Segments our kernel may put into one super-packet: as many relayed frames as one IPv4 datagram of 65,507 octets can be cut
- * into, so that a super-packet is one read, one send, one receive and one write on its whole way.
+ * Segments our kernel may put into one super-packet: as many relayed frames as one IPv4 datagram of 65,507 octets can
+ * be cut into, so that a super-packet is one read, one send, one receive and one write on its whole way.
  */
 export const superPacketSegments = 44;

@@ -21,7 +21,9 @@ export interface GuardOptions {
 /** No handshake-class datagram is longer: with all overheads of a relayed frame it stays below 1280 over IPv4. */
 export const maxHandshakeLength = 1200;
 
-/** What each type may measure, macs included. Initiations are padded to the full length, so a response never is larger. */
+/**
+ * What each type may measure, macs included. Initiations are padded to the full length, so a response never is larger.
+ */
 const lengths: Readonly<Record<number, readonly [shortest: number, longest: number]>> = {
   [FrameType.initiation]: [maxHandshakeLength, maxHandshakeLength],
   [FrameType.response]: [8 + 48 + datagramMacsLength, maxHandshakeLength],
@@ -63,7 +65,10 @@ export class Guard implements DatagramGuard {
   readonly #cookieReplyKey: Uint8Array;
   readonly #random: Random;
   readonly #sources: SourceBuckets;
-  /** Apart from the one above: who forges a peer's address needs no mac here, and must not use up that peer's handshakes. */
+  /**
+   * Apart from the one above: who forges a peer's address needs no mac here, and must not use up that peer's
+   * handshakes.
+   */
   readonly #lightSources: SourceBuckets;
   readonly #overall = new Bucket(overall.perSecond, overall.burst);
   readonly #light = new Bucket(light.perSecond, light.burst);

@@ -289,8 +289,9 @@ export class Peer<Certificate> {
   }
 
   /**
-   * It speaks from the very endpoint of the tunnel. Two processes cannot share that, so the one we know is gone: it need not be
-   * asked for 0.6 s, which would be most of what a restart costs. A replay can be made to come from there, but never confirms.
+   * It speaks from the very endpoint of the tunnel. Two processes cannot share that, so the one we know is gone: it
+   * need not be asked for 0.6 s, which would be most of what a restart costs. A replay can be made to come from there,
+   * but never confirms.
    */
   #isAtItsPlace(from: Path): boolean {
     const here = this.#standing === 'tunnel' ? this.endpoint : undefined;
@@ -406,7 +407,10 @@ export class Peer<Certificate> {
     this.tick(now);
   }
 
-  /** Every worker of the plane has the keys; an initiator sends from now on, and so the other side learns that it is there. */
+  /**
+   * Every worker of the plane has the keys; an initiator sends from now on, and so the other side learns that it is
+   * there.
+   */
   installed(localIndex: number): void {
     const session = this.#sessions.find(localIndex);
     if (!session) return;
@@ -424,8 +428,8 @@ export class Peer<Certificate> {
   }
 
   /**
-   * Our own network is another. Whoever has a tunnel with us hears us from our new address at once, challenges it, and then
-   * sends there; without this an idle tunnel would lead to the old address until its next probe.
+   * Our own network is another. Whoever has a tunnel with us hears us from our new address at once, challenges it, and
+   * then sends there; without this an idle tunnel would lead to the old address until its next probe.
    */
   networkChanged(now: Millis): void {
     if (this.#standing === 'tunnel') this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
@@ -433,8 +437,9 @@ export class Peer<Certificate> {
   }
 
   /**
-   * We slept. The other side most likely gave the tunnel up long ago, or does so now: then both tell their routing of the same
-   * end and of the same beginning. Keys too old for anything are gone with it; dials under way are dropped without a word.
+   * We slept. The other side most likely gave the tunnel up long ago, or does so now: then both tell their routing of
+   * the same end and of the same beginning. Keys too old for anything are gone with it; dials under way are dropped
+   * without a word.
    */
   wokeUp(now: Millis): void {
     this.#asking.end('direct');

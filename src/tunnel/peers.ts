@@ -27,8 +27,8 @@ import type { TunnelEffect } from './tunnel-effect.js';
 /** What the tunnels must know of who is a member. */
 export interface Membership<Certificate> {
   /**
-   * Whose chain this is, given the static key that showed it; `now` is the machine's, not wall time. `refused`: a reason in
-   * plain words.
+   * Whose chain this is, given the static key that showed it; `now` is the machine's, not wall time. `refused`: a
+   * reason in plain words.
    */
   identify(
     chain: Uint8Array,

@@ -1,6 +1,6 @@
 /**
- * Which counters of a lane were seen, over memory that several threads share. A counter is never accepted twice, whichever
- * threads ask: every change is one compare-exchange, so no thread ever waits for another.
+ * Which counters of a lane were seen, over memory that several threads share. A counter is never accepted twice,
+ * whichever threads ask: every change is one compare-exchange, so no thread ever waits for another.
  *
  * A ring of 4096 words; counter c lives in word (c mod 65536) / 16, bit c mod 16:
  *

@@ -1,8 +1,9 @@
 const remembered = 16;
 
 /**
- * The counters of initiations already heard of one incarnation, so that a replay is told from a new one. Two handshakes may
- * be under way at once, direct and over the overlay, and the one begun later may arrive first: hence a set, not a highest.
+ * The counters of initiations already heard of one incarnation, so that a replay is told from a new one. Two handshakes
+ * may be under way at once, direct and over the overlay, and the one begun later may arrive first: hence a set, not a
+ * highest.
  */
 export class SeenCounters {
   /** Ascending; everything up to and including `#floor` counts as heard. */

@@ -11,9 +11,9 @@ const unconfirmedLifetime: Millis = 30 * second;
 /** Sessions confirmed this close together come from crossed handshakes. */
 const crossing: Millis = 5 * second;
 /**
- * As many as the plane keeps. Two nodes that meet make four within a second: both ask over the overlay, and both along the
- * direct way. The other side may send on any of them, so none may go before the dust settles; and one each for a renewal and
- * for an answer not yet confirmed.
+ * As many as the plane keeps. Two nodes that meet make four within a second: both ask over the overlay, and both along
+ * the direct way. The other side may send on any of them, so none may go before the dust settles; and one each for a
+ * renewal and for an answer not yet confirmed.
  */
 const maxSessions = 6;
 
@@ -49,9 +49,9 @@ export class SessionList {
     const kept = [session, ...this.#sessions];
     const gone: Session[] = [];
     while (kept.length > maxSessions) {
-      // Keys that others have replaced go first. The newest unconfirmed answer stays: of two handshakes that crossed, each side
-      // has the other's among these, and would send on its own into nothing. An older one goes before keys in use: it may
-      // have been to a replay.
+      // Keys that others have replaced go first. The newest unconfirmed answer stays: of two handshakes that crossed,
+      // each side has the other's among these, and would send on its own into nothing. An older one goes before keys in
+      // use: it may have been to a replay.
       const replaced = kept.findLastIndex((other) => other.isConfirmed && other !== this.#primary && other !== session);
       const pending = kept.findLastIndex((other) => !other.isConfirmed && other !== session);
       const least = replaced > 0 ? replaced : pending > 0 ? pending : kept.length - 1;

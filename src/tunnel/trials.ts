@@ -19,8 +19,9 @@ interface Trial<Certificate> {
 }
 
 /**
- * A second machine with the key of a peer that lives: is it there, or is this a replay? It is answered on a link of its own to
- * node number 0, which is nobody's: no packet is ever sealed for it or taken from it. A peer has one trial in ten seconds.
+ * A second machine with the key of a peer that lives: is it there, or is this a replay? It is answered on a link of its
+ * own to node number 0, which is nobody's: no packet is ever sealed for it or taken from it. A peer has one trial in
+ * ten seconds.
  */
 export class Trials<Certificate> {
   readonly #host: PeerHost<Certificate>;
@@ -78,7 +79,10 @@ export class Trials<Certificate> {
     this.#trials.get(link)?.keys.wipe();
   }
 
-  /** The newcomer sent a frame under keys just made, and the peer we know answered a probe: both are there. Whose key it is. */
+  /**
+   * The newcomer sent a frame under keys just made, and the peer we know answered a probe: both are there. Whose key it
+   * is.
+   */
   confirmed(link: LinkId): { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined {
     const trial = this.#trials.get(link);
     if (!trial) return undefined; // a link of a peer we know

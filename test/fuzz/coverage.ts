@@ -23,8 +23,8 @@ export interface Lines {
 }
 
 /**
- * What of the built files in dist/ has run in this thread since the start. To be started before they are imported, so that
- * the first run of each module counts too.
+ * What of the built files in dist/ has run in this thread since the start. To be started before they are imported, so
+ * that the first run of each module counts too.
  */
 export class Coverage {
   readonly #session = new Session();

@@ -5,7 +5,10 @@ import { toHex } from '../../src/bytes.js';
 import { Coverage } from './coverage.js';
 import { describe, fuzz } from './fuzzer.js';
 
-/** `npm run fuzz -- [--seconds N] [--seed N] [--target NAME]`: so many seconds for each target; the corpus stays in .fuzz/. */
+/**
+ * `npm run fuzz -- [--seconds N] [--seed N] [--target NAME]`: so many seconds for each target; the corpus stays in
+ * .fuzz/.
+ */
 const { values } = parseArgs({
   options: { seconds: { type: 'string' }, seed: { type: 'string' }, target: { type: 'string' } },
 });

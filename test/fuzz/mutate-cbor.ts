@@ -8,8 +8,8 @@ const longest = 70_000;
 
 /**
  * A copy in which one item, however deep, has become another kind of value, or is gone: what changed octets seldom reach,
- * since they rarely leave well-formed CBOR behind. Octets that hold CBOR of their own are looked into. Undefined where there
- * is no CBOR.
+ * since they rarely leave well-formed CBOR behind. Octets that hold CBOR of their own are looked into. Undefined where
+ * there is no CBOR.
  */
 export function mutateCbor(random: Random, input: Uint8Array): Uint8Array | undefined {
   for (const offset of offsets) {

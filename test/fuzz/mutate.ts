@@ -5,8 +5,8 @@ import { mutateCbor } from './mutate-cbor.js';
 const edges = [0, 1, 2, 0x17, 0x18, 0x3f, 0x40, 0x5f, 0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xfe, 0xff];
 
 /**
- * A changed copy: one to four small changes, sometimes with a piece of another input in it; where the input is CBOR, half of
- * them are well-formed again.
+ * A changed copy: one to four small changes, sometimes with a piece of another input in it; where the input is CBOR,
+ * half of them are well-formed again.
  */
 export function mutate(random: Random, input: Uint8Array, other: Uint8Array): Uint8Array {
   if (random.below(2) === 0) {

@@ -11,8 +11,8 @@ export interface Secret {
 const leastOctets = 12;
 
 /**
- * Each form in which octets end up in text: as codecs write them, as JSON writes an array, an object or a Buffer, and as Node
- * shows them in an error or a console. Without brackets and line ends, which `plain` takes out of the text too.
+ * Each form in which octets end up in text: as codecs write them, as JSON writes an array, an object or a Buffer, and
+ * as Node shows them in an error or a console. Without brackets and line ends, which `plain` takes out of the text too.
  */
 function formsOf(octets: Uint8Array): readonly string[] {
   const buffer = Buffer.from(octets);

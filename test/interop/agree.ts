@@ -14,8 +14,8 @@ export interface Readable {
 }
 
 /**
- * Waits until the router's table has all these ways, such as "10.0.0.0/8 via 3", and none of those that begin so. Returns when
- * the reading that shows it began, on the machine's monotonic clock.
+ * Waits until the router's table has all these ways, such as "10.0.0.0/8 via 3", and none of those that begin so.
+ * Returns when the reading that shows it began, on the machine's monotonic clock.
  */
 export async function routerHas(
   router: Readable,

@@ -6,7 +6,7 @@ import type { Millis } from '../../src/time.js';
 /** Test peers and weft speak every second ... */
 export const hello: Millis = 1000;
 /** ... and have two Hello intervals to agree. */
-export const twoHellos: Millis = 2 * hello;
+const twoHellos: Millis = 2 * hello;
 /** Tables are read every 40 ms, and a reading of all three takes up to 100 ms on a busy machine. */
 const reading: Millis = 150;
 /** Until routers that have just started know each other and have exchanged everything; no reading waits longer. */
@@ -25,8 +25,8 @@ export function inTime(t: ExecutionContext, what: string, heard: Millis, settled
 }
 
 /**
- * When a restart was heard, a moment after it: by then the retraction with which a router begins has come, and no table shows
- * the run before any more.
+ * When a restart was heard, a moment after it: by then the retraction with which a router begins has come, and no table
+ * shows the run before any more.
  */
 export async function restartHeard(heard: Promise<Millis>): Promise<Millis> {
   const at = await heard;

@@ -19,11 +19,11 @@ const table = 16600;
 const rulePriority = 32_697;
 
 /**
- * The kernel's routes of the lone speaker (speaker-node.ts), which has no host plan: in a table of their own, looked up after
- * every longer-than-default route of the main table and before its default route.
+ * The kernel's routes of the lone speaker (speaker-node.ts), which has no host plan: in a table of their own, looked up
+ * after every longer-than-default route of the main table and before its default route.
  *
- * What is wanted is written down at once and carried out in order by one `ip -batch` at a time, so a burst of changes costs
- * one process. `start` removes what an earlier run left after a kill.
+ * What is wanted is written down at once and carried out in order by one `ip -batch` at a time, so a burst of changes
+ * costs one process. `start` removes what an earlier run left after a kill.
  */
 export class KernelRoutes {
   readonly #failed: (cause: Error) => void;

@@ -85,7 +85,8 @@ test('one LAN: weft, babeld and BIRD agree; withdrawals, a metric raised, silenc
   inTime(t, 'BIRD raises its cost, in babeld', await heardByBabeld, settled);
   bird.configure({ rxcost: 96 });
 
-  // A lost link is heard of when the first Hello does not come; how long babeld waits for more of them is between the two.
+  // A lost link is heard of when the first Hello does not come; how long babeld waits for more of them is between the
+  // two.
   world.silence('lan0', b);
   since = clock();
   const [weftLost] = await Promise.all([

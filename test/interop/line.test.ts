@@ -66,8 +66,9 @@ test('a line with weft in the middle: 200 prefixes, a metric past feasibility, s
   ]);
   inTime(t, 'BIRD withdraws 200 prefixes', heard, settled);
 
-  // A BIRD in the place of babeld: it announces back what it has from weft, so that the metric can be past what is feasible for
-  // it. It must ask, and weft must pass it on. (babeld 1.12.1 goes on by an unfeasible route, and does not ask.)
+  // A BIRD in the place of babeld: it announces back what it has from weft, so that the metric can be past what is
+  // feasible for it. It must ask, and weft must pass it on. (babeld 1.12.1 goes on by an unfeasible route, and does not
+  // ask.)
   await babeld.end('SIGTERM');
   const other = await new Bird(world, a, { devices: ['left'] }).ready();
   await Promise.all([routerHas(other, meeting, via(2, 2, 3)), routerHas(bird, meeting, via(2, 1, 2))]);
@@ -167,8 +168,8 @@ for (const middle of ['babeld', 'BIRD'] as const) {
     inTime(t, 'weft restarts with a fresh epoch, the tables of the others', sent, theirs);
     inTime(t, 'weft restarts with a fresh epoch, its own', await right.first(m, sent, 'Hello', /^hello/), [own]);
 
-    // The far end finds out for itself; the near end is told by the middle, which gives a neighbour up by rules of its own
-    // (babeld after two of three Hellos and a while, BIRD when five of sixteen are missing).
+    // The far end finds out for itself; the near end is told by the middle, which gives a neighbour up by rules of its
+    // own (babeld after two of three Hellos and a while, BIRD when five of sixteen are missing).
     world.silence('right', b);
     since = clock();
     const told = left.first(m, since, 'that the link is lost', /^retract fd00:3::1/);

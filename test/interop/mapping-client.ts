@@ -6,8 +6,8 @@ import { MappingShell } from '../../src/upnp/gateways-shell.js';
 import { Mapping, type MappingEffect, type MappingEvent } from '../../src/upnp/mapping.js';
 
 /**
- * The Mapping and its shell as a program of their own, to be started inside a home's namespace. Prints one JSON a line: each
- * status, and each datagram that reaches the port as `{received}`. SIGTERM ends it, after the mapping was removed.
+ * The Mapping and its shell as a program of their own, to be started inside a home's namespace. Prints one JSON a line:
+ * each status, and each datagram that reaches the port as `{received}`. SIGTERM ends it, after the mapping was removed.
  * Arguments: the UDP port, the lease in seconds, and the protocols.
  */
 const [port = '16696', lease = '3600', ...protocols] = process.argv.slice(2);

@@ -52,8 +52,8 @@ export class RouterProcess {
 }
 
 /**
- * Lines in which babeld or BIRD complain of a packet they were sent: parse failures, bad or truncated TLVs, protocol errors.
- * The texts are those of babeld 1.12.1 and BIRD 2.0.12.
+ * Lines in which babeld or BIRD complain of a packet they were sent: parse failures, bad or truncated TLVs, protocol
+ * errors. The texts are those of babeld 1.12.1 and BIRD 2.0.12.
  */
 export function parseComplaints(log: readonly string[]): string[] {
   return log.filter((line) =>

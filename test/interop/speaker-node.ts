@@ -15,8 +15,9 @@ import { KernelRoutes, type LanRoute } from './kernel-routes.js';
  *
  *   node speaker-node.js '{"number":3,"devices":["lan0"],"originate":["fd00:c::1/128"],"state":"/tmp/x/state"}'
  *
- * It takes requests as JSON lines on standard input ({"id":1,"table":true}, {"id":2,"originate":["10.0.0.0/8"],"metric":0},
- * {"withdraw":[…]}, {"dropped":true}, {"stop":true}) and answers with JSON lines.
+ * It takes requests as JSON lines on standard input ({"id":1,"table":true},
+ * {"id":2,"originate":["10.0.0.0/8"],"metric":0}, {"withdraw":[…]}, {"dropped":true}, {"stop":true}) and answers with
+ * JSON lines.
  */
 interface Settings {
   readonly number: number;

@@ -5,9 +5,9 @@ import { Weft } from './weft.js';
 import { World } from './world.js';
 
 /**
- * The long part of the interop tests: a babeld that keeps its router-id and lost its seqno. It begins a thousand behind what
- * it said before, so its routes are unfeasible to whoever remembers that, and a request for a newer seqno is hopeless: it
- * would have to count a thousand times. They are back when the source is forgotten.
+ * The long part of the interop tests: a babeld that keeps its router-id and lost its seqno. It begins a thousand behind
+ * what it said before, so its routes are unfeasible to whoever remembers that, and a request for a newer seqno is
+ * hopeless: it would have to count a thousand times. They are back when the source is forgotten.
  */
 const sourceLifetime = 180_000;
 const slack = 40_000;

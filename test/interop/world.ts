@@ -13,9 +13,9 @@ export interface Host {
 }
 
 /**
- * A small world of network namespaces for real routers: hosts, and LANs that join two or more of them. A LAN is a bridge in
- * a namespace of its own, so that a port can fall silent without either end seeing its carrier go. Link-local addresses are
- * given (fe80::1, fe80::2 ...) and used at once, without duplicate address detection.
+ * A small world of network namespaces for real routers: hosts, and LANs that join two or more of them. A LAN is a
+ * bridge in a namespace of its own, so that a port can fall silent without either end seeing its carrier go. Link-local
+ * addresses are given (fe80::1, fe80::2 ...) and used at once, without duplicate address detection.
  *
  * Everything is removed by `close`, at exit, and, after a kill, by the next world that is made.
  */
@@ -42,8 +42,8 @@ export class World {
   }
 
   /**
-   * Joins the hosts by one LAN; the device has the LAN's name on each of them. The nth LAN of the world is 10.77.n.0/24 (BIRD
-   * and babeld need an IPv4 address to carry IPv4 prefixes).
+   * Joins the hosts by one LAN; the device has the LAN's name on each of them. The nth LAN of the world is 10.77.n.0/24
+   * (BIRD and babeld need an IPv4 address to carry IPv4 prefixes).
    */
   lan(name: string, ...hosts: readonly Host[]): void {
     const network = this.#switches.size + 1;

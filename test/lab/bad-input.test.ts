@@ -327,7 +327,8 @@ serial('a clock an hour ahead, on the issuer or on the newcomer, changes nothing
     (message) => /36\d\d s (ahead of|apart)/.test(message),
     10_000,
   );
-  // Of two clocks nobody can tell which is wrong: no error, and no other exit, before there is a third (docs/OPERATIONS.md).
+  // Of two clocks nobody can tell which is wrong: no error, and no other exit, before there is a third
+  // (docs/OPERATIONS.md).
   const { health, tunnels } = await off.status();
   const told = health.find((line) => line.code === 'clock');
   t.is(told?.severity, tunnels.up > 1 ? 'error' : 'warning');

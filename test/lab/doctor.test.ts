@@ -7,8 +7,8 @@ import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
 
 /*
- * Each check of `weft doctor` in its failing form, on real machines: `flat` is broken in one way after the other, `office`
- * and `late` are ill from the start.
+ * Each check of `weft doctor` in its failing form, on real machines: `flat` is broken in one way after the other,
+ * `office` and `late` are ill from the start.
  */
 const { serial } = test;
 const world = await World.build({

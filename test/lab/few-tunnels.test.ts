@@ -21,7 +21,8 @@ test('few tunnels: nobody has more than its places; a busy relayed flow gets a t
   const world = await World.build(Object.fromEntries(names.map((name) => [name, host()])));
   try {
     const nodes = await network(world, names, few);
-    // Who came when all places were taken has three seconds to hear who else there is; nobody sends it anything meanwhile.
+    // Who came when all places were taken has three seconds to hear who else there is; nobody sends it anything
+    // meanwhile.
     await until(
       'everybody has a way to everybody, and nobody more than three tunnels',
       () => Promise.all(nodes.map((node) => node.peers())),

@@ -2,10 +2,10 @@ import { appendFileSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 
 /**
- * Loaded into a daemon before its own code (`node --import`): writes what its handshakes agree on and every key derived from
- * it, in hex, to the file WEFT_TEST_KEYS names. These never are on a disk, so this is how a test learns what must not be said.
- * WEFT_TEST_LEAK has it say one of them on standard error, as a careless log line would. On SIGUSR2 the daemon ends by an
- * exception that nobody catches.
+ * Loaded into a daemon before its own code (`node --import`): writes what its handshakes agree on and every key derived
+ * from it, in hex, to the file WEFT_TEST_KEYS names. These never are on a disk, so this is how a test learns what must
+ * not be said. WEFT_TEST_LEAK has it say one of them on standard error, as a careless log line would. On SIGUSR2 the
+ * daemon ends by an exception that nobody catches.
  */
 const crypto = createRequire(import.meta.url)('node:crypto') as typeof import('node:crypto');
 const { WEFT_TEST_KEYS: file, WEFT_TEST_LEAK: leak } = process.env;

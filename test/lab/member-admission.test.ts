@@ -13,8 +13,8 @@ import { type CborValue, decodeCbor, encodeCbor } from '../../src/cbor.js';
 import { JoinType } from '../../src/mesh/join-datagram.js';
 
 /*
- * One network for all tests of this file, which build on one another: `home-i` is behind a NAT that maps nothing and becomes
- * an issuer; the others have public addresses.
+ * One network for all tests of this file, which build on one another: `home-i` is behind a NAT that maps nothing and
+ * becomes an issuer; the others have public addresses.
  */
 const second = 1000;
 const { serial } = test;

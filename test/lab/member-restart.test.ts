@@ -86,7 +86,9 @@ serial(
 
 type Child = ReturnType<WeftNode['host']['namespace']['spawn']>;
 
-/** A program that sends a datagram every 10 ms from one overlay address to another, and says what the kernel says to it. */
+/**
+ * A program that sends a datagram every 10 ms from one overlay address to another, and says what the kernel says to it.
+ */
 class Talk {
   readonly #child: Child;
   readonly #listener: Child;

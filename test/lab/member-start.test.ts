@@ -21,8 +21,8 @@ async function must(command: readonly string[], cwd: string): Promise<Output> {
 }
 
 /**
- * `npm start` in the clone on a machine of its own, as its operator types it, with this standard input; ready when it has said
- * what to type next.
+ * `npm start` in the clone on a machine of its own, as its operator types it, with this standard input; ready when it
+ * has said what to type next.
  */
 async function npmStart(machine: Host, words: readonly string[] = [], input = '') {
   const folder = join(world.folder, machine.name);

@@ -12,8 +12,9 @@ import { type CborValue, decodeCbor, encodeCbor } from '../../src/cbor.js';
 import { type Secret, secretsIn } from '../helpers/secret-scan.js';
 
 /*
- * Whatever a member can be made to say, at the most talkative log level, holds no secret: all commands as tables and as JSON,
- * live views, refusals, damaged state, a crash. `anna` founds and admits; every daemon notes its handshakes' keys for the test.
+ * Whatever a member can be made to say, at the most talkative log level, holds no secret: all commands as tables and as
+ * JSON, live views, refusals, damaged state, a crash. `anna` founds and admits; every daemon notes its handshakes' keys
+ * for the test.
  */
 const { serial } = test;
 const world = await World.build({ anna: host(), ben: host(), carl: host() });

@@ -1,11 +1,13 @@
 import type { Namespace } from '../../lab/namespace.js';
 
 /**
- * A network that lets out nothing but TCP to port 443, and there only what begins as TLS does: the first octets a client says
- * must be those of a handshake record (RFC 8446 §5.1), or the connection is reset, as by deep packet inspection.
+ * A network that lets out nothing but TCP to port 443, and there only what begins as TLS does: the first octets a
+ * client says must be those of a handshake record (RFC 8446 §5.1), or the connection is reset, as by deep packet
+ * inspection.
  */
 export async function letOutTlsAlone(router: Namespace): Promise<void> {
-  // Segments that carry data and options of 12 octets, the time stamps that Linux sends: what is said begins after 32 octets.
+  // Segments that carry data and options of 12 octets, the time stamps that Linux sends: what is said begins after 32
+  // octets.
   const said = 'tcp doff 8 ct mark 0 ct direction original';
   await router.nft(`
 table inet inspection {

@@ -5,7 +5,9 @@ import { Network, prefix } from './network.js';
 
 const text = '2001:db8:9::/48';
 
-/** A node on a LAN without split horizon, so that it announces back what it hears there, and two routers of one origin. */
+/**
+ * A node on a LAN without split horizon, so that it announces back what it hears there, and two routers of one origin.
+ */
 function lanWorld(seed: number) {
   const world = new Network(seed);
   const node = world.node(1);

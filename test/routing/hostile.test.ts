@@ -643,7 +643,10 @@ test('40: a Hello seqno that jumps with every packet resets the neighbour once, 
   t.is(node.speaker.neighbours()[0]!.cost, 65535, 'until it says again that it hears us');
 });
 
-/** What each packet is counted as, by its number above; the other numbers are accepted in part, or refused behind the codec. */
+/**
+ * What each packet is counted as, by its number above; the other numbers are accepted in part, or refused behind the
+ * codec.
+ */
 const counted: readonly (readonly [number, DropReason, string])[] = [
   [1, 'not-babel', '2a'],
   [1, 'not-babel', '2b020000'],

@@ -19,7 +19,10 @@ test('files that are named are there', (t) => {
   }
 });
 
-/** What must hold whatever else the machine does: who is admitted or out, what is secret, what travels whole, what is left behind. */
+/**
+ * What must hold whatever else the machine does: who is admitted or out, what is secret, what travels whole, what is
+ * left behind.
+ */
 const safety =
   /\btoken|secret|revoke|revocation|spoof|forge|checksum|malicious|stranger|without a trace|leaves no|left behind/i;
 

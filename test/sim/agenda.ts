@@ -4,10 +4,11 @@ import { EventQueue } from './event-queue.js';
 /**
  * What is due when, and the clock it runs on. Without `lookahead` everything is done in the order of time.
  *
- * With it, nodes that hear of one another only after `lookahead` or later take turns: each does at once all that is due to it
- * within a window of that length, so that its tables are in the cache meanwhile. What one does in a window cannot reach
- * another before the window is over, so every node sees what it sees in the strict order; only who is observed first differs,
- * as it would between machines without a common clock. What is done to the network as a whole ends a window.
+ * With it, nodes that hear of one another only after `lookahead` or later take turns: each does at once all that is due
+ * to it within a window of that length, so that its tables are in the cache meanwhile. What one does in a window cannot
+ * reach another before the window is over, so every node sees what it sees in the strict order; only who is observed
+ * first differs, as it would between machines without a common clock. What is done to the network as a whole ends a
+ * window.
  */
 export class Agenda {
   readonly #lookahead: Millis;

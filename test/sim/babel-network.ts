@@ -30,8 +30,8 @@ export interface BabelNetworkOptions {
   /** Prefixes with more than one originator. */
   readonly shared?: readonly string[];
   /**
-   * The announcing nodes whose prefixes are watched, where there are too many nodes to watch all: then only by Invariants, and
-   * nothing else of the packets is read. All prefixes, by all checkers, when undefined.
+   * The announcing nodes whose prefixes are watched, where there are too many nodes to watch all: then only by
+   * Invariants, and nothing else of the packets is read. All prefixes, by all checkers, when undefined.
    */
   readonly watch?: readonly number[];
   /** Keeps the latest messages to draw a failure; on by default. */

@@ -1,4 +1,7 @@
-/** Where the nodes of the model live: name, latitude, longitude, and how many nodes of a thousand, roughly as Internet users are spread. */
+/**
+ * Where the nodes of the model live: name, latitude, longitude, and how many nodes of a thousand, roughly as Internet
+ * users are spread.
+ */
 export const cities: readonly (readonly [string, number, number, number])[] = [
   ['Tokyo', 35.7, 139.7, 40],
   ['Osaka', 34.7, 135.5, 18],

@@ -25,8 +25,8 @@ export interface ControlMeasurement {
 const bound = (nodes: number): number => 60 + 0.005 * nodes ** 2.5;
 
 /**
- * A network of whole members on good wires joins, rests, and loses one; under the invariants. `say` is given lines for the
- * terminal as things happen, `progress` what is going on meanwhile.
+ * A network of whole members on good wires joins, rests, and loses one; under the invariants. `say` is given lines for
+ * the terminal as things happen, `progress` what is going on meanwhile.
  */
 export function measureControl(
   nodes: number,

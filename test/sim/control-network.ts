@@ -25,8 +25,8 @@ export interface ControlNetworkOptions {
 }
 
 /**
- * A network of whole members: the product's ControlPlane over its InProcessPlane, with certificates, handshakes, probes and
- * datagrams, under the invariants of the speaker alone. What a node chose is what it hands to its forwarding table.
+ * A network of whole members: the product's ControlPlane over its InProcessPlane, with certificates, handshakes, probes
+ * and datagrams, under the invariants of the speaker alone. What a node chose is what it hands to its forwarding table.
  */
 export class ControlNetwork {
   readonly world: World;

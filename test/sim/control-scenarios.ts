@@ -5,7 +5,9 @@ import { none } from './next-hops.js';
 import { expect, expectWhole, type Scenario } from './scenario.js';
 import { type Edges, grid, randomTunnels, ring } from './topology.js';
 
-/** Hysteresis keeps a way that another beats by less than its margin, at each hop; and costs move with what is measured. */
+/**
+ * Hysteresis keeps a way that another beats by less than its margin, at each hop; and costs move with what is measured.
+ */
 const stretchAtRest = 1.5;
 
 function expectRest(world: ControlNetwork, seed: number): void {
@@ -42,8 +44,8 @@ function settles(name: string, nodes: number, edges: Edges | undefined): Scenari
 }
 
 /**
- * Everything at once, to whole members: datagrams lost, doubled, overtaken by up to a minute; wires that change, break and
- * mend; crashes, with and without the disk. Then quiet, and all must be right again.
+ * Everything at once, to whole members: datagrams lost, doubled, overtaken by up to a minute; wires that change, break
+ * and mend; crashes, with and without the disk. Then quiet, and all must be right again.
  */
 function storm(nodes: number, minutes: number): Scenario {
   return {

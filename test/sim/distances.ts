@@ -24,7 +24,9 @@ interface Distance {
 export class Distances implements Checker {
   readonly #rowsOf: (node: number, prefix: Prefix, now: Millis) => readonly RouteRow[];
   readonly #prefixes = new Map<string, Prefix>();
-  /** By node, prefix and router-id: the best sent, and the stored one when last seen; and when something was last sent. */
+  /**
+   * By node, prefix and router-id: the best sent, and the stored one when last seen; and when something was last sent.
+   */
   readonly #sent = new Map<string, Distance & { at: Millis }>();
   readonly #stored = new Map<string, Distance>();
   readonly #touched = new Set<string>();

@@ -1,9 +1,9 @@
 import type { Millis } from '../../src/time.js';
 
 /**
- * What is due, earliest first; at the same time, in the order in which it was added, so a run repeats exactly. A binary heap:
- * the children of entry i are 2i + 1 and 2i + 2, and no child is due before its parent. Times and orders are arrays of their
- * own, or every comparison would be a walk through memory.
+ * What is due, earliest first; at the same time, in the order in which it was added, so a run repeats exactly. A binary
+ * heap: the children of entry i are 2i + 1 and 2i + 2, and no child is due before its parent. Times and orders are
+ * arrays of their own, or every comparison would be a walk through memory.
  */
 export class EventQueue {
   #times: Float64Array<ArrayBuffer>;

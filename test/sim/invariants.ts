@@ -22,8 +22,8 @@ interface Numbering {
 }
 
 /**
- * Watches a network from outside, by the next hops its nodes report and the packets they really send, and throws a Violation
- * at the event that breaks one of these:
+ * Watches a network from outside, by the next hops its nodes report and the packets they really send, and throws a
+ * Violation at the event that breaks one of these:
  *
  *   a  The selected next hops for a prefix with one originator never form a loop.
  *   b  What the selected next hop last said, unless it may be ignored, is finite and feasible: better than anything the node has sent for that source
@@ -32,9 +32,9 @@ interface Numbering {
  *   f  A loop between routes of several originators does not outlive as many updates at each of its nodes as it has nodes.
  *   k  An originator's seqno never grows by more than it was asked to.
  *
- * Everything is derived from the packets by a reader of its own, so a mistake in the speaker's tables cannot hide itself. Only
- * what an event changed is looked at: a loop is closed by a next hop that changed, and what is feasible depends on what was
- * heard and sent of the prefix.
+ * Everything is derived from the packets by a reader of its own, so a mistake in the speaker's tables cannot hide
+ * itself. Only what an event changed is looked at: a loop is closed by a next hop that changed, and what is feasible
+ * depends on what was heard and sent of the prefix.
  */
 export class Invariants implements Checker {
   readonly #only: ReadonlySet<string> | undefined;
@@ -55,7 +55,10 @@ export class Invariants implements Checker {
   readonly #newestHello: (Map<number, number> | undefined)[] = [];
   /** By node, then by router-id. */
   readonly #numberings: (Map<string, Numbering> | undefined)[] = [];
-  /** Prefixes of which the node at work has another next hop; and with them those that it has sent a better metric of, or heard of anew from a next hop. */
+  /**
+   * Prefixes of which the node at work has another next hop; and with them those that it has sent a better metric of,
+   * or heard of anew from a next hop.
+   */
   readonly #moved = new Set<PrefixIndex>();
   readonly #touched = new Set<PrefixIndex>();
   /** Sent by the node that is at work; looked at when it has settled, and its new next hops are known. */
@@ -253,8 +256,8 @@ export class Invariants implements Checker {
   }
 
   /**
-   * Of the route in use, an update that is not feasible may be ignored entirely (RFC 8966 §3.5.3): what counts is then what
-   * was said before. (A Hello before it in the packet may have brought the route back into use: hence `none`.)
+   * Of the route in use, an update that is not feasible may be ignored entirely (RFC 8966 §3.5.3): what counts is then
+   * what was said before. (A Hello before it in the packet may have brought the route back into use: hence `none`.)
    */
   #isIgnored(from: number, to: number, prefix: PrefixIndex, words: Said, now: Millis): boolean {
     const via = this.#hops.via(to, prefix);
@@ -264,8 +267,9 @@ export class Invariants implements Checker {
   }
 
   /**
-   * A weft router-id is node number and epoch: of each node only the highest epoch heard of counts, and updates of an older
-   * one are refused (docs/protocol/babel.md, Router-id). Heard of with the proof: that an epoch began is believed of nobody else.
+   * A weft router-id is node number and epoch: of each node only the highest epoch heard of counts, and updates of an
+   * older one are refused (docs/protocol/babel.md, Router-id). Heard of with the proof: that an epoch began is believed
+   * of nobody else.
    */
   #isOldEpoch(node: number, prefix: PrefixIndex, { routerId, signed }: SeenUpdate, isShared: boolean): boolean {
     this.#newestRouter[node] ??= [];
@@ -299,7 +303,9 @@ export class Invariants implements Checker {
     }
   }
 
-  /** A node that starts has no tables: what it sent before is no longer its to remember, and nobody else's is forgotten. */
+  /**
+   * A node that starts has no tables: what it sent before is no longer its to remember, and nobody else's is forgotten.
+   */
   started(node: number): void {
     this.died(node);
     this.#heard.forgetNode(node);

@@ -58,7 +58,10 @@ export function measureCut(
   return { nodes, samples, cutOff, meanDegree: graph.meanDegree, degrees };
 }
 
-/** How long the ways are that the product's routing takes, after some time, in milliseconds of round trip, and as multiples of the optimum over all links. */
+/**
+ * How long the ways are that the product's routing takes, after some time, in milliseconds of round trip, and as
+ * multiples of the optimum over all links.
+ */
 export interface DelayRow {
   readonly seconds: number;
   readonly allPairs: number;

@@ -48,8 +48,9 @@ type Flow = readonly [number, number];
 const flowsLookAgain: Millis = 2 * minute;
 
 /**
- * The product's own Topology at every node, on a virtual clock of whole seconds, and nothing else of the product: a dial succeeds
- * within the second where the other side admits it, is silence otherwise, and the round trip is known at once.
+ * The product's own Topology at every node, on a virtual clock of whole seconds, and nothing else of the product: a
+ * dial succeeds within the second where the other side admits it, is silence otherwise, and the round trip is known at
+ * once.
  */
 export class LinkNetwork {
   readonly nodes: readonly Node[];

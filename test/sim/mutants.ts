@@ -9,8 +9,8 @@ export interface Mutant extends Patch {
 }
 
 /**
- * Classic mistakes of Babel implementations, each as a patch of our source. W1 to W21: mistakes others are known to have made
- * (docs/decisions/simulator-watches-from-outside.md).
+ * Classic mistakes of Babel implementations, each as a patch of our source. W1 to W21: mistakes others are known to
+ * have made (docs/decisions/simulator-watches-from-outside.md).
  */
 export const mutants: readonly Mutant[] = [
   {

@@ -15,7 +15,10 @@ export interface Hands {
 
 /** One kind of node: how the simulator speaks to its machine. The network knows no protocol. */
 export interface NodeKind<M extends Machine<Event, Effect>, Event, Effect> {
-  /** `persisted`: what the node last persisted, undefined after its disk was lost. `starts`: how often it started before. */
+  /**
+   * `persisted`: what the node last persisted, undefined after its disk was lost. `starts`: how often it started
+   * before.
+   */
   create(node: number, random: Random, persisted: unknown, now: Millis, starts: number): M;
   /** What it is told right after it was made. */
   started(node: number): Event[];

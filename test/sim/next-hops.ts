@@ -7,8 +7,8 @@ export const none: Via = -2;
 export type PrefixIndex = number;
 
 /**
- * The next hops of all nodes for all prefixes, and whether they go round. A neighbour that died, and started anew, has not the
- * keys of the tunnel that leads to what it was: it drops what still comes there, and forwards nothing of it.
+ * The next hops of all nodes for all prefixes, and whether they go round. A neighbour that died, and started anew, has
+ * not the keys of the tunnel that leads to what it was: it drops what still comes there, and forwards nothing of it.
  */
 export class NextHops {
   /** By prefix, then by node. */

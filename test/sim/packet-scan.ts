@@ -12,8 +12,8 @@ interface Wanted {
 }
 
 /**
- * Reads what readPacket does, but only what concerns some /64 prefixes, and Hellos and retractions of everything: for networks so
- * large that all of it would take as long as the routing. What is passed over allocates nothing.
+ * Reads what readPacket does, but only what concerns some /64 prefixes, and Hellos and retractions of everything: for
+ * networks so large that all of it would take as long as the routing. What is passed over allocates nothing.
  */
 export class PacketScan {
   /** By the second word. */

@@ -1,6 +1,6 @@
 /**
- * An independent reading of Babel packets, written from RFC 8966 alone, for the invariants to look at what really went over
- * a link. It expects well-formed packets and throws on others: our own speakers send nothing else.
+ * An independent reading of Babel packets, written from RFC 8966 alone, for the invariants to look at what really went
+ * over a link. It expects well-formed packets and throws on others: our own speakers send nothing else.
  */
 export interface SeenUpdate {
   readonly kind: 'update';

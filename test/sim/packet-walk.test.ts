@@ -21,8 +21,8 @@ interface Fate {
 }
 
 /**
- * Five in a line. A network is connected to the first, one that covers it to the last; everybody sends to it every 5 ms while
- * the first loses it, over links of this delay.
+ * Five in a line. A network is connected to the first, one that covers it to the last; everybody sends to it every 5 ms
+ * while the first loses it, over links of this delay.
  */
 function losing(delay: number): { readonly fates: Fate[]; readonly lostAt: number } {
   const nodes = 5;

@@ -2,8 +2,9 @@ import type { NodeNumber } from '../../src/addr/node-number.js';
 import { Prefix } from '../../src/addr/prefix.js';
 import { Forwarding } from '../../src/control/forwarding.js';
 import type { RouteChange } from '../../src/routing/contract.js';
-import { ForwardingTable, noPrefix, ownPrefix } from '../../src/tunnel/plane/forwarding-table.js';
+import { ForwardingTable, ownPrefix } from '../../src/tunnel/plane/forwarding-table.js';
 import { AddressWords } from '../../src/tunnel/plane/packet.js';
+import { noPrefix } from '../../src/tunnel/plane/prefix-trie.js';
 
 /** What a node forwards by: the product's own Forwarding and ForwardingTable, fed with what its speaker chose. */
 class Host {
@@ -55,8 +56,9 @@ export interface Packet {
 }
 
 /**
- * Packets that go where the product sends them: sealed at the source for the node to which the longest prefix leads, relayed by
- * that node's number alone, and at that node given to its kernel, which delivers them or sends them into the overlay again.
+ * Packets that go where the product sends them: sealed at the source for the node to which the longest prefix leads,
+ * relayed by that node's number alone, and at that node given to its kernel, which delivers them or sends them into the
+ * overlay again.
  */
 export class PacketWalk {
   readonly #hosts: readonly Host[];

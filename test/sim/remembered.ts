@@ -1,6 +1,9 @@
 import type { Millis } from '../../src/time.js';
 
-/** A map that forgets what was not touched for a while; it holds what one lifetime brings, and is looked through by nobody. */
+/**
+ * A map that forgets what was not touched for a while; it holds what one lifetime brings, and is looked through by
+ * nobody.
+ */
 export class Remembered<V> {
   readonly #lifetime: Millis;
   /** The longest untouched first. */

@@ -8,8 +8,8 @@ const ownTunnels = 10;
 const mostServed = 20;
 
 /**
- * re6stnet's rule, to compare with: ten own tunnels to nodes drawn at random, at most twenty of others; in each round (300 s)
- * every node gives up the own tunnel with the fewest routes through it and makes a new one at random.
+ * re6stnet's rule, to compare with: ten own tunnels to nodes drawn at random, at most twenty of others; in each round
+ * (300 s) every node gives up the own tunnel with the fewest routes through it and makes a new one at random.
  */
 export class Rewiring {
   readonly #rtt: (a: number, b: number) => Millis;

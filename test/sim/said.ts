@@ -1,6 +1,6 @@
 /**
- * What an update says of a prefix, in one number: the router by its index · 2^32 + seqno · 2^16 + metric. A thousand nodes keep
- * millions of them.
+ * What an update says of a prefix, in one number: the router by its index · 2^32 + seqno · 2^16 + metric. A thousand
+ * nodes keep millions of them.
  */
 export type Said = number;
 export const nothing: Said = 0;

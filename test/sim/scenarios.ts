@@ -8,8 +8,8 @@ import { expect, expectWhole, premise, type Scenario } from './scenario.js';
 import { type Edges, grid, line, randomTunnels, ring } from './topology.js';
 
 /**
- * All ways are the shortest, now or after the full tables have gone round twice: a better way that is not feasible is asked
- * for once (RFC 8966 §3.8.2.2), and again when it is heard of again.
+ * All ways are the shortest, now or after the full tables have gone round twice: a better way that is not feasible is
+ * asked for once (RFC 8966 §3.8.2.2), and again when it is heard of again.
  */
 function expectShortest(world: BabelNetwork, seed: number): void {
   expectWhole(world.atRest(), seed);
@@ -267,8 +267,9 @@ const anycast: Scenario = {
 };
 
 /**
- * Invariant f: two neighbours of different originators lose both at once, and each takes the other's route: of that router-id
- * it has announced nothing yet, so everything is feasible (RFC 8966 §2.8). The updates they send each other end it.
+ * Invariant f: two neighbours of different originators lose both at once, and each takes the other's route: of that
+ * router-id it has announced nothing yet, so everything is feasible (RFC 8966 §2.8). The updates they send each other
+ * end it.
  */
 const sharedLoop: Scenario = {
   name: 'a loop between the routes of two originators dies of its own updates',
@@ -391,7 +392,9 @@ const silence: Scenario = {
   },
 };
 
-/** Costs are capped so that twelve of the worst links still count; fifteen are out of reach, and not by a finite metric. */
+/**
+ * Costs are capped so that twelve of the worst links still count; fifteen are out of reach, and not by a finite metric.
+ */
 const farAway: Scenario = {
   name: 'a way of infinite metric is no way',
   run(seed) {
@@ -405,7 +408,9 @@ const farAway: Scenario = {
   },
 };
 
-/** RFC 8966 §3.5.4: whoever loses a prefix holds it until its neighbours know, so that no packet follows a shorter one. */
+/**
+ * RFC 8966 §3.5.4: whoever loses a prefix holds it until its neighbours know, so that no packet follows a shorter one.
+ */
 const hold: Scenario = {
   name: 'a lost prefix is held until the neighbours have acknowledged its retraction',
   run(seed) {
@@ -472,8 +477,8 @@ export const scenarios: readonly Scenario[] = [
 ];
 
 /**
- * For `npm run verify`: so long that all of them, with those of members, take some two minutes of a processor, for its part has
- * to run the thousand nodes too and end within twelve.
+ * For `npm run verify`: so long that all of them, with those of members, take some two minutes of a processor, for its
+ * part has to run the thousand nodes too and end within twelve.
  */
 export const longScenarios: readonly Scenario[] = [
   storm(30, 10),

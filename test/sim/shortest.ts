@@ -21,9 +21,10 @@ export type Extend = (cost: number, link: number) => number;
 const sum: Extend = (cost, link) => cost + link;
 
 /**
- * The most that a way may cost which hysteresis keeps, whatever its neighbours offer: a node stays on a way of metric m while
- * no neighbour offers one with metric + switchMargin + switchShare · m below m (src/routing/selection.ts). Taken along the way
- * that makes it least, it is the bound of a whole network at rest, in which every neighbour's own way may be as long.
+ * The most that a way may cost which hysteresis keeps, whatever its neighbours offer: a node stays on a way of metric m
+ * while no neighbour offers one with metric + switchMargin + switchShare · m below m (src/routing/selection.ts). Taken
+ * along the way that makes it least, it is the bound of a whole network at rest, in which every neighbour's own way may
+ * be as long.
  */
 export function defended({ switchMargin, switchShare }: Pick<Tuning, 'switchMargin' | 'switchShare'>): Extend {
   return (cost, link) => Math.floor((cost + link + switchMargin) / (1 - switchShare) + 1e-9);
@@ -33,8 +34,8 @@ export function defended({ switchMargin, switchShare }: Pick<Tuning, 'switchMarg
 const none: number[] = [];
 
 /**
- * Least cost from every node to the target, by Dijkstra with a bucket for each cost: the slow and certain answer that routes at
- * rest are compared with. `back[n]` are the ways into n. Unreachable: Infinity.
+ * Least cost from every node to the target, by Dijkstra with a bucket for each cost: the slow and certain answer that
+ * routes at rest are compared with. `back[n]` are the ways into n. Unreachable: Infinity.
  */
 export function shortestTo(target: number, back: readonly (readonly CostEdge[])[], extend = sum): Float64Array {
   const best = new Float64Array(back.length).fill(Number.POSITIVE_INFINITY);

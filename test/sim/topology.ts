@@ -27,7 +27,10 @@ export function grid(width: number, height: number): Edges {
   return edges;
 }
 
-/** Every node makes `own` tunnels to others drawn at random, so the mean degree is nearly twice that (docs/protocol/mesh.md, How many tunnels). */
+/**
+ * Every node makes `own` tunnels to others drawn at random, so the mean degree is nearly twice that
+ * (docs/protocol/mesh.md, How many tunnels).
+ */
 export function randomTunnels(nodes: number, own: number, random: Random): Edges {
   if (nodes <= own + 1) return fullMesh(nodes);
   const edges: [number, number][] = [];

@@ -10,8 +10,8 @@ export interface Outcome {
 }
 
 /**
- * node dist/test/sim/trial.js SEEDS SCENARIO…: each scenario with each of the seeds (1,2,3); prints an Outcome for each as a
- * line of JSON, up to the first broken invariant. Whatever else is thrown ends it as any crash does.
+ * node dist/test/sim/trial.js SEEDS SCENARIO…: each scenario with each of the seeds (1,2,3); prints an Outcome for each
+ * as a line of JSON, up to the first broken invariant. Whatever else is thrown ends it as any crash does.
  */
 function main([seeds = '', ...names]: readonly string[]): void {
   for (const name of names) {

@@ -11,13 +11,16 @@ const kilometresAMillisecond = 100;
 const leastKilometres = 30;
 /** Fibre follows roads and coasts, */
 const winding = 1.3;
-/** and carriers meet where they do: a detour, log-normal around the distance itself, or this where they are farther apart. */
+/**
+ * and carriers meet where they do: a detour, log-normal around the distance itself, or this where they are farther
+ * apart.
+ */
 const detourKilometres = 1000;
 const detourSpread = 0.8;
 
 /**
- * The Internet under a simulated network: nodes at sites (a carrier in a city), a detour for each pair of sites, symmetric. The
- * same seed gives the same model.
+ * The Internet under a simulated network: nodes at sites (a carrier in a city), a detour for each pair of sites,
+ * symmetric. The same seed gives the same model.
  */
 export class UnderlayModel {
   readonly nodes: number;
@@ -51,8 +54,8 @@ export class UnderlayModel {
   }
 
   /**
-   * The least round trip if every pair of nodes had a tunnel, relays used wherever they help. Computed between sites, which is
-   * exact: a relay at the site of one of the ends never helps.
+   * The least round trip if every pair of nodes had a tunnel, relays used wherever they help. Computed between sites,
+   * which is exact: a relay at the site of one of the ends never helps.
    */
   optimum(): (a: number, b: number) => Millis {
     const sites = this.#sites;

@@ -1,8 +1,8 @@
 import type { Patch } from './mutant-build.js';
 
 /**
- * A mistake that no invariant can see, because our own speakers never send what shows it: a test of the routing by itself,
- * which sends it by hand, must notice it.
+ * A mistake that no invariant can see, because our own speakers never send what shows it: a test of the routing by
+ * itself, which sends it by hand, must notice it.
  */
 export interface UnitMutant extends Patch {
   readonly test: string;

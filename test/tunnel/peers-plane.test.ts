@@ -12,7 +12,10 @@ function tunnel() {
   return { net, alice, bob };
 }
 
-/** Two nodes with a tunnel to a relay each, and routes by it; and a tunnel between them that is not routed over, if they dial each other. */
+/**
+ * Two nodes with a tunnel to a relay each, and routes by it; and a tunnel between them that is not routed over, if they
+ * dial each other.
+ */
 function behindRelay({ dialEachOther = false } = {}) {
   const net = new Net();
   const [alice, bob, relay] = [net.node(1), net.node(2), net.node(3)];

@@ -35,8 +35,8 @@ const reasonIndex = Object.fromEntries(dropReasons.map((reason, i) => [reason, i
 const shortest = [0, 0, 6, 2, 6, 6, 10, 2, 10, 2, 14];
 
 /**
- * A cursor over the TLVs of one packet (RFC 8966 §4). It allocates nothing: fields of the TLV it stands on are numbers and
- * views of its own buffers, good until the next call of `next`; copy what you keep. One reader serves any number of
+ * A cursor over the TLVs of one packet (RFC 8966 §4). It allocates nothing: fields of the TLV it stands on are numbers
+ * and views of its own buffers, good until the next call of `next`; copy what you keep. One reader serves any number of
  * packets, one after the other; the parser state (RFC 8966 §4.5) never crosses packets.
  *
  *     if (reader.open(bytes, from)) for (let kind = reader.next(); kind !== 'end'; kind = reader.next()) ...

@@ -5,7 +5,10 @@ import type { Gather } from './gather.js';
  * Offsets are into the plane's arena. Nothing blocks; nothing throws on what the network does.
  */
 export interface TunPort {
-  /** The kernel takes open sums and super-packets of these kinds. Without `offload` each packet must be whole and summed. */
+  /**
+   * The kernel takes open sums and super-packets of these kinds. Without `offload` each packet must be whole and
+   * summed.
+   */
   readonly offload: boolean;
   readonly tcpSegmentation: boolean;
   readonly udpSegmentation: boolean;
@@ -19,7 +22,10 @@ export interface TunPort {
 export type UnderlayAddress = Uint8Array;
 
 export interface UdpPort {
-  /** Sends `length` octets at `at` as datagrams of `segment` octets, the last one possibly shorter. Datagrams lost locally. */
+  /**
+   * Sends `length` octets at `at` as datagrams of `segment` octets, the last one possibly shorter. Datagrams lost
+   * locally.
+   */
   send(to: UnderlayAddress, at: number, length: number, segment: number): number;
   /** Receives a burst of equal datagrams (the last possibly shorter) of one sender to `at`; 0: none waits. */
   receive(at: number, room: number): number;

@@ -11,9 +11,10 @@ import type { Arena } from './arena.js';
 import type { Cipher } from './contract.js';
 
 /**
- * What is authenticated beside the ciphertext, 13 octets: the header's first word, the ends of an end-to-end frame (zero on
- * a tunnel), and the plaintext's length. The receiver index is bound by the key, which belongs to one lane, and the counter
- * by the nonce. It is the shape for which OpenSSL opens and seals AES-GCM in one call (RFC 5288's records).
+ * What is authenticated beside the ciphertext, 13 octets: the header's first word, the ends of an end-to-end frame
+ * (zero on a tunnel), and the plaintext's length. The receiver index is bound by the key, which belongs to one lane,
+ * and the counter by the nonce. It is the shape for which OpenSSL opens and seals AES-GCM in one call (RFC 5288's
+ * records).
  *
  *   type u8 │ flags u8 │ zero u16 │ destination u24 │ source u24 │ zero u8 │ length u16
  */
@@ -36,13 +37,13 @@ export function writeAad(
 }
 
 /**
- * One direction of one lane: a key schedule that works in the arena on whole frames. `at` is the transport header's offset;
- * the nonce is 4 zero octets and the header's counter (PROTOCOL.md §2).
+ * One direction of one lane: a key schedule that works in the arena on whole frames. `at` is the transport header's
+ * offset; the nonce is 4 zero octets and the header's counter (PROTOCOL.md §2).
  */
 export interface AeadKey {
   /**
-   * Takes `length` octets at `text` (elsewhere in the arena) and puts them sealed behind the header, their tag behind them.
-   * `counter` is the one in the header. `destination` and `source` are zero but for end-to-end frames.
+   * Takes `length` octets at `text` (elsewhere in the arena) and puts them sealed behind the header, their tag behind
+   * them. `counter` is the one in the header. `destination` and `source` are zero but for end-to-end frames.
    */
   seal(at: number, counter: number, text: number, length: number, destination: number, source: number): void;
   /** Opens in place `length` octets behind the header, their tag behind them. False: not authentic, and spoilt. */

@@ -1,6 +1,6 @@
 /**
- * The memory one data plane works in: one buffer, made once, its parts named by offsets. Numbers instead of views, so that
- * nothing is allocated per packet and foreign functions get plain addresses.
+ * The memory one data plane works in: one buffer, made once, its parts named by offsets. Numbers instead of views, so
+ * that nothing is allocated per packet and foreign functions get plain addresses.
  *
  *   scratch │ tunIn (one packet or super-packet, behind its virtio header) │ udpIn (one burst) │ outbox (one burst) │ join
  */
@@ -11,8 +11,9 @@ export class Arena {
   readonly base: number;
 
   /**
-   * Addresses as foreign functions get them, kept once made: they exceed V8's small integers, so each would be an allocation
-   * a frame. Begun with `undefined`, for else V8 stores the numbers themselves and allocates at each reading.
+   * Addresses as foreign functions get them, kept once made: they exceed V8's small integers, so each would be an
+   * allocation a frame. Begun with `undefined`, for else V8 stores the numbers themselves and allocates at each
+   * reading.
    */
   readonly #addresses: (number | undefined)[];
 

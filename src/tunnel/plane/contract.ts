@@ -27,8 +27,8 @@ export interface SessionInstall {
   readonly link: LinkId;
   readonly cipher: Cipher;
   /**
-   * Lane n is heard at receiver index localIndex + n; n < localLanes. Random, unguessable, unique in this node; a multiple
-   * of localLanes, as is remoteIndex of remoteLanes: so the kernel hands lane n to the worker n mod workers.
+   * Lane n is heard at receiver index localIndex + n; n < localLanes. Random, unguessable, unique in this node; a
+   * multiple of localLanes, as is remoteIndex of remoteLanes: so the kernel hands lane n to the worker n mod workers.
    */
   readonly localIndex: number;
   readonly localLanes: number;
@@ -36,8 +36,8 @@ export interface SessionInstall {
   readonly remoteIndex: number;
   readonly remoteLanes: number;
   /**
-   * 32 octets each; the key of lane n is HKDF-SHA256(session key, info "lane" ‖ u8 n), 32 octets. In SharedArrayBuffers so
-   * that no copy stays on a heap; the control plane zeroes them once every worker has answered `installed`.
+   * 32 octets each; the key of lane n is HKDF-SHA256(session key, info "lane" ‖ u8 n), 32 octets. In SharedArrayBuffers
+   * so that no copy stays on a heap; the control plane zeroes them once every worker has answered `installed`.
    */
   readonly sendKey: SharedArrayBuffer;
   readonly receiveKey: SharedArrayBuffer;
@@ -71,8 +71,8 @@ export interface GrantedPrefix {
 
 export type PlaneCommand =
   /**
-   * One link a node. Node 0: a link on trial, whose other end is not known to be the node it claims to be; it carries control
-   * frames only. At most six sessions are installed on a link at a time.
+   * One link a node. Node 0: a link on trial, whose other end is not known to be the node it claims to be; it carries
+   * control frames only. At most six sessions are installed on a link at a time.
    */
   | { readonly kind: 'openLink'; readonly link: LinkId; readonly node: NodeNumber; readonly carriage: Carriage }
   /** Closes it with all its sessions; keys are wiped; answered by `closed`. */
@@ -140,7 +140,10 @@ export type PlaneEvent =
       readonly loss: number;
       readonly mtu: number;
     }
-  /** A packet for this node waits for an end-to-end session (64 packets or a second staged). At most once a second a node. */
+  /**
+   * A packet for this node waits for an end-to-end session (64 packets or a second staged). At most once a second a
+   * node.
+   */
   | { readonly kind: 'sessionWanted'; readonly node: NodeNumber }
   | { readonly kind: 'closed'; readonly link: LinkId }
   /** The machine slept, or this process was stopped, for so long: what others and routers held for us is gone. */

@@ -2,8 +2,8 @@ import { finishSum, pseudoSum, sumIpv4Header } from './checksum.js';
 import { Protocol, TcpFlag } from './packet.js';
 
 /**
- * Cuts one of our kernel's super-packets into segments, where it lies: each segment's headers are written right in front of
- * its payload, over the end of the segment before, which was sealed by then. So a payload is never copied.
+ * Cuts one of our kernel's super-packets into segments, where it lies: each segment's headers are written right in
+ * front of its payload, over the end of the segment before, which was sealed by then. So a payload is never copied.
  *
  *   super-packet   [headers][payload 0 ............][payload 1 ............][payload 2 ..]
  *   segment 1                            [headers'][payload 1 ............]

@@ -45,7 +45,10 @@ export interface DataPlaneParts {
   readonly arena: Arena;
   readonly tun: TunPort;
   readonly udp: UdpPort;
-  /** Where handshake-class datagrams come in a queue of their own, and leave where they may be cut on the way; else `udp`. */
+  /**
+   * Where handshake-class datagrams come in a queue of their own, and leave where they may be cut on the way; else
+   * `udp`.
+   */
   readonly handshakes?: UdpPort;
   readonly aead: Aead;
   readonly random: Random;
@@ -113,8 +116,8 @@ export class DataPlane {
   }
 
   /**
-   * Moves packets both ways until nothing waits or the budgets are used; how many reads found something. `waiting` says where
-   * something waits, so that no system call is spent on the rest.
+   * Moves packets both ways until nothing waits or the budgets are used; how many reads found something. `waiting` says
+   * where something waits, so that no system call is spent on the rest.
    */
   work(now: Millis, waiting: number = Waiting.anywhere): number {
     let fromUdp = 0;

@@ -5,7 +5,6 @@ import { noPrefix, PrefixTrie } from './prefix-trie.js';
 
 /** What `lookup` says besides a node number and `noPrefix`. */
 export const ownPrefix = 0;
-export { noPrefix };
 
 /**
  * Where packets go: longest prefix to the node to seal for, node number to next hops. IPv4 has a trie of its own: each

@@ -13,7 +13,8 @@ const longestPacket = 65_535;
  *
  * Every packet lies in the arena with at least 10 octets in front of it that may be overwritten (its transport header).
  * The group written is: those 10 octets as a virtio header made here, the first packet with its lengths mended, and the
- * other segments' payloads where they lie. What the virtio header says comes from the packet we parsed, never from a peer.
+ * other segments' payloads where they lie. What the virtio header says comes from the packet we parsed, never from a
+ * peer.
  */
 export class Glue {
   readonly #bytes: Uint8Array;

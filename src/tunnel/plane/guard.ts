@@ -23,8 +23,8 @@ export interface DatagramSource {
 /** The cheap checks that come before a handshake costs anything: MAC, cookie, rates. What the plane needs of them. */
 export interface DatagramGuard {
   /**
-   * Pass it to the control plane, drop it for the reason given, or send these octets back (a cookie reply, never longer than
-   * what came). Both buffers are the plane's and will be used again.
+   * Pass it to the control plane, drop it for the reason given, or send these octets back (a cookie reply, never longer
+   * than what came). Both buffers are the plane's and will be used again.
    */
   admit(bytes: Uint8Array, source: DatagramSource, now: Millis): 'pass' | GuardDropReason | Uint8Array;
 }

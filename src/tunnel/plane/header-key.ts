@@ -21,15 +21,16 @@ export interface Blocks {
 }
 
 /**
- * AES-256-GCM of relay headers: eight octets, with the same additional data each time. Octet for octet what the general way
- * makes of them (NIST SP 800-38D), at a third to a seventh of its price (docs/decisions/131), which is all fixed costs: two
- * foreign calls, and a context set up and finished, for half a block. Every relay pays that twice a frame, the ends once more each.
+ * AES-256-GCM of relay headers: eight octets, with the same additional data each time. Octet for octet what the general
+ * way makes of them (NIST SP 800-38D), at a third to a seventh of its price (docs/decisions/131), which is all fixed
+ * costs: two foreign calls, and a context set up and finished, for half a block. Every relay pays that twice a frame,
+ * the ends once more each.
  *
  *   sealed = header ^ E(nonce ‖ 2)      tag = E(nonce ‖ 1) ^ A·H³ ^ sealed·H² ^ L·H      with H = E(0)
  *
  * The E of the next 64 counters come from one foreign call. A, the additional data, and L, the lengths, are constant, so
- * their part of the tag is one constant. The product with H² is 16 look-ups by half octets, whose addresses depend on what
- * is on the wire anyway: their time tells a listener nothing.
+ * their part of the tag is one constant. The product with H² is 16 look-ups by half octets, whose addresses depend on
+ * what is on the wire anyway: their time tells a listener nothing.
  */
 export class HeaderKey {
   readonly #view: DataView;

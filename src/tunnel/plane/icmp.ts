@@ -15,10 +15,10 @@ export const Unreached = {
 export type Unreached = (typeof Unreached)[keyof typeof Unreached];
 
 /**
- * Writes at `out` the answer to a packet from our own kernel (of which no more than the head may be there) and returns its
- * length; 0 where none may be sent (RFC 4443 §2.4e: errors, multicast). `from`: where in the arena the answering node's IPv6
- * address lies; without it the answer comes from the packet's own destination, the one address that surely means something
- * to who asked.
+ * Writes at `out` the answer to a packet from our own kernel (of which no more than the head may be there) and returns
+ * its length; 0 where none may be sent (RFC 4443 §2.4e: errors, multicast). `from`: where in the arena the answering
+ * node's IPv6 address lies; without it the answer comes from the packet's own destination, the one address that surely
+ * means something to who asked.
  */
 export function writeUnreached(
   what: Unreached,

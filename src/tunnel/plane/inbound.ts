@@ -216,8 +216,8 @@ export class Inbound {
   }
 
   /**
-   * An opened packet, control or probe frame whose plaintext of `length` octets lies behind the header at `at`. `hopsLeft`:
-   * how many relays it might still have passed.
+   * An opened packet, control or probe frame whose plaintext of `length` octets lies behind the header at `at`.
+   * `hopsLeft`: how many relays it might still have passed.
    */
   #takeOpened(lane: ReceiveLane, at: number, length: number, hopsLeft: number, now: Millis): void {
     const { bytes } = this.#arena;
@@ -396,7 +396,8 @@ export class Inbound {
     address.readDestination(view, packet);
     if (address.isForbidden()) return this.#drops.count('forbidden-destination');
     if (this.#state.nodeFor(address) !== ownPrefix) return this.#drops.count('not-for-us');
-    // Relays count as routers. What they say of the hop limit is theirs; it can only end a packet, which they could anyway.
+    // Relays count as routers. What they say of the hop limit is theirs; it can only end a packet, which they could
+    // anyway.
     const passed = Math.min(packet.hopLimit, firstHopLimit) - hopsLeft;
     if (passed > 0) packet.lowerHopLimit(view, passed);
     this.#glue.add(packet, open);

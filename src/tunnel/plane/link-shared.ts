@@ -24,8 +24,8 @@ export class LinkShared {
   }
 
   /**
-   * `worker`: whose counters this one adds to. `usedAgain`: called when this worker sends the first packet or relayed frame
-   * of a link that rests; queue, do not call back.
+   * `worker`: whose counters this one adds to. `usedAgain`: called when this worker sends the first packet or relayed
+   * frame of a link that rests; queue, do not call back.
    */
   constructor(shared: SharedArrayBuffer, worker: number, usedAgain: () => void = () => {}) {
     this.#usedAgain = usedAgain;

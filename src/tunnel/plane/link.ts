@@ -183,7 +183,9 @@ export class ReceiveLane {
     this.#highest = highest;
   }
 
-  /** Notes an accepted counter; true when it is newer than all before it. Threads may race here: it only guides roaming. */
+  /**
+   * Notes an accepted counter; true when it is newer than all before it. Threads may race here: it only guides roaming.
+   */
   isNewest(counter: number): boolean {
     // Stored plus one, so that zero means nothing was heard.
     if (counter < this.#shared[this.#highest]!) return false;

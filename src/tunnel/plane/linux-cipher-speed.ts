@@ -6,14 +6,17 @@ import { EvpAead } from './linux-evp.js';
 import { writeHeader } from './transmitter.js';
 
 /**
- * A packet at a time, as the plane does it: ChaCha20 with wide vectors is the faster on one large buffer even where AES has
- * instructions of its own. Rounds are short and the best counts, since the machine may be busy.
+ * A packet at a time, as the plane does it: ChaCha20 with wide vectors is the faster on one large buffer even where AES
+ * has instructions of its own. Rounds are short and the best counts, since the machine may be busy.
  */
 const packetLength = 1400;
 const packets = 40;
 const rounds = 15;
 
-/** True when AES-256-GCM is faster here than ChaCha20-Poly1305. Takes a few milliseconds; `noEvp` as the plane is forced. */
+/**
+ * True when AES-256-GCM is faster here than ChaCha20-Poly1305. Takes a few milliseconds; `noEvp` as the plane is
+ * forced.
+ */
 export function isAesFaster(noEvp = false): boolean {
   const arena = new Arena(addressOf);
   const aead = (noEvp ? undefined : EvpAead.tryOpen(arena)) ?? new NodeAead(arena);

@@ -5,9 +5,9 @@ const clockMonotonic = 1;
 const clockBoottime = 7;
 
 /**
- * The one clock of the daemon and of its workers: monotonic milliseconds that go on while the machine is suspended. On the
- * kernel's other monotonic clock, which Node reads, a night's sleep is no time at all: keys look young, leases valid and peers
- * near when none of it is so.
+ * The one clock of the daemon and of its workers: monotonic milliseconds that go on while the machine is suspended. On
+ * the kernel's other monotonic clock, which Node reads, a night's sleep is no time at all: keys look young, leases
+ * valid and peers near when none of it is so.
  */
 export class BootClock {
   /** For another thread's `BootClock` that is to be the same. */
@@ -49,8 +49,9 @@ const absolute = 1;
 const cancelOnSet = 2;
 
 /**
- * A descriptor that becomes readable when the machine wakes up, and when its wall clock is set: the kernel then cancels timers
- * of this kind. So a suspend is noticed at once without a wake-up more while there is none. -1 where there is no such thing.
+ * A descriptor that becomes readable when the machine wakes up, and when its wall clock is set: the kernel then cancels
+ * timers of this kind. So a suspend is noticed at once without a wake-up more while there is none. -1 where there is no
+ * such thing.
  */
 export class WakeUpSign {
   readonly fd: number;

@@ -1,6 +1,8 @@
 import { addressOf, errno, foreign } from '../../ffi.js';
 
-/** The system calls of the plane. Addresses go as numbers. Variadic ones are called with whole words, as the ABIs allow. */
+/**
+ * The system calls of the plane. Addresses go as numbers. Variadic ones are called with whole words, as the ABIs allow.
+ */
 export const system = {
   open: foreign('int open(const char *path, int flags, int mode)'),
   close: foreign('int close(int fd)'),

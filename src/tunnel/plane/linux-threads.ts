@@ -7,8 +7,8 @@ export function usualWorkers(): number {
 }
 
 /**
- * Threads that have loaded the plane's program and wait to be told which plane. To start one takes as long as the whole daemon
- * needs to load its own modules, so the daemon starts them first and does both at once.
+ * Threads that have loaded the plane's program and wait to be told which plane. To start one takes as long as the whole
+ * daemon needs to load its own modules, so the daemon starts them first and does both at once.
  */
 export class PlaneThreads {
   readonly #waiting: Worker[];

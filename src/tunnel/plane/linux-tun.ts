@@ -45,7 +45,8 @@ export function openTun(options: TunOptions): TunQueues {
     for (let i = 0; i < options.queues; i++) {
       const fd = openQueue(options.name, virtioHeader);
       queues.push(fd);
-      // A persistent TUN keeps the offloads of whoever had it before: without the header they would leave sums open unseen.
+      // A persistent TUN keeps the offloads of whoever had it before: without the header they would leave sums open
+      // unseen.
       if (i === 0) offload = virtioHeader ? setOffload(fd, options) : setNoOffload(fd);
     }
     lengthenQueues(options.name);

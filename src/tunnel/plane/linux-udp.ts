@@ -98,7 +98,10 @@ export function openUdp(options: UdpOptions): UdpSockets {
 /** Every IPv4 address of this machine. */
 const unspecified: IpBytes = parseIp('0.0.0.0')!;
 
-/** SO_REUSEPORT would let a second daemon of the same user share the port unseen: look with a socket that does not share. */
+/**
+ * SO_REUSEPORT would let a second daemon of the same user share the port unseen: look with a socket that does not
+ * share.
+ */
 function refuseTakenPort(local: IpBytes, port: number): void {
   if (!isIpv4Bytes(local)) return;
   const fd = system.socket(family4, datagram | closeOnExec, 0);
@@ -122,8 +125,8 @@ function setUp(fd: number, family: 4 | 6, worker: number, mark: number, forHands
     setOption(fd, Level.socket, SocketOption.sendBuffer, bufferOctets);
   const discover = forHandshakes ? mayFragment : discoverByProbe;
   setOption(fd, Level.ip, ipMtuDiscover, discover);
-  // The receiver's GRO glues datagrams of one flow; lanes share the ports, so another hop limit keeps them apart, and each
-  // burst reaches the worker of its lane whole and in order.
+  // The receiver's GRO glues datagrams of one flow; lanes share the ports, so another hop limit keeps them apart, and
+  // each burst reaches the worker of its lane whole and in order.
   setOption(fd, Level.ip, ipTimeToLive, 64 - worker);
   if (family === 6) {
     setOption(fd, Level.ipv6, ipv6Only, 0);
@@ -158,7 +161,9 @@ function bindTo(fd: number, family: 4 | 6, local: IpBytes, port: number): number
   return address.view.getUint16(2);
 }
 
-/** A socket that only this machine reaches, at a port of the kernel's choosing; undefined where there is none to be had. */
+/**
+ * A socket that only this machine reaches, at a port of the kernel's choosing; undefined where there is none to be had.
+ */
 export function openLoopback(family: 4 | 6): { readonly fd: number; readonly port: number } | undefined {
   const fd = system.socket(family === 6 ? family6 : family4, datagram | closeOnExec, 0);
   if (fd < 0) return undefined;
@@ -175,9 +180,10 @@ export function openLoopback(family: 4 | 6): { readonly fd: number; readonly por
 const loopback: IpBytes = parseIp('127.0.0.1')!;
 
 /**
- * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, the one behind the workers'
- * for all else. The kernel runs it on the UDP payload. Receiver indexes of a session begin at a multiple of its lanes, so
- * lane n finds worker n. False where the kernel refuses: it then spreads by hash, and every worker opens every frame.
+ * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, the one behind the
+ * workers' for all else. The kernel runs it on the UDP payload. Receiver indexes of a session begin at a multiple of
+ * its lanes, so lane n finds worker n. False where the kernel refuses: it then spreads by hash, and every worker opens
+ * every frame.
  */
 function steer(fd: number, workers: number): boolean {
   const program = [

@@ -43,9 +43,9 @@ interface End {
 }
 
 /**
- * Warms a worker's code up: two planes of the very classes the real one is made of, with keys of their own that are thrown
- * away, hand each other packets of every usual shape over loopback until V8 has compiled the path. Otherwise the first
- * thousands of real packets would be what it learns from, and each would take half as long again.
+ * Warms a worker's code up: two planes of the very classes the real one is made of, with keys of their own that are
+ * thrown away, hand each other packets of every usual shape over loopback until V8 has compiled the path. Otherwise the
+ * first thousands of real packets would be what it learns from, and each would take half as long again.
  *
  * In slices between two looks at the real descriptors, while nothing passes there. Nothing of it leaves the machine, and
  * none of the real plane's counters move. It works in the real plane's arena, where nothing stays between two calls.

@@ -14,7 +14,10 @@ import { RelayMeter } from './relay-meter.js';
 import { SentHeads } from './sent-heads.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
-/** Marks the outer packets, so that they skip the overlay's routing table (docs/OPERATIONS.md, What it does to the host). "weft" in ASCII. */
+/**
+ * Marks the outer packets, so that they skip the overlay's routing table (docs/OPERATIONS.md, What it does to the
+ * host). "weft" in ASCII.
+ */
 export const defaultMark = 0x7765_6674;
 const stopWithin: Millis = 900;
 

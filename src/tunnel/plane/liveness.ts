@@ -3,7 +3,9 @@ import { type Millis, never } from '../../time.js';
 /** Our tuning: how soon silence is noticed, against how often idle links are woken. */
 const busyInterval: Millis = 150;
 const fastInterval: Millis = 500;
-/** A tunnel nobody sends on: the first packet makes it busy, so what counts is what ten of them cost a sleeping machine. */
+/**
+ * A tunnel nobody sends on: the first packet makes it busy, so what counts is what ten of them cost a sleeping machine.
+ */
 const idleInterval: Millis = 3000;
 /** How rarely one's own delay is measured while the other end's probes prove it alive. */
 const idleMeasure: Millis = 10_000;
@@ -105,8 +107,8 @@ export class Liveness {
       this.#unanswered = 0;
       if (this.#state !== 'alive') {
         this.#state = 'alive';
-        // An outage counts as one loss, however much it swallowed: routing was told of it otherwise, and a path that works
-        // again would cost ten times as much for minutes.
+        // An outage counts as one loss, however much it swallowed: routing was told of it otherwise, and a path that
+        // works again would cost ten times as much for minutes.
         this.#inFlight.fill(-1);
         this.#loss += (1 - this.#loss) / 64;
         return 'recovered';

@@ -7,9 +7,10 @@ import { finishSum } from './checksum.js';
 import type { PlaneEvent } from './contract.js';
 import { Cutter } from './cut.js';
 import type { Drops } from './drops.js';
-import { noPrefix, ownPrefix } from './forwarding-table.js';
+import { ownPrefix } from './forwarding-table.js';
 import { Unreached } from './icmp.js';
 import { AddressWords, PacketShape, Protocol } from './packet.js';
+import { noPrefix } from './prefix-trie.js';
 import { Staging } from './staging.js';
 import { firstHopLimit, type PlaneState, Way } from './state.js';
 import type { Transmitter } from './transmitter.js';
@@ -111,8 +112,8 @@ export class Outbound {
   }
 
   /**
-   * A small hop limit of the packet is the frame's too, so that it runs out at the same relay (traceroute). Heads are kept of
-   * such packets, and else of one in 10 ms: enough to answer a ping or a first SYN, and nothing in a stream.
+   * A small hop limit of the packet is the frame's too, so that it runs out at the same relay (traceroute). Heads are
+   * kept of such packets, and else of one in 10 ms: enough to answer a ping or a first SYN, and nothing in a stream.
    */
   #limitHops(way: Way, now: Millis): void {
     const { hopLimit } = this.#packet;

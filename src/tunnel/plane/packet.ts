@@ -65,7 +65,10 @@ export class PacketShape {
     return true;
   }
 
-  /** The head of a packet whose rest is not at hand, as an answer quotes it; false where not even the IP header is whole. */
+  /**
+   * The head of a packet whose rest is not at hand, as an answer quotes it; false where not even the IP header is
+   * whole.
+   */
   readHead(view: DataView, at: number, length: number): boolean {
     this.at = at;
     this.length = length;

@@ -1,7 +1,9 @@
 import { type Millis, minute } from '../../time.js';
 import { smallestPathSize } from './link-shared.js';
 
-/** What paths are made of: Ethernet, PPPoE, IPv6 in IPv4, mobile and tunnelled ones, IPv6's least, and what is below it. */
+/**
+ * What paths are made of: Ethernet, PPPoE, IPv6 in IPv4, mobile and tunnelled ones, IPv6's least, and what is below it.
+ */
 export const pathSizes = [
   1472, 1464, 1452, 1432, 1412, 1392, 1372, 1352, 1332, 1312, 1292, 1272, 1252, 1232, 1204, 1176, 1148, 1120,
 ] as const;
@@ -16,8 +18,9 @@ const verifyTries = 4;
 /**
  * How large a datagram passes to one neighbour. Only sealed echoes are believed: a forged ICMP message changes nothing.
  *
- * A search sends one padded probe of each size, three times; the largest echoed counts. While traffic flows, a probe of the
- * size in use goes out every 3 s, else every 30; when four in a row are lost and the tunnel lives, the path has shrunk and is searched anew.
+ * A search sends one padded probe of each size, three times; the largest echoed counts. While traffic flows, a probe of
+ * the size in use goes out every 3 s, else every 30; when four in a row are lost and the tunnel lives, the path has
+ * shrunk and is searched anew.
  */
 export class PathSize {
   #size: number = smallestPathSize;
@@ -36,7 +39,9 @@ export class PathSize {
     return this.#size;
   }
 
-  /** The sizes to probe now, largest first; empty when nothing is due. `alive`: the tunnel answers; `busy`: it is used. */
+  /**
+   * The sizes to probe now, largest first; empty when nothing is due. `alive`: the tunnel answers; `busy`: it is used.
+   */
   due(now: Millis, alive: boolean, busy: boolean): readonly number[] {
     if (!alive) return [];
     if (now >= this.#roundAt) {

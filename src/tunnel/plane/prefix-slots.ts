@@ -66,7 +66,7 @@ export class PrefixSlots {
   /** A prefix of the trie was set or removed. */
   changed(key: Int32Array, length: number): void {
     const live = this.#trie.live;
-    if (live >= 2 * this.#laidOutFor || live < this.#laidOutFor / 4) this.#layOut();
+    if (live >= 2 * this.#laidOutFor || (this.#slots && live < this.#laidOutFor / 4)) this.#layOut();
     if (!this.#slots) return;
     if (this.#trie.built !== this.#built) return this.#clear();
     const base = this.#base;
@@ -133,7 +133,10 @@ export class PrefixSlots {
     return slot;
   }
 
-  /** Lists the prefixes of this node and below behind the `count` that are listed, longer ones first; how many there are then. */
+  /**
+   * Lists the prefixes of this node and below behind the `count` that are listed, longer ones first; how many there are
+   * then.
+   */
   #list(node: number, count: number): number {
     const { words } = this.#trie;
     for (let side = 0; side < 2; side++) {

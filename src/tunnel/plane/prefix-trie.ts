@@ -10,8 +10,8 @@ const unset = -2;
 const leastNodes = 64;
 
 /**
- * Prefixes and their egresses, in a path-compressed binary trie of eight words a node, so that a walk touches one cache line
- * a step:
+ * Prefixes and their egresses, in a path-compressed binary trie of eight words a node, so that a walk touches one cache
+ * line a step:
  *
  *   key (4 words) │ length │ child 0 │ child 1 │ egress (unset: only a branching point)
  *
@@ -59,15 +59,15 @@ export class PrefixTrie {
     let best = above;
     let node = from;
     for (;;) {
-      const length = words[node + 4]!;
-      const egress = words[node + 7]!;
+      const length = words[node + Field.length]!;
+      const egress = words[node + Field.egress]!;
       if (egress !== unset) {
         if (!matches(words, node, length, a, b, c, d)) return best;
         best = egress;
       }
       if (length === 128) return best;
       const word = length < 64 ? (length < 32 ? a : b) : length < 96 ? c : d;
-      node = words[node + 5 + ((word >>> (31 - (length & 31))) & 1)]!;
+      node = words[node + Field.child + ((word >>> (31 - (length & 31))) & 1)]!;
       if (node === 0) return best;
     }
   }

@@ -15,8 +15,8 @@ import { toEndpoint } from './underlay-address.js';
  *
  *   kind u8 │ zero u8 │ size u16 │ sequence u32 │ token 8 octets │ padding
  *
- * Answers repeat size, sequence and token. A challenge's token is random and its answer must come from the address that was
- * challenged; size is the whole datagram's, of size probes only.
+ * Answers repeat size, sequence and token. A challenge's token is random and its answer must come from the address that
+ * was challenged; size is the whole datagram's, of size probes only.
  */
 export const ProbeKind = { ping: 1, pong: 2, challenge: 3, answer: 4, size: 5, passed: 6 } as const;
 const probeLength = 16;
@@ -51,7 +51,9 @@ interface Watched {
   reported: { rtt: number; jitter: number; loss: number; mtu: number } | undefined;
 }
 
-/** Liveness, path measurement, path size and roaming of the tunnels. Only worker 0 starts probes; every worker answers. */
+/**
+ * Liveness, path measurement, path size and roaming of the tunnels. Only worker 0 starts probes; every worker answers.
+ */
 export class Prober {
   readonly #arena: Arena;
   readonly #transmitter: Transmitter;

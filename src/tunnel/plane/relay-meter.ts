@@ -7,8 +7,8 @@ const smallestBurst = 65_536;
 const largestBurst = 2 ** 30;
 
 /**
- * What the workers of a plane pass on for others, all together: how much it was, and how much it may be. One limit for all, as
- * a single flow is one worker's.
+ * What the workers of a plane pass on for others, all together: how much it was, and how much it may be. One limit for
+ * all, as a single flow is one worker's.
  *
  *   i32: 0 octets that may pass now │ 1 until when they were counted, whole milliseconds │ f64, one a worker: octets passed on
  */

@@ -4,13 +4,13 @@ const headOctets = 128;
 const slotWords = 4;
 
 /**
- * The first octets of packets lately sent through relays, so that a relay's notice about a frame of ours can be answered to
- * our kernel with a quotation (RFC 4443 §3.3). Relays cannot quote: they never read what they carry.
+ * The first octets of packets lately sent through relays, so that a relay's notice about a frame of ours can be
+ * answered to our kernel with a quotation (RFC 4443 §3.3). Relays cannot quote: they never read what they carry.
  *
  *   words: 0 next slot │ a slot: receiver index, counter, octets kept (0: empty), unused │ octets: 128 a slot
  *
- * One memory for all workers, since the notice may reach another one than the packet left by. They may race: the worst of it
- * is a garbled quotation for our own kernel. A notice must name index and counter, and is believed once.
+ * One memory for all workers, since the notice may reach another one than the packet left by. They may race: the worst
+ * of it is a garbled quotation for our own kernel. A notice must name index and counter, and is believed once.
  */
 export class SentHeads {
   static readonly byteLength = 4 * (1 + slots * slotWords) + slots * headOctets;

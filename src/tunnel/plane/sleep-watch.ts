@@ -6,8 +6,8 @@ const leastSleep: Millis = 3 * second;
 const lookEvery: Millis = 100;
 
 /**
- * Notices that we were away, by two signs: the machine was suspended for longer than at the last look; or this look comes long
- * after the last wait was to end, because the process was stopped or the virtual machine paused.
+ * Notices that we were away, by two signs: the machine was suspended for longer than at the last look; or this look
+ * comes long after the last wait was to end, because the process was stopped or the virtual machine paused.
  */
 export class SleepWatch {
   #asleep: Millis;

@@ -52,7 +52,10 @@ export class Staging {
     return packets.map(({ bytes }) => bytes);
   }
 
-  /** Drops what waited too long; how many packets. Forgets nodes that nothing waits for and that were asked for long ago. */
+  /**
+   * Drops what waited too long; how many packets. Forgets nodes that nothing waits for and that were asked for long
+   * ago.
+   */
   expire(now: Millis): number {
     let dropped = 0;
     for (const [node, waiting] of this.#nodes) {

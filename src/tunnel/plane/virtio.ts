@@ -33,7 +33,10 @@ export function writePlainVirtio(view: DataView, at: number): void {
   view.setUint16(at + 8, 0);
 }
 
-/** A packet whose sum is open, to be cut by the kernel into pieces of `size` octets behind the headers when `gso` is set. */
+/**
+ * A packet whose sum is open, to be cut by the kernel into pieces of `size` octets behind the headers when `gso` is
+ * set.
+ */
 export function writeOpenVirtio(
   view: DataView,
   at: number,

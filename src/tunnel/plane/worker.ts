@@ -20,7 +20,10 @@ import { SentHeads } from './sent-heads.js';
 import { SleepWatch } from './sleep-watch.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
-/** One worker thread of the plane: told what to work with, it blocks in poll on TUN, UDP and its eventfd until it is to stop. */
+/**
+ * One worker thread of the plane: told what to work with, it blocks in poll on TUN, UDP and its eventfd until it is to
+ * stop.
+ */
 
 const readable = 1;
 /** Readable, or in trouble: POLLIN, POLLERR, POLLHUP, POLLNVAL. The read then says which. */

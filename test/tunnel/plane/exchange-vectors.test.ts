@@ -10,8 +10,8 @@ import { buildPacket } from './packets.js';
 import { type Flight, key, type Node, receiverIndex, World } from './world.js';
 
 /**
- * What planes say to each other beside plain packets: probes of every kind, halves, notices, control frames. Each vector is
- * sealed and opened, found among what a plane says, and given to a plane, which does what it asks for.
+ * What planes say to each other beside plain packets: probes of every kind, halves, notices, control frames. Each
+ * vector is sealed and opened, found among what a plane says, and given to a plane, which does what it asks for.
  */
 interface Vector {
   readonly what: string;

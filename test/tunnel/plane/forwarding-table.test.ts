@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { parseIp } from '../../../src/addr/ip.js';
 import { Prefix, parsePrefix } from '../../../src/addr/prefix.js';
 import { seededRandom } from '../../../src/random.js';
-import { ForwardingTable, noPrefix, ownPrefix } from '../../../src/tunnel/plane/forwarding-table.js';
+import { ForwardingTable, ownPrefix } from '../../../src/tunnel/plane/forwarding-table.js';
 import { AddressWords } from '../../../src/tunnel/plane/packet.js';
+import { noPrefix } from '../../../src/tunnel/plane/prefix-trie.js';
 
 function words(bytes: Uint8Array): AddressWords {
   const address = new AddressWords();
@@ -111,7 +112,8 @@ test('a large table answers as the slow oracle while prefixes come, change and g
     const table = new ForwardingTable();
     const oracle = new Oracle();
     const keys: Prefix[] = [];
-    // Most of it under one beginning, in one network or densely in IPv4 too; some anywhere, and nested as deep as it goes.
+    // Most of it under one beginning, in one network or densely in IPv4 too; some anywhere, and nested as deep as it
+    // goes.
     const draw = () => {
       const bytes = random.bytes(16);
       const kind = random.below(10);
