@@ -234,8 +234,9 @@ export class DataPlane {
     const address = addressOf(carriage);
     const same = address && link.address && address.every((octet, i) => octet === link.address![i]);
     if (same) return;
+    const left = link.address;
     link.address = address;
-    if (this.#parts.worker === 0) this.#prober.pathChanged(link, now);
+    if (this.#parts.worker === 0) this.#prober.pathChanged(link, left, now);
   }
 
   #install(

@@ -26,6 +26,11 @@ const probeAt = 128;
 const mostSlack = 500;
 const challengeEvery: Millis = 200;
 const reportEvery: Millis = second;
+/**
+ * A tunnel that has moved is not called back for so long, and by chance up to as much longer: where both ways work, frames of the
+ * peer that has not moved yet still come the old way, and two that follow each other would change places once a round trip.
+ */
+const staysFor: Millis = second;
 
 /** What a worker hands to the first one, which alone starts probes. */
 export type ProbeReport =
@@ -47,6 +52,8 @@ interface Watched {
   readonly liveness: Liveness;
   readonly pathSize: PathSize;
   candidate: { address: UnderlayAddress; token: Uint8Array; at: Millis } | undefined;
+  /** Where it was before it moved, and until when frames from there mean nothing. */
+  left: { readonly address: UnderlayAddress; readonly until: Millis } | undefined;
   reportedAt: Millis;
   reported: { rtt: number; jitter: number; loss: number; mtu: number } | undefined;
 }
@@ -84,6 +91,7 @@ export class Prober {
       liveness: new Liveness(now, this.#toFirst ? 0 : this.#random.below(mostSlack)),
       pathSize: new PathSize(now),
       candidate: undefined,
+      left: undefined,
       reportedAt: Number.NEGATIVE_INFINITY,
       reported: undefined,
     });
@@ -110,10 +118,11 @@ export class Prober {
     this.#deadline = Math.min(this.#deadline, now);
   }
 
-  /** The path is another: its size and liveness are measured anew. */
-  pathChanged(link: Link, now: Millis): void {
+  /** The path is another: its size and liveness are measured anew. `left`: where its frames went before. */
+  pathChanged(link: Link, left: UnderlayAddress | undefined, now: Millis): void {
     const watched = this.#watched.get(link.id);
     if (!watched) return;
+    watched.left = left && { address: left, until: now + staysFor + this.#random.below(staysFor) };
     watched.liveness.pathChanged(now);
     watched.pathSize.restart(now);
     link.shared.pathSize = watched.pathSize.size;
@@ -243,6 +252,7 @@ export class Prober {
       watched.candidate = { address, token, at: now };
       return this.#toFirst({ kind: 'elsewhere', link: link.id, source: address, at: now });
     }
+    if (watched.left && now < watched.left.until && isSame(watched.left.address, source)) return;
     watched.candidate = { address, token, at: now };
     this.#write(ProbeKind.challenge, 0, 0);
     this.#arena.bytes.set(token, probeAt + 8);
@@ -253,10 +263,11 @@ export class Prober {
     const { link, candidate } = watched;
     if (!candidate || !link.address) return;
     for (let i = 0; i < 8; i++) if (answer[8 + i] !== candidate.token[i]) return;
-    for (let i = 0; i < 18; i++) if (source[i] !== candidate.address[i]) return;
+    if (!isSame(source, candidate.address)) return;
     watched.candidate = undefined;
+    const left = link.address;
     link.address = candidate.address;
-    this.pathChanged(link, now);
+    this.pathChanged(link, left, now);
     this.#emit({ kind: 'moved', link: link.id, endpoint: toEndpoint(candidate.address) });
   }
 
@@ -276,4 +287,9 @@ export class Prober {
     view.setUint16(probeAt + 2, size);
     view.setUint32(probeAt + 4, sequence);
   }
+}
+
+function isSame(a: UnderlayAddress, b: UnderlayAddress): boolean {
+  for (let i = 0; i < 18; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
