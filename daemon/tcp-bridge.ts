@@ -1,7 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
-import type { StreamEndpoint } from '../src/control/fallback.js';
+import { bridgeAddresses, isBridged, type StreamEndpoint } from '../src/control/fallback.js';
 import { type Millis, second } from '../src/time.js';
 import { dialStream } from './dial-stream.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
@@ -80,13 +80,14 @@ export class TcpBridge {
     } finally {
       clearTimeout(limit);
     }
-    return { address: loopback, port: await this.#carry(socket, to.kind, false) };
+    return { address: bridgeAddresses.ours, port: await this.#carry(socket, to.kind, false) };
   }
 
   /** The stream that the plane knows by this endpoint; undefined when there is none. */
   wayOf(endpoint: Endpoint): StreamWay | undefined {
-    if (endpoint.address !== loopback) return undefined;
-    return [...this.#streams].find((stream) => stream.port === endpoint.port)?.way;
+    if (!isBridged(endpoint)) return undefined;
+    return [...this.#streams].find((stream) => stream.port === endpoint.port && stream.address === endpoint.address)
+      ?.way;
   }
 
   /** Connections and streams that were closed for what they are, by reason. */
@@ -118,7 +119,8 @@ class Stream {
   readonly kind: StreamKind;
   readonly inbound: boolean;
   readonly way: StreamWay;
-  /** Its loopback port, once it is open. */
+  /** Its end on loopback, whose port is known once it is open. */
+  readonly address: string;
   port: number | undefined;
   /** The plane has said something on it. */
   isAnswered = false;
@@ -138,6 +140,7 @@ class Stream {
   ) {
     this.kind = kind;
     this.inbound = inbound;
+    this.address = inbound ? bridgeAddresses.theirs : bridgeAddresses.ours;
     const { remoteAddress, remotePort } = socket;
     const far = remoteAddress && remotePort ? formatEndpoint({ address: remoteAddress, port: remotePort }) : undefined;
     this.way = { kind, far };
@@ -173,7 +176,7 @@ class Stream {
       for (const datagram of datagrams) this.#udp.send(datagram, this.#plane.port, this.#plane.address);
     });
     return new Promise((resolve) => {
-      this.#udp.bind(0, loopback, () => {
+      this.#udp.bind(0, this.address, () => {
         this.port = this.#udp.address().port;
         resolve(this.port);
       });

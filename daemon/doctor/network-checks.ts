@@ -1,6 +1,7 @@
-import { formatEndpoint } from '../../src/addr/endpoint.js';
+import { formatEndpoint, parseEndpoint } from '../../src/addr/endpoint.js';
+import { leadsOutside } from '../../src/mesh/reachability-candidates.js';
 import type { UnixSeconds } from '../../src/time.js';
-import type { DoctorCheck } from '../api.js';
+import type { DoctorCheck, TunnelInfo } from '../api.js';
 import { checkOf, counted } from './check.js';
 import type { DoctorFacts } from './facts.js';
 
@@ -24,14 +25,30 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
   const check = checkOf('udp-out', 'UDP gets out');
   const { up, total } = status.tunnels;
   const tunnels = peers.flatMap(({ tunnel }) => tunnel ?? []);
-  if (tunnels.length > 0 && tunnels.every(({ transport }) => transport !== 'udp')) {
-    const how = tunnels.every(({ transport }) => transport === 'tls') ? 'TLS' : 'TCP';
+  const streams = tunnels.filter(({ transport }) => transport !== 'udp');
+  const remedy = 'a firewall here or at the router drops UDP: allow it outwards, to any address and port';
+  const isOutside = ({ endpoint, transport }: TunnelInfo) => {
+    const there = parseEndpoint(endpoint);
+    return transport === 'udp' && there !== undefined && leadsOutside(there, status.endpoints);
+  };
+  const here = up - streams.length;
+  if (up > 0 && tunnels.some(isOutside)) return check.ok(`${counted(up, 'tunnel')} up`);
+  if (streams.length > 0) {
+    const how = streams.every(({ transport }) => transport === 'tls') ? 'TLS' : 'TCP';
+    const inside = here > 0 ? `, and ${here} inside this network` : '';
     return check.warning(
-      `${counted(up, 'tunnel')} up, but over ${how} only: no answer came over UDP`,
-      'a firewall here or at the router drops UDP: allow it outwards, to any address and port',
+      `${counted(streams.length, 'tunnel')} up, but over ${how} only${inside}: no answer came over UDP from outside`,
+      remedy,
     );
   }
-  if (up > 0) return check.ok(`${counted(up, 'tunnel')} up`);
+  const lost = peers.filter(({ state }) => state === 'unreachable' || state === 'connecting').length;
+  if (up > 0 && lost === 0) return check.ok(`${counted(up, 'tunnel')} up, inside this network`);
+  if (up > 0) {
+    return check.warning(
+      `${counted(up, 'tunnel')} up, but inside this network only; ${counted(lost, 'other peer')} not reached`,
+      `${remedy}; if the others are merely off, there is nothing to do`,
+    );
+  }
   if (total === 0 && peers.length === 0)
     return check.unknown('no other node to try it with', '"weft invite" makes a token for another machine');
   const last = peers.find(({ lastError }) => lastError !== null)?.lastError;

@@ -7,7 +7,7 @@ import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh } from '../mesh/mesh.js';
 import type { PunchSide } from '../mesh/nat-class.js';
 import { Punching, type PunchingEffect, type PunchingEvent } from '../mesh/punching.js';
-import { worthDialling } from '../mesh/reachability-candidates.js';
+import { leadsOutside, worthDialling } from '../mesh/reachability-candidates.js';
 import { Topology, type TopologyEffect, type TopologyEvent, type TopologyLimits } from '../mesh/topology.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
@@ -218,6 +218,11 @@ export class Connector {
   openWayTo(node: NodeNumber): Way | undefined {
     const way = this.wayTo(node);
     return way && { ...way, endpoints: this.#endpointsOf(way) };
+  }
+
+  /** Whether UDP to this endpoint of another node leaves our own network. */
+  leadsOutside(endpoint: Endpoint): boolean {
+    return leadsOutside(endpoint, this.#own);
   }
 
   #choose(event: TopologyEvent, now: Millis): ConnectorEffect[] {

@@ -22,7 +22,7 @@ import { Mapping, type MappingEvent } from '../upnp/mapping.js';
 import { certificateAuthority } from './authority.js';
 import { Connector, type ConnectorEffect, type Way } from './connector.js';
 import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js';
-import { Fallback, isBridged } from './fallback.js';
+import { Fallback, isBridged, isOurBridge } from './fallback.js';
 import { Forwarding, firstLanInterface } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
 import { type FormerNeighbour, Neighbours } from './neighbours.js';
@@ -58,7 +58,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly #connector: Connector;
   readonly #beacon: LanBeacon;
   readonly #letters = new Letterbox();
-  readonly #fallback = new Fallback();
+  readonly #fallback = new Fallback((endpoint) => this.#connector.leadsOutside(endpoint));
   #tlsOffer: TlsOffer | undefined;
   readonly #later: (() => void)[] = [];
   readonly #traffic = new Traffic();
@@ -389,7 +389,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
             now,
           );
           this.#performConnector(this.#connector.tunnelUp(effect.node, now), now);
-          if (!isBridged(effect.endpoint)) this.#leaveTcp(now);
+          this.#leaveTcp(now);
           this.#neighbours.changed(now);
           break;
         case 'tunnelDown': {
@@ -406,7 +406,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         case 'tunnelMoved':
           this.tunnels.moved(effect.link, effect.endpoint);
           this.#connector.tunnelMoved(effect.node);
-          if (!isBridged(effect.endpoint)) this.#leaveTcp(now);
+          this.#leaveTcp(now);
           this.#neighbours.changed(now);
           this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
           break;
@@ -690,10 +690,15 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     if (!isAsTold) this.#meshEvent({ kind: 'tlsChanged', tls }, now);
   }
 
-  /** UDP works: tunnels over TCP are closed, and their nodes dialled anew. Their keys serve over the overlay meanwhile. */
+  /**
+   * While a tunnel stands over UDP to the outside, those over streams that we opened are closed, and their nodes dialled anew.
+   * Their keys serve over the overlay meanwhile. Streams opened to us are their openers' to close: UDP may not work for those.
+   */
   #leaveTcp(now: Millis): void {
-    for (const tunnel of [...this.tunnels.all()]) {
-      if (isBridged(tunnel.endpoint)) this.#tunnel({ kind: 'hangUp', node: tunnel.node, reason: 'UDP works now' }, now);
+    const tunnels = [...this.tunnels.all()];
+    if (!this.#fallback.worksOverUdp(tunnels.map(({ endpoint }) => endpoint))) return;
+    for (const { node, endpoint } of tunnels) {
+      if (isOurBridge(endpoint)) this.#tunnel({ kind: 'hangUp', node, reason: 'UDP works now' }, now);
     }
   }
 

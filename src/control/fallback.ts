@@ -44,23 +44,31 @@ interface Trial {
 }
 
 /**
- * When to go over TCP: while there are nodes to reach and no tunnel stands over UDP for some seconds, and then for a few nodes.
- * Plain TCP and TLS are tried beside each other, and which comes first changes with every try of a node. Bridges end on our own
- * loopback (daemon/tcp-bridge.ts), which no other endpoint ever does.
+ * When to go over TCP: while there are nodes to reach and no tunnel stands over UDP to the outside, and then for a few nodes.
+ * A tunnel inside our own network says only that UDP works in there: nobody is called over TCP inside then, and whoever is
+ * outside still is. Plain TCP and TLS are tried beside each other, and which comes first changes with every try of a node.
+ * Bridges end on our own loopback (daemon/tcp-bridge.ts), which no other endpoint ever does.
  */
 export class Fallback {
+  readonly #leadsOutside: (endpoint: Endpoint) => boolean;
   readonly #trials = new Map<NodeNumber, Trial>();
   /** Forgotten when UDP works. */
   readonly #tries = new Map<NodeNumber, { readonly count: number; readonly notBefore: Millis }>();
-  /** When to look again; `never` while a tunnel stands over UDP. */
+  /** When to look again; `never` while nobody is to be called. */
   #dueAt: Millis = never;
   #udpAt: Millis = never;
   #lastOverUdp: NodeNumber = 0;
 
-  /** The bridges to open now. `standing`: endpoints of all tunnels; `trying`: what is being dialled. */
-  due(now: Millis, standing: readonly Endpoint[], trying: readonly Candidate[]): Bridging[] {
-    const worksOverUdp = standing.some((endpoint) => !isBridged(endpoint));
+  /** `leadsOutside`: whether UDP to another node's endpoint leaves our own network. */
+  constructor(leadsOutside: (endpoint: Endpoint) => boolean) {
+    this.#leadsOutside = leadsOutside;
+  }
+
+  /** The bridges to open now. `standing`: endpoints of all tunnels; `unreached`: what is being dialled. */
+  due(now: Millis, standing: readonly Endpoint[], unreached: readonly Candidate[]): Bridging[] {
+    const worksOverUdp = this.worksOverUdp(standing);
     if (worksOverUdp) this.#tries.clear();
+    const trying = standing.every(isBridged) ? unreached : unreached.flatMap((candidate) => this.#outside(candidate));
     if (trying.length === 0 || worksOverUdp) {
       this.#dueAt = never;
       for (const [node, trial] of this.#trials) this.#end(node, trial);
@@ -70,7 +78,7 @@ export class Fallback {
     if (now < this.#dueAt) return [];
     this.#dueAt = now + second;
     const seconds = this.#secondKinds(now, trying);
-    const room = Math.max(0, maxBridges - standing.length - this.#trials.size);
+    const room = Math.max(0, maxBridges - standing.filter(isBridged).length - this.#trials.size);
     const free = trying.filter(
       ({ node }) => !this.#trials.has(node) && now >= (this.#tries.get(node)?.notBefore ?? Number.NEGATIVE_INFINITY),
     );
@@ -89,22 +97,35 @@ export class Fallback {
     return trial.bridges;
   }
 
-  /** The node to be asked over UDP now, to learn whether UDP works again: one of those with a tunnel, in turn. */
+  /** Whether one of these tunnels goes over UDP to the outside: then so may all. */
+  worksOverUdp(standing: readonly Endpoint[]): boolean {
+    return standing.some((endpoint) => !isBridged(endpoint) && this.#leadsOutside(endpoint));
+  }
+
+  /** The node to be asked over UDP now, to learn whether UDP works again: one of those with a tunnel over a stream, in turn. */
   udpDue(now: Millis, standing: readonly { readonly node: NodeNumber; readonly endpoint: Endpoint }[]) {
-    if (standing.length === 0 || standing.some(({ endpoint }) => !isBridged(endpoint))) {
+    const bridges = standing.filter(({ endpoint }) => isBridged(endpoint));
+    if (bridges.length === 0 || this.worksOverUdp(standing.map(({ endpoint }) => endpoint))) {
       this.#udpAt = never;
       return undefined;
     }
     if (this.#udpAt === never) this.#udpAt = now + udpPause;
     if (now < this.#udpAt) return undefined;
     this.#udpAt = now + udpPause;
-    const nodes = standing.map(({ node }) => node).sort((a, b) => a - b);
+    const nodes = bridges.map(({ node }) => node).sort((a, b) => a - b);
     this.#lastOverUdp = nodes.find((node) => node > this.#lastOverUdp) ?? nodes[0]!;
     return this.#lastOverUdp;
   }
 
   deadline(): Millis {
     return Math.min(this.#dueAt, this.#udpAt);
+  }
+
+  /** What of it is outside our own network, where anything is. */
+  #outside({ node, endpoints, tls }: Candidate): Candidate[] {
+    const isOutside = (endpoint: Endpoint) => this.#leadsOutside(endpoint);
+    const outside = { node, endpoints: endpoints.filter(isOutside), tls: tls.filter(isOutside) };
+    return outside.endpoints.length + outside.tls.length > 0 ? [outside] : [];
   }
 
   #begin({ node, endpoints, tls }: Candidate, now: Millis): Bridging[] {
@@ -143,7 +164,15 @@ export class Fallback {
   }
 }
 
+/** Our loopback ends of the streams that we opened, and of those that others opened to us. */
+export const bridgeAddresses = { ours: '127.0.0.1', theirs: '127.0.0.2' } as const;
+
 /** True for the loopback end of a bridge. */
-export function isBridged(endpoint: Endpoint): boolean {
-  return endpoint.address.startsWith('127.');
+export function isBridged({ address }: Endpoint): boolean {
+  return address === bridgeAddresses.ours || address === bridgeAddresses.theirs;
+}
+
+/** True for the loopback end of a stream that we opened. */
+export function isOurBridge({ address }: Endpoint): boolean {
+  return address === bridgeAddresses.ours;
 }

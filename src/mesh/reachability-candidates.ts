@@ -27,6 +27,17 @@ export function worthDialling(theirs: readonly Endpoint[], ours: readonly Endpoi
   );
 }
 
+/**
+ * True for another node's endpoint that datagrams reach only by leaving our own network: it is not private, not an address of
+ * ours (then our router sends it back inside), and not in our own /64 of public IPv6. Public IPv4 says nothing about its network.
+ */
+export function leadsOutside({ address }: Endpoint, ours: readonly Endpoint[]): boolean {
+  return (
+    !isPrivateAddress(address) &&
+    !ours.some((own) => own.address === address || (address.includes(':') && isOneNetwork(own.address, address)))
+  );
+}
+
 function isOneNetwork(one: string, other: string): boolean {
   const [a, b] = [parseIp(one), parseIp(other)];
   if (!a || !b) return false;

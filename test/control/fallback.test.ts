@@ -1,18 +1,20 @@
 import test from 'ava';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import type { TlsEndpoint } from '../../src/addr/tls-endpoint.js';
-import { type Candidate, Fallback, isBridged } from '../../src/control/fallback.js';
+import { type Candidate, Fallback, isBridged, isOurBridge } from '../../src/control/fallback.js';
 
 const endpoint: Endpoint = { address: '192.0.2.1', port: 16696 };
 const secure: TlsEndpoint = { address: '192.0.2.1', port: 443, name: 'a.example.net' };
 const bridged = { address: '127.0.0.1', port: 40_000 };
+const neighbour: Endpoint = { address: '192.168.1.7', port: 16696 };
+const isOutside = ({ address }: Endpoint) => !address.startsWith('192.168.');
 const trying = (...nodes: number[]): Candidate[] => nodes.map((node) => ({ node, endpoints: [endpoint], tls: [] }));
 const tcp = (node: number) => ({ node, streams: [{ kind: 'tcp' as const, endpoint }] });
 const tls = (node: number) => ({ node, streams: [{ kind: 'tls' as const, endpoint: secure }] });
 const both = (node: number): Candidate => ({ node, endpoints: [endpoint], tls: [secure] });
 
 test('UDP alone is tried for a second', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   t.deepEqual(fallback.due(1000, [], trying(1)), []);
   t.is(fallback.deadline(), 2000);
   t.deepEqual(fallback.due(1999, [], trying(1)), []);
@@ -20,7 +22,7 @@ test('UDP alone is tried for a second', (t) => {
 });
 
 test('a tunnel over UDP ends it, and the wait begins anew', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   fallback.due(0, [], trying(1));
   t.deepEqual(fallback.due(5000, [endpoint], trying(1)), []);
   t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
@@ -29,7 +31,7 @@ test('a tunnel over UDP ends it, and the wait begins anew', (t) => {
 });
 
 test('at most three bridges, each node asked once until it is answered and then not at once', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   const nodes = (now: number, standing: Endpoint[], candidates: Candidate[]) =>
     fallback.due(now, standing, candidates).map(({ node }) => node);
   fallback.due(0, [], trying(1, 2, 3, 4));
@@ -45,7 +47,7 @@ test('at most three bridges, each node asked once until it is answered and then 
 });
 
 test('TLS follows plain TCP before that has ended, and their order changes with every try', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   fallback.due(0, [], [both(1)]);
   t.deepEqual(fallback.due(1000, [], [both(1)]), [tcp(1)]);
   t.is(fallback.deadline(), 1700);
@@ -59,7 +61,7 @@ test('TLS follows plain TCP before that has ended, and their order changes with 
 });
 
 test('both streams are dialled along when both stand', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   fallback.due(0, [], [both(1)]);
   fallback.due(1000, [], [both(1)]);
   t.deepEqual(fallback.answered(1, bridged), [bridged]);
@@ -69,7 +71,7 @@ test('both streams are dialled along when both stand', (t) => {
 });
 
 test('a node that is reached by then is not called over TLS too', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   fallback.due(0, [], [both(1), both(2)]);
   fallback.due(1000, [], [both(1), both(2)]);
   fallback.answered(1, bridged);
@@ -78,7 +80,7 @@ test('a node that is reached by then is not called over TLS too', (t) => {
 });
 
 test('a tunnel over UDP ends the turn of TLS', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   fallback.due(0, [], [both(1)]);
   fallback.due(1000, [], [both(1)]);
   t.deepEqual(fallback.due(1700, [endpoint], [both(1)]), []);
@@ -90,7 +92,7 @@ test('a tunnel over UDP ends the turn of TLS', (t) => {
 });
 
 test('a node without any endpoint but that for TLS is called there, one without any not at all', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   const candidates = [
     { node: 1, endpoints: [], tls: [secure] },
     { node: 2, endpoints: [], tls: [] },
@@ -100,7 +102,7 @@ test('a node without any endpoint but that for TLS is called there, one without 
 });
 
 test('while all tunnels go over streams, their nodes are asked over UDP in turn', (t) => {
-  const fallback = new Fallback();
+  const fallback = new Fallback(isOutside);
   const standing = [2, 1].map((node) => ({ node, endpoint: bridged }));
   t.is(fallback.udpDue(0, standing), undefined);
   t.is(fallback.deadline(), 10_000);
@@ -113,7 +115,47 @@ test('while all tunnels go over streams, their nodes are asked over UDP in turn'
   t.is(fallback.udpDue(90_000, []), undefined);
 });
 
-test('a bridge is known by its loopback end', (t) => {
-  t.true(isBridged(bridged));
-  t.false(isBridged(endpoint));
+test('a neighbour on the LAN does not end it: who is outside is called over TCP, at its endpoints outside', (t) => {
+  const fallback = new Fallback(isOutside);
+  const candidates = [
+    { node: 1, endpoints: [neighbour, endpoint], tls: [] },
+    { node: 2, endpoints: [neighbour], tls: [{ ...neighbour, name: undefined }] },
+  ];
+  fallback.due(0, [neighbour], candidates);
+  t.deepEqual(fallback.due(1000, [neighbour], candidates), [tcp(1)], 'inside, where UDP works, nobody is');
+  const standing = [
+    { node: 3, endpoint: neighbour },
+    { node: 1, endpoint: bridged },
+  ];
+  t.is(fallback.udpDue(1000, standing), undefined);
+  t.is(fallback.udpDue(11_000, standing), 1, 'the one over TCP is asked over UDP');
+  t.is(fallback.udpDue(21_000, standing), 1, 'and it alone');
+  t.false(fallback.worksOverUdp([neighbour, bridged]));
+  t.true(fallback.worksOverUdp([neighbour, endpoint]));
+});
+
+test('tunnels on the LAN take no place of the three', (t) => {
+  const fallback = new Fallback(isOutside);
+  const standing = [neighbour, neighbour, neighbour, bridged];
+  fallback.due(0, standing, trying(1, 2, 3));
+  t.deepEqual(
+    fallback.due(1000, standing, trying(1, 2, 3)).map(({ node }) => node),
+    [1, 2],
+  );
+});
+
+test('a network all of private addresses is called over TCP while nothing stands, and no more when one tunnel does', (t) => {
+  const fallback = new Fallback(isOutside);
+  const candidates = [{ node: 1, endpoints: [neighbour], tls: [] }];
+  fallback.due(0, [], candidates);
+  t.deepEqual(fallback.due(1000, [], candidates), [{ node: 1, streams: [{ kind: 'tcp', endpoint: neighbour }] }]);
+  fallback.answered(1);
+  t.deepEqual(fallback.due(20_000, [neighbour], candidates), []);
+  t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
+});
+
+test('a bridge is known by its loopback end, and by which who opened it', (t) => {
+  const theirs = { ...bridged, address: '127.0.0.2' };
+  t.deepEqual([bridged, theirs, endpoint].map(isBridged), [true, true, false]);
+  t.deepEqual([bridged, theirs, endpoint].map(isOurBridge), [true, false, false]);
 });

@@ -4,6 +4,7 @@ import { requireInvitation } from '../../src/addr/invitation.js';
 import { type NodeNumber, nodeAddress } from '../../src/addr/node-number.js';
 import type { ControlEffect, ControlEvent, RelaySetting } from '../../src/control/contract.js';
 import { ControlPlane } from '../../src/control/control-plane.js';
+import { bridgeAddresses, isBridged, type StreamEndpoint } from '../../src/control/fallback.js';
 import { decodeNeighbours } from '../../src/control/neighbours.js';
 import { decodeRelayedMonth } from '../../src/control/relay-quota.js';
 import { decodeSeeds, encodeSeeds } from '../../src/control/seeds.js';
@@ -13,6 +14,7 @@ import { invite } from '../../src/mesh/commands.js';
 import { blobs, type MeshEffect } from '../../src/mesh/effects.js';
 import { foundNetwork } from '../../src/mesh/found.js';
 import { JoinInitiator } from '../../src/mesh/join-initiator.js';
+import { beaconKey, encodeBeacon } from '../../src/mesh/lan-beacon-datagram.js';
 import { Mesh } from '../../src/mesh/mesh.js';
 import type { TopologyLimits } from '../../src/mesh/topology.js';
 import { type Random, seededRandom } from '../../src/random.js';
@@ -63,12 +65,17 @@ export class World {
   /** How many tunnels its nodes have, of those that start from now on; without it, the rule. */
   topology: TopologyLimits | undefined;
   now: Millis = 0;
+  /** Whether TCP streams are to be had, which no wire stops. */
+  tcp = false;
   readonly #queue = new EventQueue();
   readonly #wires = new Map<string, Wire>();
   /** Machines that are or were members. */
   readonly byNumber = new Map<NodeNumber, Machine>();
   readonly #byAddress = new Map<string, Machine>();
   readonly #watchers: Watcher[] = [];
+  /** By the near end: the far one. */
+  readonly #streams = new Map<string, { readonly machine: Machine; readonly endpoint: Endpoint }>();
+  #nextStream = 1;
   readonly arena = new Arena();
   readonly aead = new NodeAead(this.arena);
 
@@ -81,9 +88,9 @@ export class World {
   ahead = 0;
   readonly wallClock = (): UnixSeconds => 1_795_000_000 + this.ahead + this.now / 1000;
 
-  machine(name: string): Machine {
+  machine(name: string, address?: string): Machine {
     const index = this.machines.length;
-    const machine = new Machine(this, index, name, `11.0.0.${index + 1}`);
+    const machine = new Machine(this, index, name, address ?? `11.0.0.${index + 1}`);
     this.machines.push(machine);
     this.#byAddress.set(machine.address, machine);
     return machine;
@@ -131,6 +138,11 @@ export class World {
 
   /** A datagram on its way; one to nobody, or to a dead machine, is lost. */
   carry(from: Machine, fromPort: number, to: Endpoint, bytes: Uint8Array): void {
+    const stream = this.#streams.get(streamKey(from, to));
+    if (stream) {
+      this.at(this.now + this.quality.delay, () => stream.machine.receive(bytes.slice(), stream.endpoint, port));
+      return;
+    }
     const target = this.#byAddress.get(to.address);
     if (!target) return;
     const wire = this.#wireBetween(from, target);
@@ -150,6 +162,20 @@ export class World {
 
   at(time: Millis, action: () => void): void {
     this.#queue.add(Math.max(time, this.now), action);
+  }
+
+  /** Opens a TCP stream; what a machine sends to its own end comes out at the other. */
+  stream(from: Machine, to: Machine): Endpoint {
+    const port = this.#nextStream++;
+    const near = { machine: from, endpoint: { address: bridgeAddresses.ours, port } };
+    const far = { machine: to, endpoint: { address: bridgeAddresses.theirs, port } };
+    this.#streams.set(streamKey(near.machine, near.endpoint), far);
+    this.#streams.set(streamKey(far.machine, far.endpoint), near);
+    return near.endpoint;
+  }
+
+  machineAt({ address }: Endpoint): Machine | undefined {
+    return this.#byAddress.get(address);
   }
 
   run(time: Millis): void {
@@ -172,6 +198,10 @@ export class World {
     this.now = Math.max(this.now, this.#queue.nextTime);
     this.#queue.take()?.();
   }
+}
+
+function streamKey(machine: Machine, endpoint: Endpoint): string {
+  return `${machine.index} ${formatEndpoint(endpoint)}`;
 }
 
 /** A machine: an address, a disk, and, while it runs as a member, control plane and data plane. */
@@ -432,6 +462,9 @@ export class Machine {
           this.joinError = effect.error;
           this.#joiner = undefined;
           break;
+        case 'bridge':
+          if (this.#world.tcp) this.#bridge(effect.node, effect.streams);
+          break;
         case 'told':
           this.told.push(effect);
           this.#seeTold(effect);
@@ -443,6 +476,29 @@ export class Machine {
           break; // kernel routes, LANs, router: not in this world
       }
     }
+  }
+
+  #bridge(node: NodeNumber, streams: readonly StreamEndpoint[]): void {
+    const target = streams.map(({ endpoint }) => this.#world.machineAt(endpoint)).find((machine) => machine?.control);
+    this.#world.at(this.#world.now + 1, () => {
+      if (target) this.#handle({ kind: 'bridged', node, endpoint: this.#world.stream(this, target) });
+      else this.#handle({ kind: 'bridgeFailed', node, reason: 'nobody there' });
+      this.#wake();
+    });
+  }
+
+  /** Its tunnel to another goes over a TCP stream. */
+  isOverTcp(other: Machine): boolean {
+    const tunnel = this.control?.tunnels.tunnelTo(other.number);
+    return tunnel !== undefined && isBridged(tunnel.endpoint);
+  }
+
+  /** Hears the beacon of one on its LAN. */
+  findOnLan(other: Machine): void {
+    const said = { node: other.number, port };
+    const bytes = encodeBeacon(beaconKey(this.mesh.membership.network.id), said, this.#world.random.bytes(12));
+    this.#handle({ kind: 'beaconReceived', from: other.address, bytes });
+    this.#wake();
   }
 
   #persistAll(effects: readonly MeshEffect[]): void {

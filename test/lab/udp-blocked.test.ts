@@ -15,11 +15,12 @@ const world = await World.build({
   dc: host(),
   web: host(),
   home: home({ mapping: ['igd2'] }),
-  hotel: home({ nat: 'udp-blocked' }),
+  hotel: home({ nat: 'udp-blocked', members: ['hotel', 'suite'] }),
   office: home(),
 });
 test.after.always(() => world.remove());
-const [dc, web, hotel, office] = ['dc', 'web', 'hotel', 'office'].map((name) => world.node(name)) as [
+const [dc, web, hotel, suite, office] = ['dc', 'web', 'hotel', 'suite', 'office'].map((name) => world.node(name)) as [
+  ReturnType<World['node']>,
   ReturnType<World['node']>,
   ReturnType<World['node']>,
   ReturnType<World['node']>,
@@ -38,8 +39,16 @@ serial('27: a home whose network blocks UDP joins, is reached by all, and comes 
   const peer = await hotel.peer('dc');
   t.is(peer?.tunnel?.transport, 'tcp', 'plain TCP is enough, so TLS is left alone');
   t.is(peer?.tunnel?.endpoint, `${dc.host.address}:16696`);
+  // Who is found on the LAN, where UDP passes, does not end what goes to the outside.
+  await suite.start();
+  await suite.join(await dc.invite());
+  await pairState(suite, hotel, 'direct', 15_000);
   await hotel.restart('SIGKILL');
-  await allPairsPing(nodes, 15_000);
+  await Promise.all([hotel, suite].map((node) => pairState(node, dc, 'direct', 15_000)));
+  t.is((await hotel.peer('suite'))?.tunnel?.transport, 'udp');
+  for (const node of [hotel, suite]) t.is((await node.peer('dc'))?.tunnel?.transport, 'tcp', node.name);
+  await allPairsPing([...nodes, suite], 15_000);
+  await suite.kill('SIGTERM');
 });
 
 serial(

@@ -10,7 +10,7 @@ import {
   type ReachabilityEffect,
   type ReachabilityEvent,
 } from '../../src/mesh/reachability.js';
-import { worthDialling } from '../../src/mesh/reachability-candidates.js';
+import { leadsOutside, worthDialling } from '../../src/mesh/reachability-candidates.js';
 import { seededRandom } from '../../src/random.js';
 import { type Millis, minute, second } from '../../src/time.js';
 import { NatModel, natKinds } from '../helpers/nat-model.js';
@@ -607,4 +607,15 @@ test('whose private endpoints are worth a datagram', (t) => {
   t.deepEqual(worthDialling(theirs, at('11.0.1.1', '192.168.9.9')), theirs);
   t.deepEqual(worthDialling(theirs, at('11.0.2.2', '192.168.1.9')), theirs);
   t.deepEqual(worthDialling(at('100.72.0.9'), at('11.0.2.2')), []);
+});
+
+test('what leads outside: neither private, nor ours, nor in our own /64', (t) => {
+  const at = (address: string) => ({ address, port });
+  const ours = ['11.0.1.1', '192.168.1.9', '2001:db8:1:1::9'].map(at);
+  const inside = ['192.168.2.7', '100.72.0.9', 'fd00::1', '11.0.1.1', '2001:db8:1:1::7'];
+  const outside = ['11.0.1.2', '2001:db8:1:2::7'];
+  t.deepEqual(
+    [...inside, ...outside].filter((address) => leadsOutside(at(address), ours)),
+    outside,
+  );
 });

@@ -132,6 +132,8 @@ const served: TlsInfo = {
 const withTls = (change: Partial<TlsInfo>) => withStatus({ tls: { ...served, ...change } });
 const inDays = (days: number) => new Date((machine.now + days * 86_400) * 1000).toISOString();
 
+const onLan: Peer = { ...peer, tunnel: { ...tunnel, endpoint: '192.168.1.7:16696' } };
+
 /** what is wrong, facts, code, state, evidence, remedy. */
 const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp, RegExp])[] = [
   ['no IPv4 address', withMachine({ addresses: [] }), 'underlay', 'error', /no IPv4 address/, /connect it/],
@@ -160,6 +162,30 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /over TLS only/,
     /drops UDP/,
   ],
+  [
+    'UDP works to the neighbour on the LAN alone, the others are reached over TCP',
+    {
+      machine,
+      node: {
+        ...node,
+        status: { ...status, tunnels: { up: 2, total: 2, overTcp: 1, overTls: 0 } },
+        peers: [onLan, { ...peer, tunnel: { ...tunnel, transport: 'tcp' } }],
+      },
+    },
+    'udp-out',
+    'warning',
+    /1 tunnel up, but over TCP only, and 1 inside this network/,
+    /drops UDP/,
+  ],
+  [
+    'UDP works to the neighbour on the LAN alone, the others are not reached',
+    withNode({ peers: [onLan, { ...peer, tunnel: null, state: 'unreachable' }] }),
+    'udp-out',
+    'warning',
+    /inside this network only; 1 other peer not reached/,
+    /drops UDP/,
+  ],
+  ['all are on the LAN', withNode({ peers: [onLan] }), 'udp-out', 'ok', /1 tunnel up, inside this network/, /^$/],
   [
     'router refuses, nothing proven',
     withStatus({ portMapping: refused, endpoints: unproven }),

@@ -1,0 +1,82 @@
+import test from 'ava';
+import { minute, second } from '../../src/time.js';
+import { type Machine, World } from './world.js';
+
+/** A data centre, and two machines of one office, whose router forwards no UDP; they are members already. */
+function office(): { world: World; dc: Machine; desk: Machine; shelf: Machine } {
+  const world = new World(5);
+  world.tcp = true;
+  const [dc, desk, shelf] = [
+    world.machine('dc'),
+    world.machine('desk', '192.168.5.2'),
+    world.machine('shelf', '192.168.5.3'),
+  ];
+  dc.found();
+  for (const machine of [desk, shelf]) {
+    machine.join(dc.invite());
+    world.until(() => machine.control !== undefined, 10 * second);
+  }
+  for (const machine of [desk, shelf]) {
+    world.separate(dc, machine);
+    world.separate(desk, shelf);
+    machine.crash();
+    machine.start();
+  }
+  world.until(() => desk.isOverTcp(dc) && shelf.isOverTcp(dc), 30 * second);
+  world.run(5 * second);
+  return { world, dc, desk, shelf };
+}
+
+test('a neighbour found on the LAN does not end the tunnels over TCP to the outside', (t) => {
+  const { world, dc, desk, shelf } = office();
+  world.separate(desk, shelf, false);
+  desk.findOnLan(shelf);
+  world.until(() => !shelf.isOverTcp(desk) && !desk.isOverTcp(shelf), 2 * second);
+  for (let at = 0; at < 60; at++) {
+    world.run(second);
+    t.true(desk.isOverTcp(dc) && shelf.isOverTcp(dc), `${at} s later`);
+    t.false(desk.isOverTcp(shelf) || shelf.isOverTcp(desk), 'between themselves they stay with UDP');
+  }
+});
+
+test('two that met on their LAN first still go over TCP to the outside', (t) => {
+  const { world, dc, desk, shelf } = office();
+  world.tcp = false;
+  world.separate(desk, shelf, false);
+  for (const machine of [desk, shelf]) machine.crash();
+  world.run(minute);
+  for (const machine of [desk, shelf]) machine.start();
+  desk.findOnLan(shelf);
+  world.until(() => desk.hasTunnelTo(shelf), 10 * second);
+  world.tcp = true;
+  for (const machine of [desk, shelf]) world.until(() => machine.isOverTcp(dc), 30 * second);
+  t.true(desk.hasTunnelTo(shelf) && !desk.isOverTcp(shelf));
+});
+
+test('a stream that was opened to us stays when a tunnel over UDP comes up', (t) => {
+  const { world, dc, desk, shelf } = office();
+  const other = world.machine('other');
+  const [up, down] = [new Set<string>(), new Set<string>()];
+  for (const machine of [desk, shelf]) world.separate(other, machine);
+  other.join(dc.invite());
+  const told = dc.told.length;
+  world.until(() => other.control !== undefined && dc.hasTunnelTo(other), 10 * second);
+  world.run(30 * second);
+  for (const { code, detail } of dc.told.slice(told)) {
+    if (code === 'tunnel-up') up.add(detail);
+    if (code === 'tunnel-down') down.add(detail);
+  }
+  t.true(up.size > 0);
+  t.deepEqual([...down], []);
+  t.true(desk.isOverTcp(dc) && shelf.isOverTcp(dc));
+});
+
+test('when UDP gets out again, streams are left', (t) => {
+  const { world, dc, desk, shelf } = office();
+  for (const machine of [desk, shelf]) world.separate(dc, machine, false);
+  for (const machine of [desk, shelf]) {
+    world.until(() => machine.hasTunnelTo(dc) && !machine.isOverTcp(dc), 30 * second);
+    world.until(() => dc.hasTunnelTo(machine) && !dc.isOverTcp(machine), 5 * second);
+  }
+  t.pass();
+});
