@@ -144,7 +144,7 @@ interface Tunnel {
   usedAt: Millis;
   /** Came when all places were taken, and goes after the introduction if they still are and it carries nothing. */
   isGuest: boolean;
-  /** Of a guest, how many packets it had carried when this was seen last. */
+  /** How many packets it had carried when this was seen last. */
   carried: number;
 }
 
@@ -181,7 +181,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   /**
    * `known`: filled by events `nodeKnown`; given where many topologies share one. `carried`: how many packets the tunnel to a
-   * node has carried, for those too young for `tunnelUsed`.
+   * node has carried until now, for flows too young for `tunnelUsed`.
    */
   constructor(
     random: Random,
@@ -238,9 +238,9 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
           purpose: event.own ? (purpose ?? 'random') : purpose,
           since: now,
           rtt: undefined,
-          usedAt: now - idleAfter,
+          usedAt: tunnel?.usedAt ?? now - idleAfter,
           isGuest: tunnel?.isGuest ?? this.#tunnels.size >= this.#places,
-          carried: 0,
+          carried: this.#carried(event.node),
         });
         break;
       }
@@ -257,7 +257,9 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         if (tunnel?.purpose !== 'trial') return [];
         break;
       case 'tunnelUsed':
-        if (tunnel) tunnel.usedAt = now;
+        if (!tunnel) return [];
+        tunnel.usedAt = now;
+        tunnel.carried = this.#carried(event.node);
         return [];
       case 'flowBusy':
         // Among few nodes it is dialled anyway.
@@ -437,15 +439,16 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   /**
-   * All places are taken, and a newcomer knocks, who perhaps can reach nobody else, or a guest is in use. The tunnel of others' choice that was
-   * unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
+   * All places are taken, and a newcomer knocks, who perhaps can reach nobody else, or a guest is in use. The tunnel of others'
+   * choice that was unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
    */
   #makeRoom(now: Millis): TopologyEffect[] {
     if (this.#tunnels.size < this.#places || now < this.#nextRoom) return [];
     let idlest: { node: NodeNumber; usedAt: Millis } | undefined;
-    for (const [node, { purpose, since, usedAt }] of this.#tunnels) {
-      if (purpose !== undefined || now < Math.max(since, usedAt) + idleAfter) continue;
-      if (!idlest || usedAt < idlest.usedAt) idlest = { node, usedAt };
+    for (const [node, tunnel] of this.#tunnels) {
+      const { purpose, since, usedAt } = tunnel;
+      if (purpose !== undefined || now < since + idleAfter || (idlest && usedAt >= idlest.usedAt)) continue;
+      if (this.#isIdle(node, tunnel, now)) idlest = { node, usedAt };
     }
     if (!idlest) return [];
     this.#nextRoom = now + roomPause;
@@ -456,7 +459,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   #shed(now: Millis): TopologyEffect[] {
     for (const [node, tunnel] of this.#tunnels) {
       const isDone = tunnel.purpose === 'shortcut' && now >= tunnel.since + idleAfter;
-      if (isDone && this.#isIdle(tunnel, now)) return this.#hangUp(node, now, servesBetter);
+      if (isDone && this.#isIdle(node, tunnel, now)) return this.#hangUp(node, now, servesBetter);
     }
     if (this.#isSmall) return [];
     const { ownRandom, enoughTunnels } = this.#limits;
@@ -469,17 +472,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       for (const [, guest] of guests) guest.isGuest = false; // there is a place for it after all
       return [];
     }
-    for (const [node, guest] of guests) this.#noteUse(node, guest, now);
     const introduced = guests.filter(([, { since }]) => now >= since + introduction);
-    const idle = introduced.findLast(([, guest]) => this.#isIdle(guest, now));
+    const idle = introduced.findLast(([node, guest]) => this.#isIdle(node, guest, now));
     if (idle) return this.#close(idle[0], hasEnough);
     return introduced.length > 0 ? this.#makeRoom(now) : [];
-  }
-
-  #noteUse(node: NodeNumber, tunnel: Tunnel, now: Millis): void {
-    const carried = this.#carried(node);
-    if (carried > tunnel.carried) tunnel.usedAt = now;
-    tunnel.carried = carried;
   }
 
   #tell(now: Millis): TopologyEffect[] {
@@ -525,7 +521,11 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return now >= (this.#backoffs.get(node)?.until ?? 0);
   }
 
-  #isIdle(tunnel: Tunnel, now: Millis): boolean {
+  /** Before a tunnel is judged its counter is looked at: of a flow that has just begun `tunnelUsed` has not told yet. */
+  #isIdle(node: NodeNumber, tunnel: Tunnel, now: Millis): boolean {
+    const carried = this.#carried(node);
+    if (carried > tunnel.carried) tunnel.usedAt = now;
+    tunnel.carried = carried;
     return now >= tunnel.usedAt + idleAfter;
   }
 
@@ -549,8 +549,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   #newestIdle(wanted: (tunnel: Tunnel) => boolean, now: Millis): NodeNumber | undefined {
     let newest: { node: NodeNumber; since: Millis } | undefined;
     for (const [node, tunnel] of this.#tunnels) {
-      if (!wanted(tunnel) || !this.#isIdle(tunnel, now)) continue;
-      if (!newest || tunnel.since >= newest.since) newest = { node, since: tunnel.since };
+      if (!wanted(tunnel) || (newest && tunnel.since < newest.since)) continue;
+      if (this.#isIdle(node, tunnel, now)) newest = { node, since: tunnel.since };
     }
     return newest?.node;
   }
@@ -564,7 +564,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   /** Traffic keeps a tunnel: it then counts as the other side's, until it is idle and too much. */
   #hangUp(node: NodeNumber, now: Millis, reason: string): TopologyEffect[] {
     const tunnel = this.#tunnels.get(node)!;
-    if (!this.#isIdle(tunnel, now)) {
+    if (!this.#isIdle(node, tunnel, now)) {
       tunnel.purpose = 'shortcut';
       return [];
     }

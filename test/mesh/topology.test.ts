@@ -18,7 +18,13 @@ interface Peer {
   readonly messages: MeshMessages;
   readonly at: readonly [number, number];
   readonly neighbours: Set<number>;
+  /** Packets of each tunnel, and how many there were when the node last looked at them. */
+  readonly carried: Map<number, number>;
+  readonly seen: Map<number, number>;
 }
+
+/** Seconds between two looks of a node at what its tunnels carried. */
+const lookPause = 10;
 
 /** Nodes on a plane whose round trips are their distances plus a last mile; every dial succeeds, unless `refuse`. */
 class Plane {
@@ -27,6 +33,8 @@ class Plane {
   refuse: (from: number, to: number) => boolean = () => false;
   used: (a: number, b: number) => boolean = () => false;
   readonly hungUp: [number, number][] = [];
+  /** Those that carried something and were to carry more. */
+  readonly cut: [number, number][] = [];
   readonly dialled: [number, number][] = [];
   now = 0;
   most = 0;
@@ -35,9 +43,10 @@ class Plane {
     this.random = seededRandom(seed);
     for (let number = 0; number < count; number++) {
       const messages = new MeshMessages();
-      const topology = new Topology(this.random, messages, undefined, limits);
+      const carried = new Map<number, number>();
+      const topology = new Topology(this.random, messages, undefined, limits, (node) => carried.get(node) ?? 0);
       const at = [this.random.unit() * 100, this.random.unit() * 100] as const;
-      this.peers.push({ number, topology, messages, at, neighbours: new Set() });
+      this.peers.push({ number, topology, messages, at, neighbours: new Set(), carried, seen: new Map() });
     }
     for (const peer of this.peers) for (const other of this.peers) if (peer !== other) this.#know(peer, other);
   }
@@ -55,11 +64,19 @@ class Plane {
     for (const end = this.now + seconds * 1000; this.now < end; this.now += 1000) {
       for (const peer of this.peers) {
         for (const node of peer.neighbours) {
-          if (this.used(peer.number, node)) peer.topology.handle({ kind: 'tunnelUsed', node }, this.now);
+          if (this.used(peer.number, node)) peer.carried.set(node, (peer.carried.get(node) ?? 0) + 1);
         }
+        if ((this.now / 1000 + peer.number) % lookPause === 0) this.#look(peer);
         if (peer.topology.deadline() <= this.now) this.perform(peer, peer.topology.tick(this.now));
         this.most = Math.max(this.most, peer.neighbours.size);
       }
+    }
+  }
+
+  #look(peer: Peer): void {
+    for (const [node, carried] of peer.carried) {
+      if (carried > (peer.seen.get(node) ?? 0)) peer.topology.handle({ kind: 'tunnelUsed', node }, this.now);
+      peer.seen.set(node, carried);
     }
   }
 
@@ -85,8 +102,15 @@ class Plane {
 
   /** A tunnel between these; the first has dialled. */
   meet(peer: Peer, other: Peer): void {
-    peer.neighbours.add(other.number);
-    other.neighbours.add(peer.number);
+    for (const [one, two] of [
+      [peer, other],
+      [other, peer],
+    ] as const) {
+      one.neighbours.add(two.number);
+      // Its link is another one, whose counters begin anew.
+      one.carried.delete(two.number);
+      one.seen.delete(two.number);
+    }
     for (const [one, two] of [
       [peer, other],
       [other, peer],
@@ -102,6 +126,8 @@ class Plane {
 
   #hangUp(peer: Peer, other: Peer): void {
     this.hungUp.push([peer.number, other.number]);
+    const hasCarried = peer.carried.has(other.number);
+    if (hasCarried && this.used(peer.number, other.number)) this.cut.push([peer.number, other.number]);
     peer.neighbours.delete(other.number);
     other.neighbours.delete(peer.number);
     other.topology.handle({ kind: 'tunnelDown', node: peer.number }, this.now);
@@ -189,6 +215,15 @@ test('a tunnel that carries traffic is never hung up', (t) => {
   plane.run(600);
   t.true(plane.hungUp.length > 50);
   t.true(plane.hungUp.every(([a, b]) => (a + b) % 3 !== 0));
+});
+
+test('nor is one whose flow began a moment ago', (t) => {
+  const plane = new Plane(14, 60);
+  // Minutes after the network began, between any two at another moment, so between two looks too.
+  plane.used = (a, b) => plane.now >= 1000 * ((a * b * 7) % 1800);
+  plane.run(1800);
+  t.true(plane.hungUp.length > 50, `${plane.hungUp.length}`);
+  t.deepEqual(plane.cut, []);
 });
 
 test('nor is a guest that carries traffic, and nobody has more than the cap', (t) => {
@@ -335,10 +370,12 @@ test('a guest that carries something by the end of its introduction stays, until
 });
 
 test('for a guest in use the tunnel goes that was unused for longest, and then it is no guest', (t) => {
-  const topology = full((node) => (node === 1000 ? 1 : 0));
+  let carried = 5; // through relays, before there was a tunnel
+  const topology = full((node) => (node === 1000 ? carried : 0));
   const later = 7 * minute;
   for (let node = 1; node <= places; node++) if (node !== 7) topology.handle({ kind: 'tunnelUsed', node }, later);
   topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, later);
+  carried = 6;
   const gone = Array.from({ length: 60 }, (_, i) => hungUp(topology.tick(later + i * 1000))).flat();
   t.deepEqual(gone, [7]);
   t.false(topology.admits(7, later + minute), 'its place is taken');
@@ -389,6 +426,55 @@ test('a guest for whom a place became free is no guest when the next one comes',
   topology.handle({ kind: 'tunnelUsed', node: 1000 }, 2 * minute);
   t.deepEqual(hungUp(topology.tick(2 * minute + 1000)), []);
   t.deepEqual(hungUp(topology.tick(2 * minute + 3000)), [1001]);
+});
+
+test('nor is a tunnel of others’ choice closed for anybody whose flow began a moment ago', (t) => {
+  let carried = 0;
+  const topology = full((node) => (node === 7 ? carried : 0));
+  const later = 7 * minute;
+  for (let node = 1; node <= places; node++)
+    if (node !== 7) topology.handle({ kind: 'tunnelUsed', node }, later - 1000);
+  carried = 1;
+  t.deepEqual(topology.handle({ kind: 'knocked', node: 1000 }, later), []);
+  t.deepEqual(
+    hungUp(topology.handle({ kind: 'knocked', node: 1000 }, later + 4 * minute)),
+    [],
+    'nor within five minutes',
+  );
+});
+
+test('a tunnel in use stays in use when its node comes with a new session', (t) => {
+  let carried = 0;
+  const topology = full((node) => (node === 1000 ? carried : 0));
+  const later = 7 * minute;
+  for (let node = 1; node <= places; node++) topology.handle({ kind: 'tunnelUsed', node }, later);
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, later);
+  carried = 3;
+  t.deepEqual(hungUp(topology.tick(later + 4000)), []);
+  carried = 0; // of another link
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, later + 5000);
+  t.deepEqual(
+    [1, 2, 3, 4].flatMap((i) => hungUp(topology.tick(later + 5000 + i * 1000))),
+    [],
+  );
+});
+
+test('what a tunnel carried long ago, or through relays before it stood, is no use of it now', (t) => {
+  let carried = 5;
+  const topology = full((node) => (node === 1000 || node === 7 ? carried : 0));
+  const later = 7 * minute;
+  const used = (now: number) => {
+    for (let node = 1; node <= places; node++) topology.handle({ kind: 'tunnelUsed', node }, now);
+  };
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: false }, later);
+  used(later);
+  t.deepEqual(hungUp(topology.tick(later + 4000)), [1000]);
+  carried = 6;
+  used(later + minute);
+  for (let node = 1; node <= places; node++) {
+    if (node !== 7) topology.handle({ kind: 'tunnelUsed', node }, later + 5 * minute);
+  }
+  t.deepEqual(hungUp(topology.handle({ kind: 'knocked', node: 1000 }, later + 6 * minute)), [7]);
 });
 
 test('a newcomer who knocks gets the place of the tunnel unused for longest, one a minute, and never of one in use', (t) => {
