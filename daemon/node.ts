@@ -360,6 +360,8 @@ class Node implements NodeApi {
         status: this.status(),
         peers: member ? peerRows(member) : [],
         nat: member?.control.reachability.nat() ?? nothingKnown,
+        mappingDoubt: member?.control.mapping?.doubt(),
+        usesIpv6: config.underlay.ipv6,
         clockFault: this.#mesh?.clock.fault(this.#mesh.membership.newestSigned),
         port: member?.plane.capabilities().port ?? config.listen.port,
         clocksCompared: this.#mesh?.clock.compared ?? 0,

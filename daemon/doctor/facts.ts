@@ -1,6 +1,7 @@
 import type { ClockFault } from '../../src/mesh/clock-watch.js';
 import type { NatClass } from '../../src/mesh/nat-class.js';
 import type { UnixSeconds } from '../../src/time.js';
+import type { MappingDoubt } from '../../src/upnp/reasons.js';
 import type { Peer, Status } from '../api.js';
 import type { PacketFilter } from './packet-filter.js';
 
@@ -15,6 +16,10 @@ export interface NodeFacts {
   readonly status: Status;
   readonly peers: readonly Peer[];
   readonly nat: NatClass;
+  /** What is odd about the mapping the router granted. */
+  readonly mappingDoubt: MappingDoubt | undefined;
+  /** It may announce and dial IPv6 endpoints (underlay.ipv6). */
+  readonly usesIpv6: boolean;
   /** What members say against the clock of this machine. */
   readonly clockFault: ClockFault | undefined;
   /** Of the tunnels. */
@@ -50,6 +55,8 @@ export interface MachineFacts {
   /** By name such as "net.ipv6.conf.all.disable_ipv6". */
   readonly sysctls: ReadonlyMap<string, string>;
   readonly packetFilter: PacketFilter | undefined;
+  /** Tables of iptables-legacy, such as "ip filter": their rules are in no listing of nftables. */
+  readonly legacyTables: readonly string[];
   readonly hasDocker: boolean;
   /** Open to any IPv6 address, or to one of ours: so to members. Undefined: it could not be read. */
   readonly listening: readonly ListeningPort[] | undefined;

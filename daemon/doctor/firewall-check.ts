@@ -1,6 +1,6 @@
 import type { DoctorCheck } from '../api.js';
 import { checkOf, counted } from './check.js';
-import type { DoctorFacts } from './facts.js';
+import type { DoctorFacts, NodeFacts } from './facts.js';
 import type { Chain, Packet, PacketFilter } from './packet-filter.js';
 
 const code = 'firewall';
@@ -15,6 +15,13 @@ export function checkFirewall(facts: DoctorFacts): DoctorCheck {
   }
   const fault = forwarding(packetFilter, facts) ?? incoming(packetFilter, facts);
   if (fault) return fault;
+  const { legacyTables } = facts.machine;
+  if (legacyTables.length > 0 && (facts.node.lan || !isProven(facts.node))) {
+    return check.unknown(
+      `iptables-legacy has rules too (${legacyTables.join(', ')}), which nft does not list: they were not followed`,
+      'look whether they drop what is forwarded or comes to our port: "iptables-legacy -S" and "ip6tables-legacy -S"',
+    );
+  }
   const drops = packetFilter.chains.filter(({ policy }) => policy === 'drop').length;
   if (drops === 0) return check.ok('no chain drops by default');
   return check.ok(`${counted(drops, 'chain')} with policy drop, none in our way`);
@@ -52,7 +59,7 @@ function forwarding(filter: PacketFilter, { machine, node }: DoctorFacts): Docto
 }
 
 function incoming(filter: PacketFilter, { machine, node }: DoctorFacts): DoctorCheck | undefined {
-  if (node.status.endpoints.some(({ proven }) => proven)) return undefined;
+  if (isProven(node)) return undefined;
   const check = checkOf(code, name);
   const packet = { family: 'ip', iifname: machine.gateways[0]?.device, l4proto: 'udp', dport: node.port } as const;
   const { dropped, unclear } = stopping(filter, 'input', [packet]);
@@ -68,6 +75,11 @@ function incoming(filter: PacketFilter, { machine, node }: DoctorFacts): DoctorC
     `whether UDP port ${node.port} is let in is decided in ${listed(unclear)} by addresses or other things that were not followed, and no endpoint is proven`,
     `"nft list ruleset" shows the rules; an endpoint that is proven would tell that it is`,
   );
+}
+
+/** It was seen that what comes uncalled is let in. */
+function isProven({ status }: NodeFacts): boolean {
+  return status.endpoints.some(({ proven }) => proven);
 }
 
 /** The chains where one of the packets is dropped, and those where one may be. */

@@ -1,24 +1,44 @@
 import { formatEndpoint, parseEndpoint } from '../../src/addr/endpoint.js';
 import { leadsOutside } from '../../src/mesh/reachability-candidates.js';
 import type { UnixSeconds } from '../../src/time.js';
-import type { DoctorCheck, TunnelInfo } from '../api.js';
+import type { MappingDoubt } from '../../src/upnp/reasons.js';
+import type { DoctorCheck, PortMappingInfo, TunnelInfo } from '../api.js';
 import { checkOf, counted } from './check.js';
-import type { DoctorFacts } from './facts.js';
+import type { DoctorFacts, MachineFacts, NodeFacts } from './facts.js';
 
 /** What stands between this node and the others. Each decides by facts alone. */
 
-export function checkUnderlay({ machine: { addresses, gateways } }: DoctorFacts): DoctorCheck {
+export function checkUnderlay({ machine: { addresses, gateways }, node }: DoctorFacts): DoctorCheck {
   const check = checkOf('underlay', 'way to the Internet');
   const ipv4 = addresses.filter(({ address }) => !address.includes(':'));
+  if (ipv4.length === 0 && addresses.length > 0) return checkIpv6Underlay(addresses, node);
   if (ipv4.length === 0) {
     return check.error('this machine has no IPv4 address', 'connect it to a network; "ip address" shows what it has');
   }
-  const own = ipv4.map(({ device, address }) => `${address} on ${device}`).join(', ');
+  const own = listed(ipv4);
   const [best, ...others] = gateways;
   if (!best)
     return check.warning(`${own}, but no default route`, 'without one only the LAN is reached: see "ip route"');
   const also = others.length === 0 ? '' : `, and ${counted(others.length, 'other uplink')}`;
   return check.ok(`${own}, by ${best.address} on ${best.device}${also}`);
+}
+
+/** A machine with IPv6 alone: members that have none are reached through others. */
+function checkIpv6Underlay(addresses: MachineFacts['addresses'], { status, usesIpv6 }: NodeFacts): DoctorCheck {
+  const check = checkOf('underlay', 'way to the Internet');
+  const own = `${listed(addresses)}, and no IPv4 address`;
+  if (!usesIpv6) {
+    return check.error(`${own}: underlay.ipv6 is off`, 'set underlay.ipv6 = true, here and on members that have IPv6');
+  }
+  if (status.tunnels.up > 0) return check.ok(own);
+  return check.unknown(
+    `${own}; whether IPv6 leads to the Internet was not looked at`,
+    '"ip -6 route show default" shows the way out; members need an IPv6 address and underlay.ipv6 = true too',
+  );
+}
+
+function listed(addresses: MachineFacts['addresses']): string {
+  return addresses.map(({ device, address }) => `${address} on ${device}`).join(', ');
 }
 
 export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorCheck {
@@ -85,7 +105,22 @@ export function checkTls({ machine: { now }, node: { status } }: DoctorFacts): D
   return check.ok(`told to members: ${where}; whether it is reached there is not tried; certificate until ${until}`);
 }
 
-export function checkPortMapping({ node: { status, port }, machine }: DoctorFacts): DoctorCheck {
+function remedyFor(doubt: MappingDoubt | undefined, { externalAddress, externalPort }: PortMappingInfo): string {
+  const publicMember = 'one member with a public address is enough for the others to meet through it';
+  switch (doubt) {
+    case 'silent':
+      return 'it is asked again by itself; restart the router if this lasts';
+    case 'shared':
+      return `ask the provider for a public IPv4 address; without one, ${publicMember}`;
+    case 'private':
+      return `forward UDP port ${externalPort} on the router in front to ${externalAddress}, or put one of the two in bridge mode; if the one in front is the provider's, ask for a public IPv4 address; without one, ${publicMember}`;
+    default:
+      return `with several lines, let the default route be by the router that is asked ("ip route"); with one, ask the provider for a public IPv4 address; without one, ${publicMember}`;
+  }
+}
+
+export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
+  const { status, port, mappingDoubt } = node;
   const check = checkOf('port-mapping', 'router forwards our port');
   const { state, protocol, gateway, externalAddress, externalPort, leaseSeconds, reason } = status.portMapping;
   const provenWithout = status.endpoints.some(({ proven }) => proven);
@@ -95,10 +130,7 @@ export function checkPortMapping({ node: { status, port }, machine }: DoctorFact
     const held = `${externalAddress}:${externalPort} on ${gateway} over ${protocol === 'upnp' ? 'UPnP' : 'NAT-PMP'}, ${lease}`;
     return reason === null
       ? check.ok(held)
-      : check.warning(
-          `${held}; ${reason}`,
-          `forward UDP port ${port} on the router in front too, or put one of the two in bridge mode; tunnels are punched or relayed meanwhile`,
-        );
+      : check.warning(`${held}; ${reason}`, remedyFor(mappingDoubt, status.portMapping));
   }
   const evidence = reason ?? 'the router is still being asked';
   if (provenWithout) return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);

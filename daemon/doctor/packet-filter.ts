@@ -27,9 +27,12 @@ interface Rule {
   readonly expr: readonly Expression[];
 }
 type Answer = 'yes' | 'no' | 'maybe';
-/** How a chain ends for a packet; `next`: not in this chain. `maybe`: some of the rules passed by might have let it in. */
+/**
+ * How a rule or a chain ends for a packet; `next`: not here; `return`: not in this chain. `maybe`: something passed by might
+ * have let it in.
+ */
 interface End {
-  readonly verdict: 'accept' | 'drop' | 'next';
+  readonly verdict: 'accept' | 'drop' | 'next' | 'return';
   readonly maybe: boolean;
 }
 
@@ -85,26 +88,48 @@ export class PacketFilter {
       if (rule.family !== chain.family || rule.table !== chain.table || rule.chain !== chain.name) continue;
       const matches = all(rule.expr.map((expression) => answer(expression, packet)));
       if (matches === 'no') continue;
-      const end = this.#does(rule, chain, packet, depth);
+      const end = this.#does(rule.expr, chain, packet, depth);
       if (matches === 'maybe') {
         maybe ||= end.verdict === 'accept' || end.maybe;
         continue;
       }
       maybe ||= end.maybe;
+      if (end.verdict === 'return') break;
       if (end.verdict !== 'next') return { verdict: end.verdict, maybe };
-      if (rule.expr.some((expression) => 'return' in expression || 'goto' in expression)) break;
     }
     return { verdict: 'next', maybe };
   }
 
-  #does(rule: Rule, chain: Chain, packet: Packet, depth: number): End {
-    for (const expression of rule.expr) {
-      if ('accept' in expression) return { verdict: 'accept', maybe: false };
-      if ('drop' in expression || 'reject' in expression) return { verdict: 'drop', maybe: false };
-      const { target } = (expression.jump ?? expression.goto ?? {}) as { readonly target?: string };
-      if (target !== undefined && depth < deepest) return this.#walk({ ...chain, name: target }, packet, depth + 1);
+  #does(statements: readonly Expression[], chain: Chain, packet: Packet, depth: number): End {
+    for (const statement of statements) {
+      if ('accept' in statement) return { verdict: 'accept', maybe: false };
+      if ('drop' in statement || 'reject' in statement) return { verdict: 'drop', maybe: false };
+      if ('return' in statement) return { verdict: 'return', maybe: false };
+      const { vmap } = statement as { readonly vmap?: VerdictMap };
+      if (vmap) return this.#choose(vmap, chain, packet, depth);
+      const { target } = (statement.jump ?? statement.goto ?? {}) as { readonly target?: string };
+      if (target !== undefined && depth < deepest) {
+        const end = this.#walk({ ...chain, name: target }, packet, depth + 1);
+        return 'goto' in statement && end.verdict === 'next' ? { ...end, verdict: 'return' } : end;
+      }
     }
-    return { verdict: 'next', maybe: false };
+    return { verdict: 'next', maybe: statements.some(mayDecide) };
+  }
+
+  /** Of a map from values to verdicts the one that fits; a named map, or a key that is not known here, may hold any. */
+  #choose({ key, data }: VerdictMap, chain: Chain, packet: Packet, depth: number): End {
+    if (typeof data === 'string' || !data.set) return { verdict: 'next', maybe: true };
+    let maybe = false;
+    // What is for all others comes last, wherever it is listed.
+    const isForAll = ([value]: readonly [unknown, Expression]) => value === '*';
+    for (const [value, verdict] of [...data.set.filter((one) => !isForAll(one)), ...data.set.filter(isForAll)]) {
+      const fits = value === '*' ? 'yes' : has(key, value, packet);
+      if (fits === 'no') continue;
+      const end = this.#does([verdict], chain, packet, depth);
+      if (fits === 'yes') return { verdict: end.verdict, maybe: maybe || end.maybe };
+      maybe ||= end.verdict === 'accept' || end.maybe;
+    }
+    return { verdict: 'next', maybe };
   }
 }
 
@@ -113,7 +138,7 @@ function all(answers: readonly Answer[]): Answer {
   return answers.includes('maybe') ? 'maybe' : 'yes';
 }
 
-/** Statements that match everything. */
+/** Statements that match everything; what a verdict map matches is seen where it is followed. */
 const neutral = new Set([
   'accept',
   'drop',
@@ -121,6 +146,7 @@ const neutral = new Set([
   'jump',
   'goto',
   'return',
+  'vmap',
   'counter',
   'log',
   'comment',
@@ -134,23 +160,49 @@ function answer(expression: Expression, packet: Packet): Answer {
   return Object.keys(expression).every((name) => neutral.has(name)) ? 'yes' : 'maybe';
 }
 
+/** Statements that decide nothing by themselves: whether the rule goes on, or what becomes of the packet if it passes. */
+const undeciding = new Set([...neutral, 'match', 'limit', 'quota', 'ct count', 'flow', 'notrack', 'ct helper', 'last']);
+/** The same of targets that iptables has and nftables has not. */
+const undecidingTargets = new Set(['LOG', 'NFLOG', 'MARK', 'CONNMARK', 'TCPMSS', 'CT', 'SET', 'AUDIT']);
+
+/** Such as a queue to a program, which may let the packet in. */
+function mayDecide(statement: Expression): boolean {
+  const { xt } = statement as { readonly xt?: { readonly type?: string; readonly name?: string } };
+  if (xt) return xt.type === 'target' && !undecidingTargets.has(xt.name ?? '');
+  return !Object.keys(statement).every((name) => undeciding.has(name));
+}
+
+type Key = Readonly<Record<string, { readonly key?: string; readonly protocol?: string; readonly field?: string }>>;
+
 interface Match {
   readonly op: string;
-  readonly left: Readonly<
-    Record<string, { readonly key?: string; readonly protocol?: string; readonly field?: string }>
-  >;
+  readonly left: Key;
   readonly right: unknown;
 }
 
+interface VerdictMap {
+  readonly key: Key;
+  /** A string: a map with a name. */
+  readonly data: string | { readonly set?: readonly (readonly [unknown, Expression])[] };
+}
+
 function matchAnswer({ op, left, right }: Match, packet: Packet): Answer {
-  const { meta, payload, ct } = left;
-  if (ct?.key === 'state') return turned(op, isIn('new', right));
-  const value = meta ? metaOf(meta.key, packet) : payload?.field === 'dport' ? packet.dport : undefined;
+  return isOfOther(left, packet) ? 'no' : turned(op, has(left, right, packet));
+}
+
+/** Whether what the key stands for is this, or among these, in our packet. */
+function has(key: Key, right: unknown, packet: Packet): Answer {
+  if (isOfOther(key, packet)) return 'no';
+  const { meta, payload, ct } = key;
+  const isPort = payload?.field === 'dport';
+  const value = ct?.key === 'state' ? 'new' : meta ? metaOf(meta.key, packet) : isPort ? packet.dport : undefined;
+  return value === undefined ? 'maybe' : isIn(value, right);
+}
+
+/** A port of TCP is no port of UDP. */
+function isOfOther({ payload }: Key, { l4proto }: Packet): boolean {
   const protocol = payload?.protocol;
-  const isOther =
-    packet.l4proto !== undefined && (protocol === 'tcp' || protocol === 'udp') && protocol !== packet.l4proto;
-  if (isOther) return 'no';
-  return value === undefined ? 'maybe' : turned(op, isIn(value, right));
+  return l4proto !== undefined && (protocol === 'tcp' || protocol === 'udp') && protocol !== l4proto;
 }
 
 function metaOf(key: string | undefined, packet: Packet): string | undefined {

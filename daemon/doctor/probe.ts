@@ -30,6 +30,7 @@ export async function probeMachine(device: string, ownAddresses: readonly string
       underlay.gateways.map((gateway) => gateway.device),
     ),
     packetFilter,
+    legacyTables: [...readLegacyTables('ip'), ...readLegacyTables('ip6')],
     hasDocker: links.some(({ ifname }) => ifname === 'docker0'),
     listening: readListening(ownAddresses),
   };
@@ -80,6 +81,19 @@ async function readPacketFilter(): Promise<PacketFilter | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** What the kernel says of iptables' own tables, in this network namespace; one a line, none where nobody uses them. */
+function readLegacyTables(family: 'ip' | 'ip6'): string[] {
+  try {
+    return parseLegacyTables(readFileSync(`/proc/net/${family}_tables_names`, 'latin1'), family);
+  } catch {
+    return []; // the kernel has none; who may not read it may not ask nft either
+  }
+}
+
+export function parseLegacyTables(names: string, family: 'ip' | 'ip6'): string[] {
+  return names.split('\n').flatMap((name) => (name === '' ? [] : `${family} ${name}`));
 }
 
 function readListening(ownAddresses: readonly string[]): ListeningPort[] | undefined {

@@ -13,7 +13,14 @@ import {
 } from './contract.js';
 import { worthOfExternalAddress } from './external-address.js';
 import { epochWasReset } from './nat-pmp.js';
-import { reasonForAbsence, reasonForRefusal, reasonForSilence, reasonForWorth } from './reasons.js';
+import {
+  doubtAbout,
+  type MappingDoubt,
+  reasonForAbsence,
+  reasonForRefusal,
+  reasonForSilence,
+  reasonForWorth,
+} from './reasons.js';
 
 /**
  *            search ends empty                     all routers refused
@@ -221,6 +228,13 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       leaseSeconds: usable?.grant.leaseSeconds ?? null,
       reason: this.#reason ?? (usable && reasonForWorth(usable.gateway, usable.grant, this.#observed)) ?? null,
     };
+  }
+
+  /** Of the mapping that `status` shows; undefined when there is none, or nothing odd about it. */
+  doubt(): MappingDoubt | undefined {
+    if (!this.#held) return undefined;
+    // While something is held there is no other reason of our own.
+    return this.#reason === undefined ? doubtAbout(this.#held.grant, this.#observed) : 'silent';
   }
 
   #search(now: Millis): MappingEffect[] {

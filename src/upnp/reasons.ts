@@ -55,21 +55,33 @@ export function reasonForSilence(gateway: GatewayDescription): string {
   return `${nameOf(gateway)} no longer answers; looking for it again`;
 }
 
-/** Why a mapping that the router granted may be of no use; undefined when nothing is odd. */
+/**
+ * Why a mapping that the router granted may be of no use: it is silent now; its Internet side has an address that the provider
+ * shares among customers (CGNAT), or a private one (double NAT); or peers see us at another one.
+ */
+export type MappingDoubt = 'silent' | 'shared' | 'private' | 'seen-elsewhere';
+
+/** Undefined when nothing is odd about what was granted. `observed`: where peers see us. */
+export function doubtAbout(grant: Grant, observed: string | undefined): Exclude<MappingDoubt, 'silent'> | undefined {
+  const worth = worthOfExternalAddress(grant.externalAddress);
+  if (worth === 'shared' || worth === 'private') return worth;
+  return observed !== undefined && observed !== grant.externalAddress ? 'seen-elsewhere' : undefined;
+}
+
 export function reasonForWorth(
   gateway: GatewayDescription,
   grant: Grant,
   observed: string | undefined,
 ): string | undefined {
-  const worth = worthOfExternalAddress(grant.externalAddress);
+  const doubt = doubtAbout(grant, observed);
   const says = `${nameOf(gateway)} has the address ${grant.externalAddress} on its Internet side`;
-  if (worth === 'shared') {
+  if (doubt === 'shared') {
     return `${says}, one that your provider shares among customers (CGNAT): no port mapping helps; ask the provider for a public IPv4 address. Tunnels are punched or relayed meanwhile`;
   }
-  if (worth === 'private') {
+  if (doubt === 'private') {
     return `${says}, a private one: a second router stands in front of it (double NAT); put one of the two in bridge mode, or forward the port on the outer one to ${grant.externalAddress}`;
   }
-  if (observed !== undefined && observed !== grant.externalAddress) {
+  if (doubt === 'seen-elsewhere') {
     return `${says}, but peers see ${observed}: another NAT stands in front, or packets leave by another line`;
   }
   return undefined;

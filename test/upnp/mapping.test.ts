@@ -338,11 +338,27 @@ test('of two routers behind other NATs, the first is kept', (t) => {
   t.is(world.mapping.status().gateway, '192.168.1.1');
   t.is(world.state, 'mapped');
   t.regex(world.mapping.status().reason!, /double NAT/);
+  t.is(world.mapping.doubt(), 'private');
+});
+
+test('what is odd about a mapping is told by its kind: shared among customers, silent, nothing', (t) => {
+  t.is(reach.asked().mapping.doubt(), undefined);
+  const world = reach.mapped();
+  t.is(world.mapping.doubt(), undefined);
+  const shared = { ...grant, externalAddress: '100.64.0.7' };
+  const behind = reach.asked().hears({ kind: 'granted', gateway: 'one', grant: shared }, searchEnded);
+  t.is(behind.mapping.doubt(), 'shared');
+  world.passes(91 * second);
+  t.is(world.state, 'renewing');
+  t.is(world.mapping.doubt(), 'silent');
+  t.regex(world.mapping.status().reason!, /no longer answers/);
+  t.is(world.hears(searchEnded).mapping.doubt(), undefined, 'there is none any more');
 });
 
 test('what peers see and what the router says differ: said, and taken back when they agree', (t) => {
   const world = reach.mapped().hears({ kind: 'observedExternally', address: '11.9.9.9' });
   t.regex(world.mapping.status().reason!, /peers see 11\.9\.9\.9: another NAT stands in front/);
+  t.is(world.mapping.doubt(), 'seen-elsewhere');
   t.is(world.hears({ kind: 'observedExternally', address: '11.0.0.2' }).mapping.status().reason, null);
 });
 

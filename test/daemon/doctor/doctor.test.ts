@@ -3,7 +3,8 @@ import type { CheckState, Peer, Status, TlsInfo, TunnelInfo } from '../../../dae
 import { judge } from '../../../daemon/doctor/doctor.js';
 import type { DoctorFacts, MachineFacts, NodeFacts } from '../../../daemon/doctor/facts.js';
 import { PacketFilter } from '../../../daemon/doctor/packet-filter.js';
-import { parseListening, probeMachine } from '../../../daemon/doctor/probe.js';
+import { parseLegacyTables, parseListening, probeMachine } from '../../../daemon/doctor/probe.js';
+import type { MappingDoubt } from '../../../src/upnp/reasons.js';
 
 const status: Status = {
   schema: 1,
@@ -55,6 +56,8 @@ const node: NodeFacts = {
   status,
   peers: [peer],
   nat: { translated: true, mapping: 'endpoint-independent', filtering: undefined, portPreservation: true },
+  mappingDoubt: undefined,
+  usesIpv6: false,
   clockFault: undefined,
   port: 16696,
   clocksCompared: 2,
@@ -78,6 +81,7 @@ const machine: MachineFacts = {
   tunProblem: undefined,
   sysctls: new Map(Object.entries(sysctls)),
   packetFilter: new PacketFilter([], []),
+  legacyTables: [],
   hasDocker: false,
   listening: [{ protocol: 'tcp', port: 22 }],
 };
@@ -102,6 +106,14 @@ const refused: Status['portMapping'] = {
 const forwardDrop = { family: 'ip6', table: 'filter', name: 'FORWARD', hook: 'forward', policy: 'drop' } as const;
 const inputDrop = { family: 'inet', table: 'filter', name: 'input', hook: 'input', policy: 'drop' } as const;
 const lan = { devices: ['eth1'], carriesIpv4: false };
+const ipv6Alone = [{ device: 'eth0', address: '2001:db8::7' }];
+const noTunnels = { up: 0, total: 1, overTcp: 0, overTls: 0 };
+const legacy = { legacyTables: ['ip filter', 'ip6 filter'] };
+/** The mapping stands, and this is odd about it. */
+const doubted = (mappingDoubt: MappingDoubt, change: Partial<Status['portMapping']>): DoctorFacts => ({
+  machine,
+  node: { ...node, mappingDoubt, status: { ...status, portMapping: { ...status.portMapping, ...change } } },
+});
 const gatewayWith = (change: Partial<MachineFacts>): DoctorFacts => ({
   node: { ...node, lan },
   machine: { ...machine, ...change },
@@ -137,6 +149,22 @@ const onLan: Peer = { ...peer, tunnel: { ...tunnel, endpoint: '192.168.1.7:16696
 /** what is wrong, facts, code, state, evidence, remedy. */
 const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp, RegExp])[] = [
   ['no IPv4 address', withMachine({ addresses: [] }), 'underlay', 'error', /no IPv4 address/, /connect it/],
+  [
+    'IPv6 alone, and switched off',
+    withMachine({ addresses: ipv6Alone, gateways: [] }),
+    'underlay',
+    'error',
+    /2001:db8::7 on eth0, and no IPv4 address: underlay\.ipv6 is off/,
+    /underlay\.ipv6 = true/,
+  ],
+  [
+    'IPv6 alone, with tunnels',
+    { node: { ...node, usesIpv6: true }, machine: { ...machine, addresses: ipv6Alone, gateways: [] } },
+    'underlay',
+    'ok',
+    /2001:db8::7 on eth0, and no IPv4 address$/,
+    /^$/,
+  ],
   ['no default route', withMachine({ gateways: [] }), 'underlay', 'warning', /no default route/, /ip route/],
   [
     'nobody answers',
@@ -208,11 +236,35 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ],
   [
     'double NAT',
-    withStatus({ portMapping: { ...status.portMapping, reason: 'a second router (double NAT)' } }),
+    doubted('private', { externalAddress: '10.0.0.7', externalPort: 20_001, reason: 'a second router (double NAT)' }),
     'port-mapping',
     'warning',
     /double NAT/,
-    /./,
+    /^forward UDP port 20001 on the router in front to 10\.0\.0\.7, or put one of the two in bridge mode/,
+  ],
+  [
+    'a provider that shares one address among customers',
+    doubted('shared', { externalAddress: '100.64.0.9', reason: '(CGNAT): no port mapping helps' }),
+    'port-mapping',
+    'warning',
+    /no port mapping helps/,
+    /^ask the provider for a public IPv4 address; without one, one member with a public address [^;]*$/,
+  ],
+  [
+    'a router that has fallen silent',
+    doubted('silent', { state: 'renewing', reason: 'the router Box no longer answers; looking for it again' }),
+    'port-mapping',
+    'warning',
+    /no longer answers/,
+    /^it is asked again by itself; restart the router if this lasts$/,
+  ],
+  [
+    'peers that see another address than the router says',
+    doubted('seen-elsewhere', { reason: 'peers see 11.9.9.9' }),
+    'port-mapping',
+    'warning',
+    /peers see/,
+    /^with several lines, .*default route.*; with one, ask the provider/,
   ],
   [
     'mapping switched off',
@@ -380,6 +432,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /inet filter input/,
     /udp dport 16696 counter accept/,
   ],
+  ['iptables-legacy, in nobody’s way', withMachine(legacy), 'firewall', 'ok', /no chain drops/, /^$/],
   ['no nft', withMachine({ packetFilter: undefined }), 'firewall', 'unknown', /nft/, /apt install nftables/],
   [
     'small buffers',
@@ -453,6 +506,30 @@ const unknowns: readonly (readonly [string, DoctorFacts, string, RegExp, RegExp]
     'exposure',
     /TCP 22; what members reach on the LAN behind eth1 was not checked/,
     /another member/,
+  ],
+  [
+    'IPv6 alone, and no tunnel yet',
+    {
+      node: { ...node, usesIpv6: true, status: { ...status, tunnels: noTunnels } },
+      machine: { ...machine, addresses: ipv6Alone, gateways: [] },
+    },
+    'underlay',
+    /whether IPv6 leads to the Internet was not looked at/,
+    /ip -6 route/,
+  ],
+  [
+    'rules of iptables-legacy on a gateway',
+    gatewayWith(legacy),
+    'firewall',
+    /iptables-legacy has rules too \(ip filter, ip6 filter\)/,
+    /iptables-legacy -S/,
+  ],
+  [
+    'rules of iptables-legacy, and no endpoint proven',
+    { node: { ...node, status: { ...status, endpoints: unproven } }, machine: { ...machine, ...legacy } },
+    'firewall',
+    /not followed/,
+    /ip6tables-legacy -S/,
   ],
   ['/proc that is closed', withMachine({ listening: undefined }), 'exposure', /could not be read/, /as root/],
   [
@@ -539,6 +616,11 @@ test('our own port is not counted as open, others are listed', (t) => {
     }),
   );
   t.is(line.find(({ code }) => code === 'exposure')!.evidence, 'every member may connect to TCP 80; UDP 5353');
+});
+
+test('tables of iptables-legacy are named with their family', (t) => {
+  t.deepEqual(parseLegacyTables('', 'ip'), []);
+  t.deepEqual(parseLegacyTables('nat\nfilter\n', 'ip6'), ['ip6 nat', 'ip6 filter']);
 });
 
 test('sockets on "::" and on our addresses are open to members, others and connections are not', (t) => {

@@ -90,6 +90,44 @@ test('what is decided by something else is unclear where it might let us pass, a
   t.is(verdict(rule('FORWARD', address, accept), rule('FORWARD', is(meta('iifname'), 'docker0'), accept)), 'unclear');
 });
 
+const vmap = (key: Expression, ...pairs: readonly (readonly [unknown, Expression])[]) => ({
+  vmap: { key, data: { set: pairs } },
+});
+const ctState = { ct: { key: 'state' } };
+
+test('a verdict map is followed: the ruleset of a home router as nftables’ wiki has it', (t) => {
+  const answers = rule('FORWARD', vmap(ctState, ['invalid', drop], ['established', accept], ['related', accept]));
+  const inside = rule('FORWARD', is(meta('iifname'), 'eth1'), accept);
+  t.is(verdict(answers, inside), 'dropped', 'it lets in what comes from its own network, not from our device');
+  t.is(verdict(answers, rule('FORWARD', vmap(meta('iifname'), ['eth1', accept], ['weft0', accept]))), 'passes');
+  t.is(verdict(rule('FORWARD', vmap(ctState, ['new', accept]))), 'passes');
+  const jump = { jump: { target: 'DOCKER-USER' } };
+  const byDevice = rule('FORWARD', vmap(meta('iifname'), ['lo', accept], ['weft*', jump]));
+  t.is(verdict(byDevice, rule('DOCKER-USER', accept)), 'passes');
+  t.is(verdict(byDevice), 'dropped');
+  t.is(verdict(rule('FORWARD', vmap(meta('iifname'), ['*', accept], ['weft0', drop]))), 'dropped');
+  t.is(verdict(rule('FORWARD', vmap(meta('iifname'), ['*', accept], ['eth1', drop]))), 'passes');
+  const port = (protocol: string) => verdict(rule('FORWARD', vmap(dport(protocol), [{ range: [1, 20_000] }, accept])));
+  t.is(port('udp'), 'passes');
+  t.is(port('tcp'), 'dropped');
+  const back = rule('FORWARD', vmap(meta('iifname'), ['weft0', { return: null }]));
+  t.is(verdict(back, rule('FORWARD', accept)), 'dropped', 'the rest is not asked');
+});
+
+test('a map that is not known, and whoever else may decide, makes it unclear', (t) => {
+  const address = { payload: { protocol: 'ip6', field: 'saddr' } };
+  t.is(verdict(rule('FORWARD', { vmap: { key: meta('iifname'), data: '@verdicts' } })), 'unclear');
+  t.is(verdict(rule('FORWARD', vmap(address, ['fd00::1', accept]))), 'unclear');
+  t.is(verdict(rule('FORWARD', vmap({ concat: [meta('iifname'), address] }, [{ concat: [] }, accept]))), 'unclear');
+  t.is(verdict(rule('FORWARD', vmap(address, ['fd00::1', drop]))), 'dropped');
+  t.is(verdict(rule('FORWARD', { queue: { num: 0 } })), 'unclear');
+  t.is(verdict(rule('FORWARD', is(meta('iifname'), 'docker0'), { queue: { num: 0 } })), 'dropped');
+  t.is(verdict(rule('FORWARD', { xt: { type: 'target', name: 'NFQUEUE' } })), 'unclear');
+  t.is(verdict(rule('FORWARD', { limit: { rate: 5 } }, { log: { prefix: 'x' } })), 'dropped', 'it decides nothing');
+  t.is(verdict(rule('FORWARD', { xt: { type: 'target', name: 'LOG' } })), 'dropped');
+  t.is(verdict(rule('FORWARD', { flow: { op: 'add', flowtable: '@f' } })), 'dropped');
+});
+
 test('chains of other hooks and families are not asked, those of both families are', (t) => {
   const chains = [
     { ...forward, name: 'a', hook: 'input' },
