@@ -37,10 +37,12 @@ export interface Met extends Meeting {
 }
 
 /**
- * What theory allows, written before any result; rows and columns as in `places`. A port-restricted NAT lets in only endpoints it spoke to, and a
- * symmetric one speaks to each from a port that nobody can know before: these two, and two symmetric ones, need a relay.
- * A double NAT is as strict as the stricter of its two (here port-restricted behind endpoint-independent). Who may not
- * use UDP reaches public machines by TCP, and all others through them.
+ * What theory allows, written before any result; rows and columns as in `places`. A port-restricted NAT lets in only endpoints
+ * it spoke to, and a symmetric one speaks to each from a port that nobody can know before: these two, and two symmetric ones,
+ * need a relay. A double NAT is as strict as the stricter of its two (here port-restricted behind endpoint-independent). Who
+ * may not use UDP reaches public machines by TCP, and all others through them. One of these is a choice of ours and no theory:
+ * a UPnP router could be asked for a TCP port too, by which upnp-home and udp-blocked would meet; only the UDP port is asked
+ * for (docs/decisions/tls-on-443.md).
  */
 const expectations = `
   public                direct direct direct direct direct  direct  direct  direct
