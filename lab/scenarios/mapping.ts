@@ -22,7 +22,7 @@ export interface MappingResult {
   readonly left: number;
 }
 
-/** Waits until the node's endpoint on its router's present address is mapped and proven. */
+/** Waits until what the node's router maps at its present address is proven, not what something else opens there. */
 async function mappedAndProven(node: WeftNode, within: Millis): Promise<Millis> {
   const router = node.host.router!;
   const { took } = await until(
@@ -34,7 +34,10 @@ async function mappedAndProven(node: WeftNode, within: Millis): Promise<Millis> 
     ({ portMapping, endpoints }) =>
       portMapping.state === 'mapped' &&
       portMapping.externalAddress === router.address &&
-      endpoints.some(({ address, proven }) => address === router.address && proven),
+      endpoints.some(
+        ({ address, port, source, proven }) =>
+          proven && source === portMapping.protocol && address === router.address && port === portMapping.externalPort,
+      ),
     within,
     () => `${node.tail()}\n── the router\n${router.gateway?.log().slice(-10).join('\n')}`,
   );

@@ -10,7 +10,7 @@ import type { Random } from '../random.js';
 import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
 import type { Millis, UnixSeconds } from '../time.js';
 import type { LinkCounters, LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
-import type { MappingEffect, MappingEvent } from '../upnp/mapping.js';
+import type { MappingEvent, MappingOrder } from '../upnp/mapping.js';
 import type { StreamEndpoint } from './fallback.js';
 import type { KernelRoute } from './forwarding.js';
 import type { FormerNeighbour } from './neighbours.js';
@@ -49,7 +49,7 @@ export type ControlEffect =
     }
   /** All LAN prefixes the kernel is to hold from now on. */
   | { readonly kind: 'kernelRoutes'; readonly routes: readonly KernelRoute[] }
-  | { readonly kind: 'mapping'; readonly order: Exclude<MappingEffect, { kind: 'statusChanged' | 'trialMapped' }> }
+  | { readonly kind: 'mapping'; readonly order: MappingOrder }
   /** To the beacons' group, on every LAN of ours. */
   | { readonly kind: 'sendBeacon'; readonly bytes: Uint8Array }
   /** Open one of these streams, trying one after the other, and answer `bridged` or `bridgeFailed`. */

@@ -134,8 +134,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#map(event.event, now);
         break;
       case 'localAddresses':
-        this.#reach({ kind: 'addressesChanged', addresses: event.addresses }, now);
+        // The mapping first: a trial that is asked for anew would be lost to its search.
         this.#map({ kind: 'networkChanged' }, now);
+        this.#reach({ kind: 'addressesChanged', addresses: event.addresses }, now);
         this.#tunnel({ kind: 'networkChanged' }, now);
         this.#performConnector(this.#connector.networkChanged(now), now);
         this.#performBeacon(this.#beacon.handle({ kind: 'addressesChanged' }, now), now);
@@ -322,8 +323,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#tell('woke-up', undefined, `was away for ${Math.round(event.after / second)} s`);
     this.#tunnel({ kind: 'plane', event }, now);
     this.#performConnector(this.#connector.wokeUp(now), now);
+    this.#map({ kind: 'networkChanged' }, now); // first, as when addresses change
     this.#reach({ kind: 'wokeUp' }, now);
-    this.#map({ kind: 'networkChanged' }, now);
     this.#performBeacon(this.#beacon.handle({ kind: 'addressesChanged' }, now), now);
   }
 
@@ -628,6 +629,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
 
   #performMapping(effects: ReturnType<Mapping['tick']>, now: Millis): void {
     for (const effect of effects) {
+      if (effect.kind === 'trialLost') {
+        this.#reach(effect, now);
+        continue;
+      }
       if (effect.kind === 'trialMapped') {
         const endpoint = { address: effect.externalAddress, port: effect.externalPort };
         this.#reach({ kind: 'trialMapped', endpoint }, now);

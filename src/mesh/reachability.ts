@@ -44,6 +44,8 @@ export type ReachabilityEvent =
     }
   /** The router says that it forwards this to us as well, for as long as a trial takes. */
   | { readonly kind: 'trialMapped'; readonly endpoint: Endpoint }
+  /** It does so no more, and not because of `trialEnded`. */
+  | { readonly kind: 'trialLost' }
   /** Datagrams of ours are on their way to these, and open our NAT to them. */
   | { readonly kind: 'called'; readonly endpoints: readonly Endpoint[] }
   /**
@@ -80,7 +82,7 @@ export interface ReachabilityConfig {
   /** The UDP port we listen on. */
   readonly port: number;
   readonly random: Random;
-  /** The network's prefix, and whatever else the overlay carries: never advertised as a way to reach us. */
+  /** In the network's own prefix: never advertised as a way to reach us. Imported prefixes need none of it (protocol). */
   readonly isInside: (address: string) => boolean;
   /** underlay.ipv6. */
   readonly ipv6: boolean;
@@ -159,7 +161,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   deadline(): Millis {
-    return Math.min(this.#asker.deadline(), this.#tellAt, this.#isDoubtful ? this.#trialAt : never);
+    return Math.min(this.#asker.deadline(), this.#tellAt, this.#trialDue());
   }
 
   /** All endpoints of ours, best first: proven before unproven, then by how we came to know them. */
@@ -197,9 +199,14 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       case 'mappingChanged':
         return this.#mappingChanged(event, now);
       case 'trialMapped':
-        // Where our own traffic leaves nothing can be tried.
-        if (!this.#mapping || this.#mostSeen().some((seen) => sameEndpoint(seen, event.endpoint))) return [];
         this.#trial = event.endpoint;
+        // Where our own traffic leaves nothing can be tried.
+        if (!this.#mapping || this.#mostSeen().some((seen) => sameEndpoint(seen, event.endpoint)))
+          return this.#endTrial(now);
+        return this.#collected(now);
+      case 'trialLost':
+        this.#trial = undefined;
+        this.#trialAt = now; // it has shown nothing
         return this.#collected(now);
       case 'called':
         for (const endpoint of event.endpoints) this.#spokeTo(endpoint, now + holeLasts);
@@ -384,14 +391,24 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       const isProven = this.#asker.isProven(this.#trial);
       if (!isProven && !this.#asker.hasFailed(this.#trial)) return [];
       if (isProven) this.#forwarder = this.#mapping?.router;
-      this.#trial = undefined;
-      this.#movesBack = this.#mapping?.source === 'nat-pmp';
-      this.#collected(now);
-      return [{ kind: 'trialEnded' }];
+      return this.#endTrial(now);
     }
-    if (!this.#isDoubtful || now < this.#trialAt) return [];
+    if (now < this.#trialDue()) return [];
     this.#trialAt = now + trialPause;
     return [{ kind: 'trialWanted' }];
+  }
+
+  #endTrial(now: Millis): ReachabilityEffect[] {
+    this.#trial = undefined;
+    this.#movesBack = this.#mapping?.source === 'nat-pmp';
+    this.#collected(now);
+    return [{ kind: 'trialEnded' }];
+  }
+
+  /** Without somebody to dial it, a trial's time would run out. */
+  #trialDue(): Millis {
+    if (!this.#mapping || !this.#isDoubtful || this.#trial) return never;
+    return this.#proversOf(this.#mapping.endpoint).length > 0 ? this.#trialAt : never;
   }
 
   #proversOf({ address }: Endpoint): NodeNumber[] {

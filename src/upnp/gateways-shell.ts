@@ -1,8 +1,5 @@
 import type { Gateway, GatewayFinder } from './contract.js';
-import type { MappingEffect, MappingEvent } from './mapping.js';
-
-/** What the shell carries out; `statusChanged` is for the control plane. */
-export type MappingOrder = Exclude<MappingEffect, { kind: 'statusChanged' | 'trialMapped' }>;
+import type { MappingEvent, MappingOrder } from './mapping.js';
 
 /** Carries out what a Mapping orders, against real routers, and hands back what they answer. */
 export class MappingShell {

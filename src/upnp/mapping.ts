@@ -48,7 +48,10 @@ export type MappingEvent =
   | { readonly kind: 'networkChanged' }
   /** The address from which peers see our frames come. */
   | { readonly kind: 'observedExternally'; readonly address: string }
-  /** Whether the router forwards what it says cannot be seen at the port it has mapped: another one is mapped for a trial. */
+  /**
+   * Whether the router forwards what it says cannot be seen at the port it has mapped: another one is mapped for a
+   * trial, as soon as nothing else is asked of the router, and again when it was lost to a search or a renewal.
+   */
   | { readonly kind: 'trialWanted' }
   /** It was seen, or will not be. */
   | { readonly kind: 'trialEnded' }
@@ -62,7 +65,12 @@ export type MappingEffect =
   | { readonly kind: 'unmap'; readonly gateway: string; readonly internalPort: number; readonly externalPort: number }
   /** The router says that this is forwarded as well, until `trialEnded`; a port that nothing of ours has sent from. */
   | { readonly kind: 'trialMapped'; readonly externalAddress: string; readonly externalPort: number }
+  /** What was mapped on trial is forwarded no more, and nothing was learnt. */
+  | { readonly kind: 'trialLost' }
   | { readonly kind: 'statusChanged'; readonly status: MappingStatus };
+
+/** What the shell carries out; the rest is for the control plane. */
+export type MappingOrder = Exclude<MappingEffect, { kind: 'statusChanged' | 'trialMapped' | 'trialLost' }>;
 
 /** What `status --json` shows as portMapping (docs/OPERATIONS.md, What scripts read). */
 export interface MappingStatus {
@@ -81,7 +89,10 @@ export interface MappingStatus {
 /** Our tuning. */
 /** In seconds. Long enough that renewals cost nothing, short enough that a crashed node's mapping is soon gone. */
 const usualLease = 3600;
-/** In seconds. What it takes to be dialled back three times, and little of a router's table if we are gone before. */
+/**
+ * In seconds. What it takes to be dialled back three times, by a prover that may have dialled as often as it may; and
+ * little of a router's table if we are gone before.
+ */
 const trialLease = 120;
 /** A router restart must be noticed within seconds: one datagram of some octets to the next hop costs nothing. */
 const pulseInterval: Millis = 4 * second;
@@ -135,9 +146,12 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   /** Found by the search that runs or ran last, best first; tried from the front. */
   #candidates: GatewayDescription[] = [];
   #asking: Asking | undefined;
-  #trial: { readonly gateway: GatewayDescription; readonly externalPort: number } | undefined;
-  /** The port last asked for on trial: a late answer that names it is no answer to anything else. */
-  #trialPort: number | undefined;
+  /** It stands in state `mapped` alone, and gives way to whatever else is asked of a router. */
+  #trial: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
+  /** A trial is wanted, and there was neither an end to it nor a refusal. */
+  #trialIsWanted = false;
+  /** A trial over NAT-PMP that was given up before it was answered: the late answer is no answer to anything else. */
+  #astray: { readonly gateway: string; readonly externalPort: number; readonly until: Millis } | undefined;
   #refusals: string[] = [];
   /** What we hold was granted since the last search began: no reason to give it up when other routers refuse. */
   #fresh = false;
@@ -162,30 +176,36 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   handle(event: MappingEvent, now: Millis): MappingEffect[] {
     if (this.#stopped) return this.#afterStop(event);
+    const effects = this.#handle(event, now);
+    return this.#show([...effects, ...this.#startTrial(now)]);
+  }
+
+  #handle(event: MappingEvent, now: Millis): MappingEffect[] {
     switch (event.kind) {
       case 'gatewayFound':
-        return this.#show(this.#onFound(event.gateway, now));
+        return this.#onFound(event.gateway, now);
       case 'searchEnded':
-        return this.#show(this.#onSearchEnded(event.seen, now));
+        return this.#onSearchEnded(event.seen, now);
       case 'granted':
-        return this.#show(this.#onGranted(event.gateway, event.grant, now));
+        return this.#onGranted(event.gateway, event.grant, now);
       case 'refused':
-        return this.#show(this.#onRefused(event.gateway, event.refusal, now));
+        return this.#onRefused(event.gateway, event.refusal, now);
       case 'checked':
-        return this.#show(this.#onChecked(event.gateway, event.answer, now));
+        return this.#onChecked(event.gateway, event.answer, now);
       case 'announced':
-        return this.#show(this.#onAnnounced(event.address, now));
+        return this.#onAnnounced(event.address, now);
       case 'networkChanged':
-        return this.#show(this.#search(now));
+        return this.#search(now);
       case 'observedExternally':
         this.#observed = event.address;
-        return this.#show([]);
+        return [];
       case 'trialWanted':
-        return this.#show(this.#startTrial(now));
+        this.#trialIsWanted = this.#held !== undefined;
+        return this.#trial ? [mappedOnTrial(this.#trial, this.#held!.grant)] : [];
       case 'trialEnded':
-        return this.#show(this.#endTrial(now));
+        return this.#endTrial(now);
       case 'stopping':
-        return this.#show(this.#stop());
+        return this.#stop();
     }
   }
 
@@ -200,8 +220,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     }
     if (this.#checking !== undefined && now >= this.#checking + answerLimit) this.#checking = undefined;
     if (now >= this.#retryAt) effects.push(...this.#search(now));
+    if (this.#trial && now >= this.#trial.until) effects.push({ kind: 'trialLost' }, ...this.#endTrial(now));
     if (this.#held && this.#state === 'mapped') effects.push(...this.#tend(this.#held, now));
-    return this.#show(effects);
+    return this.#show([...effects, ...this.#startTrial(now)]);
   }
 
   deadline(): Millis {
@@ -210,8 +231,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       this.#retryAt,
       this.#searching === undefined ? never : this.#searching + searchLimit,
       this.#asking ? this.#asking.since + answerLimit : never,
-      this.#checking === undefined ? Math.min(this.#pulseAt, this.#tableAt) : this.#checking + answerLimit,
+      this.#checking === undefined ? Math.min(this.#pulseAt, this.#tableDue()) : this.#checking + answerLimit,
       this.#state === 'mapped' ? Math.min(this.#renewAt(), this.#lastAnswer + silenceLimit) : never,
+      this.#trial?.until ?? never,
     );
   }
 
@@ -242,11 +264,12 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#searching = now;
     this.#candidates = [];
     this.#refusals = [];
+    const effects = this.#dropTrial();
     this.#asking = undefined;
     this.#fresh = false;
     this.#stopChecking();
     if (this.#held) this.#state = 'renewing';
-    return [...this.#dropTrial(), { kind: 'search' }];
+    return [...effects, { kind: 'search' }];
   }
 
   #onFound(gateway: GatewayDescription, now: Millis): MappingEffect[] {
@@ -287,17 +310,21 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     ports: number,
     now: Millis,
   ): MappingEffect[] {
+    const effects = this.#dropTrial();
     const request = { internalPort: this.#config.internalPort, externalPort, leaseSeconds };
     this.#asking = { gateway, request, ports, since: now, isTrial: false };
     this.#state = this.#held ? 'renewing' : 'asked';
-    return [{ kind: 'map', gateway: gateway.id, request }];
+    return [...effects, { kind: 'map', gateway: gateway.id, request }];
   }
 
   #onGranted(id: string, grant: Grant, now: Millis): MappingEffect[] {
     const asking = this.#asking;
-    if (grant.externalPort === this.#trialPort && !asking?.isTrial) return [];
+    if (this.#isAstray(id, grant, now)) return [];
     if (asking?.gateway.id !== id) return this.#unmapStray(id, grant);
-    if (asking.isTrial) return this.#onTrialGranted(asking.gateway, grant);
+    // By UPnP a router grants the port that it was asked for or none: this answers something that was given up.
+    const { protocol } = asking.gateway;
+    if (protocol === 'upnp' && grant.externalPort !== asking.request.externalPort) return this.#unmapStray(id, grant);
+    if (asking.isTrial) return this.#onTrialGranted(asking.gateway, grant, now);
     const worth = worthOfExternalAddress(grant.externalAddress);
     if (worth === 'unusable') {
       const detail = `it says its Internet address is ${grant.externalAddress.slice(0, 64)}`;
@@ -311,6 +338,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return [unmap(id, this.#config.internalPort, grant.externalPort), ...this.#askNext(now)];
     }
     const effects = this.#unmapOld(asking.gateway, grant);
+    // Whether another mapping needs a trial is to be seen.
+    if (!this.#isHeld(id, grant.externalPort)) this.#trialIsWanted = false;
     this.#held = { gateway: asking.gateway, grant, since: now };
     this.#state = 'mapped';
     this.#fresh = true;
@@ -327,16 +356,31 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   /** A mapping elsewhere, or at another port, is left behind: remove it. */
   #unmapOld(gateway: GatewayDescription, grant: Grant): MappingEffect[] {
     const old = this.#held;
-    if (!old || (old.gateway.id === gateway.id && old.grant.externalPort === grant.externalPort)) return [];
+    if (!old || this.#isHeld(gateway.id, grant.externalPort)) return [];
     // A NAT-PMP router keeps one entry for our port: it has moved it already, and removing would remove the new one.
     if (old.gateway.id === gateway.id && gateway.protocol === 'nat-pmp') return [];
     return [unmap(old.gateway.id, this.#config.internalPort, old.grant.externalPort)];
   }
 
   /** An answer that came too late, or that we do not want: whatever was mapped is not ours to use. */
-  #unmapStray(id: string, grant: Grant): MappingEffect[] {
-    if (this.#held?.gateway.id === id) return [];
-    return [unmap(id, this.#config.internalPort, grant.externalPort)];
+  #unmapStray(id: string, { externalPort }: Grant): MappingEffect[] {
+    if (this.#isHeld(id, externalPort)) return [];
+    // A NAT-PMP router keeps one entry for our port, the one that we hold.
+    if (this.#held?.gateway.id === id && this.#held.gateway.protocol === 'nat-pmp') return [];
+    return [unmap(id, this.#config.internalPort, externalPort)];
+  }
+
+  #isHeld(id: string, externalPort: number): boolean {
+    return this.#held?.gateway.id === id && this.#held.grant.externalPort === externalPort;
+  }
+
+  /** Each question is answered once: what comes after that is meant. */
+  #isAstray(id: string, grant: Grant, now: Millis): boolean {
+    const astray = this.#astray;
+    if (!astray || astray.gateway !== id || astray.externalPort !== grant.externalPort || now >= astray.until)
+      return false;
+    this.#astray = undefined;
+    return true;
   }
 
   #onRefused(id: string, refusal: Refusal, now: Millis): MappingEffect[] {
@@ -364,48 +408,71 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
    * forwards lets anything in there.
    */
   #startTrial(now: Millis): MappingEffect[] {
-    if (!this.#held || this.#state !== 'mapped' || this.#asking || this.#trial) return [];
+    if (!this.#trialIsWanted || !this.#held || this.#state !== 'mapped' || this.#asking || this.#trial) return [];
+    // Over NAT-PMP a look at the table asks for the mapped port again, and would undo the trial.
+    if (this.#checking !== undefined && this.#depth === 'table') return [];
     return this.#askTrial(this.#held.gateway, this.#held.grant.leaseSeconds === 0 ? 0 : trialLease, 1, now);
   }
 
   #askTrial(gateway: GatewayDescription, leaseSeconds: number, ports: number, now: Millis): MappingEffect[] {
-    const externalPort = this.#anotherPort();
-    this.#trialPort = externalPort;
-    const request = { internalPort: this.#config.internalPort, externalPort, leaseSeconds };
+    const request = { internalPort: this.#config.internalPort, externalPort: this.#anotherPort(), leaseSeconds };
     this.#asking = { gateway, request, ports, since: now, isTrial: true };
     return [{ kind: 'map', gateway: gateway.id, request }];
   }
 
-  #onTrialGranted(gateway: GatewayDescription, { externalAddress, externalPort }: Grant): MappingEffect[] {
+  #onTrialGranted(gateway: GatewayDescription, grant: Grant, now: Millis): MappingEffect[] {
     this.#asking = undefined;
-    // It has one place for our port, and leaves it where it is: nothing can be tried.
-    if (externalPort === this.#held?.grant.externalPort) return [];
-    this.#trial = { gateway, externalPort };
-    return [{ kind: 'trialMapped', externalAddress, externalPort }];
+    const { externalPort } = grant;
+    const held = this.#held!;
+    if (externalPort === held.grant.externalPort) {
+      // It has one place for our port, and leaves it where it is: nothing can be tried.
+      this.#trialIsWanted = false;
+      return [];
+    }
+    // The renewal waits for the end of the trial: that must come in time.
+    const lease = held.grant.leaseSeconds * second;
+    const renewal = lease === 0 ? never : held.since + 0.75 * lease;
+    this.#trial = { gateway, externalPort, until: Math.min(now + trialLease * second, renewal) };
+    return [mappedOnTrial(this.#trial, grant)];
   }
 
-  #onTrialRefused({ gateway, request, ports }: Asking, { code }: Refusal, now: Millis): MappingEffect[] {
-    if (ports >= mostPorts) return [];
-    if (code === 'conflict') return this.#askTrial(gateway, request.leaseSeconds, ports + 1, now);
+  #onTrialRefused(asking: Asking, { code }: Refusal, now: Millis): MappingEffect[] {
+    const { gateway, request, ports } = asking;
+    if (code === 'conflict' && ports < mostPorts) return this.#askTrial(gateway, request.leaseSeconds, ports + 1, now);
     if (code === 'permanent-only' && request.leaseSeconds !== 0) return this.#askTrial(gateway, 0, ports + 1, now);
-    return [];
+    this.#trialIsWanted = false;
+    if (code !== 'silent' || gateway.protocol !== 'nat-pmp') return [];
+    // It may have moved its entry all the same.
+    this.#goesAstray(asking);
+    return this.#renew(this.#held!, now);
   }
 
   #endTrial(now: Millis): MappingEffect[] {
-    const { gateway } = this.#trial ?? {};
-    const effects = this.#dropTrial();
-    if (gateway?.protocol !== 'nat-pmp' || this.#held?.gateway.id !== gateway.id || this.#state !== 'mapped')
-      return effects;
-    // It keeps one entry for our port, and has moved it: it is asked to move it back.
-    return [...effects, ...this.#renew(this.#held, now)];
+    this.#trialIsWanted = false;
+    const trial = this.#trial;
+    this.#trial = undefined;
+    if (!trial) return [];
+    // A NAT-PMP router keeps one entry for our port, and has moved it: it is asked to move it back.
+    return trial.gateway.protocol === 'nat-pmp' ? this.#renew(this.#held!, now) : this.#unmapTrial(trial);
   }
 
-  /** A NAT-PMP router removes all entries of our port or none; there it is left to its lease. */
+  /** It gives way; where it is still wanted, it is asked for again. */
   #dropTrial(): MappingEffect[] {
     const trial = this.#trial;
     this.#trial = undefined;
-    if (!trial || trial.gateway.protocol === 'nat-pmp') return [];
-    return [unmap(trial.gateway.id, this.#config.internalPort, trial.externalPort)];
+    if (this.#asking?.isTrial) this.#goesAstray(this.#asking);
+    if (!trial) return [];
+    return [...this.#unmapTrial(trial), { kind: 'trialLost' }];
+  }
+
+  /** A NAT-PMP router removes all entries of our port or none; there it is left to its lease. */
+  #unmapTrial({ gateway, externalPort }: { gateway: GatewayDescription; externalPort: number }): MappingEffect[] {
+    return gateway.protocol === 'nat-pmp' ? [] : [unmap(gateway.id, this.#config.internalPort, externalPort)];
+  }
+
+  #goesAstray({ gateway, request, since }: Asking): void {
+    if (gateway.protocol !== 'nat-pmp') return;
+    this.#astray = { gateway: gateway.id, externalPort: request.externalPort, until: since + trialLease * second };
   }
 
   /** Away from well-known ports, and from those that systems hand out by themselves (32768 and above). */
@@ -417,6 +484,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #giveUp(seen: string | undefined, now: Millis): MappingEffect[] {
     const refused = this.#refusals.length > 0;
     this.#held = undefined;
+    this.#trialIsWanted = false;
     this.#fresh = false;
     this.#stopChecking();
     this.#state = refused ? 'refused' : 'absent';
@@ -430,8 +498,18 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return wait * (0.75 + 0.5 * this.#config.random.unit());
   }
 
+  /** While a trial is under way, a router with one entry for our port must not be asked for the mapped one. */
+  get #isOnTrial(): boolean {
+    return this.#trial !== undefined || this.#asking?.isTrial === true;
+  }
+
+  #tableDue(): Millis {
+    return this.#isOnTrial ? never : this.#tableAt;
+  }
+
   #renewAt(): Millis {
     const held = this.#held;
+    if (this.#isOnTrial) return never;
     return held && held.grant.leaseSeconds > 0 ? held.since + (held.grant.leaseSeconds * second) / 2 : never;
   }
 
@@ -442,7 +520,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return this.#search(now);
     }
     if (this.#checking !== undefined) return [];
-    if (now >= this.#tableAt) return this.#check(held, 'table', now);
+    if (now >= this.#tableDue()) return this.#check(held, 'table', now);
     return now >= this.#pulseAt ? this.#check(held, 'pulse', now) : [];
   }
 
@@ -520,8 +598,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #stop(): MappingEffect[] {
     this.#stopped = true;
     const held = this.#held;
-    const effects = this.#dropTrial();
-    this.#held = this.#asking = undefined;
+    const effects = this.#trial ? this.#unmapTrial(this.#trial) : [];
+    this.#held = this.#asking = this.#trial = undefined;
     this.#state = 'absent';
     this.#reason = 'port mapping has ended';
     return held ? [...effects, unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : effects;
@@ -544,4 +622,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
 function unmap(gateway: string, internalPort: number, externalPort: number): MappingEffect {
   return { kind: 'unmap', gateway, internalPort, externalPort };
+}
+
+function mappedOnTrial({ externalPort }: { externalPort: number }, { externalAddress }: Grant): MappingEffect {
+  return { kind: 'trialMapped', externalAddress, externalPort };
 }

@@ -30,6 +30,7 @@ import { EventQueue } from '../sim/event-queue.js';
 import { arrivalOver, cleanLink, type LastArrival, type LinkQuality } from '../sim/link.js';
 import type { Observer } from '../sim/network.js';
 import { buildPacket } from '../tunnel/plane/packets.js';
+import type { HomeRouter } from './home-router.js';
 
 const port = 16696;
 const joinPort = 40_000;
@@ -213,6 +214,8 @@ export class Machine {
   readonly disk = new Map<string, Uint8Array>();
   readonly told: Extract<ControlEffect, { kind: 'told' }>[] = [];
   /** Of its next start. */
+  router: HomeRouter | undefined;
+  /** Of its next start. */
   relay: RelaySetting = { mode: 'yes', limitBitsPerSecond: 0, octetsPerMonth: 0 };
   expelled = false;
   joinError: MeshError | undefined;
@@ -299,7 +302,7 @@ export class Machine {
       unixSeconds: wallClock,
       port,
       endpoints: [],
-      mapPort: false,
+      mapPort: this.router !== undefined,
       ipv6: false,
       relay: this.relay,
       relayedMonth: decodeRelayedMonth(this.disk.get('relayed')),
@@ -318,7 +321,13 @@ export class Machine {
     this.#peers.clear();
     this.#world.byNumber.set(mesh.membership.number, this);
     for (const watcher of this.#world.watchers) watcher.started?.(this.index, now);
-    this.#handle({ kind: 'localAddresses', addresses: [{ device: 'eth0', address: this.address }] });
+    this.moves([]);
+  }
+
+  /** Its addresses are now its own one and these. */
+  moves(others: readonly string[]): void {
+    const addresses = [this.address, ...others].map((address, i) => ({ device: `eth${i}`, address }));
+    this.#handle({ kind: 'localAddresses', addresses });
     this.#wake();
   }
 
@@ -348,6 +357,7 @@ export class Machine {
 
   receive(bytes: Uint8Array, source: Endpoint, toPort: number): void {
     if (this.#world.now < this.#sleepsUntil) return;
+    if (this.router && toPort !== port && toPort !== joinPort && !this.router.forwards.has(toPort)) return;
     if (toPort === joinPort) {
       this.#perform(this.#joiner?.handle({ kind: 'datagram', from: source, bytes }, this.#world.now) ?? []);
     } else this.#plane?.fromUnderlay(bytes, source);
@@ -472,8 +482,16 @@ export class Machine {
         case 'expelled':
           this.expelled = true;
           break;
+        case 'mapping':
+          this.router?.perform(effect.order, this.address, (after, what) =>
+            this.#world.at(this.#world.now + after, () => {
+              for (const event of what()) this.#handle({ kind: 'mapping', event });
+              this.#wake();
+            }),
+          );
+          break;
         default:
-          break; // kernel routes, LANs, router: not in this world
+          break; // kernel routes, LANs: not in this world
       }
     }
   }

@@ -21,7 +21,7 @@ let timer: NodeJS.Timeout | undefined;
 function apply(effects: readonly MappingEffect[]): void {
   for (const effect of effects) {
     if (effect.kind === 'statusChanged') console.log(JSON.stringify(effect.status));
-    else if (effect.kind !== 'trialMapped') shell.carryOut(effect);
+    else if (effect.kind !== 'trialMapped' && effect.kind !== 'trialLost') shell.carryOut(effect);
   }
   clearTimeout(timer);
   const wait = mapping.deadline() - performance.now();

@@ -246,6 +246,49 @@ test('a router that has moved its only entry to the trial is dialled again when 
   t.is(asksOf(home), 2);
 });
 
+test('a trial that was lost has shown nothing: another one is wanted at once, and nothing waits for the entry to come back', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'address-restricted');
+  home.router = 'lies';
+  const mapped = {
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port },
+    source: 'nat-pmp',
+    router,
+  } as const;
+  home.hears({ ...mapped, renewing: false });
+  home.tunnelTo(new Node(all, 2, 'public'));
+  all.runUntil(second);
+  t.deepEqual(toldOfTrials(home), ['trialWanted']);
+  home.hears({ kind: 'trialLost' });
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialWanted']);
+  home.hears({ kind: 'trialLost' });
+  home.router = 'refuses';
+  home.nat!.forward(port, home.inner);
+  all.runUntil(9 * second);
+  t.deepEqual(
+    toldOfTrials(home).filter((kind) => kind === 'trialEnded'),
+    [],
+  );
+  home.hears({ kind: 'neighbourAt', node: 4, endpoint: { address: '11.0.4.1', port }, uncalled: true });
+  all.runUntil(10 * second);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
+});
+
+test('a trial waits for somebody to dial it, and one where nothing can be tried is given back', (t) => {
+  const all = world();
+  const home = mappedWhereItLeaves(all);
+  all.runUntil(second);
+  home.hears({ kind: 'neighbourDown', node: 2 });
+  home.hears({ kind: 'trialLost' });
+  all.runUntil(minute);
+  t.deepEqual(toldOfTrials(home), ['trialWanted']);
+  home.tunnelTo(new Node(all, 3, 'public'));
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialWanted']);
+  home.hears({ kind: 'trialMapped', endpoint: { address: '11.0.1.1', port } });
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialWanted', 'trialEnded']);
+});
+
 test('a mapping at a port that none of our own traffic leaves from needs no trial', (t) => {
   const all = world();
   const home = new Node(all, 1, 'address-restricted');
@@ -570,6 +613,7 @@ test('whatever neighbours say, work is bounded and the deadline is not passed by
       renewing: fc.boolean(),
     }),
     fc.record({ kind: fc.constant('trialMapped' as const), endpoint }),
+    fc.constant({ kind: 'trialLost' as const }),
     fc.record({ kind: fc.constant('called' as const), endpoints: fc.array(endpoint, { maxLength: 4 }) }),
     fc.record({
       kind: fc.constant('messageReceived' as const),

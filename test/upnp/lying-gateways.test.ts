@@ -38,7 +38,7 @@ async function mapOn(
   });
   const apply = (effects: readonly MappingEffect[]) => {
     for (const effect of effects) {
-      if (effect.kind === 'trialMapped') continue;
+      if (effect.kind === 'trialMapped' || effect.kind === 'trialLost') continue;
       if (effect.kind !== 'statusChanged') shell.carryOut(effect);
       else if (fits(effect.status)) settle(effect.status);
     }

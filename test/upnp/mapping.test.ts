@@ -118,6 +118,21 @@ const grantedAt = (externalPort: number): MappingEvent => ({
   grant: { ...grant, externalPort },
 });
 
+const well: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: true } };
+const unmapOf = (externalPort: number) => ({ kind: 'unmap', gateway: 'one', internalPort: 16696, externalPort });
+const byNatPmp: GatewayDescription = { ...gateway, protocol: 'nat-pmp' };
+const mappedByNatPmp = () =>
+  new World().passes(0).hears({ kind: 'gatewayFound', gateway: byNatPmp }, granted, searchEnded).passes(0);
+/** Mapped, with a check under way. */
+const whileLookedAt = () => {
+  const world = reach
+    .mapped()
+    .hears(well)
+    .passes(5 * second);
+  if (!world.kinds().includes('check')) throw new Error('it is not looked at');
+  return world;
+};
+
 /** The port a trial was asked for. */
 function trialPort({ orders }: World): number {
   const [order] = orders;
@@ -133,7 +148,7 @@ test('a trial: another port for a while, named when it is granted, removed when 
   world.hears(grantedAt(port));
   t.deepEqual(world.orders, [{ kind: 'trialMapped', externalAddress: '11.0.0.2', externalPort: port }]);
   t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696 });
-  t.deepEqual(world.hears(trialWanted).orders, [], 'one at a time');
+  t.deepEqual(world.hears(trialWanted).kinds(), ['trialMapped'], 'one at a time');
   t.deepEqual(world.hears(trialEnded).orders, [
     { kind: 'unmap', gateway: 'one', internalPort: 16696, externalPort: port },
   ]);
@@ -142,10 +157,7 @@ test('a trial: another port for a while, named when it is granted, removed when 
 });
 
 test('a trial over NAT-PMP, where a router has one entry for a port of ours: it is asked to move it back', (t) => {
-  const world = new World()
-    .passes(0)
-    .hears({ kind: 'gatewayFound', gateway: { ...gateway, protocol: 'nat-pmp' } }, granted);
-  world.hears(searchEnded).passes(0).hears(trialWanted);
+  const world = mappedByNatPmp().hears(trialWanted);
   world.hears(grantedAt(trialPort(world)), trialEnded);
   t.deepEqual(world.kinds(), ['map']);
   t.like(world.orders[0], { request: { externalPort: 16696, leaseSeconds: 3600 } });
@@ -170,16 +182,125 @@ test('a trial is over with the search for routers and with us, and its late answ
     const port = trialPort(world);
     return { world: world.hears(grantedAt(port)), port };
   };
-  t.deepEqual(onTrial().world.hears(networkChanged).kinds(), ['unmap', 'search']);
+  t.deepEqual(onTrial().world.hears(networkChanged).kinds(), ['unmap', 'trialLost', 'search']);
   t.deepEqual(onTrial().world.hears(stopping).kinds(), ['unmap', 'unmap']);
   const world = reach.mapped().hears(trialWanted);
   const port = trialPort(world);
-  world.hears(gone, { kind: 'checked', gateway: 'one', answer: { answered: true, held: false } });
   world.hears(networkChanged, found, grantedAt(port));
   t.is(world.state, 'renewing');
+  t.deepEqual(world.orders, [unmapOf(port)]);
   t.is(world.hears(granted).mapping.status().externalPort, 16696);
+  const silent = reach.mapped().hears(trialWanted);
+  const lost = trialPort(silent);
+  t.deepEqual(silent.passes(13 * second).hears(grantedAt(lost)).orders, [unmapOf(lost)], 'too late');
+  t.like(silent.mapping.status(), { state: 'mapped', externalPort: 16696 });
   for (const state of ['absent', 'asked', 'renewing', 'refused'] as const)
     t.deepEqual(reach[state]().hears(trialWanted).orders, []);
+});
+
+test('a trial that was lost to a search or to a renewal is asked for again after it, at another port', (t) => {
+  const renewals: readonly (readonly [string, World])[] = [
+    ['a search while it is asked for', reach.mapped().hears(trialWanted, networkChanged, found)],
+    ['wanted in the middle of a search', reach.mapped().hears(networkChanged, trialWanted, found)],
+    ['a renewal while it is asked for', whileLookedAt().hears(trialWanted, gone)],
+  ];
+  for (const [name, world] of renewals) {
+    t.is(world.state, 'renewing', name);
+    t.true(trialPort(world.hears(granted)) >= 20_000, name);
+    t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696 }, name);
+  }
+  const world = reach.mapped().hears(trialWanted);
+  const port = trialPort(world);
+  world.hears(grantedAt(port), networkChanged, found, granted);
+  t.not(trialPort(world), port);
+  const ended = reach.mapped().hears(trialWanted, networkChanged, trialEnded, found, granted);
+  t.deepEqual(ended.kinds(), [], 'not wanted any more');
+  const elsewhere = reach.mapped().hears(networkChanged, trialWanted, found, refusedWith('conflict'));
+  const [order] = elsewhere.orders;
+  elsewhere.hears(grantedAt(order?.kind === 'map' ? order.request.externalPort : 0));
+  t.deepEqual(elsewhere.kinds(), ['unmap'], 'whether another mapping needs one is to be said');
+});
+
+test('no renewal and no look at the table comes in between a trial, which ends by itself in time for them', (t) => {
+  for (const world of [reach.mapped(), mappedByNatPmp()]) {
+    world
+      .hears(well)
+      .passes(50 * second)
+      .hears(well, trialWanted);
+    const port = trialPort(world);
+    const seen: string[] = [];
+    const pass = (time: number) => {
+      for (const end = world.now + time; world.now < end; ) {
+        world.passes(second);
+        for (const order of world.orders) seen.push(order.kind === 'check' ? order.depth : order.kind);
+        if (world.kinds().includes('check')) world.hears(well);
+      }
+    };
+    pass(3 * second);
+    world.hears(grantedAt(port));
+    pass(116 * second);
+    t.deepEqual(
+      [...new Set(seen)],
+      ['pulse', 'statusChanged'].filter((kind) => seen.includes(kind)),
+    );
+    seen.length = 0;
+    pass(4 * second);
+    t.true(seen.includes('trialLost'));
+    if (seen.includes('map')) world.hears(granted);
+    pass(61 * second);
+    t.true(seen.includes('table'));
+  }
+  const short = reach.mapped().hears(networkChanged, found, {
+    kind: 'granted',
+    gateway: 'one',
+    grant: { ...grant, leaseSeconds: 100 },
+  });
+  short.passes(49 * second).hears(well, trialWanted);
+  short.hears(grantedAt(trialPort(short))).passes(24 * second);
+  t.false(short.kinds().includes('map'));
+  short.passes(3 * second);
+  t.deepEqual(
+    short.orders
+      .filter(({ kind }) => kind === 'map')
+      .map((order) => order.kind === 'map' && order.request.externalPort),
+    [16696],
+    'renewed at three quarters of its lease',
+  );
+});
+
+test('over NAT-PMP a trial waits for a look at the table to end, which asks for the mapped port', (t) => {
+  const world = mappedByNatPmp().passes(second).hears(well);
+  world.passes(2 * second).hears(announced);
+  t.like(world.orders[0], { kind: 'check', depth: 'table' });
+  t.deepEqual(world.hears(trialWanted).orders, []);
+  t.true(trialPort(world.hears(well)) >= 20_000);
+});
+
+test('over NAT-PMP a trial without an answer may have moved the entry: it is asked to move it back, and a late answer is none', (t) => {
+  const world = mappedByNatPmp().hears(trialWanted);
+  const port = trialPort(world);
+  world.passes(13 * second);
+  t.like(
+    world.orders.find(({ kind }) => kind === 'map'),
+    { request: { externalPort: 16696 } },
+  );
+  t.deepEqual(world.hears(grantedAt(port)).orders, []);
+  t.is(world.state, 'renewing');
+  t.like(world.hears(granted).mapping.status(), { state: 'mapped', externalPort: 16696 });
+});
+
+test('over NAT-PMP the port of an old trial is granted like any other: when its answer is in, and when its time is over', (t) => {
+  const asksAgain = (world: World) => world.hears(networkChanged, { kind: 'gatewayFound', gateway: byNatPmp });
+  const late = mappedByNatPmp().hears(trialWanted);
+  const port = trialPort(late);
+  asksAgain(late).hears(grantedAt(port));
+  t.is(late.state, 'renewing');
+  t.like(late.hears(grantedAt(port)).mapping.status(), { state: 'mapped', externalPort: port });
+  const old = mappedByNatPmp().hears(trialWanted);
+  const forgotten = trialPort(old);
+  asksAgain(old).hears(granted);
+  old.hears(trialEnded).passes(121 * second);
+  t.like(asksAgain(old).hears(grantedAt(forgotten)).mapping.status(), { state: 'mapped', externalPort: forgotten });
 });
 
 test('a finite lease is renewed at half time, with the same port', (t) => {

@@ -1,0 +1,58 @@
+import test from 'ava';
+import { type Millis, minute, second } from '../../src/time.js';
+import type { MappingProtocol } from '../../src/upnp/contract.js';
+import { HomeRouter } from './home-router.js';
+import { type Machine, World } from './world.js';
+
+/** Its mapping is where its own traffic leaves, and was shown to be forwarded. */
+const isProven = ({ control }: Machine) =>
+  control!.mapping!.status().state === 'mapped' &&
+  control!.reachability.endpoints().some(({ source, proven }) => proven && (source === 'upnp' || source === 'nat-pmp'));
+
+/** A node behind a router that maps ports, with three neighbours; it has started just now. */
+function homeWithNeighbours(protocol: MappingProtocol): { world: World; home: Machine; router: HomeRouter } {
+  const world = new World(4);
+  const machines = world.network(4);
+  const home = machines[3]!;
+  world.run(10 * second);
+  const router = new HomeRouter(protocol);
+  home.crash();
+  home.router = router;
+  world.run(5 * second);
+  home.start();
+  return { world, home, router };
+}
+
+for (const protocol of ['upnp', 'nat-pmp'] as const) {
+  const again = (name: string, happens: (world: World, home: Machine) => void, within: Millis = 3 * second) =>
+    test(`${protocol}: a mapping where our own traffic leaves is proven again within seconds: ${name}`, (t) => {
+      const { world, home, router } = homeWithNeighbours(protocol);
+      happens(world, home);
+      const took = world.until(() => isProven(home), within);
+      t.log(`${took} ms`);
+      world.run(2 * second);
+      t.true(isProven(home), 'and stays so');
+      t.deepEqual([...router.forwards], [16696], 'no trial is left behind');
+    });
+
+  again('from its start', () => {});
+  again('another address of the machine', (world, home) => {
+    world.until(() => isProven(home), 10 * second);
+    world.run(2 * minute);
+    home.moves(['10.0.0.5']);
+    if (isProven(home)) throw new Error('it was proven of another place');
+  });
+  for (const after of [0, 40, 70, 90, 110, 130, 150, 200, 300]) {
+    again(`a second address ${after} ms after the first`, (world, home) => {
+      world.run(after);
+      home.moves(['10.0.0.5']);
+    });
+  }
+  for (const after of [40, 60, 80, 100, 120, 150]) {
+    again(`a short sleep ${after} ms after the start, in the first trial`, (world, home) => {
+      world.run(after);
+      home.sleep(5 * second);
+      world.run(5 * second);
+    });
+  }
+}
