@@ -1,6 +1,7 @@
-import { connect as connectTcp, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { StreamEndpoint } from '../src/control/fallback.js';
+import { markedSocket } from './stream-mark.js';
 
 /**
  * Begins a stream to a member: plain TCP, or TLS. No certificate is checked: the handshake inside authenticates both ends and
@@ -9,15 +10,16 @@ import type { StreamEndpoint } from '../src/control/fallback.js';
 export function dialStream(to: StreamEndpoint): { readonly socket: Socket; readonly opened: Promise<void> } {
   const { address: host, port } = to.endpoint;
   const isTls = to.kind === 'tls';
+  const plain = markedSocket(host).connect({ host, port });
   const socket = isTls
     ? connectTls({
-        host,
-        port,
+        socket: plain,
         minVersion: 'TLSv1.2',
         rejectUnauthorized: false,
         ...(to.endpoint.name === undefined ? {} : { servername: to.endpoint.name }),
       })
-    : connectTcp({ host, port });
+    : plain;
+  if (isTls) plain.on('error', (error) => socket.destroy(error));
   const opened = new Promise<void>((resolve, reject) => {
     socket.once(isTls ? 'secureConnect' : 'connect', resolve);
     socket.once('error', reject);

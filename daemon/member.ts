@@ -178,6 +178,7 @@ export class Member {
     this.#bridge = new TcpBridge(port, config.listen.address);
     void this.#bridge.listen(port, config.listen.address).then((listening) => {
       if (!listening) log.warn('the tcp port is taken, so nobody can fall back to it', { port });
+      else if (!this.#bridge.isMarked) log.warn('streams cannot be marked, so they may go into the overlay', { port });
     });
     const { listen, certificate, key } = config.tls;
     if (listen && certificate && key) {

@@ -4,6 +4,7 @@ import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
 import { bridgeAddresses, isBridged, type StreamEndpoint } from '../src/control/fallback.js';
 import { type Millis, second } from '../src/time.js';
 import { dialStream } from './dial-stream.js';
+import { markServer } from './stream-mark.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
 
 /** Strangers may open so many of a kind at once; each is closed when the plane has not answered it for a while. */
@@ -39,6 +40,7 @@ export class TcpBridge {
   readonly #streams = new Set<Stream>();
   readonly #drops = new Map<string, number>();
   #server: Server | undefined;
+  #isMarked = false;
 
   /** Where our own plane listens: its UDP port, and its address where that is not any. */
   constructor(planePort: number, listen = '0.0.0.0') {
@@ -51,8 +53,16 @@ export class TcpBridge {
     this.#server = server;
     return new Promise((resolve) => {
       server.once('error', () => resolve(false));
-      server.listen(port, address, () => resolve(true));
+      server.listen(port, address, () => {
+        this.#isMarked = markServer(server);
+        resolve(true);
+      });
     });
+  }
+
+  /** Whether what it accepts carries the mark of the tunnels. */
+  get isMarked(): boolean {
+    return this.#isMarked;
   }
 
   /** Carries what a stranger opened. */

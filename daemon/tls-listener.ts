@@ -5,6 +5,7 @@ import { formatEndpoint } from '../src/addr/endpoint.js';
 import { Bucket } from '../src/bucket.js';
 import { MeshError } from '../src/errors.js';
 import { type Millis, second, type UnixSeconds } from '../src/time.js';
+import { markServer } from './stream-mark.js';
 import { readTlsCertificate, type TlsCertificate, type TlsFiles, versionOf } from './tls-certificate.js';
 
 /** Handshakes at once, and how long one may take: a caller that says nothing is soon out again. */
@@ -121,6 +122,7 @@ export class TlsListener {
     return new Promise((resolve, reject) => {
       server.once('error', (cause) => reject(portProblem(this.#setting.listen, cause)));
       server.listen(port, address, () => {
+        markServer(server);
         server.on('error', () => {}); // of a single accept: the next one may work
         this.#port = (server.address() as { readonly port: number }).port;
         resolve(server);

@@ -1,7 +1,18 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -10,10 +21,13 @@ import { Host } from '../../daemon/kernel/host.js';
 import { type HostPlan, hostTag, noEntries, planEntries } from '../../daemon/kernel/plan.js';
 import { checkMachine, checkTun } from '../../daemon/kernel/preflight.js';
 import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
+import { TcpBridge } from '../../daemon/tcp-bridge.js';
+import { TlsListener } from '../../daemon/tls-listener.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { MeshError } from '../../src/errors.js';
 import { foreign } from '../../src/ffi.js';
 import { defaultMark as outerMark } from '../../src/tunnel/plane/linux.js';
+import { makeCertificate, writeCertificate } from '../helpers/tls-certificate.js';
 
 /*
  * This thread, and the `ip` processes it starts, live in a network namespace of their own, which goes when they end.
@@ -35,6 +49,9 @@ function wayTo(address: string, ...more: string[]): string {
 }
 
 ip('link', 'set', 'lo', 'up');
+
+/** npm puts node_modules/.bin first, and a package there brings an `nft` that is not nftables. */
+const systemEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 
 function planFor(device: string, network: string, own: string): HostPlan {
   const prefix = parsePrefix(`${own}::/64`)!;
@@ -393,4 +410,59 @@ serial('whether it stops in order or is killed, a watching daemon leaves no proc
 
 function sorted(entries: object): object {
   return Object.fromEntries(Object.entries(entries).map(([kind, lines]) => [kind, [...lines].sort()]));
+}
+
+serial(
+  'streams carry the mark of the tunnels at both ends, plain and in TLS, from the first packet to the last',
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'weft-mark-'));
+    const plane = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(plane, 'listening');
+    const tcpPort = 16_696;
+    const bridge = new TcpBridge(plane.address().port);
+    t.true(await bridge.listen(tcpPort, '127.0.0.1'));
+    t.true(bridge.isMarked);
+    const listener = new TlsListener({
+      listen: { address: '127.0.0.1', port: 0 },
+      files: writeCertificate(folder, makeCertificate('one.example.net')),
+      accept: (socket) => bridge.accept(socket, 'tls'),
+      changed: () => {},
+    });
+    await listener.look();
+    t.teardown(() => {
+      listener.close();
+      bridge.close();
+      plane.close();
+      rmSync(folder, { recursive: true });
+      nft('delete table inet marks');
+    });
+    nft(`table inet marks { chain out { type filter hook output priority 0;
+    meta l4proto tcp meta mark ${outerMark} counter comment "marked"
+    meta l4proto tcp meta mark != ${outerMark} counter comment "bare"
+  }
+  }`);
+    const ends = [
+      { kind: 'tcp', endpoint: { address: '127.0.0.1', port: tcpPort } },
+      { kind: 'tls', endpoint: { address: '127.0.0.1', port: listener.served!.port, name: undefined } },
+    ] as const;
+    for (const end of ends) {
+      const before = counted('marked');
+      t.is(typeof (await bridge.connect(end)), 'object', end.kind);
+      t.true(counted('marked') >= before + 3, `${end.kind}: SYN, SYN ACK, ACK`);
+      t.is(counted('bare'), 0, end.kind);
+    }
+  },
+);
+
+function nft(rules: string): void {
+  const { stderr, status } = spawnSync('nft', ['-f', '-'], { input: `${rules}\n`, env: systemEnv });
+  if (status !== 0) throw new Error(`nft: ${stderr}`);
+}
+
+/** How many packets the rule with this comment has counted. */
+function counted(comment: string): number {
+  const { stdout } = spawnSync('nft', ['list', 'table', 'inet', 'marks'], { env: systemEnv });
+  return Number(
+    new RegExp(`packets (\\d+) bytes \\d+ comment "${comment}"`).exec(stdout.toString())?.[1] ?? Number.NaN,
+  );
 }

@@ -1,0 +1,20 @@
+import { setOption, system } from './linux-system.js';
+
+const families = { 4: 2, 6: 10 } as const;
+/** SOCK_STREAM, SOCK_CLOEXEC and SOCK_NONBLOCK. */
+const stream = 1 | 0x80000 | 0x800;
+const socketLevel = 1;
+const markOption = 36;
+
+/** A TCP socket with this mark, not connected, the caller's to close; undefined where there is none to be had. Unmarked where the kernel does not let us mark it. */
+export function openMarkedStream(family: 4 | 6, mark: number): number | undefined {
+  const fd = system.socket(families[family], stream, 0);
+  if (fd < 0) return undefined;
+  setMark(fd, mark);
+  return fd;
+}
+
+/** False where the kernel does not let us: that takes CAP_NET_ADMIN, or CAP_NET_RAW. */
+export function setMark(fd: number, mark: number): boolean {
+  return setOption(fd, socketLevel, markOption, mark);
+}
