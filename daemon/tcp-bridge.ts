@@ -41,6 +41,8 @@ export class TcpBridge {
   readonly #drops = new Map<string, number>();
   #server: Server | undefined;
   #isMarked = false;
+  /** Connections on their way out. */
+  #opening = 0;
 
   /** Where our own plane listens: its UDP port, and its address where that is not any. */
   constructor(planePort: number, listen = '0.0.0.0') {
@@ -79,7 +81,17 @@ export class TcpBridge {
 
   /** Connects to a peer; the endpoint at which our plane finds it then, or why not, in words. */
   async connect(to: StreamEndpoint): Promise<Endpoint | string> {
-    if ([...this.#streams].filter((stream) => !stream.inbound).length >= maxOutbound) return 'too many TCP tunnels';
+    const outbound = [...this.#streams].filter((stream) => !stream.inbound).length;
+    if (outbound + this.#opening >= maxOutbound) return 'too many TCP tunnels';
+    this.#opening++;
+    try {
+      return await this.#connect(to);
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  async #connect(to: StreamEndpoint): Promise<Endpoint | string> {
     const { socket, opened } = dialStream(to);
     const limit = setTimeout(() => socket.destroy(new Error('no answer')), connectLimit);
     try {
@@ -90,7 +102,10 @@ export class TcpBridge {
     } finally {
       clearTimeout(limit);
     }
-    return { address: bridgeAddresses.ours, port: await this.#carry(socket, to.kind, false) };
+    const port = await this.#carry(socket, to.kind, false);
+    return port === undefined
+      ? `${to.kind.toUpperCase()} to ${to.endpoint.address}: closed at once`
+      : { address: bridgeAddresses.ours, port };
   }
 
   /** The stream that the plane knows by this endpoint; undefined when there is none. */
@@ -110,7 +125,7 @@ export class TcpBridge {
     for (const stream of this.#streams) stream.end();
   }
 
-  async #carry(socket: Socket, kind: StreamKind, inbound: boolean): Promise<number> {
+  async #carry(socket: Socket, kind: StreamKind, inbound: boolean): Promise<number | undefined> {
     const stream = new Stream(socket, kind, inbound, this.#plane, (isMalformed) => {
       this.#streams.delete(stream);
       if (isMalformed) this.#drop(`${kind}-malformed`);
@@ -140,6 +155,8 @@ class Stream {
   readonly #plane: Endpoint;
   readonly #ended: (isMalformed: boolean) => void;
   #over = false;
+  #watch: NodeJS.Timeout | undefined;
+  #opened: (port: number | undefined) => void = () => {};
 
   constructor(
     socket: Socket,
@@ -165,14 +182,13 @@ class Stream {
     this.#udp.on('error', () => this.end());
   }
 
-  /** The loopback port, once datagrams flow both ways. Only what the plane says counts as life. */
-  open(): Promise<number> {
+  /** The loopback port, once datagrams flow both ways; undefined: it ended before. Only what the plane says counts as life. */
+  open(): Promise<number | undefined> {
     let lastAnswer = performance.now();
-    const watch = setInterval(() => {
+    this.#watch = setInterval(() => {
       if (performance.now() - lastAnswer > silenceLimit) this.end();
     }, silenceLimit / 3);
-    watch.unref();
-    this.#socket.on('close', () => clearInterval(watch));
+    this.#watch.unref();
     this.#udp.on('message', (datagram, from) => {
       if (from.port !== this.#plane.port || this.#socket.writableLength > maxWaiting) return;
       lastAnswer = performance.now();
@@ -186,6 +202,8 @@ class Stream {
       for (const datagram of datagrams) this.#udp.send(datagram, this.#plane.port, this.#plane.address);
     });
     return new Promise((resolve) => {
+      this.#opened = resolve;
+      if (this.#socket.destroyed) return this.end();
       this.#udp.bind(0, this.address, () => {
         this.port = this.#udp.address().port;
         resolve(this.port);
@@ -196,8 +214,10 @@ class Stream {
   end(isMalformed = false): void {
     if (this.#over) return;
     this.#over = true;
+    clearInterval(this.#watch);
     this.#socket.destroy();
     this.#udp.close();
+    this.#opened(undefined);
     this.#ended(isMalformed);
   }
 }

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import fc from 'fast-check';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
@@ -91,4 +92,46 @@ test('a refused connection is told in words', async (t) => {
   const answer = await bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: 9 } });
   t.regex(String(answer), /TCP 127\.0\.0\.1 port 9: .*ECONNREFUSED/);
   bridge.close();
+});
+
+test('a stream that ends at once is told, and no dial waits for ever', async (t) => {
+  const server = createServer((socket) =>
+    socket
+      .on('error', () => {})
+      .end(Buffer.of(0, 0))
+      .resume(),
+  ).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const bridge = new TcpBridge(9);
+  t.teardown(() => {
+    bridge.close();
+    server.close();
+  });
+  const late = Symbol('late');
+  for (let i = 0; i < 60; i++) {
+    const answer = bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port } });
+    t.not(await Promise.race([answer, pause(2000, late, { ref: false })]), late);
+  }
+});
+
+test('connections still opening count among the 16', async (t) => {
+  const silent: Socket[] = [];
+  let over = false;
+  const server = createServer((socket) => {
+    silent.push(socket.on('error', () => {}));
+    if (over) socket.destroy();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const bridge = new TcpBridge(9);
+  const to = { kind: 'tls', endpoint: { address: '127.0.0.1', port, name: undefined } } as const;
+  const answers = Array.from({ length: 20 }, () => bridge.connect(to));
+  const told = answers.slice(16).map((answer) => Promise.race([answer, pause(1000, 'late', { ref: false })]));
+  t.deepEqual(await Promise.all(told), new Array(4).fill('too many TCP tunnels'));
+  over = true;
+  for (const socket of silent) socket.destroy();
+  await Promise.all(answers);
+  bridge.close();
+  server.close();
 });
