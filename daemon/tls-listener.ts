@@ -50,6 +50,7 @@ export class TlsListener {
   #tls: TlsServer | undefined;
   #tcp: Server | undefined;
   #port: number;
+  #isClosed = false;
 
   constructor(setting: TlsListenerSetting) {
     this.#setting = setting;
@@ -81,7 +82,9 @@ export class TlsListener {
     try {
       this.#take(readTlsCertificate(this.#setting.files));
       this.#version = version;
-      this.#tcp ??= await this.#listen();
+      const tcp = this.#tcp ?? (await this.#listen());
+      if (this.#isClosed) return void tcp.close();
+      this.#tcp = tcp;
       this.#problem = undefined;
     } catch (error) {
       if (!(error instanceof MeshError)) throw error;
@@ -93,6 +96,7 @@ export class TlsListener {
   }
 
   close(): void {
+    this.#isClosed = true;
     clearInterval(this.#watch);
     this.#tcp?.close();
     this.#tcp = undefined;

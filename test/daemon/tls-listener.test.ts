@@ -247,3 +247,27 @@ test('a port that is taken is told, and taken as soon as it is free', async (t) 
   );
   t.is(listener.problem, undefined);
 });
+
+test('closed while it begins to listen, it keeps no port', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-tls-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const free = createServer().listen(0, here);
+  await once(free, 'listening');
+  const { port } = free.address() as { port: number };
+  free.close();
+  await once(free, 'close');
+  const files = writeCertificate(folder, makeCertificate('one.example.net'));
+  const listener = new TlsListener({ listen: { address: here, port }, files, accept: () => {}, changed: () => {} });
+  const looking = listener.look();
+  listener.close();
+  await looking;
+  t.is(listener.served, undefined);
+  const caller = connect({ host: here, port });
+  t.is(
+    await Promise.race([
+      once(caller, 'error').then(([error]) => error.code),
+      once(caller, 'connect').then(() => 'open'),
+    ]),
+    'ECONNREFUSED',
+  );
+});
