@@ -1,7 +1,7 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import type { TlsEndpoint } from '../addr/tls-endpoint.js';
-import { type Millis, never, second } from '../time.js';
+import { type Millis, minute, never, second } from '../time.js';
 
 /** Nodes reached over TCP at once: enough to be in the network; the others are then reached through them. */
 const maxBridges = 3;
@@ -9,6 +9,8 @@ const maxTried = 4;
 /** How long UDP alone is tried, and the pause after a failed bridge. */
 const udpAlone: Millis = second;
 const retryPause: Millis = 10 * second;
+/** How long a node that is tried no more keeps its place in the order of the two kinds. */
+const remembered: Millis = 10 * minute;
 /**
  * The head start of one kind of stream before the other. A firewall that takes a connection and then swallows or resets what is
  * said on it looks like one that works, so neither kind waits for the other's end.
@@ -52,7 +54,7 @@ interface Trial {
 export class Fallback {
   readonly #leadsOutside: (endpoint: Endpoint) => boolean;
   readonly #trials = new Map<NodeNumber, Trial>();
-  /** Forgotten when UDP works. */
+  /** Forgotten when UDP works, and of nodes that were not tried for long. */
   readonly #tries = new Map<NodeNumber, { readonly count: number; readonly notBefore: Millis }>();
   /** When to look again; `never` while nobody is to be called. */
   #dueAt: Millis = never;
@@ -67,7 +69,9 @@ export class Fallback {
   /** The bridges to open now. `standing`: endpoints of all tunnels; `unreached`: what is being dialled. */
   due(now: Millis, standing: readonly Endpoint[], unreached: readonly Candidate[]): Bridging[] {
     const worksOverUdp = this.worksOverUdp(standing);
-    if (worksOverUdp) this.#tries.clear();
+    for (const [node, { notBefore }] of this.#tries) {
+      if (worksOverUdp || now > notBefore + remembered) this.#tries.delete(node);
+    }
     const trying = standing.every(isBridged) ? unreached : unreached.flatMap((candidate) => this.#outside(candidate));
     if (trying.length === 0 || worksOverUdp) {
       this.#dueAt = never;

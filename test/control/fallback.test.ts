@@ -159,3 +159,15 @@ test('a bridge is known by its loopback end, and by which who opened it', (t) =>
   t.deepEqual([bridged, theirs, endpoint].map(isBridged), [true, true, false]);
   t.deepEqual([bridged, theirs, endpoint].map(isOurBridge), [true, false, false]);
 });
+
+test('a node that was not tried for ten minutes is a new one', (t) => {
+  const fallback = new Fallback(isOutside);
+  fallback.due(0, [], [both(1)]);
+  t.deepEqual(fallback.due(1000, [], [both(1)]), [tcp(1)]);
+  fallback.due(1700, [], [both(1)]);
+  fallback.answered(1);
+  fallback.answered(1);
+  fallback.due(620_000, [], []);
+  fallback.due(620_001, [], [both(1)]);
+  t.deepEqual(fallback.due(621_001, [], [both(1)]), [tcp(1)], 'else it were the turn of TLS');
+});
