@@ -199,9 +199,15 @@ export class Connector {
     return this.#running.has(node) || this.#punching.isArranging(node);
   }
 
-  /** The dials that run. */
-  trying(): Way[] {
-    return [...this.#running.keys()].map((node) => this.wayTo(node)).filter((way) => way !== undefined);
+  /** The dials that run, and where streams may go in their stead: where a datagram would, and over TLS no further. */
+  trying(isDiallable: (endpoint: Endpoint) => boolean): Way[] {
+    return [...this.#running.keys()].flatMap((node) => {
+      const way = this.wayTo(node);
+      if (!way) return [];
+      const worth = new Set(worthDialling<Endpoint>([...way.endpoints, ...way.tls], this.#own));
+      const tls = way.tls.filter((endpoint) => worth.has(endpoint) && isDiallable(endpoint));
+      return [{ ...way, endpoints: this.#endpointsOf(way).filter(isDiallable), tls }];
+    });
   }
 
   /** Key and endpoints of a node, from its record or from our invitation. */

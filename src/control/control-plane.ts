@@ -671,7 +671,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #tryTcp(now: Millis): void {
     const tunnels = [...this.tunnels.all()];
     const standing = tunnels.map((tunnel) => tunnel.endpoint);
-    for (const bridging of this.#fallback.due(now, standing, this.#connector.trying())) {
+    const trying = this.#connector.trying((endpoint) => this.reachability.isDiallable(endpoint));
+    for (const bridging of this.#fallback.due(now, standing, trying)) {
       this.#out.push({ kind: 'bridge', ...bridging });
     }
     const node = this.#fallback.udpDue(now, tunnels);

@@ -17,7 +17,7 @@ export function isPrivateAddress(address: string): boolean {
  * mean the same machine to both: behind one NAT (both are seen at one public address), or where we have a private address of
  * the same /24 (IPv4) or /64 (IPv6) ourselves.
  */
-export function worthDialling(theirs: readonly Endpoint[], ours: readonly Endpoint[]): Endpoint[] {
+export function worthDialling<One extends Endpoint>(theirs: readonly One[], ours: readonly Endpoint[]): One[] {
   const publicOf = (list: readonly Endpoint[]) => list.filter(({ address }) => !isPrivateAddress(address));
   const ourPublic = new Set(publicOf(ours).map(({ address }) => address));
   const behindOneNat = publicOf(theirs).some(({ address }) => ourPublic.has(address));

@@ -309,7 +309,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #observed(by: NodeNumber, endpoint: Endpoint, now: Millis): ReachabilityEffect[] {
-    if (!this.#isDiallable(endpoint)) return [];
+    if (!this.isDiallable(endpoint)) return [];
     const neighbour = this.#neighbours.get(by) ?? { endpoint: undefined, sees: undefined };
     if (neighbour.sees && sameEndpoint(neighbour.sees, endpoint)) return [];
     if (this.#neighbours.size >= mostNeighbours && !this.#neighbours.has(by)) return [];
@@ -341,7 +341,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     const found = new Map<string, { address: string; port: number; source: EndpointSource }>();
     const add = ({ address, port }: Endpoint, source: EndpointSource) => {
       const key = formatEndpoint({ address, port });
-      if (!found.has(key) && this.#isDiallable({ address, port })) found.set(key, { address, port, source });
+      if (!found.has(key) && this.isDiallable({ address, port })) found.set(key, { address, port, source });
     };
     for (const endpoint of this.#configured) add(endpoint, 'configured');
     if (this.#mapping) add(this.#mapping.endpoint, this.#mapping.source);
@@ -367,10 +367,11 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #isOwn({ device, address }: LocalAddress): boolean {
-    return !innerDevices.test(device) && this.#isDiallable({ address, port: this.#config.port });
+    return !innerDevices.test(device) && this.isDiallable({ address, port: this.#config.port });
   }
 
-  #isDiallable(endpoint: Endpoint): boolean {
+  /** Whether a node may be dialled there at all: over a family that is switched on, and not inside the overlay. */
+  isDiallable(endpoint: Endpoint): boolean {
     const isIpv6 = endpoint.address.includes(':');
     return isUsableEndpoint(endpoint) && (!isIpv6 || this.#config.ipv6) && !this.#config.isInside(endpoint.address);
   }

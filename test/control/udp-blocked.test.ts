@@ -1,4 +1,5 @@
 import test from 'ava';
+import { formatIp } from '../../src/addr/ip.js';
 import { minute, second } from '../../src/time.js';
 import { type Machine, World } from './world.js';
 
@@ -79,4 +80,26 @@ test('when UDP gets out again, streams are left', (t) => {
     world.until(() => dc.hasTunnelTo(machine) && !dc.isOverTcp(machine), 5 * second);
   }
   t.pass();
+});
+
+test('streams go nowhere that datagrams would not: not into the overlay, other LANs, or a family that is off', (t) => {
+  const world = new World(6);
+  world.tcp = false;
+  const [dc, liar] = [world.machine('dc'), world.machine('liar')];
+  dc.found();
+  liar.join(dc.invite());
+  world.until(() => liar.control !== undefined && liar.hasTunnelTo(dc), 10 * second);
+  const bad = ['10.9.9.9', '2001:db8::9', formatIp(dc.overlayAddress)];
+  const good = '192.0.2.7';
+  for (const address of [...bad, good]) {
+    liar.announceTls({ address, port: 443 });
+    world.run(5 * second);
+    world.separate(dc, liar);
+    world.run(minute);
+    world.separate(dc, liar, false);
+    world.until(() => dc.hasTunnelTo(liar) && liar.hasTunnelTo(dc), 5 * minute);
+  }
+  const dialled = dc.bridges.flatMap(({ streams }) => streams.map(({ endpoint }) => endpoint.address));
+  t.true(dialled.includes(good));
+  for (const address of bad) t.false(dialled.includes(address), address);
 });

@@ -66,8 +66,8 @@ export class World {
   /** How many tunnels its nodes have, of those that start from now on; without it, the rule. */
   topology: TopologyLimits | undefined;
   now: Millis = 0;
-  /** Whether TCP streams are to be had, which no wire stops. */
-  tcp = false;
+  /** Whether TCP streams are to be had, which no wire stops, or are refused; undefined: no dial comes to an end. */
+  tcp: boolean | undefined;
   readonly #queue = new EventQueue();
   readonly #wires = new Map<string, Wire>();
   /** Machines that are or were members. */
@@ -213,6 +213,8 @@ export class Machine {
   readonly address: string;
   readonly disk = new Map<string, Uint8Array>();
   readonly told: Extract<ControlEffect, { kind: 'told' }>[] = [];
+  /** Streams it wanted to open. */
+  readonly bridges: Extract<ControlEffect, { kind: 'bridge' }>[] = [];
   /** Of its next start. */
   router: HomeRouter | undefined;
   /** Of its next start. */
@@ -397,6 +399,12 @@ export class Machine {
     this.#wake();
   }
 
+  /** Says in its record that it takes TLS connections there. */
+  announceTls(endpoint: Endpoint): void {
+    this.#handle({ kind: 'tlsServed', offer: { listen: endpoint, endpoint, name: undefined } });
+    this.#wake();
+  }
+
   hasTunnelTo(other: Machine): boolean {
     return this.control?.tunnels.tunnelTo(other.number) !== undefined;
   }
@@ -473,7 +481,8 @@ export class Machine {
           this.#joiner = undefined;
           break;
         case 'bridge':
-          if (this.#world.tcp) this.#bridge(effect.node, effect.streams);
+          this.bridges.push(effect);
+          if (this.#world.tcp !== undefined) this.#bridge(effect.node, effect.streams);
           break;
         case 'told':
           this.told.push(effect);
@@ -499,7 +508,8 @@ export class Machine {
   #bridge(node: NodeNumber, streams: readonly StreamEndpoint[]): void {
     const target = streams.map(({ endpoint }) => this.#world.machineAt(endpoint)).find((machine) => machine?.control);
     this.#world.at(this.#world.now + 1, () => {
-      if (target) this.#handle({ kind: 'bridged', node, endpoint: this.#world.stream(this, target) });
+      if (target && this.#world.tcp)
+        this.#handle({ kind: 'bridged', node, endpoint: this.#world.stream(this, target) });
       else this.#handle({ kind: 'bridgeFailed', node, reason: 'nobody there' });
       this.#wake();
     });
