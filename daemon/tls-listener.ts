@@ -78,7 +78,8 @@ export class TlsListener {
   /** Serves, if that is possible by now, and by what is on the disk now. */
   async look(): Promise<void> {
     const version = versionOf(this.#setting.files);
-    if (this.#tcp && version === this.#version) return;
+    // After a failure even the same files are read: they may have been gone, and are back.
+    if (this.#tcp && !this.#problem && version === this.#version) return;
     try {
       this.#take(readTlsCertificate(this.#setting.files));
       this.#version = version;
