@@ -7,7 +7,7 @@ import { type Host, linkLocalOf, type World } from './world.js';
 
 /** A datagram to or from the Babel port, as it passed the LAN. */
 export interface WirePacket {
-  /** When the kernel saw it, on the machine's monotonic clock. */
+  /** When the kernel saw it, on the machine's monotonic clock; never before what passed earlier on this LAN. */
   readonly at: Millis;
   readonly source: string;
   readonly destination: string;
@@ -45,12 +45,12 @@ export class Wire {
     return this;
   }
 
-  /** Waits for the first packet of this host after `since` with such a TLV; when it passed. */
+  /** Waits for the first packet of this host from `since` on with such a TLV; when it passed. */
   async first(from: Host, since: Millis, said: string, tlv: RegExp | ((line: string) => boolean)): Promise<Millis> {
     const matches = tlv instanceof RegExp ? (line: string) => tlv.test(line) : tlv;
     const source = linkLocalOf(from);
     return until(`${from.name} says on ${this.#lan}: ${said}`, 20_000, () => {
-      return this.packets.find((packet) => packet.at > since && packet.source === source && packet.tlvs.some(matches))
+      return this.packets.find((packet) => packet.at >= since && packet.source === source && packet.tlvs.some(matches))
         ?.at;
     });
   }
@@ -76,8 +76,7 @@ export class Wire {
   }
 
   #take(chunk: Buffer): void {
-    // pcap times are of the wall clock, which may be set meanwhile: how far apart the two are is looked at each time.
-    const offset = monotonicMicros() / 1000 - Date.now();
+    const offset = aheadOfWallClock();
     this.#unread = Buffer.concat([this.#unread, chunk]);
     if (!this.#listens && this.#unread.length >= fileHeader) {
       this.#listens = true;
@@ -87,7 +86,7 @@ export class Wire {
       const length = recordHeader + this.#unread.readUInt32LE(8);
       if (this.#unread.length < length) break;
       const at = this.#unread.readUInt32LE(0) * 1000 + this.#unread.readUInt32LE(4) / 1000 + offset;
-      this.#note(at, this.#unread.subarray(recordHeader, length));
+      this.#note(Math.max(at, this.packets.at(-1)?.at ?? at), this.#unread.subarray(recordHeader, length));
       this.#unread = this.#unread.subarray(length);
     }
   }
@@ -108,4 +107,16 @@ export class Wire {
       tlvs: tlvsOf(payload, source),
     });
   }
+}
+
+/**
+ * How far the monotonic clock is ahead of the wall clock, which pcap times are of and which may be set meanwhile. It is
+ * looked at as a millisecond begins, for Date.now() has no fractions: with an error of one millisecond, the answer on one
+ * LAN could seem to come before the question on another.
+ */
+function aheadOfWallClock(): Millis {
+  const before = Date.now();
+  let now = before;
+  while (now === before) now = Date.now();
+  return monotonicMicros() / 1000 - now;
 }
