@@ -5,9 +5,10 @@ import { bridgeAddresses, isBridged, type StreamEndpoint } from '../src/control/
 import { type Millis, second } from '../src/time.js';
 import { dialStream } from './dial-stream.js';
 import { markServer } from './stream-mark.js';
+import { givesWay, type Holder, sourceOf } from './stream-share.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
 
-/** Strangers may open so many of a kind at once; each is closed when the plane has not answered it for a while. */
+/** So many of a kind may come from outside at once; each is closed when the plane has not answered it for a while. */
 const maxInbound = 64;
 const maxOutbound = 16;
 const silenceLimit: Millis = 15 * second;
@@ -32,8 +33,8 @@ export interface StreamWay {
  *
  *     plane ◄── UDP on loopback ──► bridge ◄── TCP, length before each datagram ──► bridge ◄── UDP on loopback ──► plane
  *
- * Nothing is said on a connection before the plane has answered what came in on it. When strangers hold all places, the oldest
- * of those that the plane never answered gives way.
+ * Nothing is said on a connection before the plane has answered what came in on it. Those that it never answered are strangers',
+ * and each source has a share of the places (./stream-share.ts): who comes from another one gets in.
  */
 export class TcpBridge {
   readonly #plane: Endpoint;
@@ -69,13 +70,15 @@ export class TcpBridge {
 
   /** Carries what a stranger opened. */
   accept(socket: Socket, kind: StreamKind): void {
+    const source = sourceOf(socket);
+    if (source === undefined) return void socket.destroy();
     const inbound = [...this.#streams].filter((stream) => stream.inbound && stream.kind === kind);
-    if (inbound.length >= maxInbound) {
-      this.#drop(`${kind}-too-many`);
-      const oldest = inbound.find((stream) => !stream.isAnswered);
-      if (!oldest) return void socket.destroy();
-      oldest.end();
-    }
+    const allAreTaken = inbound.length >= maxInbound;
+    const strangers = inbound.filter((stream) => !stream.isAnswered);
+    const leaving = givesWay(strangers, source, allAreTaken);
+    if (leaving || allAreTaken) this.#drop(`${kind}-too-many`);
+    if (!leaving && allAreTaken) return void socket.destroy();
+    leaving?.end();
     void this.#carry(socket, kind, true);
   }
 
@@ -140,9 +143,10 @@ export class TcpBridge {
 }
 
 /** One TCP connection and its loopback port. */
-class Stream {
+class Stream implements Holder {
   readonly kind: StreamKind;
   readonly inbound: boolean;
+  readonly source: string;
   readonly way: StreamWay;
   /** Its end on loopback, whose port is known once it is open. */
   readonly address: string;
@@ -167,6 +171,7 @@ class Stream {
   ) {
     this.kind = kind;
     this.inbound = inbound;
+    this.source = sourceOf(socket) ?? '';
     this.address = inbound ? bridgeAddresses.theirs : bridgeAddresses.ours;
     const { remoteAddress, remotePort } = socket;
     const far = remoteAddress && remotePort ? formatEndpoint({ address: remoteAddress, port: remotePort }) : undefined;

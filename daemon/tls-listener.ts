@@ -2,18 +2,23 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import type { Endpoint } from '../src/addr/endpoint.js';
 import { formatEndpoint } from '../src/addr/endpoint.js';
+import { parseIp } from '../src/addr/ip.js';
 import { Bucket } from '../src/bucket.js';
 import { MeshError } from '../src/errors.js';
+import { systemRandom } from '../src/random.js';
 import { type Millis, second, type UnixSeconds } from '../src/time.js';
+import { SourceBuckets } from '../src/tunnel/source-buckets.js';
 import { markServer } from './stream-mark.js';
+import { givesWay, type Holder, sourceOf } from './stream-share.js';
 import { readTlsCertificate, type TlsCertificate, type TlsFiles, versionOf } from './tls-certificate.js';
 
 /** Handshakes at once, and how long one may take: a caller that says nothing is soon out again. */
 const maxHandshakes = 32;
 const handshakeLimit: Millis = 5 * second;
 /** Handshakes a second: each costs a signature, about a millisecond where the key is RSA. */
-const handshakesPerSecond = 50;
-const handshakeBurst = 64;
+const overall = { perSecond: 50, burst: 64 };
+/** Of one source, so that it takes several to use up what there is for all. */
+const perSource = { sources: 1024, perSecond: 10, burst: 20 };
 /** How often we look whether the files were changed, and try again what failed. */
 const lookPause: Millis = 30 * second;
 
@@ -34,14 +39,17 @@ export type TlsDrop = 'tls-handshake-failed' | 'tls-handshake-timeout' | 'tls-to
  * Takes TLS connections and hands on the streams inside. Without a good certificate or port it serves nothing, says why, and
  * tries again; a certificate that is renewed on the disk is taken without a restart.
  *
- *     TCP ──► few enough, slow enough? ──► TLS handshake ──► accept
- *                     └─ no: closed, counted     └─ failed, or too slow: closed, counted
+ *     TCP ──► rate of its source, rate of all ──► a place ──► TLS handshake ──► accept
+ *                     └─ above: closed, counted      │               └─ failed, or too slow: closed, counted
+ *                                                    └─ its source has its share, or all are taken:
+ *                                                       another gives way (./stream-share.ts), closed, counted
  */
 export class TlsListener {
   readonly #setting: TlsListenerSetting;
-  readonly #rate = new Bucket(handshakesPerSecond, handshakeBurst);
-  /** By the caller's address and port. */
-  readonly #handshakes = new Map<string, Socket>();
+  readonly #sources = new SourceBuckets(perSource.sources, perSource.perSecond, perSource.burst, systemRandom());
+  readonly #rate = new Bucket(overall.perSecond, overall.burst);
+  /** By the caller's address and port, the oldest first. */
+  readonly #handshakes = new Map<string, Handshake>();
   readonly #drops = new Map<TlsDrop, number>();
   readonly #watch: NodeJS.Timeout;
   #served: TlsCertificate | undefined;
@@ -101,23 +109,21 @@ export class TlsListener {
     clearInterval(this.#watch);
     this.#tcp?.close();
     this.#tcp = undefined;
-    for (const socket of this.#handshakes.values()) socket.destroy();
+    for (const { socket } of this.#handshakes.values()) socket.destroy();
   }
 
   #take(certificate: TlsCertificate): void {
     const context = { cert: certificate.certificate, key: certificate.key, minVersion: 'TLSv1.2' } as const;
     this.#served = certificate;
     if (this.#tls) return this.#tls.setSecureContext(context);
-    const server = createTlsServer({ ...context, handshakeTimeout: handshakeLimit });
+    const server = createTlsServer(context);
     server.on('secureConnection', (socket) => {
-      this.#handshakes.delete(callerOf(socket));
+      const handshake = this.#handshakes.get(callerOf(socket));
+      if (!handshake) return void socket.destroy();
+      this.#leave(handshake);
       this.#setting.accept(socket);
     });
-    server.on('tlsClientError', (error, socket) => {
-      const { code } = error as NodeJS.ErrnoException;
-      this.#drop(code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'tls-handshake-timeout' : 'tls-handshake-failed');
-      socket.destroy();
-    });
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
     this.#tls = server;
   }
 
@@ -136,22 +142,47 @@ export class TlsListener {
   }
 
   #called(socket: Socket): void {
-    if (this.#handshakes.size >= maxHandshakes || !this.#rate.take(performance.now())) {
+    const source = sourceOf(socket);
+    if (source === undefined) return void socket.destroy();
+    const now = performance.now();
+    if (!this.#sources.take(parseIp(source)!, now) || !this.#rate.take(now)) {
       this.#drop('tls-too-many');
       socket.destroy();
       return;
     }
+    const leaving = givesWay([...this.#handshakes.values()], source, this.#handshakes.size >= maxHandshakes);
+    if (leaving) this.#end(leaving, 'tls-too-many');
     const caller = callerOf(socket);
-    this.#handshakes.set(caller, socket);
-    socket.once('close', () => {
-      if (this.#handshakes.get(caller) === socket) this.#handshakes.delete(caller);
-    });
+    const limit = setTimeout(() => this.#end(handshake, 'tls-handshake-timeout'), handshakeLimit);
+    const handshake: Handshake = { source, caller, socket, limit };
+    this.#handshakes.set(caller, handshake);
+    socket.once('close', () => this.#end(handshake, 'tls-handshake-failed'));
     this.#tls!.emit('connection', socket);
+  }
+
+  /** Counted once, for the first reason; nothing of a handshake that was done. */
+  #end(handshake: Handshake, reason: TlsDrop): void {
+    if (this.#handshakes.get(handshake.caller) !== handshake) return;
+    this.#leave(handshake);
+    this.#drop(reason);
+    handshake.socket.destroy();
+  }
+
+  #leave({ caller, limit }: Handshake): void {
+    clearTimeout(limit);
+    this.#handshakes.delete(caller);
   }
 
   #drop(reason: TlsDrop): void {
     this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1);
   }
+}
+
+/** A TCP connection whose TLS handshake is under way. */
+interface Handshake extends Holder {
+  readonly caller: string;
+  readonly socket: Socket;
+  readonly limit: NodeJS.Timeout;
 }
 
 function callerOf({ remoteAddress, remotePort }: Socket): string {

@@ -40,6 +40,16 @@ export function isIpv4Bytes(bytes: IpBytes): boolean {
   return bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
+/**
+ * How many of its first octets tell one sender from another: of IPv6 the /64, as one customer has at least that; all 16 of IPv4
+ * (::ffff:0:0/96), and of fe80::/64, where they are a machine on the same link or a node number.
+ */
+export function sourceOctets(bytes: IpBytes): 8 | 16 {
+  const isLinkLocal = bytes[0] === 0xfe && bytes[1] === 0x80;
+  for (let i = isLinkLocal ? 2 : 0; i < 8; i++) if (bytes[i] !== 0) return 8;
+  return 16;
+}
+
 /** The canonical text (RFC 5952); IPv4 dotted. */
 export function formatIp(bytes: IpBytes): string {
   if (isIpv4Bytes(bytes)) return bytes.subarray(12, 16).join('.');

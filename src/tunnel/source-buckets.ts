@@ -1,3 +1,4 @@
+import { sourceOctets } from '../addr/ip.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
 
@@ -31,14 +32,11 @@ export class SourceBuckets {
     this.#used = new Float64Array(sources).fill(Number.NEGATIVE_INFINITY);
   }
 
-  /**
-   * Takes a token of this address, or says there is none. `address`: 16 octets; of an IPv6 address the /64 counts, as one
-   * customer has at least that; IPv4 (::ffff:0:0/96) and fe80::/64 (a node number, see Guard) count whole.
-   */
+  /** Takes a token of this source, or says there is none. `address`: 16 octets, of which `sourceOctets` count. */
   take(address: Uint8Array, now: Millis): boolean {
     const a = word(address, 0);
     const b = word(address, 4);
-    const whole = (a === 0 && b === 0) || (a >>> 16 === 0xfe80 && b === 0);
+    const whole = sourceOctets(address) === 16;
     const c = whole ? word(address, 8) : 0;
     const d = whole ? word(address, 12) : 0;
     const at = this.#find(a, b, c, d);

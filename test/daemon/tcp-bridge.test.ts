@@ -6,6 +6,8 @@ import test from 'ava';
 import fc from 'fast-check';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { frameForStream, longestOnStream, StreamCutter } from '../../daemon/tcp-frames.js';
+import { until } from '../../lab/until.js';
+import { stranger } from '../helpers/stranger.js';
 
 test('any stream of frames, cut anywhere, gives the same datagrams', (t) => {
   fc.assert(
@@ -85,6 +87,36 @@ test('a stranger on the TCP port hears nothing, and nonsense closes the connecti
   t.deepEqual(plane.heard, []);
   bridge.close();
   plane.socket.close();
+});
+
+test('strangers have 8 streams of one source and 64 in all; who comes from another source gets in, and who was answered stays', async (t) => {
+  const plane = await udp((bytes) => (bytes.toString() === 'known' ? bytes : undefined));
+  const bridge = new TcpBridge(plane.port);
+  t.teardown(() => {
+    bridge.close();
+    plane.socket.close();
+  });
+  t.true(await bridge.listen(plane.port, '127.0.0.1'));
+  const open: { readonly name: string; readonly socket: Socket }[] = [];
+  const come = async (source: string, places: number) => {
+    for (let i = 0; i < places; i++) {
+      open.push({ name: `${source} ${i}`, socket: await stranger(t, plane.port, source) });
+    }
+  };
+  const closed = () => open.filter(({ socket }) => socket.destroyed).map(({ name }) => name);
+  const tooMany = () => bridge.drops().get('tcp-too-many') ?? 0;
+  await come('127.0.1.1', 1);
+  const [first] = open;
+  first!.socket.write(frameForStream(Buffer.from('known'))!);
+  await once(first!.socket, 'data');
+  await come('127.0.1.2', 9);
+  await until('the ninth is there', tooMany, (count) => count === 1, 2000);
+  for (let source = 3; source <= 8; source++) await come(`127.0.1.${source}`, 8);
+  await come('127.0.1.1', 7); // beside the one that was answered
+  await come('127.0.1.9', 1);
+  await until('a newcomer is there', tooMany, (count) => count === 2, 2000);
+  await until('two have gone', closed, ({ length }) => length === 2, 2000);
+  t.deepEqual(closed(), ['127.0.1.2 0', '127.0.1.2 1']);
 });
 
 test('a refused connection is told in words', async (t) => {
