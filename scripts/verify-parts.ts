@@ -50,7 +50,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'plane',
     what: 'floods of forged handshakes, each fallback with real daemons, memory and idle processor time',
     command: ['dist/lab/verify-plane.js'],
-    minutes: 10,
+    minutes: 12,
     root: true,
   },
   {
