@@ -9,7 +9,7 @@ export interface VerifyPart {
   readonly root: boolean;
 }
 
-/** With the longest each may take, which is held by ending it there: all of them together at most an hour. */
+/** With the longest each may take, which is held by ending it there. */
 export const verifyParts: readonly VerifyPart[] = [
   {
     name: 'mapping',
@@ -36,7 +36,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'topology',
     what: 'hops to 6,400 nodes, survivors of half a network, delays over 2,500 nodes, from the product’s choice of tunnels',
     command: ['dist/test/sim/verify-links.js'],
-    minutes: 7,
+    minutes: 12,
     root: false,
   },
   {
@@ -54,10 +54,17 @@ export const verifyParts: readonly VerifyPart[] = [
     root: true,
   },
   {
-    name: 'proven',
-    what: 'the daemon behind real routers: mapped and proven, a hundred starts each over IGDv2 and NAT-PMP',
-    command: ['dist/test/lab/verify-proven.js'],
-    minutes: 9,
+    name: 'proven-igd2',
+    what: 'the daemon behind real routers: mapped and proven over IGDv2, a hundred starts',
+    command: ['dist/test/lab/verify-proven.js', 'igd2'],
+    minutes: 7,
+    root: true,
+  },
+  {
+    name: 'proven-nat-pmp',
+    what: 'the daemon behind real routers: mapped and proven over NAT-PMP, a hundred starts',
+    command: ['dist/test/lab/verify-proven.js', 'nat-pmp'],
+    minutes: 7,
     root: true,
   },
   {

@@ -19,6 +19,11 @@ export function commitName(head: string, status: string): string {
   return status === '' ? head : `${head}+`;
 }
 
+/** What they took one after the other, to half a minute. */
+export function minutesOf(results: readonly Result[]): number {
+  return Math.round(results.reduce((sum, { seconds }) => sum + seconds, 0) / 30) / 2;
+}
+
 export function missedIn(results: readonly Result[]): number {
   return results.flatMap(({ rows }) => rows).filter((row) => !row.ok).length;
 }
@@ -84,7 +89,7 @@ function table(results: readonly Result[], machine: string): string {
   );
   return `# Verified
 
-What takes repetition, by \`npm run verify\` (resumable by part: \`npm run verify -- PART\`). Machine: ${machine}.
+What takes repetition, by \`npm run verify\` (resumable by part: \`npm run verify -- PART\`); these parts took ${minutesOf(results)} minutes. Machine: ${machine}.
 
 | part | what | target | measured | held | date (UTC) | commit | part took (s) |
 |---|---|---|---|---|---|---|---|

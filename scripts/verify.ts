@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpus, release } from 'node:os';
 import { verifyParts } from './verify-parts.js';
-import { commitName, missedIn, type Result, VerifyResults } from './verify-results.js';
+import { commitName, minutesOf, missedIn, type Result, VerifyResults } from './verify-results.js';
 import { runPart } from './verify-run.js';
 
 /**
@@ -24,8 +24,11 @@ if (unknown.length > 0) {
   console.error(`unknown part ${unknown.join(', ')}; there are: ${verifyParts.map((part) => part.name).join(', ')}`);
   process.exit(1);
 }
+const chosen = verifyParts.filter(({ name }) => names.length === 0 || names.includes(name));
+const limit = chosen.reduce((sum, { minutes }) => sum + minutes, 0);
+console.log(`${chosen.length} parts, one after the other: at most ${limit} min`);
 const done: Result[] = [];
-for (const part of verifyParts.filter(({ name }) => names.length === 0 || names.includes(name))) {
+for (const part of chosen) {
   if (part.root && process.getuid?.() !== 0) {
     console.log(`── ${part.name}: skipped, needs root`);
     continue;
@@ -56,5 +59,6 @@ for (const part of verifyParts.filter(({ name }) => names.length === 0 || names.
     'docs/verified.md',
   );
 }
-console.log(`\ndocs/verified.md has all results; ${missedIn(done)} missed in the ${done.length} parts asked for`);
+const missed = `${missedIn(done)} missed in the ${done.length} parts asked for`;
+console.log(`\ndocs/verified.md has all results; ${missed}, which took ${minutesOf(done)} min`);
 process.exitCode = missedIn(done) > 0 ? 1 : 0;

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { commitName, missedIn, type Result, VerifyResults } from '../../scripts/verify-results.js';
+import { commitName, minutesOf, missedIn, type Result, VerifyResults } from '../../scripts/verify-results.js';
 
 function folder(t: ExecutionContext): string {
   const made = mkdtempSync(join(tmpdir(), 'weft-verify-'));
@@ -39,6 +39,13 @@ test('what was missed before counts as what is missed now', (t) => {
   t.is(missedIn([]), 0);
 });
 
+test('the parts say how long they took together', (t) => {
+  const took = (seconds: number) => ({ ...result('plane', 'abc', true), seconds });
+  t.is(minutesOf([]), 0);
+  t.is(minutesOf([took(100), took(200), took(59)]), 6);
+  t.is(minutesOf([took(76)]), 1.5);
+});
+
 test('a part is in one hand at a time', (t) => {
   const made = folder(t);
   const [one, other] = [new VerifyResults(made), new VerifyResults(made)];
@@ -62,6 +69,7 @@ test('runs at the same time lose no row of the table', async (t) => {
     }),
   );
   const text = readFileSync(file, 'utf8');
+  t.true(text.includes('these parts took 1 minutes'), text);
   for (const name of names) {
     t.true(text.includes(`| ${name} | figure 0 | a \\| b | 1 | yes | 2026-01-02 03:04 | abc | 5 |`), name);
     t.true(text.includes(`| ${name} | figure 1 | a \\| b | 1 | **no** |`), name);
