@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from '../lab/machines.js';
+import { median } from '../lab/median.js';
 
 /** What one iperf3 run said. */
 export interface Throughput {
@@ -118,9 +119,9 @@ export async function highestUdpRate(
 /** The median round trip of `count` pings, in milliseconds. */
 export async function roundTrip(from: Host, address: string, count = 100): Promise<number> {
   const { stdout } = await from.namespace.run(['ping', '-n', '-c', String(count), '-i', '0.01', '-W', '1', address]);
-  const times = [...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1])).sort((a, b) => a - b);
+  const times = [...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1]));
   if (times.length < count / 2) throw new Error(`only ${times.length} of ${count} pings to ${address} came back`);
-  return times[Math.floor(times.length / 2)]!;
+  return median(times);
 }
 
 /** Runs a load and, once it flows, something else beside it. */

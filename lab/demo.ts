@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../daemon/api.js';
+import { second } from '../src/time.js';
 import { home, host } from './description.js';
 import { Download, offer } from './download.js';
 import { duration, Narrator } from './narrator.js';
@@ -10,7 +11,6 @@ import { table } from './table.js';
 import { until } from './until.js';
 import { World } from './world.js';
 
-const second = 1000;
 const megabytes = 60;
 /** The homes' lines, in Mbit/s: the download lasts long enough to lose a relay in the middle. */
 const lineRate = 50;

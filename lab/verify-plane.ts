@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../daemon/api.js';
 import { reportRow } from '../scripts/verify-row.js';
+import { second } from '../src/time.js';
 import { host } from './description.js';
 import type { Host } from './machines.js';
 import { Narrator } from './narrator.js';
@@ -18,7 +19,6 @@ import { processorTime, residentMegabytes } from './usage.js';
 import { World } from './world.js';
 
 /** `npm run verify`, the part of the plane: what needs a quiet machine and minutes. Words after the name choose. */
-const second = 1000;
 
 async function floods(): Promise<void> {
   for (const { name, ratio, perSecond } of await flood(new Narrator(console.error), 5, 3)) {

@@ -1,4 +1,5 @@
 import { reportRow } from '../scripts/verify-row.js';
+import { second } from '../src/time.js';
 import { Narrator } from './narrator.js';
 import { portRewriting } from './scenarios/port-rewriting.js';
 import { type RoamingResult, roaming } from './scenarios/roaming.js';
@@ -8,7 +9,6 @@ import { type RoamingResult, roaming } from './scenarios/roaming.js';
  */
 const tell = new Narrator((line) => console.error(line));
 const times = 3;
-const second = 1000;
 
 // It waits nearly all of its time, and so runs beside the others.
 const rewriting = portRewriting(tell, 30 * second, 3);

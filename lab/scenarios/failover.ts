@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Millis } from '../../src/time.js';
+import { type Millis, second } from '../../src/time.js';
 import { host } from '../description.js';
 import { Flow } from '../flow.js';
 import { duration, type Narrator } from '../narrator.js';
 import { allPairsPing, network, pairState } from '../network.js';
 import { World } from '../world.js';
-
-const second = 1000;
 
 /**
  * The relay in use dies without a word: its line drops everything in both directions. A flow of 200 datagrams a second

@@ -3,6 +3,7 @@ import { decodeInvitation } from '../../src/addr/invitation.js';
 import { toHex } from '../../src/bytes.js';
 import { host } from '../description.js';
 import type { FloodOptions } from '../flooder.js';
+import { median } from '../median.js';
 import { finished } from '../namespace.js';
 import type { Narrator } from '../narrator.js';
 import { allPairsPing, network } from '../network.js';
@@ -91,8 +92,4 @@ export async function flood(tell: Narrator, rounds: number, seconds: number, onl
   } finally {
     world.remove();
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }

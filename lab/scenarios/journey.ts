@@ -1,4 +1,5 @@
 import type { Invitation, Membership } from '../../daemon/api.js';
+import { second } from '../../src/time.js';
 import { home, host } from '../description.js';
 import { Download, offer } from '../download.js';
 import { duration, type Narrator } from '../narrator.js';
@@ -17,8 +18,6 @@ export interface JourneyResult {
   readonly download: number;
   readonly restarts: readonly number[];
 }
-
-const second = 1000;
 
 /**
  * The main job, on real packets of real programs: found, join, ping, fetch a large file through a relay, crash everything.

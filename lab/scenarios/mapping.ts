@@ -1,13 +1,11 @@
 import type { PortMappingInfo } from '../../daemon/api.js';
-import type { Millis } from '../../src/time.js';
+import { type Millis, second } from '../../src/time.js';
 import { home, host, type MappingProtocol } from '../description.js';
 import { duration, type Narrator } from '../narrator.js';
 import { network } from '../network.js';
 import type { WeftNode } from '../node.js';
 import { until } from '../until.js';
 import { World } from '../world.js';
-
-const second = 1000;
 
 /** What a home behind a router that maps ports measured. */
 export interface MappingResult {

@@ -1,5 +1,6 @@
 import type { Millis } from '../../src/time.js';
 import { carrier, home, host, type Internet } from '../description.js';
+import { median } from '../median.js';
 import { duration, type Narrator } from '../narrator.js';
 import { allPairsPing, network, pairState } from '../network.js';
 import { type Classification, classify } from '../prober.js';
@@ -210,9 +211,9 @@ function cellOf(meetings: readonly Met[]): string {
   return outcomes
     .map((got) => {
       const same = meetings.filter((met) => met.got === got);
-      const took = same.map((met) => met.took).sort((a, b) => a - b);
-      const median = duration(took[took.length >> 1]!);
-      const times = took.length > 1 ? `${median}, slowest ${duration(took.at(-1)!)}` : median;
+      const took = same.map((met) => met.took);
+      const usual = duration(median(took));
+      const times = took.length > 1 ? `${usual}, slowest ${duration(Math.max(...took))}` : usual;
       const [{ expected }] = same as [Met];
       const often = outcomes.length > 1 ? `${same.length} of ${meetings.length}: ` : '';
       return `${often}${got} ${times}${got === expected ? '' : ` (expected ${expected})`}`;

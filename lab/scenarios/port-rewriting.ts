@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseEndpoint } from '../../src/addr/endpoint.js';
-import type { Millis } from '../../src/time.js';
+import { type Millis, second } from '../../src/time.js';
 import { carrier, home, host } from '../description.js';
 import { Flow } from '../flow.js';
 import { duration, type Narrator } from '../narrator.js';
@@ -9,8 +9,6 @@ import type { WeftNode } from '../node.js';
 import { Talk } from '../talk.js';
 import { until } from '../until.js';
 import { World } from '../world.js';
-
-const second = 1000;
 
 export interface RewritingResult {
   /** The outer ports the home was seen at: before, and after each rewriting. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Millis } from '../../src/time.js';
+import { type Millis, second } from '../../src/time.js';
 import { home, host, line } from '../description.js';
 import { Download, offer } from '../download.js';
 import { Flow } from '../flow.js';
@@ -10,7 +10,6 @@ import type { WeftNode } from '../node.js';
 import { until } from '../until.js';
 import { World } from '../world.js';
 
-const second = 1000;
 /** How long a line is down. */
 const away = 5 * second;
 /** How long a machine sleeps: all others have given it up by then. On its own clock it is a night. */

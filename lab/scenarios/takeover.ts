@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Millis } from '../../src/time.js';
+import { type Millis, second } from '../../src/time.js';
 import { home, host } from '../description.js';
 import { Flow } from '../flow.js';
 import { duration, type Narrator } from '../narrator.js';
@@ -7,8 +7,6 @@ import { network, pairState } from '../network.js';
 import type { WeftNode } from '../node.js';
 import { until } from '../until.js';
 import { World } from '../world.js';
-
-const second = 1000;
 
 export interface TakeoverResult {
   /** How each of the two reached the other when its first datagram left. */

@@ -1,3 +1,4 @@
+import { median } from '../../lab/median.js';
 import { MiniupnpdHome } from './miniupnpd-home.js';
 
 export interface MappingStarts {
@@ -26,9 +27,8 @@ export async function mappingStarts(starts: number): Promise<MappingStarts[]> {
     } finally {
       await home.remove();
     }
-    times.sort((a, b) => a - b);
     const good = times.filter((time) => time <= 3000).length;
-    results.push({ router, starts, good, median: times[starts >> 1]!, slowest: times[starts - 1]! });
+    results.push({ router, starts, good, median: median(times), slowest: Math.max(...times) });
   }
   return results;
 }

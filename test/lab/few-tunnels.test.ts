@@ -7,8 +7,8 @@ import { allPairsPing, network } from '../../lab/network.js';
 import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
+import { second } from '../../src/time.js';
 
-const second = 1000;
 /** One tunnel of its own for each, three in all: what thirty are among thousands of nodes, for five daemons. */
 const few = '[port-mapping]\nenabled = false\n[force]\nown-tunnels = 1\n';
 

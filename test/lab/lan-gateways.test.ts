@@ -5,6 +5,7 @@ import { allPairsPing } from '../../lab/network.js';
 import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
+import { second } from '../../src/time.js';
 import { Babeld } from '../interop/babeld.js';
 import { Bird } from '../interop/bird.js';
 import type { Place } from '../interop/router.js';
@@ -18,7 +19,6 @@ import type { Place } from '../interop/router.js';
  *
  * One world for all tests of this file, which build on one another.
  */
-const second = 1000;
 const { serial } = test;
 const world = await World.build({
   hub: host(),

@@ -11,12 +11,12 @@ import { World } from '../../lab/world.js';
 import { decodeChain } from '../../src/addr/certificate-chain.js';
 import { type CborValue, decodeCbor, encodeCbor } from '../../src/cbor.js';
 import { JoinType } from '../../src/mesh/join-datagram.js';
+import { second } from '../../src/time.js';
 
 /*
  * One network for all tests of this file, which build on one another: `home-i` is behind a NAT that maps nothing and
  * becomes an issuer; the others have public addresses.
  */
-const second = 1000;
 const { serial } = test;
 const world = await World.build({ 'home-i': home(), 'dc-1': host(), 'dc-2': host(), 'dc-3': host() });
 test.after.always(() => world.remove());

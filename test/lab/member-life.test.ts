@@ -9,9 +9,9 @@ import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
 import { type CborValue, decodeCbor, encodeCbor } from '../../src/cbor.js';
+import { second } from '../../src/time.js';
 
 /* One network of machines with public addresses for all tests of this file, which build on one another. */
-const second = 1000;
 const { serial } = test;
 const world = await World.build({ anna: host(), ben: host(), carl: host(), dora: host() });
 test.after.always(() => world.remove());

@@ -8,8 +8,8 @@ import type { Host } from '../../lab/machines.js';
 import { finished, type Output } from '../../lab/namespace.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
+import { second } from '../../src/time.js';
 
-const second = 1000;
 const world = await World.build({ alone: host(), other: host(), quiet: host() });
 test.after.always(() => world.remove());
 const clone = join(world.folder, 'clone');

@@ -8,8 +8,8 @@ import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
 import { decodeRelayedMonth, encodeRelayedMonth } from '../../src/control/relay-quota.js';
+import { second } from '../../src/time.js';
 
-const second = 1000;
 const limitMbit = 4;
 const noMapping = '[port-mapping]\nenabled = false\n';
 

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../lab/until.js';
 import { reportRow } from '../../scripts/verify-row.js';
+import { second } from '../../src/time.js';
 
 /**
  * npm run verify, part demo: `npm run demo` to its end, and ended by Ctrl-C at several moments; what it leaves is
  * looked for.
  */
-const second = 1000;
 
 /** The demo in a process group of its own, as a terminal starts it. */
 class Demo {
