@@ -223,7 +223,7 @@ export function plan(internet: Internet): Plan {
   };
 }
 
-export function routerLabel(home: string): string {
+function routerLabel(home: string): string {
   return `${home}.r`;
 }
 

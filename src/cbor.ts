@@ -18,8 +18,8 @@ export type CborValue =
   | { [key: string]: CborValue };
 
 /** The most octets and the deepest nesting we decode (PROTOCOL.md §1). */
-export const maxCborLength = 1200;
-export const maxCborDepth = 8;
+const maxCborLength = 1200;
+const maxCborDepth = 8;
 
 /** Deterministic for a given insertion order of keys; only safe integers among numbers. The octets are the caller's. */
 export function encodeCbor(value: CborValue): Uint8Array {

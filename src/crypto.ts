@@ -24,7 +24,7 @@ import type { Random } from './random.js';
  */
 
 /** Octets of a public or private key, a hash, a shared secret. */
-export const keyLength = 32;
+const keyLength = 32;
 export const signatureLength = 64;
 export const aeadNonceLength = 12;
 export const aeadTagLength = 16;
@@ -305,20 +305,6 @@ export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Ui
   const mac = createHmac('sha256', key);
   for (const part of parts) mac.update(part);
   return new Uint8Array(mac.digest());
-}
-
-/** HKDF-SHA256 (RFC 5869), extract and expand; at most 255 * 32 octets. An empty salt counts as 32 zero octets. */
-export function hkdfSha256(salt: Uint8Array, secret: Uint8Array, info: Uint8Array, length: number): Uint8Array {
-  if (length > 255 * 32) throw new RangeError('HKDF-SHA256 gives at most 8160 octets');
-  const extracted = hmacSha256(salt, secret);
-  const out = new Uint8Array(length);
-  let block = new Uint8Array(0);
-  for (let at = 0, counter = 1; at < length; at += 32, counter++) {
-    block = new Uint8Array(hmacSha256(extracted, block, info, Uint8Array.of(counter)));
-    out.set(block.subarray(0, Math.min(32, length - at)), at);
-  }
-  extracted.fill(0);
-  return out;
 }
 
 /** RFC 8439 and NIST SP 800-38D; both with 32-octet keys, 12-octet nonces and 16-octet tags. */

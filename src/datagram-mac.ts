@@ -33,14 +33,6 @@ export function checkMac1(key: Uint8Array, datagram: Uint8Array): boolean {
   return constantTimeEqual(expected, datagram.subarray(end, end + datagramMacLength));
 }
 
-/** True when mac2 fits the cookie (16 octets) we gave this source. */
-export function checkMac2(cookie: Uint8Array, datagram: Uint8Array): boolean {
-  const end = datagram.length - datagramMacLength;
-  if (end < datagramMacLength) return false;
-  const expected = hmacSha256(cookie, datagram.subarray(0, end)).subarray(0, datagramMacLength);
-  return constantTimeEqual(expected, datagram.subarray(end));
-}
-
 /** The datagram without its macs; undefined when it is shorter than they are. */
 export function withoutMacs(datagram: Uint8Array): Uint8Array | undefined {
   return datagram.length < datagramMacsLength ? undefined : datagram.subarray(0, datagram.length - datagramMacsLength);

@@ -8,7 +8,7 @@ import { table } from '../table.js';
 import { World } from '../world.js';
 
 /** Where a machine may stand. */
-export const places = [
+const places = [
   'public',
   'upnp-home',
   'endpoint-independent',

@@ -36,7 +36,7 @@ export interface RoamingResult extends RoamResult {
  * another network, with another address of its own behind another outer one. Each time a file is being fetched over one TCP
  * connection. Throws when that stands still.
  */
-export async function roam(tell: Narrator, world: World): Promise<RoamResult> {
+async function roam(tell: Narrator, world: World): Promise<RoamResult> {
   const [anchor, mobile, homeA] = ['dc-1', 'mobile', 'home-a'].map((name) => world.node(name)) as [
     WeftNode,
     WeftNode,
@@ -94,7 +94,7 @@ export async function roaming(tell: Narrator): Promise<RoamingResult> {
 }
 
 /** What `roam` needs, in a network; `unplug` the mobile first. */
-export const roamingInternet = { 'dc-1': host(), mobile: host(), 'home-a': home(), lte: line('dc-1', 'mobile') };
+const roamingInternet = { 'dc-1': host(), mobile: host(), 'home-a': home(), lte: line('dc-1', 'mobile') };
 
 /**
  * What a suspend does to a daemon whose config has `sleepsANight`: nothing of it runs, and then it is hours later while its timers

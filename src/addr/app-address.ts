@@ -17,8 +17,3 @@ export function appAddress(network: Prefix, number: NodeNumber, appName: string)
   address[8]! |= 0x80;
   return address;
 }
-
-/** True for an address of the kind apps get, in whatever network. */
-export function isAppAddress(address: IpBytes): boolean {
-  return (address[8]! & 0x80) !== 0;
-}

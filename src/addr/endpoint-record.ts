@@ -44,8 +44,8 @@ export interface EndpointRecord extends Statement {
   readonly tls: readonly TlsEndpoint[];
 }
 
-export const maxRecordedEndpoints = 8;
-export const incarnationLength = 8;
+const maxRecordedEndpoints = 8;
+const incarnationLength = 8;
 
 /** Far beyond any life of a node, and far below where adding one is no longer exact. */
 const maxSequence = 2 ** 48;

@@ -6,8 +6,8 @@ import { Prefix, parsePrefix } from './prefix.js';
 /** 32 octets: SHA-256("weft network" ‖ network public key). */
 export type NetworkId = Uint8Array;
 
-export const shortestNetworkPrefix = 40;
-export const longestNetworkPrefix = 56;
+const shortestNetworkPrefix = 40;
+const longestNetworkPrefix = 56;
 
 const label = utf8('weft network');
 
@@ -40,7 +40,7 @@ export class Network {
 }
 
 /** fd, then the first 32 bits of the network id: a /40 out of fd00::/8 (RFC 4193) that nobody else is likely to have. */
-export function defaultNetworkPrefix(id: NetworkId): Prefix {
+function defaultNetworkPrefix(id: NetworkId): Prefix {
   const bytes = new Uint8Array(16);
   bytes[0] = 0xfd;
   bytes.set(id.subarray(0, 4), 1);

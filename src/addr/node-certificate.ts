@@ -38,8 +38,8 @@ export interface NodeGrant {
   readonly issuer: number;
 }
 
-export const maxRoles = 8;
-export const maxLanPrefixes = 16;
+const maxRoles = 8;
+const maxLanPrefixes = 16;
 
 /** Signed by the issuer. */
 export function issueNodeCertificate(network: NetworkId, issuerKey: SigningKey, grant: NodeGrant): NodeCertificate {

@@ -51,7 +51,7 @@ export class Neighbours {
 }
 
 /** The newest of them, when there are too many. */
-export function encodeNeighbours(neighbours: readonly FormerNeighbour[]): Uint8Array {
+function encodeNeighbours(neighbours: readonly FormerNeighbour[]): Uint8Array {
   return encodeCbor(neighbours.slice(-most).map(({ node, endpoint }) => [node, endpoint.address, endpoint.port]));
 }
 

@@ -16,7 +16,7 @@ import type { Membership, MembershipFault } from './membership.js';
 import { octetLists, readStored } from './stored.js';
 
 /** Nodes we hold records of. */
-export const maxRecords = 16_384;
+const maxRecords = 16_384;
 /** Certificates held without a record: shown in a handshake, or asked for because of a route. */
 const maxShown = 4096;
 

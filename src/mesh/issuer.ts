@@ -23,7 +23,7 @@ import { readStored } from './stored.js';
 const maxTokens = 4096;
 /** How long a token is remembered after it expired: "expired" is a better answer than "unknown". */
 const tokenMemory: UnixSeconds = 30 * 86_400;
-export const defaultTokenLifetime: UnixSeconds = 86_400;
+const defaultTokenLifetime: UnixSeconds = 86_400;
 const longestTokenLifetime: UnixSeconds = 30 * 86_400;
 
 const cure =

@@ -24,7 +24,7 @@ import { blobs, type MeshEffect } from './effects.js';
 import { octetLists, readStored, unreadable } from './stored.js';
 
 /** Bounds of what the network may make us hold. */
-export const maxIssuers = 512;
+const maxIssuers = 512;
 export const maxRevocations = 8192;
 const maxVerified = 32_768;
 /** A signed time this far beyond a plausible system clock is not believed: one bad issuer must not age every certificate. */

@@ -18,8 +18,8 @@ export interface Lan {
 export const maxHomes = 4096;
 
 /** Hellos sent before they are due because a LAN router was heard anew: so many at once, then so many a second. */
-export const earlyBurst = 12;
-export const earlyRate = 1;
+const earlyBurst = 12;
+const earlyRate = 1;
 
 /** Dumps asked for by routers of one LAN, all together: so many at once, then so many a second. */
 const dumpBurst = 16;
@@ -29,7 +29,7 @@ const dumpRate = 1;
  * New router-ids for prefixes that are known: so many at once, then so many a second. What is not used any more stays in
  * their table until that is swept.
  */
-export const routerIdBurst = 1024;
+const routerIdBurst = 1024;
 const routerIdRate = 4;
 
 /** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */

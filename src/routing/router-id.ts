@@ -28,15 +28,6 @@ export function lowOf(id: RouterId): number {
   return Number.parseInt(id.slice(8), 16);
 }
 
-/** The node number in the first 3 octets; means something only for prefixes of the overlay. */
-export function nodeOf(id: RouterId): NodeNumber {
-  return Number.parseInt(id.slice(0, 6), 16);
-}
-
-export function epochOf(id: RouterId): Epoch {
-  return Number.parseInt(id.slice(6), 16);
-}
-
 /** All-zero and all-one are no router-ids (RFC 8966 §4.1.3). */
 export function isRouterId(high: number, low: number): boolean {
   return !(high === 0 && low === 0) && !(high === 0xffff_ffff && low === 0xffff_ffff);

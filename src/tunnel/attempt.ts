@@ -14,7 +14,7 @@ const jitter = 0.2;
 
 /** How long a dial, and the renewing of a session that still works, are kept up. */
 export const dialPatience: Millis = 15 * second;
-export const rekeyPatience: Millis = 60 * second;
+const rekeyPatience: Millis = 60 * second;
 
 /** An endpoint list longer than this is cut: it comes from records others wrote. */
 const maxPaths = 8;

@@ -5,7 +5,7 @@ import type { Session } from './session-keys.js';
 const rekeyAfter: Millis = 120 * second;
 const responderRekeyAfter: Millis = 135 * second;
 /** Nothing is sent or opened with keys of this age. */
-export const sessionLifetime: Millis = 180 * second;
+const sessionLifetime: Millis = 180 * second;
 /** An answer to which no frame came is no use to anybody after this: repeated initiations have ended by then. */
 const unconfirmedLifetime: Millis = 30 * second;
 /** Sessions confirmed this close together come from crossed handshakes. */

@@ -2,7 +2,7 @@ import type { NodeApi, NodeInfo, Peer, RouteRow, Status } from '../../daemon/api
 import { MeshError } from '../../src/errors.js';
 
 /** A node whose every answer is fixed, for the admin socket and the command line. */
-export const fakeNodeInfo: NodeInfo = {
+const fakeNodeInfo: NodeInfo = {
   name: 'attic',
   id: 'k7qd2mfa',
   address: 'fd5e:cd52:8401:7::1',

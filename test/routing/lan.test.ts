@@ -2,7 +2,6 @@ import test from 'ava';
 import { parseIp } from '../../src/addr/ip.js';
 import { nodePrefix } from '../../src/addr/node-number.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
-import { earlyBurst, earlyRate } from '../../src/routing/interface.js';
 import { Hand } from './hand.js';
 import { Network, overlay, prefix } from './network.js';
 import { tlvsOf } from './tlvs.js';
@@ -389,7 +388,8 @@ test('routers that come and go, however many, do not make us shout', (t) => {
   }
   const count = greetings(world, lan).filter(({ at }) => at >= from).length;
   const scheduled = minute / (0.9 * 4000);
-  t.true(count <= scheduled + earlyBurst + (earlyRate * minute) / 1000 + 1, `${count} Hellos in a minute`);
+  const early = 12 + minute / 1000;
+  t.true(count <= scheduled + early + 1, `${count} Hellos in a minute`);
 });
 
 test('a wired neighbour that comes back is believed at once three times, and then no oftener than once a minute', (t) => {

@@ -6,7 +6,7 @@ import { PacketReader } from '../../src/routing/codec/packet-reader.js';
 import { dropReasons } from '../../src/routing/codec/tlv.js';
 import { routerIdFrom } from '../../src/routing/router-id.js';
 
-export const neighbourAddress: IpBytes = parseIp('fe80::1')!;
+const neighbourAddress: IpBytes = parseIp('fe80::1')!;
 
 /** Octets of a hex text with spaces. */
 export function hex(text: string): Uint8Array {

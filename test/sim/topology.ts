@@ -11,10 +11,6 @@ export function ring(nodes: number): Edges {
   return [...line(nodes), [nodes - 1, 0]];
 }
 
-export function triangle(): Edges {
-  return ring(3);
-}
-
 export function grid(width: number, height: number): Edges {
   const edges: [number, number][] = [];
   for (let y = 0; y < height; y++) {
@@ -48,7 +44,7 @@ export function randomTunnels(nodes: number, own: number, random: Random): Edges
   return edges;
 }
 
-export function fullMesh(nodes: number): Edges {
+function fullMesh(nodes: number): Edges {
   const edges: [number, number][] = [];
   for (let a = 0; a < nodes; a++) for (let b = a + 1; b < nodes; b++) edges.push([a, b]);
   return edges;

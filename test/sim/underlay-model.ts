@@ -3,7 +3,7 @@ import type { Millis } from '../../src/time.js';
 import { cities } from './cities.js';
 
 /** Each node's share of a round trip, for the way between it and its carrier. */
-export const lastMile: Millis = 5;
+const lastMile: Millis = 5;
 const carriersACity = 3;
 /** Kilometres of fibre that light passes there and back in a millisecond. */
 const kilometresAMillisecond = 100;

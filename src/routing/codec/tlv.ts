@@ -50,9 +50,6 @@ export const helloUnicast = 0x8000;
 export const updatePrefixFlag = 0x80;
 export const updateRouterIdFlag = 0x40;
 
-/** The interval of an Update that will not be repeated. */
-export const notRepeated = 0xffff;
-
 /** Why a packet or a TLV was dropped; the counters of a reader are in this order. */
 export const dropReasons = [
   'not-babel',

@@ -109,8 +109,6 @@ export type PlaneCommand =
       readonly publicKey: Uint8Array;
     };
 
-export type DownReason = 'silent' | 'closed';
-
 export type PlaneEvent =
   /** A handshake-class datagram that passed length, MAC and rate checks. The bytes are the receiver's. */
   | { readonly kind: 'datagram'; readonly from: Path; readonly bytes: Uint8Array }

@@ -1,7 +1,7 @@
 import { guardDropReasons } from './guard.js';
 
 /** Why packets and frames are dropped. The names are a promise: status, metrics and docs/protocol/plane.md use them. */
-export const dropReasons = [
+const dropReasons = [
   'malformed-packet',
   'extension-header',
   'wrong-source',

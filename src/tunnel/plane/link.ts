@@ -8,7 +8,7 @@ import type { LinkShared } from './link-shared.js';
 import { type AddressWords, maskOf } from './packet.js';
 
 /** A lane asks for new keys here, and stops there (PROTOCOL.md §2: far below what GCM's bound allows). */
-export const wornCounter = 2 ** 27;
+const wornCounter = 2 ** 27;
 export const lastCounter = 2 ** 28;
 /** No frame is sent or accepted on a session older than this. */
 export const sessionLifetime: Millis = 180 * second;

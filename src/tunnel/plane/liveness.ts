@@ -1,4 +1,4 @@
-import { type Millis, never } from '../../time.js';
+import type { Millis } from '../../time.js';
 
 /** Our tuning: how soon silence is noticed, against how often idle links are woken. */
 const busyInterval: Millis = 150;
@@ -202,9 +202,4 @@ export class Liveness {
     this.#probedAt = Math.min(this.#probedAt, now);
     this.#inFlight.fill(-1);
   }
-}
-
-/** The earlier of two deadlines that may be absent. */
-export function sooner(a: Millis | undefined, b: Millis | undefined): Millis {
-  return Math.min(a ?? never, b ?? never);
 }

@@ -4,7 +4,7 @@ import { smallestPathSize } from './link-shared.js';
 /**
  * What paths are made of: Ethernet, PPPoE, IPv6 in IPv4, mobile and tunnelled ones, IPv6's least, and what is below it.
  */
-export const pathSizes = [
+const pathSizes = [
   1472, 1464, 1452, 1432, 1412, 1392, 1372, 1352, 1332, 1312, 1292, 1272, 1252, 1232, 1204, 1176, 1148, 1120,
 ] as const;
 

@@ -6,7 +6,7 @@
  * It is read from our own kernel and written by us. Nothing of it ever crosses the wire.
  */
 export const virtioHeaderLength = 10;
-export const virtioNeedsChecksum = 1;
+const virtioNeedsChecksum = 1;
 export const VirtioGso = { none: 0, tcp4: 1, udpFragment: 3, tcp6: 4, udp: 5, ecnBit: 0x80 } as const;
 
 /** What our kernel says about a packet it handed us; one object, used again. */
