@@ -97,9 +97,10 @@ test('of two simultaneous joins with one token exactly one succeeds, whatever th
   }
 });
 
-test('an issuer killed before any effect admits once, and gives the same certificate again, 100 seeds', (t) => {
+test('an issuer killed before any effect admits once, and gives the same certificate again', (t) => {
   let crashed = 0;
-  for (let seed = 0; seed < 100; seed++) {
+  // Nothing is lost: of a seed only the keys differ. Each moment four times.
+  for (let seed = 0; seed < 20; seed++) {
     const world = new World(2000 + seed);
     const issuer = world.found();
     const token = world.invite(issuer);
@@ -124,7 +125,7 @@ test('an issuer killed before any effect admits once, and gives the same certifi
     world.run(1000);
     t.is(other.joinError?.code, 'token-used');
   }
-  t.true(crashed >= 40, `${crashed} crashes`);
+  t.true(crashed >= 8, `${crashed} crashes`);
 });
 
 test('the token is spent on disk before the answer leaves', (t) => {

@@ -38,40 +38,38 @@ test('a line of five: everybody reaches everybody, by the line', (t) => {
 });
 
 test('no next-hop graph ever holds a loop: changes, cuts, restarts, loss, duplicates and packets late by minutes', (t) => {
-  for (const seed of [1, 2, 3]) {
-    const world = mesh(seed, 10, {
-      loss: 0.1,
-      jitter: 30,
-      duplication: 0.1,
-      late: { by: 120_000, share: 0.01 },
-    });
-    world.watch = () => {
-      const loop = world.loop();
-      if (loop) t.fail(`seed ${seed}, at ${world.now}: ${loop}`);
-    };
-    world.run(5000);
-    for (let round = 0; round < 8; round++) {
-      const a = 1 + world.random.below(10);
-      const b = (a % 10) + 1;
-      const what = world.random.below(3);
-      if (what === 0) world.change(a, b, { delay: 1 + world.random.below(300), loss: 0.2, jitter: 50 });
-      else if (what === 1) {
-        world.cut(a, b);
-        world.at(4000 + world.random.below(4000), () => world.heal(a, b));
-      } else {
-        if (world.random.unit() < 0.5) world.nodes.get(a)!.stored = undefined;
-        world.restart(a, { freshEpoch: 200 + round });
-      }
-      world.run(4000);
+  // One seed; the storms of test/sim/scenarios.ts have more, and the other invariants.
+  const world = mesh(1, 10, {
+    loss: 0.1,
+    jitter: 30,
+    duplication: 0.1,
+    late: { by: 120_000, share: 0.01 },
+  });
+  world.watch = () => {
+    const loop = world.loop();
+    if (loop) t.fail(`at ${world.now}: ${loop}`);
+  };
+  world.run(5000);
+  for (let round = 0; round < 8; round++) {
+    const a = 1 + world.random.below(10);
+    const b = (a % 10) + 1;
+    const what = world.random.below(3);
+    if (what === 0) world.change(a, b, { delay: 1 + world.random.below(300), loss: 0.2, jitter: 50 });
+    else if (what === 1) {
+      world.cut(a, b);
+      world.at(4000 + world.random.below(4000), () => world.heal(a, b));
+    } else {
+      if (world.random.unit() < 0.5) world.nodes.get(a)!.stored = undefined;
+      world.restart(a, { freshEpoch: 200 + round });
     }
-    world.watch = undefined;
-    for (let i = 1; i <= 10; i++) world.change(i, (i % 10) + 1, { delay: 5 });
-    t.not(
-      world.until(() => world.allReach(), 60_000),
-      undefined,
-      `seed ${seed}`,
-    );
+    world.run(4000);
   }
+  world.watch = undefined;
+  for (let i = 1; i <= 10; i++) world.change(i, (i % 10) + 1, { delay: 5 });
+  t.not(
+    world.until(() => world.allReach(), 60_000),
+    undefined,
+  );
 });
 
 test('at rest metrics are those of the shortest paths, within the margin of hysteresis', (t) => {
