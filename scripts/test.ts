@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { atMost, runAva } from './run-ava.js';
-import { filesOf, mayRunAgain, mostAtOnce, type TestPart, testParts } from './test-parts.js';
-import { filesNamedBy, noTests, settled, type TestResult, together } from './test-result.js';
+import { ownProcess, runAva } from './run-ava.js';
+import { sideBySide } from './side-by-side.js';
+import { filesOf, mayRunAgain, mostAtOnce, stemOf, type TestPart, testParts } from './test-parts.js';
+import { noTests, settled, type TestResult, together } from './test-result.js';
 
 /** Seconds for installing, building and linting. */
 const restBudget = 80;
@@ -15,6 +16,8 @@ interface Row {
   readonly result: TestResult;
 }
 
+const now = () => Date.now() / 1000;
+
 async function run(part: TestPart): Promise<TestResult> {
   // Built tests whose source is gone would run for ever.
   const files = filesOf(part).filter((file) => existsSync(file.replace(/^dist\//, '').replace(/\.js$/, '.ts')));
@@ -23,20 +26,24 @@ async function run(part: TestPart): Promise<TestResult> {
     return { ...noTests, skipped: files.length };
   }
   if (!part.real) return runAva(files);
-  const results: TestResult[] = [];
-  for (const atOnce of [3, 2, 1]) {
-    const these = files.filter((file) => mostAtOnce(part, file) === atOnce);
-    results.push(await runAgain(part, these, await runAva(these, atMost(atOnce))));
+  const results = await sideBySide(files, (file) => mostAtOnce(part, file), runOne);
+  // What failed of files that judge time is run once more, alone.
+  for (const [i, file] of files.entries()) {
+    if (results[i]!.failures.length === 0 || !mayRunAgain(part, file)) continue;
+    console.log(`   once more, alone: ${stemOf(file)}`);
+    results[i] = settled(results[i]!, await runOne(file));
   }
   return together(results);
 }
 
-/** What failed of files that judge time is run once more, alone. */
-async function runAgain(part: TestPart, ran: readonly string[], first: TestResult): Promise<TestResult> {
-  const again = filesNamedBy(first.failures, ran).filter((file) => mayRunAgain(part, file));
-  if (again.length === 0) return first;
-  console.log(`   once more, alone: ${again.map((file) => file.replace(/^dist\//, '')).join(', ')}`);
-  return settled(first, again, await runAva(again, atMost(1)));
+/** One file, in a process of its own; what it says is printed when it ends, under its name and the time it took. */
+async function runOne(file: string): Promise<TestResult> {
+  const began = now();
+  const lines: string[] = [];
+  const result = await runAva([file], ownProcess, (line) => lines.push(line));
+  console.log(`  ${(now() - began).toFixed(1).padStart(5)} s  ${stemOf(file)}`);
+  for (const line of lines) console.log(line);
+  return result;
 }
 
 function lint(): TestResult {
@@ -64,7 +71,6 @@ if (strange.length > 0) {
   console.error(`no part is called ${strange.join(', ')}; there are: ${testParts.map(({ name }) => name).join(', ')}`);
   process.exit(1);
 }
-const now = () => Date.now() / 1000;
 const started = Number(process.env.WEFT_TEST_STARTED ?? now());
 const linted = lint();
 const rows: Row[] = [{ name: 'install, build, lint', budget: restBudget, seconds: now() - started, result: linted }];
