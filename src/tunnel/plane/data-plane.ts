@@ -236,7 +236,7 @@ export class DataPlane {
     if (same) return;
     const left = link.address;
     link.address = address;
-    if (this.#parts.worker === 0) this.#prober.pathChanged(link, left, now);
+    if (this.#parts.worker === 0) this.#prober.sentElsewhere(link, left, now);
   }
 
   #install(

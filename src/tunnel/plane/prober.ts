@@ -1,4 +1,5 @@
 import { isIpv4Bytes } from '../../addr/ip.js';
+import { Bucket } from '../../bucket.js';
 import type { Random } from '../../random.js';
 import { type Millis, never, second } from '../../time.js';
 import type { UnderlayAddress } from './adapters.js';
@@ -24,11 +25,14 @@ const probeAt = 128;
 
 /** Own tuning: see Liveness. */
 const mostSlack = 500;
-const challengeEvery: Millis = 200;
+/** One that got lost is soon repeated; but whoever makes us challenge others' addresses gets no more out of a tunnel than this. */
+const challengeEvery: Millis = 50;
+const challenges = { perSecond: 5, burst: 3 };
 const reportEvery: Millis = second;
 /**
- * A tunnel that has moved is not called back for so long, and by chance up to as much longer: where both ways work, frames of the
- * peer that has not moved yet still come the old way, and two that follow each other would change places once a round trip.
+ * A tunnel that was sent another way, or followed its peer twice in this time, is not called back for so long, and by chance up to
+ * as much longer: where both ways work, frames of the peer that has not moved yet still come the old way, and two that follow each
+ * other would change places once a round trip. Who moves away and back is followed at once.
  */
 const staysFor: Millis = second;
 
@@ -51,9 +55,13 @@ interface Watched {
   readonly link: Link;
   readonly liveness: Liveness;
   readonly pathSize: PathSize;
-  candidate: { address: UnderlayAddress; token: Uint8Array; at: Millis } | undefined;
+  /** Challenged, always with the same token: on a long path the next challenge goes out before the first answer comes. */
+  candidate: { readonly address: UnderlayAddress; readonly token: Uint8Array } | undefined;
+  readonly challenges: Bucket;
+  challengedAt: Millis;
   /** Where it was before it moved, and until when frames from there mean nothing. */
   left: { readonly address: UnderlayAddress; readonly until: Millis } | undefined;
+  movedAt: Millis;
   reportedAt: Millis;
   reported: { rtt: number; jitter: number; loss: number; mtu: number } | undefined;
 }
@@ -91,7 +99,10 @@ export class Prober {
       liveness: new Liveness(now, this.#toFirst ? 0 : this.#random.below(mostSlack)),
       pathSize: new PathSize(now),
       candidate: undefined,
+      challenges: new Bucket(challenges.perSecond, challenges.burst),
+      challengedAt: Number.NEGATIVE_INFINITY,
       left: undefined,
+      movedAt: Number.NEGATIVE_INFINITY,
       reportedAt: Number.NEGATIVE_INFINITY,
       reported: undefined,
     });
@@ -118,11 +129,22 @@ export class Prober {
     this.#deadline = Math.min(this.#deadline, now);
   }
 
-  /** The path is another: its size and liveness are measured anew. `left`: where its frames went before. */
-  pathChanged(link: Link, left: UnderlayAddress | undefined, now: Millis): void {
+  /** It was sent another way. `left`: where its frames went before. */
+  sentElsewhere(link: Link, left: UnderlayAddress | undefined, now: Millis): void {
     const watched = this.#watched.get(link.id);
     if (!watched) return;
-    watched.left = left && { address: left, until: now + staysFor + this.#random.below(staysFor) };
+    if (left) this.#leave(watched, left, now);
+    this.#pathChanged(watched, now);
+  }
+
+  #leave(watched: Watched, address: UnderlayAddress, now: Millis): void {
+    watched.left = { address, until: now + staysFor + this.#random.below(staysFor) };
+    watched.movedAt = now;
+  }
+
+  /** The path is another: its size and liveness are measured anew. */
+  #pathChanged(watched: Watched, now: Millis): void {
+    const { link } = watched;
     watched.liveness.pathChanged(now);
     watched.pathSize.restart(now);
     link.shared.pathSize = watched.pathSize.size;
@@ -245,18 +267,20 @@ export class Prober {
     const watched = this.#watched.get(link.id);
     const session = link.sending(now);
     if (!watched || !session) return;
-    if (watched.candidate && now - watched.candidate.at < challengeEvery) return;
-    const address = new Uint8Array(source);
-    const token = this.#random.bytes(8);
+    if (now < watched.challengedAt + challengeEvery) return;
     if (this.#toFirst) {
-      watched.candidate = { address, token, at: now };
-      return this.#toFirst({ kind: 'elsewhere', link: link.id, source: address, at: now });
+      watched.challengedAt = now;
+      return this.#toFirst({ kind: 'elsewhere', link: link.id, source: new Uint8Array(source), at: now });
     }
     if (watched.left && now < watched.left.until && isSame(watched.left.address, source)) return;
-    watched.candidate = { address, token, at: now };
+    if (!watched.challenges.take(now)) return;
+    watched.challengedAt = now;
+    const known = watched.candidate && isSame(watched.candidate.address, source) ? watched.candidate : undefined;
+    const candidate = known ?? { address: new Uint8Array(source), token: this.#random.bytes(8) };
+    watched.candidate = candidate;
     this.#write(ProbeKind.challenge, 0, 0);
-    this.#arena.bytes.set(token, probeAt + 8);
-    this.#transmitter.sendProbe(link, session, address, probeAt, probeLength);
+    this.#arena.bytes.set(candidate.token, probeAt + 8);
+    this.#transmitter.sendProbe(link, session, candidate.address, probeAt, probeLength);
   }
 
   #challengeAnswered(watched: Watched, answer: Uint8Array, source: UnderlayAddress, now: Millis): void {
@@ -265,9 +289,12 @@ export class Prober {
     for (let i = 0; i < 8; i++) if (answer[8 + i] !== candidate.token[i]) return;
     if (!isSame(source, candidate.address)) return;
     watched.candidate = undefined;
-    const left = link.address;
+    watched.challengedAt = Number.NEGATIVE_INFINITY;
+    if (now < watched.movedAt + staysFor) this.#leave(watched, link.address, now);
+    else watched.left = undefined;
+    watched.movedAt = now;
     link.address = candidate.address;
-    this.pathChanged(link, left, now);
+    this.#pathChanged(watched, now);
     this.#emit({ kind: 'moved', link: link.id, endpoint: toEndpoint(candidate.address) });
   }
 

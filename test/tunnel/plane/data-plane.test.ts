@@ -6,7 +6,7 @@ import { FrameType } from '../../../src/tunnel/frame.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
 import { buildPacket, isSound } from './packets.js';
-import { type Flight, World, type WorldOptions } from './world.js';
+import { type Flight, type Node, World, type WorldOptions } from './world.js';
 
 /** Each way to seal, and one, two or three workers: the same scenarios must hold for all of them. */
 const variants: readonly { readonly name: string; readonly options: () => WorldOptions }[] = [
@@ -367,6 +367,76 @@ test('a peer that moves is challenged there, and followed', (t) => {
   const answer = b.send(a);
   world.settle();
   t.deepEqual(a.received.at(-1), answer);
+});
+
+/** Sends from `a` all the time until `b` has moved to where it is; how long that took. */
+function followed(world: World, a: Node, b: Node, within: number): number {
+  const began = world.now;
+  const moves = () => b.events.filter(({ kind }) => kind === 'moved').length;
+  for (const before = moves(); moves() === before; ) {
+    if (world.now - began > within) return Number.POSITIVE_INFINITY;
+    a.send(b);
+    world.run(5);
+  }
+  return world.now - began;
+}
+
+test('a peer that moves is followed on a path so long that a challenge is repeated before its answer comes', (t) => {
+  const world = new World();
+  const { a, b } = world.neighbours();
+  world.delay = 300;
+  a.endpoint = { address: '198.51.100.7', port: 4000 };
+  t.true(followed(world, a, b, 2000) < 3 * 300 + 10);
+});
+
+test('a lost challenge, and a lost answer to the second, cost 150 ms', (t) => {
+  const world = new World();
+  const { a, b } = world.neighbours();
+  a.endpoint = { address: '198.51.100.7', port: 4000 };
+  const lost = [2, 1];
+  world.wire = ({ from, bytes }) => {
+    if (bytes[0] !== FrameType.probe || from !== lost[0]) return true;
+    lost.shift();
+    return false;
+  };
+  const took = followed(world, a, b, 2000);
+  t.deepEqual(lost, []);
+  t.true(took <= 150, `${took} ms`);
+});
+
+test('a peer that moves away and back is followed at once, and one that goes on so within two seconds', (t) => {
+  const world = new World();
+  const { a, b } = world.neighbours();
+  world.run(3000);
+  const places = [{ address: '198.51.100.7', port: 4000 }, a.endpoint] as const;
+  const took = [0, 1, 0].map((place) => {
+    a.endpoint = places[place]!;
+    return followed(world, a, b, 5000);
+  });
+  t.true(took[0]! <= 10 && took[1]! <= 10, `${took}`);
+  t.true(took[2]! > 500 && took[2]! <= 2010, `${took}`);
+});
+
+test('who makes a node challenge one address after the other gets 8 challenges in a second out of it', (t) => {
+  const world = new World();
+  const { a, b } = world.neighbours();
+  const victim = world.node(3);
+  world.run(3000);
+  const frames: Uint8Array[] = [];
+  world.wire = ({ from, bytes }) => {
+    if (from === 1) frames.push(bytes);
+    return false;
+  };
+  const before = world.captured.length;
+  for (const began = world.now; world.now < began + 1000; world.run(5)) {
+    a.send(b);
+    world.settle();
+    victim.endpoint = { address: '203.0.113.9', port: victim.endpoint.port + 1 };
+    b.plane.fromUnderlay(frames.pop()!, victim.endpoint);
+    world.settle();
+  }
+  const sent = world.captured.slice(before).filter(({ to }) => to === 3).length;
+  t.true(sent > 4 && sent <= 8, `${sent}`);
 });
 
 test('a frame copied from another address moves nothing: the copier cannot answer the challenge', (t) => {

@@ -1,7 +1,8 @@
-import { formatEndpoint } from '../../../src/addr/endpoint.js';
+import { type Endpoint, formatEndpoint } from '../../../src/addr/endpoint.js';
 import { nodeAddress } from '../../../src/addr/node-number.js';
 import { parsePrefix } from '../../../src/addr/prefix.js';
 import { type Random, seededRandom } from '../../../src/random.js';
+import { type Millis, never } from '../../../src/time.js';
 import type { Cipher, PlaneCommand, PlaneEvent } from '../../../src/tunnel/plane/contract.js';
 import { InProcessPlane, type InProcessPlaneOptions } from '../../../src/tunnel/plane/in-process.js';
 import { buildPacket } from './packets.js';
@@ -32,6 +33,8 @@ export class World {
   /** Sees each datagram; false loses it, octets replace it. */
   wire: (flight: Flight) => boolean | Uint8Array = () => true;
   readonly captured: Flight[] = [];
+  /** One way. */
+  delay: Millis = 0;
   readonly options: WorldOptions;
   pathSize: number;
 
@@ -98,7 +101,7 @@ export class World {
     const end = this.now + duration;
     for (;;) {
       this.settle();
-      const next = Math.min(...[...this.nodes.values()].map((node) => node.plane.deadline()));
+      const next = Math.min(...[...this.nodes.values()].flatMap((node) => [node.plane.deadline(), node.nextArrival]));
       if (next > end) break;
       this.now = Math.max(next, this.now + 0.1);
     }
@@ -113,8 +116,8 @@ export class Node {
   readonly events: PlaneEvent[] = [];
   /** Packets that reached the kernel. */
   readonly received: Uint8Array[] = [];
-  readonly #queue: Flight[] = [];
-  endpoint: { address: string; port: number };
+  readonly #queue: (Flight & { readonly source: Endpoint; readonly at: Millis })[] = [];
+  endpoint: Endpoint;
 
   constructor(world: World, number: number, relay: 'yes' | 'limited' | 'no', limit: number) {
     this.world = world;
@@ -127,7 +130,8 @@ export class Node {
       toKernel: (packet) => this.received.push(new Uint8Array(packet)),
       toUnderlay: (bytes, to) => {
         const target = [...world.nodes.values()].find((node) => formatEndpoint(node.endpoint) === formatEndpoint(to));
-        if (target) this.#queue.push({ from: number, to: target.number, bytes });
+        const [source, at] = [this.endpoint, world.now + world.delay];
+        if (target) this.#queue.push({ from: number, to: target.number, bytes, source, at });
       },
     });
     this.plane.onEvent((event) => this.events.push(event));
@@ -198,15 +202,21 @@ export class Node {
     return this.events.map((event) => event.kind);
   }
 
+  /** When the next datagram that this node sent arrives. */
+  get nextArrival(): Millis {
+    return Math.min(never, ...this.#queue.map(({ at }) => at));
+  }
+
   /** Carries what this node sent; true when something arrived. */
   deliver(): boolean {
     let any = false;
-    for (const flight of this.#queue.splice(0)) {
+    while (this.nextArrival <= this.world.now) {
+      const { source, at: _, ...flight } = this.#queue.shift()!;
       this.world.captured.push(flight);
       const verdict = flight.bytes.length <= this.world.pathSize && this.world.wire(flight);
       if (verdict === false) continue;
       const target = this.world.nodes.get(flight.to)!;
-      target.plane.fromUnderlay(verdict === true ? flight.bytes : verdict, this.endpoint);
+      target.plane.fromUnderlay(verdict === true ? flight.bytes : verdict, source);
       any = true;
     }
     return any;
