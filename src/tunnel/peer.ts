@@ -17,6 +17,7 @@ import type { Carriage, Cipher, LinkId, Path, PlaneCommand } from './plane/contr
 import { SeenCounters } from './seen-counters.js';
 import { type Session, SessionKeys } from './session-keys.js';
 import { SessionList } from './session-list.js';
+import { Showing } from './showing.js';
 import type { TunnelEffect } from './tunnel-effect.js';
 
 /** What a peer needs of the node it is a peer of. */
@@ -75,6 +76,7 @@ export class Peer<Certificate> {
   #isSilent = false;
   readonly #asking: Asking;
   #challenge: Challenge | undefined;
+  #showing: Showing | undefined;
   readonly #answers = new GivenAnswers<Certificate>();
   #incarnation: bigint | undefined;
   #seen = new SeenCounters();
@@ -365,6 +367,7 @@ export class Peer<Certificate> {
         this.#say({ kind: 'echo', nonce: message.nonce });
         break;
       case 'echo': {
+        if (this.#showing?.isAnsweredBy(message.nonce)) this.#showing = undefined;
         const challenge = this.#challenge;
         if (!challenge?.isAnsweredBy(message.nonce)) break;
         this.#challenge = undefined;
@@ -432,8 +435,14 @@ export class Peer<Certificate> {
    * then sends there; without this an idle tunnel would lead to the old address until its next probe.
    */
   networkChanged(now: Millis): void {
-    if (this.#standing === 'tunnel') this.#say({ kind: 'probe', nonce: this.#host.random.bytes(8) });
+    if (this.#standing === 'tunnel') this.#showing = new Showing(this.#host.random.bytes(8), now);
+    this.#show(now);
     this.#asking.startOver(now);
+  }
+
+  #show(now: Millis): void {
+    const showing = this.#showing;
+    if (showing?.isDue(now)) this.#say({ kind: 'probe', nonce: showing.nonce });
   }
 
   /**
@@ -501,7 +510,8 @@ export class Peer<Certificate> {
   get deadline(): Millis {
     const { deadline } = this.#sessions;
     const challenged = this.#challenge?.deadline ?? never;
-    return Math.min(deadline, this.#asking.deadline, this.#rekeyAt, this.#watch.deadline, challenged);
+    const shown = this.#showing?.deadline ?? never;
+    return Math.min(deadline, this.#asking.deadline, this.#rekeyAt, this.#watch.deadline, challenged, shown);
   }
 
   tick(now: Millis): void {
@@ -509,6 +519,7 @@ export class Peer<Certificate> {
     if (this.#link !== undefined && this.#sessions.all.length === 0) this.#closeLink('its keys are too old');
     else if (!this.#sessions.isLive) this.#fall('its keys are too old');
     this.#probe(now);
+    this.#show(now);
     this.#asking.tick(now);
     if (now >= this.#rekeyAt) this.#rekey(now);
     if (now >= this.#watch.deadline) this.#look(now);
@@ -637,6 +648,7 @@ export class Peer<Certificate> {
 
   /** Tells that what stood does so no more. */
   #fall(reason: string): void {
+    this.#showing = undefined;
     if (this.#link === undefined || this.#standing === 'none') return;
     const kind = this.#standing === 'tunnel' ? 'tunnelDown' : 'sessionDown';
     this.#host.emit({ kind, link: this.#link, node: this.node, reason });

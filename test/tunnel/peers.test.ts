@@ -1,5 +1,5 @@
 import test from 'ava';
-import { minute, second } from '../../src/time.js';
+import { type Millis, minute, second } from '../../src/time.js';
 import { FrameType } from '../../src/tunnel/frame.js';
 import { endpointOf, type Parcel } from './plane-stand-in.js';
 import { type Machine, World } from './world.js';
@@ -685,6 +685,28 @@ test('another network: the other side hears from us at once, and a dial that wai
   bob.do({ kind: 'networkChanged' });
   world.run(100);
   t.is(bob.standing(carol), 'tunnel');
+});
+
+test('another network whose first moments lose everything: the other side hears from us as soon as it carries', (t) => {
+  const { world, alice } = joined();
+  world.run(second);
+  const said: Millis[] = [];
+  world.tap = (from, _to, parcel) => {
+    if (from === alice && parcel.kind === 'frame' && 'control' in parcel.content) said.push(world.now);
+    return parcel;
+  };
+  const change = (carriesAfter: Millis) => {
+    world.wire.cut = true;
+    alice.do({ kind: 'networkChanged' });
+    const at = world.now;
+    world.run(carriesAfter);
+    world.wire.cut = false;
+    world.run(10 * second);
+    return said.splice(0).map((time) => time - at);
+  };
+  t.deepEqual(change(40), [0, 50], 'an answer ends it');
+  t.deepEqual(change(300), [0, 50, 150, 350]);
+  t.deepEqual(change(second), [0, 50, 150, 350, 750], 'and so does the fifth');
 });
 
 test('a node killed and started again at its endpoint is back after two round trips, while its old tunnel seems alive', (t) => {
