@@ -85,6 +85,8 @@ export function watchUnderlay(
       }
     } catch (error) {
       onFailure(error);
+      // The event that asked for it does not come again.
+      if (!over) pending ??= setTimeout(look, restartDelay);
     } finally {
       isLooking = false;
     }

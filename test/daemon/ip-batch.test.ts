@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import test from 'ava';
 import { ipJsonBatch } from '../../daemon/kernel/ip.js';
+import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
 import { MeshError } from '../../src/errors.js';
 
 /** A program called `ip` in front of the real one; `batch` is what it does with commands on its standard input. */
@@ -14,7 +15,7 @@ function fakeIp(t: import('ava').ExecutionContext, batch: string): void {
     process.env.PATH = before;
     rmSync(folder, { recursive: true });
   });
-  const alone = 'case "$*" in *"rule show") echo \'[{"priority":7}]\';; esac';
+  const alone = 'case "$*" in *"rule show") echo \'[{"priority":7}]\';; *monitor*) exec sleep 60;; esac';
   writeFileSync(join(folder, 'ip'), `#!/bin/sh\ncase "$*" in *-batch*) ${batch};; *) ${alone};; esac\n`);
   chmodSync(join(folder, 'ip'), 0o755);
 }
@@ -36,4 +37,22 @@ test.serial('the command that was refused is named', async (t) => {
   fakeIp(t, 'cat >/dev/null; echo "Error: bad" >&2; echo "Command failed -:2" >&2; exit 1');
   const error = await t.throwsAsync(ipJsonBatch(undefined, ['addr show', 'route show']), { instanceOf: MeshError });
   t.regex(error.message, /refused "ip route show": bad/);
+});
+
+test.serial('a look at the network that fails is repeated, not put off until the next change', async (t) => {
+  fakeIp(t, '[ -e "$0.asked" ] && sed "s/.*/[]/" || { cat >"$0.asked"; echo "Error: busy" >&2; exit 1; }');
+  t.timeout(10_000);
+  const failures: unknown[] = [];
+  const underlay = await new Promise<Underlay>((resolve) => {
+    const stop = watchUnderlay(
+      () => false,
+      (seen) => {
+        stop();
+        resolve(seen);
+      },
+      (error) => failures.push(error),
+    );
+  });
+  t.deepEqual(underlay, { addresses: [], gateways: [] });
+  t.regex(String(failures[0]), /busy/);
 });
