@@ -7,7 +7,7 @@ import { constantTimeEqual, hmacSha256 } from '../crypto.js';
  *
  *      0                              11 12            15 16    17 18            19 20                          35
  *     +---------------------------------+----------------+--------+----------------+-----------------------------+
- *     |          nonce, random          | node number u32|port u16|      zero      |             tag             |
+ *     |          nonce, random          | node number u32|port u16|     flags      |             tag             |
  *     +---------------------------------+----------------+--------+----------------+-----------------------------+
  *                                       └───────── masked ────────────────────────┘
  *
@@ -21,7 +21,11 @@ export interface Beacon {
   readonly node: NodeNumber;
   /** Of its tunnels, UDP. */
   readonly port: number;
+  /** It has just begun and knows nobody here: who hears it says a beacon of its own. */
+  readonly asks: boolean;
 }
+
+const asksFlag = 1;
 
 const label = utf8('weft lan beacon');
 
@@ -31,11 +35,12 @@ export function beaconKey(networkId: Uint8Array): Uint8Array {
 }
 
 /** `nonce`: 12 fresh octets. */
-export function encodeBeacon(key: Uint8Array, { node, port }: Beacon, nonce: Uint8Array): Uint8Array {
+export function encodeBeacon(key: Uint8Array, { node, port, asks }: Beacon, nonce: Uint8Array): Uint8Array {
   const bare = new Uint8Array(8);
   const view = new DataView(bare.buffer);
   view.setUint32(0, node);
   view.setUint16(4, port);
+  view.setUint16(6, asks ? asksFlag : 0);
   return concatBytes(nonce, masked(key, nonce, bare), tagOf(key, nonce, bare));
 }
 
@@ -47,7 +52,8 @@ export function decodeBeacon(key: Uint8Array, bytes: Uint8Array): Beacon | undef
   if (!constantTimeEqual(tagOf(key, nonce, bare), bytes.subarray(20))) return undefined;
   const view = new DataView(bare.buffer, bare.byteOffset);
   const [node, port] = [view.getUint32(0), view.getUint16(4)];
-  return node > 0 && node < 2 ** 24 && port > 0 ? { node, port } : undefined;
+  const asks = (view.getUint16(6) & asksFlag) !== 0;
+  return node > 0 && node < 2 ** 24 && port > 0 ? { node, port, asks } : undefined;
 }
 
 function masked(key: Uint8Array, nonce: Uint8Array, octets: Uint8Array): Uint8Array {

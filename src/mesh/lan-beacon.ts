@@ -23,7 +23,10 @@ export const beaconPort = 16697;
 
 /** Our tuning. */
 const pause: Millis = 30 * second;
-/** A newcomer is answered, so that it need not wait for our next one; not more often than this, whoever is heard. */
+/**
+ * A newcomer, and who says that it has just begun, is answered, so that it need not wait for our next one; not more often than
+ * this, whoever is heard.
+ */
 const answerPause: Millis = second;
 const forgottenAfter: Millis = 100 * second;
 /** The same node at the same place is told again after so long: a dial may have failed. */
@@ -62,8 +65,7 @@ export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
   handle(event: LanBeaconEvent, now: Millis): LanBeaconEffect[] {
     if (event.kind === 'addressesChanged') {
       this.#heard.clear(); // another LAN, perhaps
-      this.#nextSaid = now;
-      return this.tick(now);
+      return [this.#say(true, now)];
     }
     return this.#hear(event.from, event.bytes, now);
   }
@@ -71,10 +73,14 @@ export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
   tick(now: Millis): LanBeaconEffect[] {
     if (now < this.#nextSaid) return [];
     this.#forget(now);
+    return [this.#say(false, now)];
+  }
+
+  #say(asks: boolean, now: Millis): LanBeaconEffect {
     this.#lastSaid = now;
     this.#nextSaid = now + pause * (0.75 + 0.5 * this.#random.unit());
-    const said = { node: this.#node, port: this.#port };
-    return [{ kind: 'sendBeacon', bytes: encodeBeacon(this.#key, said, this.#random.bytes(12)) }];
+    const said = { node: this.#node, port: this.#port, asks };
+    return { kind: 'sendBeacon', bytes: encodeBeacon(this.#key, said, this.#random.bytes(12)) };
   }
 
   deadline(): Millis {
@@ -103,6 +109,8 @@ export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
     if (places.length === 0) {
       if (this.#heard.size >= maxHeard) this.#heard.delete(this.#heard.keys().next().value!);
       this.#heard.set(beacon.node, places);
+    }
+    if (places.length === 0 || beacon.asks) {
       this.#nextSaid = Math.min(this.#nextSaid, Math.max(now, this.#lastSaid + answerPause));
     }
     let place = places.find((one) => sameEndpoint(one.endpoint, endpoint));

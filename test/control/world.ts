@@ -26,6 +26,7 @@ import { NodeAead } from '../../src/tunnel/plane/aead.js';
 import { Arena } from '../../src/tunnel/plane/arena.js';
 import type { LinkId, PlaneCommand, PlaneEvent } from '../../src/tunnel/plane/contract.js';
 import { InProcessPlane } from '../../src/tunnel/plane/in-process.js';
+import type { NatModel } from '../helpers/nat-model.js';
 import { EventQueue } from '../sim/event-queue.js';
 import { arrivalOver, cleanLink, type LastArrival, type LinkQuality } from '../sim/link.js';
 import type { Observer } from '../sim/network.js';
@@ -73,6 +74,10 @@ export class World {
   /** Machines that are or were members. */
   readonly byNumber = new Map<NodeNumber, Machine>();
   readonly #byAddress = new Map<string, Machine>();
+  /** The routers before a machine, the nearest first. */
+  readonly #nats = new Map<Machine, readonly NatModel[]>();
+  /** Loses a datagram on its way for which this is true. */
+  loses: (from: Machine, to: Machine, bytes: Uint8Array) => boolean = () => false;
   readonly #watchers: Watcher[] = [];
   /** By the near end: the far one. */
   readonly #streams = new Map<string, { readonly machine: Machine; readonly endpoint: Endpoint }>();
@@ -95,6 +100,13 @@ export class World {
     this.machines.push(machine);
     this.#byAddress.set(machine.address, machine);
     return machine;
+  }
+
+  /** A machine behind these routers, the nearest first: others meet it at the last one's address. */
+  behind(machine: Machine, ...nats: readonly NatModel[]): void {
+    this.#nats.set(machine, nats);
+    this.#byAddress.delete(machine.address);
+    this.#byAddress.set(nats.at(-1)!.address, machine);
   }
 
   /** A network of this many nodes: the first founded it, the others joined with its tokens, one after another. */
@@ -148,15 +160,20 @@ export class World {
     if (!target) return;
     const wire = this.#wireBetween(from, target);
     const quality = wire.quality ? { ...this.quality, ...wire.quality } : this.quality;
+    let source: Endpoint = { address: from.address, port: fromPort };
+    for (const nat of this.#nats.get(from) ?? []) source = nat.outward(source, to);
     if (!wire.carries || (quality.loss > 0 && this.random.unit() < quality.loss)) return;
-    const source = { address: from.address, port: fromPort };
+    if (this.loses(from, target, bytes)) return;
+    const inwards = [...(this.#nats.get(target) ?? [])].reverse();
     const copies = quality.duplicate > 0 && this.random.unit() < quality.duplicate ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const direction = from.index < target.index ? 0 : 1;
       const arrival = arrivalOver(quality, this.random, this.now, wire.lastArrival, direction);
       // On a wire that was cut under way, it is lost.
       this.at(arrival, () => {
-        if (wire.carries) target.receive(bytes.slice(), source, to.port);
+        let reached: Endpoint | undefined = to;
+        for (const nat of inwards) reached &&= nat.inward(source, reached.port);
+        if (wire.carries && reached) target.receive(bytes.slice(), source, reached.port);
       });
     }
   }
@@ -523,7 +540,7 @@ export class Machine {
 
   /** Hears the beacon of one on its LAN. */
   findOnLan(other: Machine): void {
-    const said = { node: other.number, port };
+    const said = { node: other.number, port, asks: false };
     const bytes = encodeBeacon(beaconKey(this.mesh.membership.network.id), said, this.#world.random.bytes(12));
     this.#handle({ kind: 'beaconReceived', from: other.address, bytes });
     this.#wake();

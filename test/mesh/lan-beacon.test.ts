@@ -20,9 +20,9 @@ function received(bytes: Uint8Array, from = '192.168.1.7') {
 }
 
 test('a beacon is read by members of its network, and by nobody else', (t) => {
-  const bytes = encodeBeacon(key, { node: 0xabcdef, port: 16696 }, random.bytes(12));
+  const bytes = encodeBeacon(key, { node: 0xabcdef, port: 16696, asks: true }, random.bytes(12));
   t.is(bytes.length, beaconLength);
-  t.deepEqual(decodeBeacon(key, bytes), { node: 0xabcdef, port: 16696 });
+  t.deepEqual(decodeBeacon(key, bytes), { node: 0xabcdef, port: 16696, asks: true });
   t.is(decodeBeacon(beaconKey(new Uint8Array(32)), bytes), undefined);
   for (let length = 0; length < bytes.length; length++) t.is(decodeBeacon(key, bytes.subarray(0, length)), undefined);
   for (let bit = 0; bit < 8 * bytes.length; bit++) {
@@ -33,7 +33,7 @@ test('a beacon is read by members of its network, and by nobody else', (t) => {
 });
 
 test('two beacons of one node have nothing in common to follow it by', (t) => {
-  const [one, other] = [1, 2].map(() => encodeBeacon(key, { node: 5, port: 16696 }, random.bytes(12)));
+  const [one, other] = [1, 2].map(() => encodeBeacon(key, { node: 5, port: 16696, asks: false }, random.bytes(12)));
   const same = one!.filter((octet, i) => octet === other![i]);
   t.true(same.length < 6, `${same.length} octets alike`);
 });
@@ -50,10 +50,23 @@ test('two nodes on one LAN hear of each other within a second, whoever was there
   t.is(second.handle(received(answer[0]!, '192.168.1.6'), 6000)[0]?.kind, 'foundOnLan');
 });
 
+test('a node that starts again is answered within a second by one that has not missed it; a node that goes on is not', (t) => {
+  const there = beacon(1);
+  there.handle({ kind: 'addressesChanged' }, 0);
+  const before = beacon(2);
+  there.handle(received(said(before.handle({ kind: 'addressesChanged' }, 5000))[0]!), 5000);
+  there.tick(there.deadline());
+  const next = there.deadline();
+  there.handle(received(said(before.tick(before.deadline()))[0]!), 20_000);
+  t.is(there.deadline(), next);
+  there.handle(received(said(beacon(2).handle({ kind: 'addressesChanged' }, 21_000))[0]!), 21_000);
+  t.true(there.deadline() <= 22_000, `answered after ${there.deadline() - 21_000} ms`);
+});
+
 test('one’s own beacon is nobody’s; a place is told again after a while only', (t) => {
   const node = beacon(1);
-  const other = encodeBeacon(key, { node: 2, port: 1 }, random.bytes(12));
-  t.deepEqual(node.handle(received(encodeBeacon(key, { node: 1, port: 1 }, random.bytes(12))), 0), []);
+  const other = encodeBeacon(key, { node: 2, port: 1, asks: false }, random.bytes(12));
+  t.deepEqual(node.handle(received(encodeBeacon(key, { node: 1, port: 1, asks: false }, random.bytes(12))), 0), []);
   t.is(node.handle(received(other), 0).length, 1);
   t.is(node.handle(received(other), 10_000).length, 0);
   t.is(node.handle(received(other), 30_000).length, 1);
@@ -68,7 +81,7 @@ test('a flood costs a bounded number of looks, makes no flood of ours, and fills
   let sent = 0;
   for (let i = 0; i < 60_000; i++) {
     const now = i;
-    const bytes = encodeBeacon(key, { node: 2 + (i % 5000), port: 16696 }, random.bytes(12));
+    const bytes = encodeBeacon(key, { node: 2 + (i % 5000), port: 16696, asks: i % 3 === 0 }, random.bytes(12));
     told += node.handle(received(bytes, `10.0.${i % 7}.1`), now).length;
     if (now >= node.deadline()) sent += said(node.tick(now)).length;
   }
@@ -79,7 +92,7 @@ test('a flood costs a bounded number of looks, makes no flood of ours, and fills
 
 test('noise, and beacons that claim to come from nowhere, are dropped', (t) => {
   const node = beacon(1);
-  const good = encodeBeacon(key, { node: 2, port: 16696 }, random.bytes(12));
+  const good = encodeBeacon(key, { node: 2, port: 16696, asks: false }, random.bytes(12));
   for (const from of ['127.0.0.1', '0.0.0.0', '224.0.0.1', '169.254.1.1', 'x']) {
     t.deepEqual(node.handle(received(good, from), 0), []);
   }

@@ -77,9 +77,10 @@ const made: Readonly<Record<string, Uint8Array>> = {
   'punch refused': encodePunch({ kind: 'no', exchange, reason: 'hopeless' }),
   'LAN beacon of node 66051, port 16696, network id 00 01 … 1f': encodeBeacon(
     key,
-    { node: 0x01_0203, port: 16696 },
+    { node: 0x01_0203, port: 16696, asks: false },
     octets(12, 0x20),
   ),
+  'LAN beacon of the same, asking': encodeBeacon(key, { node: 0x01_0203, port: 16696, asks: true }, octets(12, 0x20)),
   'datagram 01 02 03 on TCP': frameForStream(octets(3, 1))!,
 };
 
@@ -110,7 +111,9 @@ test('the vectors read back as the values they were made from', (t) => {
   t.deepEqual(decodePunch(map('punch go')), { kind: 'go', exchange });
   t.deepEqual(decodePunch(map('punch refused')), { kind: 'no', exchange, reason: 'hopeless' });
   const beacon = octetsOf('LAN beacon of node 66051, port 16696, network id 00 01 … 1f');
-  t.deepEqual(decodeBeacon(key, beacon), { node: 0x01_0203, port: 16696 });
+  t.deepEqual(decodeBeacon(key, beacon), { node: 0x01_0203, port: 16696, asks: false });
+  const asking = octetsOf('LAN beacon of the same, asking');
+  t.deepEqual(decodeBeacon(key, asking), { node: 0x01_0203, port: 16696, asks: true });
   const [datagram] = new StreamCutter().push(Buffer.from(octetsOf('datagram 01 02 03 on TCP')))!;
   t.deepEqual([...datagram!], [1, 2, 3]);
 });
