@@ -66,6 +66,8 @@ const dumpKinds: readonly DumpKind[] = ['periodic', 'first', 'asked'];
 
 /** How many packets may wait for acknowledgement before the oldest is forgotten. */
 const maxSent = 4096;
+/** A queue of fewer rows need not be looked through. */
+const shortQueue = 1024;
 
 /**
  * What is yet to be sent one way: to a tunnel's neighbour, to all on a LAN, or to one of them. It gathers updates for a
@@ -89,10 +91,12 @@ export class Outlet {
   #requests: QueuedRequest[] = [];
   #queue: number[] = [];
   #head = 0;
+  /** When the queue is so long it is looked through. */
+  #queueRoom = shortQueue;
   /** When what is queued is to be sent: the earliest that was wished. */
   #queueAt: Millis = never;
   /** Retractions and new router-ids go before the queue and wait for no pause (RFC 8966 §3.7.2). */
-  #urgent: number[] = [];
+  readonly #urgent = new Set<number>();
   #urgentAt: Millis = never;
   /** No updates before this: what was sent last is to be digested first. */
   #updatesAfter: Millis = 0;
@@ -135,15 +139,31 @@ export class Outlet {
     if (!matrix.has(row, this.column, Flag.pending)) {
       matrix.raise(row, this.column, Flag.pending);
       this.#queue.push(row);
+      if (this.#queue.length > this.#queueRoom) this.#tidy();
     }
     if (at < this.#queueAt) this.#queueAt = at;
     this.by(Math.max(at, this.#updatesAfter));
   }
 
+  /**
+   * Drops what was written, and rows that stand here twice: they were told urgently while they waited. The queue is then
+   * no longer than there are rows, and at most twice that when it is looked through again.
+   */
+  #tidy(): void {
+    this.#queue = [...new Set(this.#queue.slice(this.#head))];
+    this.#head = 0;
+    this.#queueRoom = Math.max(shortQueue, 2 * this.#queue.length);
+  }
+
+  /** How many rows are to be told, some of them perhaps twice. */
+  get queued(): number {
+    return this.#queue.length + this.#urgent.size;
+  }
+
   /** Before all other updates. */
   urgentUpdate(matrix: RouteMatrix, row: number, at: Millis): void {
     matrix.raise(row, this.column, Flag.pending);
-    this.#urgent.push(row);
+    this.#urgent.add(row);
     if (at < this.#urgentAt) this.#urgentAt = at;
     this.by(at);
   }
@@ -275,7 +295,7 @@ export class Outlet {
       if (full || this.#acks.length > 0 || this.#requests.length > 0) {
         if (packets < tuning.burst - 1) continue;
         this.by(now + tuning.pacing);
-        if (this.#urgent.length > 0) this.#urgentAt = now + tuning.pacing;
+        if (this.#urgent.size > 0) this.#urgentAt = now + tuning.pacing;
       } else break;
     }
     if (updates > 0) this.#updatesAfter = now + Math.min(tuning.longestPause, updates * tuning.updatePause);
@@ -284,9 +304,9 @@ export class Outlet {
   /** True when the packet is full and more is waiting. */
   #writeUpdates(host: OutletHost, items: number[], now: Millis): boolean {
     if (now >= this.#urgentAt) {
-      while (this.#urgent.length > 0) {
-        if (!this.#writeQueued(host, this.#urgent[this.#urgent.length - 1]!, items, now)) return true;
-        this.#urgent.pop();
+      for (const row of this.#urgent) {
+        if (!this.#writeQueued(host, row, items, now)) return true;
+        this.#urgent.delete(row);
       }
       this.#urgentAt = never;
     }

@@ -12,14 +12,21 @@ const step: Millis = 100;
  */
 export class Ripening {
   readonly #tuning: Tuning;
-  /** By the multiple of `step` at which they ripen. */
-  readonly #steps = new Map<number, Destination[]>();
+  /** By the multiple of `step` at which they ripen; each destination stands in one of them at most. */
+  readonly #steps = new Map<number, Set<Destination>>();
   #found = 0;
   #foundAt: Millis = 0;
   deadline: Millis = never;
 
   constructor(tuning: Tuning) {
     this.#tuning = tuning;
+  }
+
+  /** How many destinations wait. */
+  get size(): number {
+    let size = 0;
+    for (const destinations of this.#steps.values()) size += destinations.size;
+    return size;
   }
 
   found(now: Millis): void {
@@ -42,11 +49,18 @@ export class Ripening {
   add(destination: Destination, at: Millis): void {
     const due = Math.ceil(at / step);
     if (destination.ripeAt !== 0 && destination.ripeAt <= due * step) return;
+    this.forget(destination);
     destination.ripeAt = due * step;
     const others = this.#steps.get(due);
-    if (others) others.push(destination);
-    else this.#steps.set(due, [destination]);
+    if (others) others.add(destination);
+    else this.#steps.set(due, new Set([destination]));
     this.deadline = Math.min(this.deadline, due * step);
+  }
+
+  /** Lost, or told before it was ripe: it waits no longer. */
+  forget(destination: Destination): void {
+    if (destination.ripeAt !== 0) this.#steps.get(destination.ripeAt / step)?.delete(destination);
+    destination.ripeAt = 0;
   }
 
   /** What is ripe, and no longer waits. */
@@ -60,7 +74,6 @@ export class Ripening {
       }
       this.#steps.delete(due);
       for (const destination of destinations) {
-        if (destination.ripeAt !== due * step) continue; // found a better way, or lost
         destination.ripeAt = 0;
         ripe.push(destination);
       }

@@ -22,6 +22,8 @@ import { spec } from './tuning.js';
 
 /** More router-ids than this are looked through at every sweep: there is room for 65,535. */
 const manyRouters = 48_000;
+/** Destinations that are to be looked at again are looked through no oftener than this. */
+const reviewPause: Millis = 50;
 /** Said things that a newer version makes void. */
 const saidOfVersion = Flag.proofKnown | Flag.awaiting;
 
@@ -46,9 +48,9 @@ export class Routes {
   readonly #touched = new Set<Destination>();
   /** Whose way has changed while somebody waits for a newer seqno. */
   readonly #moved = new Set<Destination>();
-  /** Rows to look at again, in order of time. */
-  #reviews: { readonly row: number; readonly at: Millis }[] = [];
-  #reviewHead = 0;
+  /** For which a better way is known, and when to look at them again; each once, however often its way changes. */
+  readonly #reviews = new Map<Destination, Millis>();
+  #reviewAt: Millis = never;
   /** Lost and not let go, with when they were lost. */
   readonly #held = new Map<Destination, Millis>();
   #heldDeadline: Millis = never;
@@ -367,8 +369,11 @@ export class Routes {
 
   /** Looks again after the dwell; a quarter of it by chance, so that two nodes do not change their minds together. */
   #review(destination: Destination, now: Millis): void {
+    if (this.#reviews.has(destination)) return;
     const { dwell } = this.#tables.tuning;
-    this.#reviews.push({ row: destination.row, at: now + dwell * (1 + this.#tables.random.unit() / 4) });
+    const at = destination.betterSince + dwell * (1 + this.#tables.random.unit() / 4);
+    this.#reviews.set(destination, Math.max(at, now));
+    this.#reviewAt = Math.min(this.#reviewAt, Math.max(at, now));
   }
 
   #apply(destination: Destination, column: number, now: Millis): void {
@@ -424,7 +429,7 @@ export class Routes {
 
   #ripen(destination: Destination, now: Millis): void {
     if (destination.selected < 0) {
-      destination.ripeAt = 0;
+      this.#ripening.forget(destination);
       this.#announce(destination, this.#soon(now));
       return;
     }
@@ -451,7 +456,7 @@ export class Routes {
     const { matrix, tuning } = this.#tables;
     destination.metric = destination.sentMetric = infinity;
     destination.betterSince = 0;
-    destination.ripeAt = 0;
+    this.#ripening.forget(destination);
     this.#lazy.delete(destination);
     this.#newVersion(destination, now);
     let announced = false;
@@ -876,6 +881,11 @@ export class Routes {
     return this.#tables.destinations.versionOf(row);
   }
 
+  /** How many destinations wait to be told of or to be looked at again. */
+  get waiting(): number {
+    return this.#reviews.size + this.#ripening.size;
+  }
+
   /**
    * A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). That is enough where
    * packets come by neighbours; what is outside the overlay is sealed for its gateway by whoever believes in it,
@@ -911,9 +921,8 @@ export class Routes {
   // ---- time
 
   get deadline(): Millis {
-    const review = this.#reviews[this.#reviewHead];
     return Math.min(
-      review ? review.at : never,
+      this.#reviewAt,
       this.#heldDeadline,
       this.#lazyAt,
       this.#ripening.deadline,
@@ -948,19 +957,19 @@ export class Routes {
   }
 
   #reviewsDue(now: Millis): void {
-    for (;;) {
-      const review = this.#reviews[this.#reviewHead];
-      if (!review || review.at > now) break;
-      this.#reviewHead++;
-      const destination = this.#tables.destinations.at(review.row);
-      if (destination && destination.betterSince !== 0) {
-        this.reselect(destination, now);
-        if (destination.betterSince !== 0) this.#review(destination, now);
-      }
+    if (now < this.#reviewAt) return;
+    this.#reviewAt = never;
+    const later = now + reviewPause;
+    const due: Destination[] = [];
+    for (const [destination, at] of this.#reviews) {
+      if (at <= now) due.push(destination);
+      else this.#reviewAt = Math.min(this.#reviewAt, Math.max(at, later));
     }
-    if (this.#reviewHead > 1024 || this.#reviewHead === this.#reviews.length) {
-      this.#reviews = this.#reviews.slice(this.#reviewHead);
-      this.#reviewHead = 0;
+    for (const destination of due) {
+      this.#reviews.delete(destination);
+      if (destination.betterSince === 0) continue;
+      this.reselect(destination, now);
+      if (destination.betterSince !== 0) this.#review(destination, later);
     }
   }
 
@@ -990,6 +999,7 @@ export class Routes {
     if (destination.selected !== none || destination.sources !== undefined || !this.#isKnownLost(destination)) return;
     pending.forgetRow(destination.row);
     this.#lazy.delete(destination);
+    this.#reviews.delete(destination);
     this.#touched.delete(destination);
     this.#moved.delete(destination);
     this.admission.foreign.delete(destination);

@@ -235,13 +235,17 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     readonly destinations: number;
     readonly routerIds: number;
     readonly pending: number;
+    /** Entries of queues: destinations to be looked at again or told of, and rows to be told each neighbour. */
+    readonly waiting: number;
     readonly octets: number;
   } {
-    const { destinations, routers, pending, matrix } = this.#tables;
+    const { destinations, routers, pending, matrix, outlets } = this.#tables;
+    const queued = outlets.reduce((sum, outlet) => sum + (outlet?.queued ?? 0), 0);
     return {
       destinations: destinations.size,
       routerIds: routers.size,
       pending: pending.size,
+      waiting: this.#routes.waiting + queued,
       octets: matrix.octets,
     };
   }

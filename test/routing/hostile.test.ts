@@ -490,7 +490,7 @@ test('32: a seqno walked round the ring', (t) => {
   world.run(1000);
   t.is(rows().length, 1);
   const { octets: _, ...sizes } = node.speaker.sizes();
-  t.deepEqual(sizes, { destinations: 2, routerIds: 2, pending: 0 }, 'one source, whatever its seqno');
+  t.deepEqual(sizes, { destinations: 2, routerIds: 2, pending: 0, waiting: 0 }, 'one source, whatever its seqno');
   const updates = said(world, lan, from).filter((line) => line.startsWith('update fd00:0:0:1::/64'));
   t.true(updates.length >= 1 && updates.length <= 2, `${updates.length}: a seqno alone is no news (RFC 8966 §3.7.2)`);
   // The last one announced was 0xc000; half the ring away is neither newer nor older, so it is not used.
@@ -815,4 +815,29 @@ test('a LAN neighbour that renames a known prefix without end takes few of the r
   t.true(node.speaker.sizes().routerIds <= 30, `${node.speaker.sizes().routerIds}`);
   rename(80_000);
   t.true(rows().some(({ routerId }) => routerId === '0000000200013880'));
+});
+
+test('neighbours that change their minds without end fill no queue: each holds a destination once', (t) => {
+  const { world, node, say, greet } = lanWorld(12);
+  node.authority.grantsOf.set(1, [prefix('fd00::/16')]);
+  world.node(2);
+  world.link(1, 2);
+  const other = 'fe80::98';
+  greet(other);
+  greet(other);
+  const announce = (metric: number, from?: string) =>
+    say(update(`0812 02004000 0640 0001 ${metric.toString(16).padStart(4, '0')} ${announced}`), from);
+  announce(1000);
+  world.run(1200);
+  const before = node.speaker.sizes();
+  for (let i = 0; i < 5000; i++) announce(i % 2 ? 2000 : 500, other);
+  const reviewed = node.speaker.sizes().waiting;
+  t.true(reviewed <= before.waiting + before.destinations, `better and worse in turn: ${reviewed} wait`);
+  announce(0xffff, other);
+  for (let i = 0; i < 5000; i++) announce(i % 2 ? 1000 : 0xffff);
+  const { waiting, destinations } = node.speaker.sizes();
+  const queues = 2 + 2 * 3; // to be looked at again, ripening; and for the tunnel, the LAN and its neighbours
+  t.true(waiting <= queues * destinations, `lost and found in turn: ${waiting} wait`);
+  world.run(5000);
+  t.is(node.speaker.sizes().waiting, 0);
 });

@@ -41,6 +41,17 @@ test('what is lost or told before it was ripe is not told again when it would ha
   const ripening = flooded();
   const lost = destination(0);
   ripening.add(lost, 10_300);
-  lost.ripeAt = 0;
+  ripening.forget(lost);
   t.deepEqual(ripening.take(11_000), []);
+});
+
+test('however often a destination is found, bettered and lost, it waits once', (t) => {
+  const ripening = flooded();
+  const fickle = destination(0);
+  for (let i = 0; i < 1000; i++) {
+    ripening.add(fickle, 20_000 - 100 * (i % 50));
+    if (i % 7 === 0) ripening.forget(fickle);
+    t.true(ripening.size <= 1);
+  }
+  t.is(ripening.size, 1);
 });
