@@ -1,9 +1,11 @@
 import type { IpBytes } from '../addr/ip.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { Prefix } from '../addr/prefix.js';
+import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
 import type { Interner } from './contract.js';
 import { HotFields, Lane, none, stride } from './hot-fields.js';
+import { hashKeys, shiftFor } from './keyed-hash.js';
 import { infinity, type Metric } from './metric.js';
 import { isNewer, type Seqno } from './seqno.js';
 
@@ -253,11 +255,15 @@ export class DestinationTable {
   readonly #rows: (Destination | undefined)[] = [];
   readonly #free: number[] = [];
   #buckets: Int32Array = new Int32Array(64).fill(-1);
+  #shift = shiftFor(64);
   readonly hot: HotFields = new HotFields();
   readonly #interner: Interner | undefined;
+  readonly #keys: Int32Array;
 
-  constructor(interner: Interner | undefined) {
+  /** `random`: the hash's keys. */
+  constructor(interner: Interner | undefined, random: Random) {
     this.#interner = interner;
+    this.#keys = hashKeys(9, random);
   }
 
   get size(): number {
@@ -343,6 +349,7 @@ export class DestinationTable {
 
   #rehash(size: number): void {
     this.#buckets = new Int32Array(size).fill(-1);
+    this.#shift = shiftFor(size);
     this.#rows.forEach((destination, row) => {
       if (destination) this.#link(row);
     });
@@ -354,13 +361,20 @@ export class DestinationTable {
     return this.#bucket(cells[at]!, cells[at + 1]!, cells[at + 2]!, cells[at + 3]!, cells[at + Lane.length]!);
   }
 
-  /** Their number is a power of two. */
   #bucket(a: number, b: number, c: number, d: number, length: number): number {
-    let hash = Math.imul(a ^ length, 0x9e3779b1);
-    hash = Math.imul((hash ^ (hash >>> 15)) + b, 0x85ebca6b);
-    hash = Math.imul((hash ^ (hash >>> 15)) + c, 0xc2b2ae35);
-    hash = Math.imul((hash ^ (hash >>> 15)) + d, 0x27d4eb2f);
-    return (hash ^ (hash >>> 15)) & (this.#buckets.length - 1);
+    const keys = this.#keys;
+    const first =
+      Math.imul(keys[0]!, a >>> 16) +
+      Math.imul(keys[1]!, a & 0xffff) +
+      Math.imul(keys[2]!, b >>> 16) +
+      Math.imul(keys[3]!, b & 0xffff);
+    const second =
+      Math.imul(keys[4]!, c >>> 16) +
+      Math.imul(keys[5]!, c & 0xffff) +
+      Math.imul(keys[6]!, d >>> 16) +
+      Math.imul(keys[7]!, d & 0xffff);
+    const sum = (first | 0) + (second | 0) + Math.imul(keys[8]!, length) + keys[9]!;
+    return (sum | 0) >>> this.#shift;
   }
 }
 

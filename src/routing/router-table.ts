@@ -1,17 +1,27 @@
+import type { Random } from '../random.js';
+import { hashKeys, shiftFor } from './keyed-hash.js';
 import { highOf, lowOf, type RouterId, routerIdFrom } from './router-id.js';
+
+/** Both halves, as signed numbers, and the next number of the same bucket. */
+const stride = 3;
 
 /**
  * Router-ids as small numbers, so that a route spends two octets on its own. At most 65,535; `retain` frees those no
  * longer in use.
  */
 export class RouterTable {
-  readonly #indexes = new Map<number, number[]>();
-  /** Both halves of each, as signed numbers. */
-  #words: Int32Array = new Int32Array(32);
+  #cells: Int32Array = new Int32Array(16 * stride);
+  #buckets: Int32Array = new Int32Array(16).fill(-1);
+  readonly #keys: Int32Array;
   #count = 0;
   /** Their texts, made when first asked for. */
   readonly #ids: (RouterId | undefined)[] = [];
   readonly #free: number[] = [];
+
+  /** `random`: the hash's keys. */
+  constructor(random: Random) {
+    this.#keys = hashKeys(4, random);
+  }
 
   get size(): number {
     return this.#count - this.#free.length;
@@ -19,24 +29,23 @@ export class RouterTable {
 
   /** The number of this router-id; -1 when it has none. */
   find(high: number, low: number): number {
-    const chain = this.#indexes.get(this.#hash(high, low));
-    if (chain) for (const index of chain) if (this.is(index, high, low)) return index;
-    return -1;
+    const cells = this.#cells;
+    let index = this.#buckets[this.#bucket(high, low)]!;
+    while (index >= 0 && !this.is(index, high, low)) index = cells[stride * index + 2]!;
+    return index;
   }
 
   /** The number of this router-id, a new one if need be; -1 when the table is full. */
   intern(high: number, low: number): number {
     const known = this.find(high, low);
     if (known >= 0) return known;
-    const chain = this.#indexes.get(this.#hash(high, low));
     const index = this.#free.pop() ?? this.#count;
     if (index >= 0xffff) return -1;
     if (index === this.#count) this.#grow();
     this.#ids[index] = undefined;
-    this.#words[2 * index] = high;
-    this.#words[2 * index + 1] = low;
-    if (chain) chain.push(index);
-    else this.#indexes.set(this.#hash(high, low), [index]);
+    this.#cells[stride * index] = high;
+    this.#cells[stride * index + 1] = low;
+    this.#link(index);
     return index;
   }
 
@@ -45,15 +54,15 @@ export class RouterTable {
   }
 
   is(index: number, high: number, low: number): boolean {
-    return this.#words[2 * index + 1] === (low | 0) && this.#words[2 * index] === (high | 0);
+    return this.#cells[stride * index + 1] === (low | 0) && this.#cells[stride * index] === (high | 0);
   }
 
   high(index: number): number {
-    return this.#words[2 * index]! >>> 0;
+    return this.#cells[stride * index]! >>> 0;
   }
 
   low(index: number): number {
-    return this.#words[2 * index + 1]! >>> 0;
+    return this.#cells[stride * index + 1]! >>> 0;
   }
 
   id(index: number): RouterId {
@@ -74,25 +83,40 @@ export class RouterTable {
   /** Forgets every router-id whose number is not in `used`. */
   retain(used: ReadonlySet<number>): void {
     const free = new Set(this.#free);
+    this.#buckets.fill(-1);
     for (let index = 0; index < this.#count; index++) {
-      if (used.has(index) || free.has(index)) continue;
-      const hash = this.#hash(this.high(index), this.low(index));
-      const chain = this.#indexes.get(hash)!.filter((other) => other !== index);
-      if (chain.length > 0) this.#indexes.set(hash, chain);
-      else this.#indexes.delete(hash);
-      this.#free.push(index);
+      if (used.has(index)) this.#link(index);
+      else if (!free.has(index)) this.#free.push(index);
     }
+  }
+
+  #link(index: number): void {
+    const bucket = this.#bucket(this.high(index), this.low(index));
+    this.#cells[stride * index + 2] = this.#buckets[bucket]!;
+    this.#buckets[bucket] = index;
   }
 
   #grow(): void {
     this.#count++;
-    if (2 * this.#count <= this.#words.length) return;
-    const words = new Int32Array(3 * this.#count);
-    words.set(this.#words);
-    this.#words = words;
+    if (stride * this.#count > this.#cells.length) {
+      const cells = new Int32Array(stride * Math.ceil(1.5 * this.#count));
+      cells.set(this.#cells);
+      this.#cells = cells;
+    }
+    if (this.#count <= this.#buckets.length) return;
+    this.#buckets = new Int32Array(2 * this.#buckets.length).fill(-1);
+    const free = new Set(this.#free);
+    for (let index = 0; index < this.#count - 1; index++) if (!free.has(index)) this.#link(index);
   }
 
-  #hash(high: number, low: number): number {
-    return Math.imul(high, 0x9e3779b1) ^ low;
+  #bucket(high: number, low: number): number {
+    const keys = this.#keys;
+    const sum =
+      Math.imul(keys[0]!, high >>> 16) +
+      Math.imul(keys[1]!, high & 0xffff) +
+      Math.imul(keys[2]!, low >>> 16) +
+      Math.imul(keys[3]!, low & 0xffff) +
+      keys[4]!;
+    return (sum | 0) >>> shiftFor(this.#buckets.length);
   }
 }
