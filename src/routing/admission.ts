@@ -1,5 +1,6 @@
 import { type NodeNumber, nodeNumberOf } from '../addr/node-number.js';
 import { Prefix } from '../addr/prefix.js';
+import { Bucket } from '../bucket.js';
 import { type Millis, never, second } from '../time.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { Interner, LanPolicy, ReportCode } from './contract.js';
@@ -8,7 +9,7 @@ import { none } from './hot-fields.js';
 import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
 import { isMartian } from './martians.js';
 import type { Neighbour } from './neighbour.js';
-import { routerIdFrom } from './router-id.js';
+import { type Epoch, routerIdFrom } from './router-id.js';
 import { seqnoDistance } from './seqno.js';
 import type { Tables } from './tables.js';
 
@@ -18,6 +19,9 @@ const certificateRetry: Millis = 2 * second;
 const certificateTries = 5;
 const maxWanted = 4096;
 const maxUngranted = 256;
+/** New router-ids its owner signs for a prefix: so many at once, then so many a second. */
+const renameBurst = 3;
+const renameRate = 1 / 60;
 
 /**
  * What an origin or an egress signs (PROTOCOL.md, Babel): prefix length u8 ‖ prefix 16 ‖ router-id 8 ‖ seqno u16 ‖ egress
@@ -34,6 +38,11 @@ export function signedOctets(prefix: Prefix, high: number, low: number, seqno: n
   out[27] = egress >> 16;
   view.setUint16(28, egress & 0xffff);
   return out;
+}
+
+/** The last 5 octets of a weft router-id. */
+function epochIn({ routerIdHigh, routerIdLow }: PacketReader): Epoch {
+  return (routerIdHigh & 0xff) * 2 ** 32 + routerIdLow;
 }
 
 function isAmong({ signature, rivals }: Proof, reader: PacketReader): boolean {
@@ -66,6 +75,8 @@ export class Admission {
 
   /** Prefixes outside the overlay: those a certificate's grants decide on. */
   readonly foreign: Set<Destination> = new Set();
+  /** Of those whose owner has begun another epoch: how often it may again. No more than there are destinations. */
+  readonly #renames = new Map<Destination, Bucket>();
 
   readonly #tables: Tables;
   readonly #interner: Interner | undefined;
@@ -113,7 +124,10 @@ export class Admission {
     return false;
   }
 
-  /** The destination, made if there is room for it; sets `destination` and `router`. */
+  /**
+   * The destination, made if there is room for it; sets `destination` and `router`, which is none where a known
+   * destination has a router-id nobody has named before: see `#name`.
+   */
   #admit(
     known: Destination | undefined,
     reader: PacketReader,
@@ -129,12 +143,10 @@ export class Admission {
     // Only now, or the router-ids of what is refused would fill their table for everybody.
     const usual = destination ? destination.router : none;
     this.router = usual !== none && routers.is(usual, high, low) ? usual : routers.find(high, low);
-    // A new destination has a place of its own; a new name for an old one is free, and so is the next.
-    if (this.router < 0 && (!destination || neighbour.interface.routerIds.take(now))) {
-      this.router = routers.intern(high, low);
-    }
-    if (this.router < 0) return this.#refuse('quota', reader, neighbour, now);
     if (!destination) {
+      // Bounded as destinations are.
+      if (this.router < 0) this.router = routers.intern(high, low);
+      if (this.router < 0) return this.#refuse('quota', reader, neighbour, now);
       destination = destinations.add(reader.prefix, reader.prefixLength, owner);
       matrix.reserve(destinations.rows, columns.length);
       matrix.clearRow(destination.row);
@@ -142,6 +154,34 @@ export class Admission {
     }
     this.destination = destination;
     return true;
+  }
+
+  /**
+   * Gives a router-id that is new for a known destination its number, if there is one for it: a new name costs nothing,
+   * and neither does the next. What its owner has signed is spared the interface's share, so that however many nodes
+   * lose their disks at once all are told of; each may do so a few times.
+   */
+  #name(reader: PacketReader, neighbour: Neighbour, isByOwner: boolean, now: Millis): boolean {
+    if (this.router >= 0) return true;
+    const isGranted = (isByOwner && this.#mayRename(now)) || neighbour.interface.routerIds.take(now);
+    if (isGranted) this.router = this.#tables.routers.intern(reader.routerIdHigh, reader.routerIdLow);
+    return this.router >= 0 || this.#refuse('quota', reader, neighbour, now);
+  }
+
+  #mayRename(now: Millis): boolean {
+    const destination = this.destination!;
+    let renames = this.#renames.get(destination);
+    if (!renames) {
+      renames = new Bucket(renameRate, renameBurst);
+      this.#renames.set(destination, renames);
+    }
+    return renames.take(now);
+  }
+
+  /** The destination is no more. */
+  forget(destination: Destination): void {
+    this.foreign.delete(destination);
+    this.#renames.delete(destination);
   }
 
   #judgeLan(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
@@ -160,7 +200,7 @@ export class Admission {
       const echoed = known && known.selected !== none && this.#tables.routers.is(known.router, high, low);
       return echoed ? false : this.#refuse(refusal, reader, neighbour, now);
     }
-    if (!this.#admit(known, reader, neighbour, 0, now)) return false;
+    if (!this.#admit(known, reader, neighbour, 0, now) || !this.#name(reader, neighbour, false, now)) return false;
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
     lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
     return true;
@@ -192,7 +232,7 @@ export class Admission {
   /** Our own prefix under another epoch or a seqno ahead: signed by us, it shows that our disk is behind. */
   #judgeOwn(reader: PacketReader, neighbour: Neighbour, now: Millis): false {
     const { authority, node, numbering } = this.#tables;
-    const epoch = (reader.routerIdHigh & 0xff) * 2 ** 32 + reader.routerIdLow;
+    const epoch = epochIn(reader);
     const ahead =
       epoch > numbering.epoch || (epoch === numbering.epoch && seqnoDistance(reader.seqno, numbering.seqno) > 0);
     if (!ahead) return false;
@@ -214,7 +254,7 @@ export class Admission {
     const destination = this.destination!;
     if (destination.owner !== 0 && destination.newestRouter !== none && destination.newestRouter !== this.router) {
       const newest = routers.epoch(destination.newestRouter);
-      if (routers.epoch(this.router) < newest) return this.#refuse('old-epoch', reader, neighbour, now);
+      if (epochIn(reader) < newest) return this.#refuse('old-epoch', reader, neighbour, now);
     }
     const known = destination.proof(this.router, reader.seqno, signer);
     if (known && (reader.signatureLength === 0 || isAmong(known, reader))) {
@@ -223,6 +263,7 @@ export class Admission {
       return known.valid ? this.#isCurrent(reader, neighbour, now) : true;
     }
     if (reader.signatureLength === 0) {
+      if (!this.#name(reader, neighbour, false, now)) return false;
       this.isUnproven = this.isAskedFor = true;
       return true;
     }
@@ -233,6 +274,7 @@ export class Admission {
       case 'invalid':
         return this.#refuse('invalid-signature', reader, neighbour, now);
       case 'unknown':
+        if (!this.#name(reader, neighbour, false, now)) return false;
         this.isUnproven = true;
         this.#keep(reader.seqno, signer, signature, false);
         this.#want(signer, neighbour, now);
@@ -243,6 +285,7 @@ export class Admission {
           this.#noteUngranted(signer, prefix, neighbour);
           return this.#refuse('not-granted', reader, neighbour, now);
         }
+        if (!this.#name(reader, neighbour, destination.owner !== 0, now)) return false;
         this.#keep(reader.seqno, signer, signature, true);
         this.noteNewest(destination, this.router);
         return true;

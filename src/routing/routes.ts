@@ -1002,7 +1002,7 @@ export class Routes {
     this.#reviews.delete(destination);
     this.#touched.delete(destination);
     this.#moved.delete(destination);
-    this.admission.foreign.delete(destination);
+    this.admission.forget(destination);
     destinations.remove(destination);
     matrix.clearRow(destination.row);
   }

@@ -3,6 +3,7 @@ import { nodePrefix } from '../../src/addr/node-number.js';
 import type { Prefix } from '../../src/addr/prefix.js';
 import { signedOctets } from '../../src/routing/admission.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import { routerIdBurst } from '../../src/routing/interface.js';
 import { Network, overlay, prefix, signAs } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
@@ -101,6 +102,46 @@ test('a replayed seqno and an old epoch are refused', (t) => {
     .speaker.view(world.now)
     .find((r) => r.origin === 1)!;
   t.deepEqual([row.seqno, row.routerId], [500, '00000100000000c8']);
+});
+
+test('more nodes than an interface may rename lose their disks at once, and all are told of by one tunnel', (t) => {
+  const world = line();
+  const nodes = Array.from({ length: routerIdBurst + 200 }, (_, i) => 100 + i);
+  const told = (epoch: number) => {
+    for (const node of nodes) {
+      world.inject(
+        2,
+        3,
+        claim({ prefix: nodePrefix(overlay, node), router: idOf(node, epoch), seqno: 1, signedBy: node }),
+      );
+    }
+  };
+  told(100);
+  told(200);
+  const { speaker } = world.nodes.get(3)!;
+  const epochs = speaker.view(world.now).filter(({ origin }) => origin! >= 100 && origin! < 100 + nodes.length);
+  t.is(epochs.length, nodes.length);
+  t.deepEqual(
+    epochs.filter(({ routerId, selected }) => !routerId.endsWith('c8') || !selected),
+    [],
+  );
+  t.is(speaker.counts().get('quota'), undefined);
+});
+
+test('a member that signs epoch after epoch takes what its tunnel may rename, not the places of all router-ids', (t) => {
+  const world = line();
+  const own = nodePrefix(overlay, 77);
+  const tries = routerIdBurst + 500;
+  for (let epoch = 1; epoch <= tries; epoch++) {
+    world.inject(2, 3, claim({ prefix: own, router: idOf(77, epoch), seqno: 1, signedBy: 77 }));
+  }
+  const { speaker } = world.nodes.get(3)!;
+  t.true(speaker.sizes().routerIds <= routerIdBurst + 10, `${speaker.sizes().routerIds}`);
+  t.true(speaker.counts().get('quota')! >= tries - routerIdBurst - 10);
+  // Nobody else pays for it.
+  world.inject(2, 3, claim({ prefix: nodePrefix(overlay, 1), router: idOf(1, 2000), seqno: 1, signedBy: 1 }));
+  const row = speaker.view(world.now).find(({ origin }) => origin === 1)!;
+  t.is(row.routerId, '00000100000007d0');
 });
 
 test('what signatures do not stop: a lying metric attracts traffic', (t) => {
