@@ -29,7 +29,7 @@ const dumpRate = 1;
  * New router-ids for prefixes that are known: so many at once, then so many a second. What is not used any more stays in
  * their table until that is swept.
  */
-const routerIdBurst = 1024;
+export const routerIdBurst = 1024;
 const routerIdRate = 4;
 
 /** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */
