@@ -176,9 +176,12 @@ export class Member {
       (reason) => log.warn('members on this lan cannot be found by themselves', { reason }),
     );
     this.#bridge = new TcpBridge(port, config.listen.address);
-    void this.#bridge.listen(port, config.listen.address).then((listening) => {
-      if (!listening) log.warn('the tcp port is taken, so nobody can fall back to it', { port });
-      else if (!this.#bridge.isMarked) log.warn('streams cannot be marked, so they may go into the overlay', { port });
+    void this.#bridge.listen(port, config.listen.address).then((problem) => {
+      if (problem) {
+        const { code, message, cure } = problem;
+        log.warn('nobody can fall back to tcp here', { code, reason: message, cure });
+      } else if (!this.#bridge.isMarked)
+        log.warn('streams cannot be marked, so they may go into the overlay', { port });
     });
     const { listen, certificate, key } = config.tls;
     if (listen && certificate && key) {

@@ -2,8 +2,10 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
 import { bridgeAddresses, isBridged, type StreamEndpoint } from '../src/control/fallback.js';
+import type { MeshError } from '../src/errors.js';
 import { type Millis, second } from '../src/time.js';
 import { dialStream } from './dial-stream.js';
+import { portProblem } from './port-problem.js';
 import { markServer } from './stream-mark.js';
 import { givesWay, type Holder, sourceOf } from './stream-share.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
@@ -38,6 +40,7 @@ export interface StreamWay {
  */
 export class TcpBridge {
   readonly #plane: Endpoint;
+  readonly #dial: typeof dialStream;
   readonly #streams = new Set<Stream>();
   readonly #drops = new Map<string, number>();
   #server: Server | undefined;
@@ -45,20 +48,22 @@ export class TcpBridge {
   /** Connections on their way out. */
   #opening = 0;
 
-  /** Where our own plane listens: its UDP port, and its address where that is not any. */
-  constructor(planePort: number, listen = '0.0.0.0') {
+  /** Where our own plane listens: its UDP port, and its address where that is not any. `dial`: begins a stream. */
+  constructor(planePort: number, listen = '0.0.0.0', dial = dialStream) {
+    this.#dial = dial;
     this.#plane = { address: listen === '0.0.0.0' ? loopback : listen, port: planePort };
   }
 
-  /** Takes connections on this TCP port; resolves false when the port is taken: the fallback is then for dialling only. */
-  listen(port: number, address: string): Promise<boolean> {
+  /** Takes connections on this TCP port; resolves in why it cannot: the fallback is then for dialling only. */
+  listen(port: number, address: string): Promise<MeshError | undefined> {
     const server = createServer((socket) => this.accept(socket, 'tcp'));
     this.#server = server;
     return new Promise((resolve) => {
-      server.once('error', () => resolve(false));
+      // Those that come later are of a single accept: the next one may work.
+      server.on('error', (cause) => resolve(portProblem('tcp', { address, port }, 'listen', cause)));
       server.listen(port, address, () => {
         this.#isMarked = markServer(server);
-        resolve(true);
+        resolve(undefined);
       });
     });
   }
@@ -95,7 +100,7 @@ export class TcpBridge {
   }
 
   async #connect(to: StreamEndpoint): Promise<Endpoint | string> {
-    const { socket, opened } = dialStream(to);
+    const { socket, opened } = this.#dial(to);
     const limit = setTimeout(() => socket.destroy(new Error('no answer')), connectLimit);
     try {
       await opened;

@@ -1,13 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import type { Endpoint } from '../src/addr/endpoint.js';
-import { formatEndpoint } from '../src/addr/endpoint.js';
 import { parseIp } from '../src/addr/ip.js';
 import { Bucket } from '../src/bucket.js';
 import { MeshError } from '../src/errors.js';
 import { systemRandom } from '../src/random.js';
 import { type Millis, second, type UnixSeconds } from '../src/time.js';
 import { SourceBuckets } from '../src/tunnel/source-buckets.js';
+import { portProblem } from './port-problem.js';
 import { markServer } from './stream-mark.js';
 import { givesWay, type Holder, sourceOf } from './stream-share.js';
 import { readTlsCertificate, type TlsCertificate, type TlsFiles, versionOf } from './tls-certificate.js';
@@ -131,7 +131,7 @@ export class TlsListener {
     const { address, port } = this.#setting.listen;
     const server = createServer((socket) => this.#called(socket));
     return new Promise((resolve, reject) => {
-      server.once('error', (cause) => reject(portProblem(this.#setting.listen, cause)));
+      server.once('error', (cause) => reject(portProblem('tls', this.#setting.listen, 'tls.listen', cause)));
       server.listen(port, address, () => {
         markServer(server);
         server.on('error', () => {}); // of a single accept: the next one may work
@@ -187,24 +187,4 @@ interface Handshake extends Holder {
 
 function callerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
-}
-
-function portProblem(listen: Endpoint, cause: Error): MeshError {
-  const { code } = cause as NodeJS.ErrnoException;
-  const where = formatEndpoint(listen);
-  switch (code) {
-    case 'EADDRINUSE':
-      return new MeshError('tls-port-taken', `another program listens on TCP ${where}`, 'end it, or set tls.listen', {
-        cause,
-      });
-    case 'EACCES':
-      return new MeshError(
-        'tls-port-forbidden',
-        `weftd may not listen on TCP ${where}`,
-        'give it CAP_NET_BIND_SERVICE (packaging/weft.service does), or set tls.listen to a port from 1024 on',
-        { cause },
-      );
-    default:
-      return new MeshError('tls-no-listener', `TCP ${where}: ${cause.message}`, 'correct tls.listen', { cause });
-  }
 }

@@ -1,9 +1,11 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import fc from 'fast-check';
+import { dialStream } from '../../daemon/dial-stream.js';
+import { portProblem } from '../../daemon/port-problem.js';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { frameForStream, longestOnStream, StreamCutter } from '../../daemon/tcp-frames.js';
 import { until } from '../../lab/until.js';
@@ -59,7 +61,7 @@ test('two planes talk through two bridges as over UDP', async (t) => {
   const client = new TcpBridge(near.port);
   const spare = await udp(() => undefined);
   const tcpPort = spare.port;
-  t.true(await server.listen(tcpPort, '127.0.0.1'));
+  t.is(await server.listen(tcpPort, '127.0.0.1'), undefined);
   const local = await client.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: tcpPort } });
   if (typeof local === 'string') return t.fail(local);
   near.socket.send('hello', local.port, local.address);
@@ -74,7 +76,7 @@ test('two planes talk through two bridges as over UDP', async (t) => {
 test('a stranger on the TCP port hears nothing, and nonsense closes the connection', async (t) => {
   const plane = await udp(() => undefined);
   const bridge = new TcpBridge(plane.port);
-  t.true(await bridge.listen(plane.port, '127.0.0.1'));
+  t.is(await bridge.listen(plane.port, '127.0.0.1'), undefined);
   const stranger = connect({ host: '127.0.0.1', port: plane.port });
   let heard = 0;
   stranger.on('data', (chunk) => {
@@ -96,7 +98,7 @@ test('strangers have 8 streams of one source and 64 in all; who comes from anoth
     bridge.close();
     plane.socket.close();
   });
-  t.true(await bridge.listen(plane.port, '127.0.0.1'));
+  t.is(await bridge.listen(plane.port, '127.0.0.1'), undefined);
   const open: { readonly name: string; readonly socket: Socket }[] = [];
   const come = async (source: string, places: number) => {
     for (let i = 0; i < places; i++) {
@@ -126,25 +128,87 @@ test('a refused connection is told in words', async (t) => {
   bridge.close();
 });
 
-test('a stream that ends at once is told, and no dial waits for ever', async (t) => {
-  const server = createServer((socket) =>
-    socket
-      .on('error', () => {})
-      .end(Buffer.of(0, 0))
-      .resume(),
-  ).listen(0, '127.0.0.1');
+const portOf = (server: Server) => (server.address() as { port: number }).port;
+
+/** Of a stream that the far end has ended with a frame that is none. */
+const endings: Readonly<Record<string, (socket: Socket) => boolean>> = {
+  'it has heard the frame, and does not know yet what it is': ({ readableLength }) => readableLength === 2,
+  'it is closed': ({ destroyed }) => destroyed,
+};
+
+for (const [name, hasCome] of Object.entries(endings)) {
+  test(`a stream that has ended when its dial hears that it is open is told in words, and the dial ends: ${name}`, async (t) => {
+    const server = createServer((socket) => socket.end(Buffer.of(0, 0))).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    // Tells late that it is open, as a machine that is busy would.
+    const bridge = new TcpBridge(9, '127.0.0.1', (to) => {
+      const { socket, opened } = dialStream(to);
+      const late = async () => {
+        await opened;
+        if (name === 'it is closed') socket.resume();
+        await until(name, () => hasCome(socket), Boolean, 2000);
+      };
+      return { socket, opened: late() };
+    });
+    t.teardown(() => {
+      bridge.close();
+      server.close();
+    });
+    const answer = bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: portOf(server) } });
+    t.is(await Promise.race([answer, pause(4000, 'late', { ref: false })]), 'TCP to 127.0.0.1: closed at once');
+  });
+}
+
+test('a stream that ends later is no way any more', async (t) => {
+  const server = createServer((socket) => socket.on('error', () => {}).end(Buffer.of(0, 0))).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as { port: number };
   const bridge = new TcpBridge(9);
   t.teardown(() => {
     bridge.close();
     server.close();
   });
-  const late = Symbol('late');
-  for (let i = 0; i < 60; i++) {
-    const answer = bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port } });
-    t.not(await Promise.race([answer, pause(2000, late, { ref: false })]), late);
-  }
+  const answer = await bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: portOf(server) } });
+  if (typeof answer === 'string') return t.fail(answer);
+  await until(
+    'it is gone',
+    () => bridge.wayOf(answer),
+    (way) => way === undefined,
+    2000,
+  );
+  t.is(bridge.drops().get('tcp-malformed'), 1);
+});
+
+test('a TCP port that is taken is told with cause and cure, and dialling goes on', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const bridge = new TcpBridge(9);
+  t.teardown(() => {
+    bridge.close();
+    taken.close();
+  });
+  const problem = await bridge.listen(portOf(taken), '127.0.0.1');
+  t.like(problem, {
+    code: 'tcp-port-taken',
+    message: `another program listens on TCP 127.0.0.1:${portOf(taken)}`,
+    cure: 'end it ("ss -ltnp" shows it), or set listen',
+  });
+  const answer = await bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: portOf(taken) } });
+  t.is(typeof answer, 'object');
+});
+
+test('why nothing listens: each cause has its cure, and the key of the config that mends it', (t) => {
+  const told = (code: string) =>
+    portProblem('tls', { address: '0.0.0.0', port: 443 }, 'tls.listen', Object.assign(new Error(code), { code }));
+  t.like(told('EACCES'), {
+    code: 'tls-port-forbidden',
+    message: 'weftd may not listen on TCP 0.0.0.0:443',
+    cure: 'give it CAP_NET_BIND_SERVICE (packaging/weft.service does), or set tls.listen to a port from 1024 on',
+  });
+  t.like(told('EADDRNOTAVAIL'), {
+    code: 'tls-no-listener',
+    message: 'TCP 0.0.0.0:443: EADDRNOTAVAIL',
+    cure: 'correct tls.listen',
+  });
 });
 
 test('connections still opening count among the 16', async (t) => {
@@ -155,7 +219,7 @@ test('connections still opening count among the 16', async (t) => {
     if (over) socket.destroy();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as { port: number };
+  const port = portOf(server);
   const bridge = new TcpBridge(9);
   const to = { kind: 'tls', endpoint: { address: '127.0.0.1', port, name: undefined } } as const;
   const answers = Array.from({ length: 20 }, () => bridge.connect(to));

@@ -245,7 +245,11 @@ test('a port that is taken is told, and taken as soon as it is free', async (t) 
     rmSync(folder, { recursive: true });
   });
   await listener.look();
-  t.is(listener.problem?.code, 'tls-port-taken');
+  t.like(listener.problem, {
+    code: 'tls-port-taken',
+    message: `another program listens on TCP ${here}:${port}`,
+    cure: 'end it ("ss -ltnp" shows it), or set tls.listen',
+  });
   t.is(listener.served, undefined);
   blocker.close();
   await until(
