@@ -42,6 +42,7 @@ const maxFormer = 64;
 export class Connector {
   readonly #mesh: Mesh;
   readonly #seeds: readonly InvitingMember[];
+  readonly #isDiallable: (endpoint: Endpoint) => boolean;
   readonly #topology: Topology;
   readonly #punching: Punching;
   /** Dials that were ordered and have come to no end yet, and where they go. */
@@ -55,21 +56,24 @@ export class Connector {
 
   /**
    * `seeds`: the members our invitation named, for as long as the directory does not know them. `former`: with whom tunnels
-   * stood before the restart. `carried`: how many packets the tunnel to a node has carried.
+   * stood before the restart. `isDiallable`: where datagrams and streams may go at all, whoever names it. `carried`: how many
+   * packets the tunnel to a node has carried.
    */
   constructor(
     mesh: Mesh,
     seeds: readonly InvitingMember[],
     former: readonly FormerNeighbour[],
     random: Random,
+    isDiallable: (endpoint: Endpoint) => boolean,
     carried: (node: NodeNumber) => number,
     limits?: TopologyLimits,
     mostPunches?: number,
   ) {
     this.#mesh = mesh;
     this.#seeds = seeds;
+    this.#isDiallable = isDiallable;
     this.#topology = new Topology(random, mesh.messages, undefined, limits, carried);
-    this.#punching = new Punching(mesh.membership.number, random, mostPunches);
+    this.#punching = new Punching(mesh.membership.number, random, isDiallable, mostPunches);
     const known = [
       ...seeds.map((seed) => seed.number),
       ...[...mesh.directory.records()].map(({ node }) => node.number),
@@ -149,7 +153,7 @@ export class Connector {
   /** It says it is on our LAN. `standing`: it has a tunnel elsewhere, which moves there when it answers. */
   foundOnLan(node: NodeNumber, endpoint: Endpoint, standing: boolean, now: Millis): ConnectorEffect[] {
     const way = this.wayTo(node);
-    if (!way) return [];
+    if (!way || !this.#isDiallable(endpoint)) return [];
     this.#onLan.delete(node);
     if (this.#onLan.size >= maxOnLan) this.#onLan.delete(this.#onLan.keys().next().value!);
     this.#onLan.set(node, endpoint);
@@ -200,13 +204,13 @@ export class Connector {
   }
 
   /** The dials that run, and where streams may go in their stead: where a datagram would, and over TLS no further. */
-  trying(isDiallable: (endpoint: Endpoint) => boolean): Way[] {
+  trying(): Way[] {
     return [...this.#running.keys()].flatMap((node) => {
       const way = this.wayTo(node);
       if (!way) return [];
       const worth = new Set(worthDialling<Endpoint>([...way.endpoints, ...way.tls], this.#own));
-      const tls = way.tls.filter((endpoint) => worth.has(endpoint) && isDiallable(endpoint));
-      return [{ ...way, endpoints: this.#endpointsOf(way).filter(isDiallable), tls }];
+      const tls = way.tls.filter((endpoint) => worth.has(endpoint) && this.#isDiallable(endpoint));
+      return [{ ...way, endpoints: this.#endpointsOf(way), tls }];
     });
   }
 
@@ -269,7 +273,9 @@ export class Connector {
       ...(onLan ? [onLan] : []),
       ...worthDialling([...(former ? [former] : []), ...way.endpoints], this.#own),
     ];
-    return all.filter((endpoint, i) => all.findIndex((other) => sameEndpoint(other, endpoint)) === i);
+    return all.filter(
+      (endpoint, i) => this.#isDiallable(endpoint) && all.findIndex((other) => sameEndpoint(other, endpoint)) === i,
+    );
   }
 
   #stoodAt(node: NodeNumber, endpoint: Endpoint): void {

@@ -89,7 +89,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       return link === undefined ? 0 : setting.counters(link).carried;
     };
     const { seeds, former, topology, mostPunches } = setting;
-    this.#connector = new Connector(mesh, seeds, former, random, carried, topology, mostPunches);
+    const isDiallable = (endpoint: Endpoint) => this.reachability.isDiallable(endpoint);
+    this.#connector = new Connector(mesh, seeds, former, random, isDiallable, carried, topology, mostPunches);
     this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
     this.peers = new Peers<NodeCertificate>({
@@ -671,7 +672,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #tryTcp(now: Millis): void {
     const tunnels = [...this.tunnels.all()];
     const standing = tunnels.map((tunnel) => tunnel.endpoint);
-    const trying = this.#connector.trying((endpoint) => this.reachability.isDiallable(endpoint));
+    const trying = this.#connector.trying();
     for (const bridging of this.#fallback.due(now, standing, trying)) {
       this.#out.push({ kind: 'bridge', ...bridging });
     }

@@ -110,13 +110,20 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
   readonly #punchBudget: Budget;
   readonly #dialBudget = new Budget(dialsPerMinute);
+  readonly #isDiallable: (endpoint: Endpoint) => boolean;
 
   /**
-   * `node` is our own number: of two who ask each other at once, the lower one's exchange goes on. `mostPunches`: in a minute;
-   * for tests another than the usual.
+   * `node` is our own number: of two who ask each other at once, the lower one's exchange goes on. `isDiallable`: whether an
+   * endpoint that another node names may be sent to at all. `mostPunches`: in a minute; for tests another than the usual.
    */
-  constructor(node: NodeNumber, random: Random, mostPunches = punchesPerMinute) {
+  constructor(
+    node: NodeNumber,
+    random: Random,
+    isDiallable: (endpoint: Endpoint) => boolean,
+    mostPunches = punchesPerMinute,
+  ) {
     this.#punchBudget = new Budget(mostPunches);
+    this.#isDiallable = isDiallable;
     this.#node = node;
     this.#random = random;
   }
@@ -324,7 +331,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
 
   #targets(endpoints: readonly Endpoint[]): Endpoint[] {
     return worthDialling(endpoints, this.#endpoints)
-      .filter((endpoint) => !this.#endpoints.some((own) => sameEndpoint(own, endpoint)))
+      .filter((endpoint) => this.#isDiallable(endpoint) && !this.#endpoints.some((own) => sameEndpoint(own, endpoint)))
       .slice(0, mostPunchEndpoints);
   }
 

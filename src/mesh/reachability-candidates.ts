@@ -1,5 +1,5 @@
 import type { Endpoint } from '../addr/endpoint.js';
-import { isIpv4Bytes, parseIp } from '../addr/ip.js';
+import { formatIp, isIpv4Bytes, parseIp } from '../addr/ip.js';
 import { parsePrefix } from '../addr/prefix.js';
 
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'].map(
@@ -36,6 +36,22 @@ export function leadsOutside({ address }: Endpoint, ours: readonly Endpoint[]): 
     !isPrivateAddress(address) &&
     !ours.some((own) => own.address === address || (address.includes(':') && isOneNetwork(own.address, address)))
   );
+}
+
+/**
+ * The last address of an IPv4 network, which all its machines hear, and the first, which old ones take for the same (RFC 1122
+ * §3.3.6). None where there are but one or two machines, or the length is not known.
+ */
+export function broadcastsOf({ address, length }: { readonly address: string; readonly length?: number }): string[] {
+  const bytes = parseIp(address);
+  if (!bytes || !isIpv4Bytes(bytes) || length === undefined || length > 30) return [];
+  const hosts = 2 ** (32 - length) - 1;
+  const view = new DataView(bytes.buffer);
+  const own = view.getUint32(12);
+  return [(own | hosts) >>> 0, (own & ~hosts) >>> 0].map((value) => {
+    view.setUint32(12, value);
+    return formatIp(bytes);
+  });
 }
 
 function isOneNetwork(one: string, other: string): boolean {

@@ -17,12 +17,14 @@ import { decodeDialBack } from './dial-back.js';
 import { DialBackAsker } from './dial-back-asker.js';
 import { DialBackProver, type ProverEffect } from './dial-back-prover.js';
 import { classifyNat, type Dependence, type NatClass } from './nat-class.js';
-import { isPrivateAddress } from './reachability-candidates.js';
+import { broadcastsOf, isPrivateAddress } from './reachability-candidates.js';
 
 /** An address of this machine, and the device it is on. */
 export interface LocalAddress {
   readonly device: string;
   readonly address: string;
+  /** Of its network's prefix, where that is known. */
+  readonly length?: number;
 }
 
 export type ReachabilityEvent =
@@ -127,6 +129,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   readonly #neighbours = new Map<NodeNumber, Neighbour>();
   #configured: readonly Endpoint[] = [];
   #addresses: readonly LocalAddress[] = [];
+  /** Addresses that mean all machines of a network of ours. */
+  #broadcasts: ReadonlySet<string> = new Set();
   #mapping: MappedEndpoint | undefined;
   /** The router that has let somebody in where only its forwarding could: its mappings are believed. */
   #forwarder: string | undefined;
@@ -189,6 +193,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
         this.#configured = event.endpoints;
         return this.#collected(now);
       case 'addressesChanged':
+        this.#broadcasts = new Set(event.addresses.flatMap(broadcastsOf));
         this.#addressesChanged(event.addresses.filter((each) => this.#isOwn(each)));
         this.#startAnew(now);
         // At the start nobody knows anything of us: what there is is told at once, and an invitation can name it.
@@ -370,10 +375,14 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return !innerDevices.test(device) && this.isDiallable({ address, port: this.#config.port });
   }
 
-  /** Whether a node may be dialled there at all: over a family that is switched on, and not inside the overlay. */
+  /**
+   * Whether a node may be dialled there at all, whoever names it: one machine over a family that is switched on, and not inside
+   * the overlay.
+   */
   isDiallable(endpoint: Endpoint): boolean {
-    const isIpv6 = endpoint.address.includes(':');
-    return isUsableEndpoint(endpoint) && (!isIpv6 || this.#config.ipv6) && !this.#config.isInside(endpoint.address);
+    const { address } = endpoint;
+    const isOff = address.includes(':') && !this.#config.ipv6;
+    return isUsableEndpoint(endpoint) && !isOff && !this.#broadcasts.has(address) && !this.#config.isInside(address);
   }
 
   #ask(now: Millis): ReachabilityEffect[] {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { formatIp } from '../../src/addr/ip.js';
 import { revoke } from '../../src/mesh/commands.js';
 import { sparseLimits } from '../../src/mesh/topology.js';
 import { type Millis, second } from '../../src/time.js';
@@ -200,4 +201,21 @@ test('a busy flow through a relay gets a tunnel of its own, nothing of it is los
   t.is(heard.length, sent, 'none lost, none twice');
   t.is(new Set(heard).size, sent);
   t.false(a.hasTunnelTo(c));
+});
+
+test('what a member says of itself sends nothing to a LAN as a whole, into the overlay, or over IPv6 that is off', (t) => {
+  const world = new World(5);
+  const [one, liar, other] = world.network(3) as [Machine, Machine, Machine];
+  world.until(() => one.hasTunnelTo(liar) && one.hasTunnelTo(other) && other.hasTunnelTo(liar), 10 * second);
+  other.moves(['192.168.7.20'], 24);
+  world.separate(liar, other);
+  const inside = formatIp(one.overlayAddress);
+  const forbidden = ['11.0.0.255', '11.0.0.0', '192.168.7.255', inside, '2001:db8::1'];
+  liar.claims([...forbidden, '11.0.0.77'].map((address) => ({ address, port: 16696 })));
+  world.run(30 * second);
+  t.true(other.sentTo.has('11.0.0.77'), 'its record is followed');
+  t.deepEqual(
+    forbidden.filter((address) => other.sentTo.has(address)),
+    [],
+  );
 });

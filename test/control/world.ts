@@ -230,6 +230,8 @@ export class Machine {
   readonly address: string;
   readonly disk = new Map<string, Uint8Array>();
   readonly told: Extract<ControlEffect, { kind: 'told' }>[] = [];
+  /** Addresses that datagrams were sent to. */
+  readonly sentTo = new Set<string>();
   /** Streams it wanted to open. */
   readonly bridges: Extract<ControlEffect, { kind: 'bridge' }>[] = [];
   /** Of its next start. */
@@ -306,8 +308,10 @@ export class Machine {
     const plane = new InProcessPlane({
       random,
       toKernel: (packet) => this.packets.push(packet.slice()),
-      toUnderlay: (bytes, to, fresh) =>
-        this.#world.carry(this, fresh ? 50_000 + random.below(1000) : port, to, bytes.slice()),
+      toUnderlay: (bytes, to, fresh) => {
+        this.sentTo.add(to.address);
+        this.#world.carry(this, fresh ? 50_000 + random.below(1000) : port, to, bytes.slice());
+      },
       guard: (publicKey) => new Guard({ publicKey, cookieSecret, random }),
       memory: { arena, aead },
     });
@@ -343,9 +347,13 @@ export class Machine {
     this.moves([]);
   }
 
-  /** Its addresses are now its own one and these. */
-  moves(others: readonly string[]): void {
-    const addresses = [this.address, ...others].map((address, i) => ({ device: `eth${i}`, address }));
+  /** Its addresses are now its own one and these, in networks with prefixes of this length. */
+  moves(others: readonly string[], length?: number): void {
+    const addresses = [this.address, ...others].map((address, i) => ({
+      device: `eth${i}`,
+      address,
+      ...(length === undefined ? {} : { length }),
+    }));
     this.#handle({ kind: 'localAddresses', addresses });
     this.#wake();
   }
@@ -414,6 +422,12 @@ export class Machine {
     const bytes = Uint8Array.of(ControlChannel.babel, ...packet);
     this.#plane!.command({ kind: 'sendControl', link, bytes });
     this.#wake();
+  }
+
+  /** Says in its record that it is reached there, whatever is true. */
+  claims(endpoints: readonly Endpoint[]): void {
+    const recorded = endpoints.map((endpoint) => ({ ...endpoint, source: 'configured' as const, proven: true }));
+    this.order(this.mesh.handle({ kind: 'endpointsChanged', endpoints: recorded }, this.#world.now));
   }
 
   /** Says in its record that it takes TLS connections there. */

@@ -21,6 +21,7 @@ type Kind = keyof typeof natKinds | 'public';
 /** The relay through which both are reached meanwhile; its address is where they are seen from. */
 const relay: Endpoint = { address: '11.0.0.1', port: 16696 };
 const overlayDelay: Millis = 40;
+const anywhere = () => true;
 
 /** A node with a Punching, a NAT before it, and handshakes reduced to an initiation and its answer. */
 class Node {
@@ -37,7 +38,7 @@ class Node {
   constructor(world: NatWorld, number: number, kind: Kind, knowsItself: boolean) {
     this.#world = world;
     this.#number = number;
-    this.punching = new Punching(number, world.random);
+    this.punching = new Punching(number, world.random, anywhere);
     const isPublic = kind === 'public';
     this.inner = { address: isPublic ? `11.0.${number}.1` : `192.168.${number}.2`, port: 16696 };
     this.nat = isPublic ? undefined : new NatModel(`11.0.${number}.1`, natKinds[kind], world.random);
@@ -190,7 +191,7 @@ test('27: two nodes behind one NAT, hairpin off, meet on their LAN', (t) => {
   const nat = new NatModel('11.0.1.1', natKinds['port-restricted'], world.random);
   const received: string[] = [];
   const inner = (host: number) => ({ address: `192.168.1.${host}`, port: 16696 });
-  const machines = [1, 2].map((number) => new Punching(number, seededRandom(number)));
+  const machines = [1, 2].map((number) => new Punching(number, seededRandom(number), anywhere));
   const dials: Endpoint[][] = [];
   const perform = (number: number, effects: readonly PunchingEffect[]) => {
     for (const effect of effects) {
@@ -272,7 +273,7 @@ test('28: whoever asks, and for whatever: never more than the budget leaves in a
   const burst = fc.array(step, { minLength: 200, maxLength: 600 });
   fc.assert(
     fc.property(burst, (steps) => {
-      const punching = new Punching(150, seededRandom(4));
+      const punching = new Punching(150, seededRandom(4), anywhere);
       const sent: Millis[] = [];
       const dialled: Millis[] = [];
       let now = 0;
@@ -315,7 +316,7 @@ test('28: whoever asks, and for whatever: never more than the budget leaves in a
 
 /** Punches that 118 members get out of a node in a second who offer and go on at once, each with the most endpoints. */
 function punchesOfAFlood(mostPunches?: number): number {
-  const punching = new Punching(1, seededRandom(1), mostPunches);
+  const punching = new Punching(1, seededRandom(1), anywhere, mostPunches);
   let sent = 0;
   for (let from = 2; from < 120; from++) {
     const exchange = new Uint8Array(8).fill(from);
@@ -338,8 +339,30 @@ test('a flood of offers reaches the budget and stops there; without a bound it w
   t.true(sent > punchesPerMinute - 5 * 4 && sent <= punchesPerMinute);
 });
 
+test('nothing is sent to an endpoint that may not be dialled, whoever names it', (t) => {
+  const forbidden = { address: '192.168.1.255', port: 16696 };
+  const allowed = { address: '11.0.0.2', port: 6 };
+  const punching = new Punching(1, seededRandom(1), ({ address }) => address !== forbidden.address);
+  const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  const own = [
+    { address: '11.0.0.1', port: 5 },
+    { address: '192.168.1.2', port: 5 },
+  ];
+  punching.handle({ kind: 'sideChanged', endpoints: own, side }, 0);
+  const exchange = new Uint8Array(8).fill(3);
+  const hears = (message: Uint8Array) =>
+    punching.handle({ kind: 'messageReceived', from: 2, message: decodeMap(message)!, admitted: true }, 0);
+  hears(encodePunch({ kind: 'offer', exchange, endpoints: [forbidden, allowed], side }));
+  const effects = hears(encodePunch({ kind: 'go', exchange }));
+  for (let now = 60; now <= 1000; now += 10) effects.push(...punching.tick(now));
+  const sentTo = effects.flatMap((effect) =>
+    effect.kind === 'sendPunch' ? [effect.to] : effect.kind === 'dial' ? effect.endpoints : [],
+  );
+  t.deepEqual(sentTo, new Array(6).fill(allowed), 'five punches and a dial');
+});
+
 test('one node that offers again and again is refused after three', (t) => {
-  const punching = new Punching(9, seededRandom(1));
+  const punching = new Punching(9, seededRandom(1), anywhere);
   const kinds: string[] = [];
   for (let i = 0; i < 6; i++) {
     const exchange = new Uint8Array(8).fill(i);
@@ -401,7 +424,7 @@ test('whether punching can help does not depend on who asks', (t) => {
 });
 
 test('who wants no more tunnels answers an offer with "busy" and sends nothing else', (t) => {
-  const punching = new Punching(1, seededRandom(5));
+  const punching = new Punching(1, seededRandom(5), anywhere);
   const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
   punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
   const offer = decodeMap(
@@ -421,7 +444,7 @@ test('who wants no more tunnels answers an offer with "busy" and sends nothing e
 });
 
 test('a budget between one exchange and two lets one out whole, cuts the next short, and says that it did', (t) => {
-  const punching = new Punching(1, seededRandom(6), 7);
+  const punching = new Punching(1, seededRandom(6), anywhere, 7);
   const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
   punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
   const punchedTo: string[] = [];
