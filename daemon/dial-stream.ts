@@ -1,16 +1,19 @@
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { StreamEndpoint } from '../src/control/fallback.js';
-import { markedSocket } from './stream-mark.js';
+import { StreamMark } from './stream-mark.js';
 
 /**
  * Begins a stream to a member: plain TCP, or TLS. No certificate is checked: the handshake inside authenticates both ends and
  * seals what they say, and TLS is there for firewalls that let nothing else out. What is written before `opened` waits.
  */
-export function dialStream(to: StreamEndpoint): { readonly socket: Socket; readonly opened: Promise<void> } {
+export function dialStream(
+  to: StreamEndpoint,
+  mark = new StreamMark(),
+): { readonly socket: Socket; readonly opened: Promise<void> } {
   const { address: host, port } = to.endpoint;
   const isTls = to.kind === 'tls';
-  const plain = markedSocket(host).connect({ host, port });
+  const plain = mark.socket(host).connect({ host, port });
   const socket = isTls
     ? connectTls({
         socket: plain,

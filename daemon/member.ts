@@ -35,6 +35,7 @@ import { LanBeaconSockets } from './lan-beacon.js';
 import type { NodeSetting } from './node-contract.js';
 import { keepSmall } from './resident-memory.js';
 import { resolveEndpoints } from './resolve-endpoints.js';
+import { StreamMark } from './stream-mark.js';
 import { type StreamWay, TcpBridge } from './tcp-bridge.js';
 import { TlsListener } from './tls-listener.js';
 
@@ -175,19 +176,19 @@ export class Member {
       (from, bytes) => this.#driver.post({ kind: 'beaconReceived', from, bytes }),
       (reason) => log.warn('members on this lan cannot be found by themselves', { reason }),
     );
-    this.#bridge = new TcpBridge(port, config.listen.address);
+    const mark = new StreamMark((problem) => this.#complain(problem));
+    this.#bridge = new TcpBridge(port, config.listen.address, mark);
     void this.#bridge.listen(port, config.listen.address).then((problem) => {
-      if (problem) {
-        const { code, message, cure } = problem;
-        log.warn('nobody can fall back to tcp here', { code, reason: message, cure });
-      } else if (!this.#bridge.isMarked)
-        log.warn('streams cannot be marked, so they may go into the overlay', { port });
+      if (!problem) return;
+      const { code, message, cure } = problem;
+      log.warn('nobody can fall back to tcp here', { code, reason: message, cure });
     });
     const { listen, certificate, key } = config.tls;
     if (listen && certificate && key) {
       this.#tls = new TlsListener({
         listen,
         files: { certificate, key },
+        mark,
         accept: (socket) => this.#bridge.accept(socket, 'tls'),
         changed: () => this.#tlsChanged(),
       });

@@ -1,20 +1,48 @@
 import { type Server, Socket } from 'node:net';
+import { MeshError } from '../src/errors.js';
 import { defaultMark } from '../src/tunnel/plane/linux.js';
-import { openMarkedStream, setMark } from '../src/tunnel/plane/linux-tcp.js';
+import { openStream, setMark } from '../src/tunnel/plane/linux-tcp.js';
 
 /**
- * A TCP socket, not connected yet, whose packets carry the mark of the tunnels: they never go into the overlay, which else would
- * carry the very stream it travels on where the overlay has the best route to the far end.
+ * The mark of the tunnels, on TCP sockets: what carries it never goes into the overlay, which else would carry the very stream it
+ * travels on where the overlay has the best route to the far end. Streams are there without it too, so a kernel that refuses it
+ * is told of once, and nothing else changes.
  */
-export function markedSocket(address: string): Socket {
-  const fd = openMarkedStream(address.includes(':') ? 6 : 4, defaultMark);
-  if (fd === undefined) return new Socket();
-  // manualStart: nothing is read before it is connected.
-  return new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
-}
+export class StreamMark {
+  readonly #refused: (problem: MeshError) => void;
+  readonly #set: (fd: number, mark: number) => boolean;
+  #isTold = false;
 
-/** Marks a server that listens, and by it what it accepts. False where the kernel does not let us. */
-export function markServer(server: Server): boolean {
-  const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } | null })._handle ?? { fd: -1 };
-  return fd >= 0 && setMark(fd, defaultMark);
+  /** `set`: the kernel's, or in a test another. */
+  constructor(refused: (problem: MeshError) => void = () => {}, set: (fd: number, mark: number) => boolean = setMark) {
+    this.#refused = refused;
+    this.#set = set;
+  }
+
+  /** A socket that is not connected yet. */
+  socket(address: string): Socket {
+    const fd = openStream(address.includes(':') ? 6 : 4);
+    if (fd === undefined) return new Socket();
+    this.#mark(fd);
+    // manualStart: nothing is read before it is connected.
+    return new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+  }
+
+  /** A server that listens, and by it what it accepts. */
+  server(server: Server): void {
+    const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } | null })._handle ?? { fd: -1 };
+    this.#mark(fd);
+  }
+
+  #mark(fd: number): void {
+    if (this.#set(fd, defaultMark) || this.#isTold) return;
+    this.#isTold = true;
+    this.#refused(
+      new MeshError(
+        'stream-mark-refused',
+        'the kernel refuses to mark TCP sockets, so tunnels over TCP and TLS may be sent into the overlay they carry',
+        'give weftd CAP_NET_ADMIN (packaging/weft.service does)',
+      ),
+    );
+  }
 }

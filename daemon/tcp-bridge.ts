@@ -6,7 +6,7 @@ import type { MeshError } from '../src/errors.js';
 import { type Millis, second } from '../src/time.js';
 import { dialStream } from './dial-stream.js';
 import { portProblem } from './port-problem.js';
-import { markServer } from './stream-mark.js';
+import { StreamMark } from './stream-mark.js';
 import { givesWay, type Holder, sourceOf } from './stream-share.js';
 import { frameForStream, StreamCutter } from './tcp-frames.js';
 
@@ -40,16 +40,17 @@ export interface StreamWay {
  */
 export class TcpBridge {
   readonly #plane: Endpoint;
+  readonly #mark: StreamMark;
   readonly #dial: typeof dialStream;
   readonly #streams = new Set<Stream>();
   readonly #drops = new Map<string, number>();
   #server: Server | undefined;
-  #isMarked = false;
   /** Connections on their way out. */
   #opening = 0;
 
   /** Where our own plane listens: its UDP port, and its address where that is not any. `dial`: begins a stream. */
-  constructor(planePort: number, listen = '0.0.0.0', dial = dialStream) {
+  constructor(planePort: number, listen = '0.0.0.0', mark = new StreamMark(), dial = dialStream) {
+    this.#mark = mark;
     this.#dial = dial;
     this.#plane = { address: listen === '0.0.0.0' ? loopback : listen, port: planePort };
   }
@@ -62,15 +63,10 @@ export class TcpBridge {
       // Those that come later are of a single accept: the next one may work.
       server.on('error', (cause) => resolve(portProblem('tcp', { address, port }, 'listen', cause)));
       server.listen(port, address, () => {
-        this.#isMarked = markServer(server);
+        this.#mark.server(server);
         resolve(undefined);
       });
     });
-  }
-
-  /** Whether what it accepts carries the mark of the tunnels. */
-  get isMarked(): boolean {
-    return this.#isMarked;
   }
 
   /** Carries what a stranger opened. */
@@ -100,7 +96,7 @@ export class TcpBridge {
   }
 
   async #connect(to: StreamEndpoint): Promise<Endpoint | string> {
-    const { socket, opened } = this.#dial(to);
+    const { socket, opened } = this.#dial(to, this.#mark);
     const limit = setTimeout(() => socket.destroy(new Error('no answer')), connectLimit);
     try {
       await opened;

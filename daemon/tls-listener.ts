@@ -8,7 +8,7 @@ import { systemRandom } from '../src/random.js';
 import { type Millis, second, type UnixSeconds } from '../src/time.js';
 import { SourceBuckets } from '../src/tunnel/source-buckets.js';
 import { portProblem } from './port-problem.js';
-import { markServer } from './stream-mark.js';
+import type { StreamMark } from './stream-mark.js';
 import { givesWay, type Holder, sourceOf } from './stream-share.js';
 import { readTlsCertificate, type TlsCertificate, type TlsFiles, versionOf } from './tls-certificate.js';
 
@@ -25,6 +25,7 @@ const lookPause: Millis = 30 * second;
 export interface TlsListenerSetting {
   readonly listen: Endpoint;
   readonly files: TlsFiles;
+  readonly mark: StreamMark;
   /** Takes a stream whose TLS handshake is done. */
   readonly accept: (socket: Socket) => void;
   /** Something is served from now on, or served no more, or under another certificate. */
@@ -133,7 +134,7 @@ export class TlsListener {
     return new Promise((resolve, reject) => {
       server.once('error', (cause) => reject(portProblem('tls', this.#setting.listen, 'tls.listen', cause)));
       server.listen(port, address, () => {
-        markServer(server);
+        this.#setting.mark.server(server);
         server.on('error', () => {}); // of a single accept: the next one may work
         this.#port = (server.address() as { readonly port: number }).port;
         resolve(server);

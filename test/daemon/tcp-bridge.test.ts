@@ -6,6 +6,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { dialStream } from '../../daemon/dial-stream.js';
 import { portProblem } from '../../daemon/port-problem.js';
+import { StreamMark } from '../../daemon/stream-mark.js';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { frameForStream, longestOnStream, StreamCutter } from '../../daemon/tcp-frames.js';
 import { until } from '../../lab/until.js';
@@ -141,8 +142,8 @@ for (const [name, hasCome] of Object.entries(endings)) {
     const server = createServer((socket) => socket.end(Buffer.of(0, 0))).listen(0, '127.0.0.1');
     await once(server, 'listening');
     // Tells late that it is open, as a machine that is busy would.
-    const bridge = new TcpBridge(9, '127.0.0.1', (to) => {
-      const { socket, opened } = dialStream(to);
+    const bridge = new TcpBridge(9, '127.0.0.1', new StreamMark(), (to, mark) => {
+      const { socket, opened } = dialStream(to, mark);
       const late = async () => {
         await opened;
         if (name === 'it is closed') socket.resume();

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
+import { StreamMark } from '../../daemon/stream-mark.js';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { TlsListener } from '../../daemon/tls-listener.js';
 import { until } from '../../lab/until.js';
+import type { MeshError } from '../../src/errors.js';
 import { stranger } from '../helpers/stranger.js';
 import { makeCertificate, writeCertificate } from '../helpers/tls-certificate.js';
 
@@ -28,7 +30,10 @@ async function plane(t: ExecutionContext, answers: boolean) {
 }
 
 /** A node's listener on a free port, its streams bridged to a plane. */
-async function listening(t: ExecutionContext, options: { readonly lookPause?: number; readonly name?: string } = {}) {
+async function listening(
+  t: ExecutionContext,
+  options: { readonly lookPause?: number; readonly name?: string; readonly mark?: StreamMark } = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'weft-tls-'));
   const files = writeCertificate(folder, makeCertificate(options.name ?? 'one.example.net'));
   const far = await plane(t, true);
@@ -37,6 +42,7 @@ async function listening(t: ExecutionContext, options: { readonly lookPause?: nu
   const listener = new TlsListener({
     listen: { address: here, port: 0 },
     files,
+    mark: options.mark ?? new StreamMark(),
     accept: (socket) => bridge.accept(socket, 'tls'),
     changed: () => changes++,
     ...(options.lookPause === undefined ? {} : { lookPause: options.lookPause }),
@@ -236,6 +242,7 @@ test('a port that is taken is told, and taken as soon as it is free', async (t) 
   const listener = new TlsListener({
     listen: { address: here, port },
     files: writeCertificate(folder, makeCertificate('one.example.net')),
+    mark: new StreamMark(),
     accept: (socket) => socket.destroy(),
     changed: () => {},
     lookPause: 50,
@@ -270,7 +277,13 @@ test('closed while it begins to listen, it keeps no port', async (t) => {
   free.close();
   await once(free, 'close');
   const files = writeCertificate(folder, makeCertificate('one.example.net'));
-  const listener = new TlsListener({ listen: { address: here, port }, files, accept: () => {}, changed: () => {} });
+  const listener = new TlsListener({
+    listen: { address: here, port },
+    files,
+    mark: new StreamMark(),
+    accept: () => {},
+    changed: () => {},
+  });
   const looking = listener.look();
   listener.close();
   await looking;
@@ -283,4 +296,40 @@ test('closed while it begins to listen, it keeps no port', async (t) => {
     ]),
     'ECONNREFUSED',
   );
+});
+
+test('a kernel that refuses the mark of the tunnels is told of once, with a cure, and streams come and go all the same', async (t) => {
+  const told: MeshError[] = [];
+  const mark = new StreamMark(
+    (problem) => told.push(problem),
+    () => false,
+  );
+  const { port } = await listening(t, { mark });
+  t.like(told[0], {
+    code: 'stream-mark-refused',
+    message:
+      'the kernel refuses to mark TCP sockets, so tunnels over TCP and TLS may be sent into the overlay they carry',
+    cure: 'give weftd CAP_NET_ADMIN (packaging/weft.service does)',
+  });
+  const near = await plane(t, false);
+  const client = new TcpBridge(near.port, here, mark);
+  t.teardown(() => client.close());
+  t.is(await client.listen(near.port, here), undefined);
+  t.is(typeof (await client.connect(tls(port))), 'object');
+  t.is(told.length, 1);
+});
+
+test('a dial alone tells that it could not be marked', async (t) => {
+  const told: string[] = [];
+  const client = new TcpBridge(
+    9,
+    here,
+    new StreamMark(
+      ({ code }) => told.push(code),
+      () => false,
+    ),
+  );
+  t.teardown(() => client.close());
+  await client.connect({ kind: 'tcp', endpoint: { address: here, port: 9 } });
+  t.deepEqual(told, ['stream-mark-refused']);
 });

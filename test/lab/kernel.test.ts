@@ -21,6 +21,7 @@ import { Host } from '../../daemon/kernel/host.js';
 import { type HostPlan, hostTag, noEntries, planEntries } from '../../daemon/kernel/plan.js';
 import { checkMachine, checkTun } from '../../daemon/kernel/preflight.js';
 import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
+import { StreamMark } from '../../daemon/stream-mark.js';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { TlsListener } from '../../daemon/tls-listener.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
@@ -419,12 +420,14 @@ serial(
     const plane = createSocket('udp4').bind(0, '127.0.0.1');
     await once(plane, 'listening');
     const tcpPort = 16_696;
-    const bridge = new TcpBridge(plane.address().port);
+    const refused: string[] = [];
+    const mark = new StreamMark(({ code }) => refused.push(code));
+    const bridge = new TcpBridge(plane.address().port, '127.0.0.1', mark);
     t.is(await bridge.listen(tcpPort, '127.0.0.1'), undefined);
-    t.true(bridge.isMarked);
     const listener = new TlsListener({
       listen: { address: '127.0.0.1', port: 0 },
       files: writeCertificate(folder, makeCertificate('one.example.net')),
+      mark,
       accept: (socket) => bridge.accept(socket, 'tls'),
       changed: () => {},
     });
@@ -451,6 +454,7 @@ serial(
       t.true(counted('marked') >= before + 3, `${end.kind}: SYN, SYN ACK, ACK`);
       t.is(counted('bare'), 0, end.kind);
     }
+    t.deepEqual(refused, []);
   },
 );
 

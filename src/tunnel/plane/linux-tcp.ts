@@ -6,12 +6,10 @@ const stream = 1 | 0x80000 | 0x800;
 const socketLevel = 1;
 const markOption = 36;
 
-/** A TCP socket with this mark, not connected, the caller's to close; undefined where there is none to be had. Unmarked where the kernel does not let us mark it. */
-export function openMarkedStream(family: 4 | 6, mark: number): number | undefined {
+/** A TCP socket that is not connected, the caller's to close; undefined where there is none to be had. */
+export function openStream(family: 4 | 6): number | undefined {
   const fd = system.socket(families[family], stream, 0);
-  if (fd < 0) return undefined;
-  setMark(fd, mark);
-  return fd;
+  return fd < 0 ? undefined : fd;
 }
 
 /** False where the kernel does not let us: that takes CAP_NET_ADMIN, or CAP_NET_RAW. */
