@@ -97,6 +97,8 @@ const mostObserved = 2;
 const mostNeighbours = 256;
 /** NATs forget an unused binding within this time, most after one to five minutes (RFC 4787 §4.3). */
 const holeLasts: Millis = 10 * minute;
+/** No traffic of ours opens what is mapped. */
+const closed: Millis = Number.NEGATIVE_INFINITY;
 /** A router that was tried in vain, or had no port for a trial, is tried again after this. */
 const trialPause: Millis = 10 * minute;
 /** Several observations and proofs come at once: one record is signed for all. */
@@ -114,8 +116,8 @@ interface MappedEndpoint {
   readonly endpoint: Endpoint;
   readonly source: 'upnp' | 'nat-pmp';
   readonly router: string;
-  /** Our own frames were seen to come from there: they open it, whether the router forwards it or not. */
-  isOurHole: boolean;
+  /** Until when our own frames may open it, whether the router forwards it or not: they are seen to come from there. */
+  holeUntil: Millis;
 }
 
 /**
@@ -154,18 +156,21 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   handle(event: ReachabilityEvent, now: Millis): ReachabilityEffect[] {
+    this.#closeHole(now);
     const effects = this.#handle(event, now);
     return [...effects, ...this.#ask(now), ...this.#try(now)];
   }
 
   tick(now: Millis): ReachabilityEffect[] {
+    this.#closeHole(now);
     const effects: ReachabilityEffect[] = [...this.#ask(now), ...this.#try(now)];
     if (now >= this.#tellAt) effects.push(...this.#tell());
     return effects;
   }
 
   deadline(): Millis {
-    return Math.min(this.#asker.deadline(), this.#tellAt, this.#trialDue());
+    const holeUntil = this.#mapping?.holeUntil ?? never;
+    return Math.min(this.#asker.deadline(), this.#tellAt, this.#trialDue(), holeUntil === closed ? never : holeUntil);
   }
 
   /** All endpoints of ours, best first: proven before unproven, then by how we came to know them. */
@@ -260,8 +265,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   ): ReachabilityEffect[] {
     const before = this.#mapping;
     const isSame = before !== undefined && endpoint !== undefined && sameEndpoint(before.endpoint, endpoint);
-    const isOurHole = endpoint !== undefined && this.#mostSeen().some((seen) => sameEndpoint(seen, endpoint));
-    this.#mapping = endpoint && { endpoint, source, router, isOurHole: isOurHole || (isSame && before.isOurHole) };
+    this.#mapping = endpoint && { endpoint, source, router, holeUntil: isSame ? before.holeUntil : closed };
     if (!isSame) {
       // Who came may have come through what is forwarded no more.
       if (before) this.#strangerCame = false;
@@ -296,7 +300,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   #neighbourAt(node: NodeNumber, endpoint: Endpoint, uncalled: boolean, now: Millis): ReachabilityEffect[] {
     // Through a forwarded port everybody gets in: that says nothing about the others. But all may be one.
-    const isForwarded = (this.#mapping !== undefined && !this.#mapping.isOurHole) || this.#configured.length > 0;
+    const isForwarded = (this.#mapping !== undefined && !this.#isOurHole) || this.#configured.length > 0;
     const unspoken = (this.#spokenTo.get(endpoint.address) ?? now) <= now && !isPrivateAddress(endpoint.address);
     if (uncalled && unspoken && !isForwarded) this.#strangerCame = true;
     this.#spokeTo(endpoint, never);
@@ -323,7 +327,6 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       this.#asker.startOver(false, now);
       this.#strangerCame = false;
     }
-    if (this.#mapping && sameEndpoint(this.#mapping.endpoint, endpoint)) this.#mapping.isOurHole = true;
     neighbour.sees = endpoint;
     this.#neighbours.set(by, neighbour);
     this.#asker.proversChanged(now);
@@ -332,6 +335,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   /** A dial to what is mapped would be wasted where it shows nothing, or meets a router that forwards another port. */
   #collected(now: Millis): ReachabilityEffect[] {
+    this.#watchHole(now);
     const trial = this.#trial && this.#mapping ? [{ ...this.#trial, source: this.#mapping.source }] : [];
     const idle = this.#isDoubtful || this.#movesBack ? this.#mapping?.endpoint : undefined;
     const claimed = this.#collect().filter(
@@ -393,7 +397,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   /** The mapping may seem to work only because of our own hole, and no stranger has shown that it does. */
   get #isDoubtful(): boolean {
-    return this.#mapping?.isOurHole === true && this.#mapping.router !== this.#forwarder && !this.#strangerCame;
+    return this.#isOurHole && this.#mapping!.router !== this.#forwarder && !this.#strangerCame;
   }
 
   #try(now: Millis): ReachabilityEffect[] {
@@ -421,8 +425,37 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return this.#proversOf(this.#mapping.endpoint).length > 0 ? this.#trialAt : never;
   }
 
-  #proversOf({ address }: Endpoint): NodeNumber[] {
-    return [...this.#neighbours].filter(([, { sees }]) => sees?.address === address).map(([node]) => node);
+  #proversOf(endpoint: Endpoint): NodeNumber[] {
+    const provers = [...this.#neighbours].filter(([, { sees }]) => sees?.address === endpoint.address);
+    const elsewhere = provers.filter(([, { sees }]) => sees!.port !== endpoint.port);
+    const isMapped = this.#mapping !== undefined && sameEndpoint(this.#mapping.endpoint, endpoint);
+    // The few that see us at what is mapped might get in by a hole that is theirs alone.
+    return (isMapped && !this.#isOurHole ? elsewhere : provers).map(([node]) => node);
+  }
+
+  get #isOurHole(): boolean {
+    return this.#mapping !== undefined && this.#mapping.holeUntil !== closed;
+  }
+
+  /**
+   * Behind a NAT that gives all our traffic one outer port all neighbours see the same, so at least half of those that tell must see
+   * us at what is mapped: one that lies casts no doubt on a mapping where two others tell the truth. Where it was so it may be
+   * for as long as NATs remember.
+   */
+  #watchHole(now: Millis): void {
+    const mapping = this.#mapping;
+    if (!mapping) return;
+    const { address, port } = mapping.endpoint;
+    const seen = [...this.#neighbours.values()].flatMap(({ sees }) => (sees?.address === address ? [sees.port] : []));
+    const there = seen.filter((each) => each === port).length;
+    if (there > 0 && 2 * there >= seen.length) mapping.holeUntil = never;
+    else if (mapping.holeUntil === never) mapping.holeUntil = now + holeLasts;
+  }
+
+  #closeHole(now: Millis): void {
+    if (!this.#isOurHole || now < this.#mapping!.holeUntil) return;
+    this.#mapping!.holeUntil = closed;
+    this.#collected(now);
   }
 
   /**

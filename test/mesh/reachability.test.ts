@@ -306,6 +306,66 @@ test('a mapping at a port that none of our own traffic leaves from needs no tria
   t.deepEqual(toldOfTrials(home), []);
 });
 
+/** A home with a mapping at a port none of its traffic leaves from, on a router without a port for trials. */
+function mappedElsewhere(all: NatWorld): Node {
+  const home = new Node(all, 1, 'port-restricted');
+  home.nat!.forward(20_123, home.inner);
+  home.hears({
+    kind: 'mappingChanged',
+    endpoint: { address: '11.0.1.1', port: 20_123 },
+    source: 'upnp',
+    router,
+    renewing: false,
+  });
+  return home;
+}
+
+/** A neighbour that says it sees our frames come from this port. */
+function liesAbout(all: NatWorld, home: Node, number: number, at: number): void {
+  home.tunnelTo(new Node(all, number, 'public'));
+  home.hears({ kind: 'observed', by: number, endpoint: { address: '11.0.1.1', port: at } });
+}
+
+test('one member that lies about where it sees us casts no doubt where two tell the truth, and is not asked to dial there', (t) => {
+  const all = world();
+  const home = mappedElsewhere(all);
+  for (const number of [2, 3]) home.tunnelTo(new Node(all, number, 'public'));
+  liesAbout(all, home, 4, 20_123);
+  for (let minutes = 1; minutes <= 20; minutes++) {
+    all.runUntil(minutes * minute);
+    t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
+    home.hears({ kind: 'wokeUp' }); // and it is to be proven anew
+  }
+  t.deepEqual(toldOfTrials(home).filter((kind) => kind === 'trialWanted').length, 0);
+  const askedOf = home.effects.flatMap((effect) => {
+    const message = effect.kind === 'sendMesh' ? decodeDialBack(decodeMap(effect.bytes)!) : undefined;
+    return effect.kind === 'sendMesh' && message?.kind === 'ask' && message.endpoint.port === 20_123 ? [effect.to] : [];
+  });
+  t.true(askedOf.length >= 20);
+  t.false(askedOf.includes(4));
+});
+
+test('a lie that nobody was there to outvote counts no longer than NATs remember', (t) => {
+  const all = world();
+  const home = mappedElsewhere(all);
+  liesAbout(all, home, 4, 20_123);
+  all.runUntil(5 * minute);
+  for (const number of [2, 3]) home.tunnelTo(new Node(all, number, 'public'));
+  all.runUntil(15 * minute - second);
+  t.deepEqual(home.proven(), [], 'it may have been true');
+  all.runUntil(15 * minute + second);
+  t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
+});
+
+test('26: one member that lies makes no mapping believed that two see to be our own hole', (t) => {
+  const all = world();
+  const home = mappedWhereItLeaves(all);
+  home.tunnelTo(new Node(all, 3, 'public'));
+  liesAbout(all, home, 4, 30_000);
+  all.runUntil(25 * minute);
+  t.deepEqual(toldProven(home), []);
+});
+
 test('a trial where our own traffic leaves shows nothing', (t) => {
   const all = world();
   const home = mappedWhereItLeaves(all);
