@@ -23,7 +23,8 @@ export class MappingShell {
 
   /** Resolves when every order has been carried out (each in bounded time) and all sockets are closed. */
   async close(): Promise<void> {
-    await Promise.all(this.#running);
+    // What comes of one may be another order.
+    while (this.#running.size > 0) await Promise.all(this.#running);
     this.#finder.close();
   }
 

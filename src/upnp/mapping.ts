@@ -150,8 +150,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #trial: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
   /** A trial is wanted, and there was neither an end to it nor a refusal. */
   #trialIsWanted = false;
-  /** A trial over NAT-PMP that was given up before it was answered: the late answer is no answer to anything else. */
-  #astray: { readonly gateway: string; readonly externalPort: number; readonly until: Millis } | undefined;
+  /** A trial that was given up before it was answered: the late answer is no answer to anything else. */
+  #astray: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
   #refusals: string[] = [];
   /** What we hold was granted since the last search began: no reason to give it up when other routers refuse. */
   #fresh = false;
@@ -175,7 +175,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   }
 
   handle(event: MappingEvent, now: Millis): MappingEffect[] {
-    if (this.#stopped) return this.#afterStop(event);
+    if (this.#stopped) return this.#afterStop(event, now);
     const effects = this.#handle(event, now);
     return this.#show([...effects, ...this.#startTrial(now)]);
   }
@@ -189,7 +189,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       case 'granted':
         return this.#onGranted(event.gateway, event.grant, now);
       case 'refused':
-        return this.#onRefused(event.gateway, event.refusal, now);
+        return (
+          this.#unmapAstray(event.gateway, event.refusal, now) ?? this.#onRefused(event.gateway, event.refusal, now)
+        );
       case 'checked':
         return this.#onChecked(event.gateway, event.answer, now);
       case 'announced':
@@ -374,13 +376,22 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return this.#held?.gateway.id === id && this.#held.grant.externalPort === externalPort;
   }
 
-  /** Each question is answered once: what comes after that is meant. */
+  /** Each question is answered once: what comes after that is meant. By UPnP it is removed like all that is not wanted. */
   #isAstray(id: string, grant: Grant, now: Millis): boolean {
     const astray = this.#astray;
-    if (!astray || astray.gateway !== id || astray.externalPort !== grant.externalPort || now >= astray.until)
+    if (!astray || astray.gateway.id !== id || astray.externalPort !== grant.externalPort || now >= astray.until)
       return false;
     this.#astray = undefined;
-    return true;
+    return astray.gateway.protocol === 'nat-pmp';
+  }
+
+  /** A trial that was given up has got no answer at all: the router may have done what it was asked. */
+  #unmapAstray(id: string, { code }: Refusal, now: Millis): MappingEffect[] | undefined {
+    const astray = this.#astray;
+    if (code !== 'silent' || astray?.gateway.id !== id || now >= astray.until) return undefined;
+    if (astray.gateway.protocol === 'nat-pmp' || this.#isHeld(id, astray.externalPort)) return undefined;
+    this.#astray = undefined;
+    return this.#unmapTrial(astray);
   }
 
   #onRefused(id: string, refusal: Refusal, now: Millis): MappingEffect[] {
@@ -441,8 +452,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     if (code === 'conflict' && ports < mostPorts) return this.#askTrial(gateway, request.leaseSeconds, ports + 1, now);
     if (code === 'permanent-only' && request.leaseSeconds !== 0) return this.#askTrial(gateway, 0, ports + 1, now);
     this.#trialIsWanted = false;
-    if (code !== 'silent' || gateway.protocol !== 'nat-pmp') return [];
-    // It may have moved its entry all the same.
+    if (code !== 'silent') return [];
+    // It may have done what it was asked all the same; over NAT-PMP, moved its one entry.
+    if (gateway.protocol === 'upnp') return this.#unmapTrial({ gateway, externalPort: request.externalPort });
     this.#goesAstray(asking);
     return this.#renew(this.#held!, now);
   }
@@ -471,8 +483,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   }
 
   #goesAstray({ gateway, request, since }: Asking): void {
-    if (gateway.protocol !== 'nat-pmp') return;
-    this.#astray = { gateway: gateway.id, externalPort: request.externalPort, until: since + trialLease * second };
+    this.#astray = { gateway, externalPort: request.externalPort, until: since + trialLease * second };
   }
 
   /** Away from well-known ports, and from those that systems hand out by themselves (32768 and above). */
@@ -599,14 +610,20 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#stopped = true;
     const held = this.#held;
     const effects = this.#trial ? this.#unmapTrial(this.#trial) : [];
+    if (this.#asking?.isTrial) {
+      const { gateway, request } = this.#asking;
+      this.#goesAstray(this.#asking);
+      effects.push(...this.#unmapTrial({ gateway, externalPort: request.externalPort }));
+    }
     this.#held = this.#asking = this.#trial = undefined;
     this.#state = 'absent';
     this.#reason = 'port mapping has ended';
     return held ? [...effects, unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : effects;
   }
 
-  /** A grant that arrives while we leave is taken back. */
-  #afterStop(event: MappingEvent): MappingEffect[] {
+  /** A grant that arrives while we leave is taken back, and so is a trial of which no answer comes. */
+  #afterStop(event: MappingEvent, now: Millis): MappingEffect[] {
+    if (event.kind === 'refused') return this.#unmapAstray(event.gateway, event.refusal, now) ?? [];
     if (event.kind !== 'granted') return [];
     return [unmap(event.gateway, this.#config.internalPort, event.grant.externalPort)];
   }

@@ -26,7 +26,7 @@ async function mapOn(
   gatewayAddress: string,
   fits: (status: MappingStatus) => boolean,
   protocols: readonly MappingProtocol[] = ['upnp'],
-): Promise<{ status: MappingStatus; leave: () => Promise<void> }> {
+): Promise<{ status: MappingStatus; hears: (event: MappingEvent) => void; leave: () => Promise<void> }> {
   const mapping = new Mapping({ internalPort: 16696, random: seededRandom(1) });
   const finder = new RouterFinder(protocols, () => [{ address: gatewayAddress, localAddress }]);
   let timer: NodeJS.Timeout | undefined;
@@ -55,7 +55,7 @@ async function mapOn(
   };
   t.teardown(leave);
   apply(mapping.tick(performance.now()));
-  return { status: await settled, leave };
+  return { status: await settled, hears: handle, leave };
 }
 
 async function routerThat(t: ExecutionContext, lies: (router: LyingRouter) => void): Promise<LyingRouter> {
@@ -74,6 +74,34 @@ test('25: an honest router is mapped, and unmapped on leaving', async (t) => {
   const { status, leave } = await mapOn(t, router.address, isMapped);
   t.like(status, { gateway: router.address, externalAddress: '11.0.0.2', externalPort: 16696, leaseSeconds: 3600 });
   t.deepEqual([...router.table], [['16696', { client: localAddress, internalPort: '16696', lease: '3600' }]]);
+  await leave();
+  t.is(router.table.size, 0);
+});
+
+test('25: a trial that the router forwards and never answers is removed: by itself, after a search that broke it off, on leaving', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.swallows = (action, body) =>
+      action === 'AddPortMapping' && !body.includes('<NewExternalPort>16696</NewExternalPort>');
+  });
+  const { hears, leave } = await mapOn(t, router.address, isMapped);
+  const forwarded = () => [...router.table.keys()];
+  const trial = () => until('a trial is forwarded', forwarded, ({ length }) => length === 2, 3000);
+  const removed = (trials: number) =>
+    until(
+      `${trials} removed`,
+      () => [router.calls.filter((call) => call === 'DeletePortMapping').length, ...forwarded()].join(),
+      (seen) => seen === `${trials},16696`,
+      8000,
+    );
+  hears({ kind: 'trialWanted' });
+  await trial();
+  await removed(1);
+  hears({ kind: 'trialWanted' });
+  await trial();
+  hears({ kind: 'networkChanged' }); // and then it is asked for again, at another port
+  await removed(3);
+  hears({ kind: 'trialWanted' });
+  await trial();
   await leave();
   t.is(router.table.size, 0);
 });

@@ -31,6 +31,8 @@ export class LyingRouter {
   describe = (response: ServerResponse): unknown => sendXml(response, 200, this.description());
   /** Before an action is done: a fault to answer with, or undefined. */
   refuse = (_action: string, _body: string): Fault | undefined => undefined;
+  /** What it does, and then never says that it has. */
+  swallows = (_action: string, _body: string): boolean => false;
   /** Where the search is answered from, if not from port 1900 of this router; asked alone, the router answers from there too. */
   answerFrom: { readonly address: string; readonly port: number } | undefined;
   /** After an entry was made: what really goes to the table. */
@@ -124,6 +126,7 @@ export class LyingRouter {
   #call(action: string, body: string, response: ServerResponse): void {
     this.calls.push(action);
     const reply = this.refuse(action, body) ?? this.#do(action, body);
+    if (this.swallows(action, body)) return;
     if (typeof reply !== 'string') {
       const { errorCode, words } = reply;
       const error = `<errorCode>${errorCode}</errorCode><errorDescription>${words}</errorDescription>`;

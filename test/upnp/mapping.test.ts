@@ -221,6 +221,27 @@ test('a trial that was lost to a search or to a renewal is asked for again after
   t.deepEqual(elsewhere.kinds(), ['unmap'], 'whether another mapping needs one is to be said');
 });
 
+test('a trial without an answer is removed all the same: as it ends, given up for a search, and after we have gone', (t) => {
+  const silent = refusedWith('silent');
+  const world = reach.mapped().hears(trialWanted);
+  const port = trialPort(world);
+  t.deepEqual(world.hears(silent).orders, [unmapOf(port)]);
+  const late = reach.mapped().hears(trialWanted);
+  const dropped = trialPort(late);
+  t.deepEqual(late.hears(networkChanged, found, silent).orders, [unmapOf(dropped)]);
+  t.is(late.state, 'renewing', 'it was no answer to what is asked now');
+  t.deepEqual(late.hears(silent).kinds(), [], 'that one is');
+  t.is(late.state, 'renewing', 'the search goes on');
+  const left = reach.mapped().hears(trialWanted);
+  const asked = trialPort(left);
+  t.deepEqual(
+    left.hears(stopping).orders.filter(({ kind }) => kind === 'unmap'),
+    [unmapOf(asked), unmapOf(16696)],
+  );
+  t.deepEqual(left.hears(silent).orders, [unmapOf(asked)]);
+  t.deepEqual(left.hears(silent).orders, [], 'once');
+});
+
 test('no renewal and no look at the table comes in between a trial, which ends by itself in time for them', (t) => {
   for (const world of [reach.mapped(), mappedByNatPmp()]) {
     world
