@@ -136,7 +136,18 @@ export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
   if (provenWithout) return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);
   if (machine.gateways.length === 0) return check.unknown(evidence, '"ip route" shows the way out, if there is one');
   if (state === 'asked' || reason === null) return check.unknown(evidence, 'ask again in a few seconds');
-  return check.warning(evidence, `forward UDP port ${port} to this machine by hand, if the router cannot be asked`);
+  const byHand = `forward UDP port ${port} to this machine there by hand`;
+  if (state === 'refused') {
+    return check.warning(
+      evidence,
+      `mend on that router what it refused for, and it is asked again by itself; or ${byHand}`,
+    );
+  }
+  const page = `http://${machine.gateways[0]!.address}/`;
+  return check.warning(
+    evidence,
+    `switch on UPnP or NAT-PMP on the router's page (${page}), and it is found by itself; where it has neither, ${byHand}`,
+  );
 }
 
 const onceUp = 'ask again once a tunnel is up: "weft peers" shows them';

@@ -220,7 +220,18 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     'port-mapping',
     'warning',
     /error 718/,
-    /UDP port 16696/,
+    /^mend on that router what it refused for, .*; or forward UDP port 16696 to this machine there by hand$/,
+  ],
+  [
+    'no router answers, nothing proven',
+    withStatus({
+      portMapping: { ...refused, state: 'absent', reason: 'no router here answers to UPnP or NAT-PMP' },
+      endpoints: unproven,
+    }),
+    'port-mapping',
+    'warning',
+    /no router here answers/,
+    /^switch on UPnP or NAT-PMP on the router's page \(http:\/\/192\.168\.1\.1\/\), .*; where it has neither, forward UDP port 16696/,
   ],
   ['router refuses, not needed', withStatus({ portMapping: refused }), 'port-mapping', 'ok', /not needed/, /^$/],
   [
