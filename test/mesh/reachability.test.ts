@@ -91,6 +91,15 @@ class Node {
   }
 }
 
+/** The router of node 1 forwards this port of its outer address, or says so. */
+const mappedAt = (external: number, source: 'upnp' | 'nat-pmp', renewing = false): ReachabilityEvent => ({
+  kind: 'mappingChanged',
+  endpoint: { address: '11.0.1.1', port: external },
+  source,
+  router,
+  renewing,
+});
+
 function world(seed = 1): NatWorld {
   return new NatWorld(15, seededRandom(seed));
 }
@@ -110,13 +119,7 @@ test('26: a mapping is advertised as proven when a datagram has come through it,
   home.tunnelTo(peer);
   all.runUntil(500);
   home.nat!.forward(20_123, home.inner);
-  home.hears({
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port: 20_123 },
-    source: 'upnp',
-    router,
-    renewing: false,
-  });
+  home.hears(mappedAt(20_123, 'upnp'));
   t.deepEqual(home.proven(), []);
   all.runUntil(second);
   t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
@@ -131,13 +134,7 @@ test('26: a mapping is advertised as proven when a datagram has come through it,
 test('26: a mapping that "succeeded" but leads nowhere stays unproven', (t) => {
   const all = world();
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
-  home.hears({
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port: 20_123 },
-    source: 'upnp',
-    router,
-    renewing: false,
-  });
+  home.hears(mappedAt(20_123, 'upnp'));
   home.tunnelTo(peer);
   all.runUntil(5 * minute);
   t.deepEqual(home.proven(), []);
@@ -148,13 +145,7 @@ test('26: a mapping that "succeeded" but leads nowhere stays unproven', (t) => {
 function mappedWhereItLeaves(all: NatWorld, does: Node['router'] = 'refuses'): Node {
   const home = new Node(all, 1, 'address-restricted');
   home.router = does;
-  home.hears({
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port },
-    source: 'upnp',
-    router,
-    renewing: false,
-  });
+  home.hears(mappedAt(port, 'upnp'));
   home.tunnelTo(new Node(all, 2, 'public'));
   return home;
 }
@@ -222,26 +213,20 @@ test('a router that has moved its only entry to the trial is dialled again when 
   const all = world();
   const home = new Node(all, 1, 'address-restricted');
   home.router = 'forwards';
-  const mapped = {
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port },
-    source: 'nat-pmp',
-    router,
-  } as const;
-  home.hears({ ...mapped, renewing: false });
+  home.hears(mappedAt(port, 'nat-pmp'));
   home.tunnelTo(new Node(all, 2, 'public'));
   all.runUntil(second);
   t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialEnded']);
-  home.hears({ ...mapped, renewing: true });
+  home.hears(mappedAt(port, 'nat-pmp', true));
   all.runUntil(2 * second);
   t.is(asksOf(home), 1);
   t.deepEqual(home.proven(), []);
   home.nat!.forward(port, home.inner);
-  home.hears({ ...mapped, renewing: false });
+  home.hears(mappedAt(port, 'nat-pmp'));
   all.runUntil(3 * second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
   t.is(asksOf(home), 2);
-  home.hears({ ...mapped, renewing: true });
+  home.hears(mappedAt(port, 'nat-pmp', true));
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp'], 'while it is renewed it stands');
   t.is(asksOf(home), 2);
 });
@@ -250,13 +235,7 @@ test('a trial that was lost has shown nothing: another one is wanted at once, an
   const all = world();
   const home = new Node(all, 1, 'address-restricted');
   home.router = 'lies';
-  const mapped = {
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port },
-    source: 'nat-pmp',
-    router,
-  } as const;
-  home.hears({ ...mapped, renewing: false });
+  home.hears(mappedAt(port, 'nat-pmp'));
   home.tunnelTo(new Node(all, 2, 'public'));
   all.runUntil(second);
   t.deepEqual(toldOfTrials(home), ['trialWanted']);
@@ -293,13 +272,7 @@ test('a mapping at a port that none of our own traffic leaves from needs no tria
   const all = world();
   const home = new Node(all, 1, 'address-restricted');
   home.nat!.forward(20_123, home.inner);
-  home.hears({
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port: 20_123 },
-    source: 'upnp',
-    router,
-    renewing: false,
-  });
+  home.hears(mappedAt(20_123, 'upnp'));
   home.tunnelTo(new Node(all, 2, 'public'));
   all.runUntil(5 * second);
   t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
@@ -310,13 +283,7 @@ test('a mapping at a port that none of our own traffic leaves from needs no tria
 function mappedElsewhere(all: NatWorld): Node {
   const home = new Node(all, 1, 'port-restricted');
   home.nat!.forward(20_123, home.inner);
-  home.hears({
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port: 20_123 },
-    source: 'upnp',
-    router,
-    renewing: false,
-  });
+  home.hears(mappedAt(20_123, 'upnp'));
   return home;
 }
 
@@ -398,17 +365,11 @@ test('proven again after every change: the router reboots and forwards from anot
   const [home, peer] = [new Node(all, 1, 'port-restricted'), new Node(all, 2, 'public')];
   home.router = 'forwards';
   home.nat!.forward(port, home.inner);
-  const mapped = {
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port },
-    source: 'nat-pmp',
-    router,
-  } as const;
-  home.hears({ ...mapped, renewing: false });
+  home.hears(mappedAt(port, 'nat-pmp'));
   home.tunnelTo(peer);
   all.runUntil(500);
-  home.hears({ ...mapped, renewing: true });
-  home.hears({ ...mapped, renewing: false });
+  home.hears(mappedAt(port, 'nat-pmp', true));
+  home.hears(mappedAt(port, 'nat-pmp'));
   all.runUntil(second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
   all.runUntil(70 * second); // else its one prober has dialled as often as it may
@@ -418,13 +379,7 @@ test('proven again after every change: the router reboots and forwards from anot
   all.runUntil(100 * second);
   t.deepEqual(home.proven(), []);
   home.nat!.forward(port, home.inner);
-  home.hears({
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port },
-    source: 'nat-pmp',
-    router,
-    renewing: false,
-  });
+  home.hears(mappedAt(port, 'nat-pmp'));
   all.runUntil(102 * second);
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
 });
@@ -438,13 +393,7 @@ test('a mapping lost without a sign is found out, and is unproven then', (t) => 
   ];
   home.router = 'forwards';
   home.nat!.forward(port, home.inner);
-  home.hears({
-    kind: 'mappingChanged',
-    endpoint: { address: '11.0.1.1', port },
-    source: 'upnp',
-    router,
-    renewing: false,
-  });
+  home.hears(mappedAt(port, 'upnp'));
   home.tunnelTo(peer);
   home.tunnelTo(other);
   all.runUntil(second);
