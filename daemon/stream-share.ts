@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { formatIp, parseIp, sourceOctets } from '../src/addr/ip.js';
 
 /** What strangers hold at once of one source: members behind one address come in by turns, since a place is theirs for a moment. */
-export const sharePerSource = 8;
+const sharePerSource = 8;
 
 /** Who holds a place that strangers share. */
 export interface Holder {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { givesWay, sharePerSource, sourceOf } from '../../daemon/stream-share.js';
+import { givesWay, sourceOf } from '../../daemon/stream-share.js';
 
 const of = (remoteAddress: string | undefined) => sourceOf({ remoteAddress });
 
@@ -19,7 +19,6 @@ const held = (...places: readonly (readonly [source: string, places: number])[])
   places.flatMap(([source, count]) => Array.from({ length: count }, (_, place) => ({ source, place })));
 
 test('the ninth of a source takes the place of its first, whether others have any or not', (t) => {
-  t.is(sharePerSource, 8);
   t.is(givesWay(held(['a', 7]), 'a', false), undefined);
   t.deepEqual(givesWay(held(['b', 1], ['a', 8]), 'a', false), { source: 'a', place: 0 });
   t.deepEqual(givesWay(held(['b', 8], ['a', 8]), 'a', true), { source: 'a', place: 0 });
