@@ -24,6 +24,8 @@ export interface RealFiles {
   readonly timed: readonly string[];
   /** Of milliseconds, or fills the machine: nothing else runs meanwhile. */
   readonly alone: readonly string[];
+  /** Take longest, and so begin first: nothing waits for them at the end. */
+  readonly long: readonly string[];
 }
 
 export const testParts: readonly TestPart[] = [
@@ -35,7 +37,7 @@ export const testParts: readonly TestPart[] = [
     budget: 120,
     root: true,
     folders: ['interop'],
-    real: { timed: [], alone: ['lan', 'line', 'miniupnpd', 'peers'] },
+    real: { timed: [], alone: ['lan', 'line', 'miniupnpd', 'peers'], long: [] },
   },
   {
     name: 'lab',
@@ -55,6 +57,7 @@ export const testParts: readonly TestPart[] = [
         'wires',
       ],
       alone: ['flow', 'member-restart', 'wires'],
+      long: ['bad-input', 'udp-blocked', 'plane-daemons', 'member-start', 'nat-mapping', 'roaming', 'nat-short'],
     },
   },
 ];
@@ -72,6 +75,13 @@ export function mostAtOnce({ real }: TestPart, file: string): 1 | 2 | 3 {
 
 export function mayRunAgain(part: TestPart, file: string): boolean {
   return part.real?.timed.includes(stemOf(file)) ?? false;
+}
+
+/** In the order in which they are to begin. */
+export function inOrder({ real }: TestPart, files: readonly string[]): string[] {
+  const long = real?.long ?? [];
+  const first = long.flatMap((stem) => files.filter((file) => stemOf(file) === stem));
+  return [...first, ...files.filter((file) => !first.includes(file))];
 }
 
 /** The test files of a part below `root`, with this ending, sorted. */

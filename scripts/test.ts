@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { ownProcess, runAva } from './run-ava.js';
 import { sideBySide } from './side-by-side.js';
-import { filesOf, mayRunAgain, mostAtOnce, stemOf, type TestPart, testParts } from './test-parts.js';
+import { filesOf, inOrder, mayRunAgain, mostAtOnce, stemOf, type TestPart, testParts } from './test-parts.js';
 import { noTests, settled, type TestResult, together } from './test-result.js';
 
 /** Seconds for installing, building and linting. */
@@ -20,7 +20,9 @@ const now = () => Date.now() / 1000;
 
 async function run(part: TestPart): Promise<TestResult> {
   // Built tests whose source is gone would run for ever.
-  const files = filesOf(part).filter((file) => existsSync(file.replace(/^dist\//, '').replace(/\.js$/, '.ts')));
+  const files = inOrder(part, filesOf(part)).filter((file) =>
+    existsSync(file.replace(/^dist\//, '').replace(/\.js$/, '.ts')),
+  );
   if (part.root && process.getuid?.() !== 0) {
     for (const file of files) console.log(`skipped, needs root: ${file.replace(/^dist\//, '').replace(/\.js$/, '')}`);
     return { ...noTests, skipped: files.length };

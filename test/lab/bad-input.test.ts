@@ -14,7 +14,9 @@ import { World } from '../../lab/world.js';
  * loses nothing (issue: Bad input). `lone` founds a network and is broken in every way; the others have a part each.
  */
 const { serial } = test;
-const config = '[port-mapping]\nenabled = false\n';
+const unmapped = '[port-mapping]\nenabled = false\n';
+/** One thread: nothing here depends on how many move packets, and some sixty daemons start. */
+const config = `${unmapped}[force]\nworkers = 1\n`;
 const machines: Record<string, HostSpec> = { lone: host(), off: host(), twin: host(), old: host(), early: host() };
 const world = await World.build(machines);
 test.after.always(() => world.remove());
@@ -123,13 +125,13 @@ serial('a port and a device that others hold', async (t) => {
 
 serial('one address to listen at, and another number of workers than last time', async (t) => {
   const { address, namespace } = lone.host;
-  await lone.start({ config: `listen = "${address}:16696"\n${config}[force]\nworkers = 1\n` });
+  await lone.start({ config: `listen = "${address}:16696"\n${config}` });
   t.regex(
     await namespace.must(['ss', '-lunH', 'sport = 16696']),
     new RegExp(` ${address.replaceAll('.', '\\.')}:16696 `),
   );
   await lone.kill('SIGKILL');
-  await lone.start({ config: `${config}[force]\nworkers = 2\n` });
+  await lone.start({ config: `${unmapped}[force]\nworkers = 2\n` });
   t.regex(await namespace.must(['ss', '-lunH', 'sport = 16696']), / 0\.0\.0\.0:16696 /);
   t.regex(await namespace.must(['ip', '-d', 'link', 'show', 'weft0']), /multi_queue/);
   t.is(await lone.address(), founded.node.address);

@@ -18,7 +18,7 @@ test.after.always(() => world.remove());
 const names = ['anna', 'ben', 'carl', 'dora'];
 const nodes = names.map((name) => world.node(name));
 const [anna, ben, carl, dora] = nodes as [WeftNode, WeftNode, WeftNode, WeftNode];
-test.before(() => network(world, names, '[port-mapping]\nenabled = false\n'));
+test.before(() => network(world, names, '[port-mapping]\nenabled = false\n[force]\nworkers = 1\n'));
 
 /** The passphrase for whatever is exported here, as a file. */
 const passphraseFile = join(world.folder, 'passphrase');

@@ -122,12 +122,12 @@ function world(): readonly [Side, Side] {
   return sides;
 }
 
-/** Megabits a second of one TCP stream of 24 MB. */
+/** Megabits a second of one TCP stream of 12 MB. */
 async function stream(from: Side, to: Side, address: string): Promise<number> {
   const server = to.start('iperf3', '-s', '-1', '-B', address, '--forceflush');
   const ended = once(server, 'exit');
   await once(server.stdout!, 'data');
-  const report = JSON.parse(from.run('iperf3', '-c', address, '-n', '24M', '-C', 'cubic', '-J')) as {
+  const report = JSON.parse(from.run('iperf3', '-c', address, '-n', '12M', '-C', 'cubic', '-J')) as {
     end: { sum_received: { bits_per_second: number } };
   };
   await ended;

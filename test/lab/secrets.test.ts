@@ -21,7 +21,7 @@ const world = await World.build({ anna: host(), ben: host(), carl: host() });
 test.after.always(() => world.remove());
 const names = ['anna', 'ben', 'carl'];
 const [anna, ben, carl] = names.map((name) => world.node(name)) as [WeftNode, WeftNode, WeftNode];
-const config = '[port-mapping]\nenabled = false\n[log]\nlevel = "debug"\n';
+const config = '[port-mapping]\nenabled = false\n[log]\nlevel = "debug"\n[force]\nworkers = 1\n';
 
 const phrase = 'correct horse battery staple';
 const passphraseFile = join(world.folder, 'passphrase');

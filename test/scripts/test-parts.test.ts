@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { filesOf, mayRunAgain, mostAtOnce, stemOf, testParts } from '../../scripts/test-parts.js';
+import { filesOf, inOrder, mayRunAgain, mostAtOnce, stemOf, testParts } from '../../scripts/test-parts.js';
 
 const sources = testParts.map((part) => ({ part, files: filesOf(part, 'test', '.test.ts') }));
 
@@ -13,10 +13,19 @@ test('every test file belongs to one part', (t) => {
 
 test('files that are named are there', (t) => {
   for (const { part, files } of sources) {
-    const named = [...(part.real?.timed ?? []), ...(part.real?.alone ?? [])];
+    const named = [...(part.real?.timed ?? []), ...(part.real?.alone ?? []), ...(part.real?.long ?? [])];
     const stems = files.map(stemOf);
     for (const name of named) t.true(stems.includes(name), `${part.name}: ${name}`);
   }
+});
+
+test('those that take longest begin first, and none is lost', (t) => {
+  const real = { timed: [], alone: [], long: ['wires', 'flow'] };
+  const part = { name: 'lab', budget: 1, root: true, folders: [], real };
+  const files = ['doctor', 'flow', 'wires', 'world'].map((stem) => `dist/test/lab/${stem}.test.js`);
+  t.deepEqual(inOrder(part, files).map(stemOf), ['wires', 'flow', 'doctor', 'world']);
+  for (const { part: each, files: all } of sources)
+    t.deepEqual(inOrder(each, all).toSorted(), all.toSorted(), each.name);
 });
 
 /**
