@@ -31,7 +31,9 @@ export interface RouterSpec {
   readonly timeout?: number;
   /** Whether the LAN has public IPv6 behind a firewall that lets only answers in. Not behind a carrier. Default: no. */
   readonly ipv6?: boolean;
-  /** The network inside, a /24. Default: 192.168.1.0 for every home, so that private addresses clash as in the world. */
+  /**
+   * The network inside, a /24. Default: 192.168.1.0 for every home, so that private addresses clash as in the world.
+   */
   readonly lan?: string;
 }
 
@@ -73,7 +75,9 @@ export interface LineSpec {
   readonly wire: WireConditions;
 }
 
-/** A virtual Internet: each name, and what stands there. Names are lower case, at most 14 letters, digits and dashes. */
+/**
+ * A virtual Internet: each name, and what stands there. Names are lower case, at most 14 letters, digits and dashes.
+ */
 export type Internet = Readonly<Record<string, HostSpec | HomeSpec | CarrierSpec | LineSpec>>;
 
 /** A public host; `host({ wire: { delay: 20 } })` is far away. */

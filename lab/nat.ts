@@ -3,10 +3,10 @@ import type { RouterSpec } from './description.js';
 /**
  * The nftables rules of a router with the devices `wan` and `lan`.
  *
- * Linux masquerading alone maps by connection. The endpoint-independent kinds therefore write down each mapping as it is
- * made (`outer`: inner endpoint, hashed into the packet's mark while it can still be seen, to outer endpoint; `inner`:
- * outer port to inner endpoint) and use it for every further destination. Address restriction also writes down who was
- * spoken to. Packets from outside that match nothing are dropped before conntrack keeps them, or a later packet
+ * Linux masquerading alone maps by connection. The endpoint-independent kinds therefore write down each mapping as it
+ * is made (`outer`: inner endpoint, hashed into the packet's mark while it can still be seen, to outer endpoint;
+ * `inner`: outer port to inner endpoint) and use it for every further destination. Address restriction also writes down
+ * who was spoken to. Packets from outside that match nothing are dropped before conntrack keeps them, or a later packet
  * outwards would find its own tuple taken. `sent` counts what the members try to send, by destination. Each boot of the
  * router has a conntrack zone of its own (`rebooted`).
  */

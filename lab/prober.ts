@@ -64,9 +64,9 @@ class Probe {
 }
 
 /**
- * Classifies what stands between a member and two public hosts with plain UDP sockets, knowing nothing of how the router
- * is made. `far` and `other` are the two hosts; they answer from ports of their own, so that many can be classified at
- * once.
+ * Classifies what stands between a member and two public hosts with plain UDP sockets, knowing nothing of how the
+ * router is made. `far` and `other` are the two hosts; they answer from ports of their own, so that many can be
+ * classified at once.
  */
 export async function classify(member: Host, far: Host, other: Host): Promise<Classification> {
   const open: Probe[] = [];

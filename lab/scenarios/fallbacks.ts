@@ -32,7 +32,9 @@ export async function transfer(from: WeftNode, to: WeftNode, megabytes: number):
   }
 }
 
-/** Two daemons are started anew with each of these in turn, meet, show it in their status, and carry a file and flows. */
+/**
+ * Two daemons are started anew with each of these in turn, meet, show it in their status, and carry a file and flows.
+ */
 export async function withFallbacks(turns: readonly Forced[]): Promise<void> {
   const world = await World.build({ b: host(), a: host() });
   try {

@@ -32,8 +32,8 @@ const kinds: readonly { readonly name: string; readonly known: boolean; readonly
 ];
 
 /**
- * Forged initiations at 50,000 a second hit the port of b while a sends to b through their tunnel; beside it, in turn, the
- * same flood to a port where nobody listens: what it costs the machine anyway.
+ * Forged initiations at 50,000 a second hit the port of b while a sends to b through their tunnel; beside it, in turn,
+ * the same flood to a port where nobody listens: what it costs the machine anyway.
  */
 export async function flood(tell: Narrator, rounds: number, seconds: number, only?: string): Promise<FloodResult[]> {
   const world = await World.build({ b: host(), a: host(), x: host() });

@@ -9,8 +9,8 @@ export interface RaceResult {
 }
 
 /**
- * Two machines without a network redeem one token in the same moment. Throws when not exactly one of them became a member.
- * The daemons of both must run.
+ * Two machines without a network redeem one token in the same moment. Throws when not exactly one of them became a
+ * member. The daemons of both must run.
  */
 export async function joinRace(issuer: WeftNode, a: WeftNode, b: WeftNode): Promise<RaceResult> {
   const { token } = await issuer.api.invite({});

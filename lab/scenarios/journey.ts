@@ -20,8 +20,8 @@ export interface JourneyResult {
 }
 
 /**
- * The main job, on real packets of real programs: found, join, ping, fetch a large file through a relay, crash everything.
- * Throws at the first thing that is not as promised.
+ * The main job, on real packets of real programs: found, join, ping, fetch a large file through a relay, crash
+ * everything. Throws at the first thing that is not as promised.
  */
 export async function journey(tell: Narrator, { megabytes }: JourneySize): Promise<JourneyResult> {
   const world = await World.build({

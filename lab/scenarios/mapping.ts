@@ -84,9 +84,9 @@ export interface StartsResult {
 }
 
 /**
- * So many homes, each behind a router of its own, whose daemons are started and stopped in order in turn, `times` times in
- * all. A peer proves no more than three endpoints a minute for anybody: hence many homes, and four others. Sixteen in all,
- * so that everybody has a tunnel to everybody.
+ * So many homes, each behind a router of its own, whose daemons are started and stopped in order in turn, `times` times
+ * in all. A peer proves no more than three endpoints a minute for anybody: hence many homes, and four others. Sixteen
+ * in all, so that everybody has a tunnel to everybody.
  */
 export async function mappingStarts(
   tell: Narrator,

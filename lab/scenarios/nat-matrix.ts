@@ -38,12 +38,12 @@ export interface Met extends Meeting {
 }
 
 /**
- * What theory allows, written before any result; rows and columns as in `places`. A port-restricted NAT lets in only endpoints
- * it spoke to, and a symmetric one speaks to each from a port that nobody can know before: these two, and two symmetric ones,
- * need a relay. A double NAT is as strict as the stricter of its two (here port-restricted behind endpoint-independent). Who
- * may not use UDP reaches public machines by TCP, and all others through them. One of these is a choice of ours and no theory:
- * a UPnP router could be asked for a TCP port too, by which upnp-home and udp-blocked would meet; only the UDP port is asked
- * for (docs/decisions/tls-on-443.md).
+ * What theory allows, written before any result; rows and columns as in `places`. A port-restricted NAT lets in only
+ * endpoints it spoke to, and a symmetric one speaks to each from a port that nobody can know before: these two, and two
+ * symmetric ones, need a relay. A double NAT is as strict as the stricter of its two (here port-restricted behind
+ * endpoint-independent). Who may not use UDP reaches public machines by TCP, and all others through them. One of these
+ * is a choice of ours and no theory: a UPnP router could be asked for a TCP port too, by which upnp-home and
+ * udp-blocked would meet; only the UDP port is asked for (docs/decisions/tls-on-443.md).
  */
 const expectations = `
   public                direct direct direct direct direct  direct  direct  direct
@@ -94,7 +94,9 @@ const labels: Readonly<Partial<Record<Place, Partial<Classification>>>> = {
   'udp-blocked': { blocked: true },
 };
 
-/** Has every kind of router classified by plain sockets that know nothing of weft; true when each is what its name says. */
+/**
+ * Has every kind of router classified by plain sockets that know nothing of weft; true when each is what its name says.
+ */
 export async function classifyPlaces(tell: Narrator): Promise<boolean> {
   const scene = Object.assign({}, ...places.map((place, i) => describe(`place-${i}`, place)));
   const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...scene });
@@ -163,7 +165,9 @@ export function isAsExpected({ expected, got, took }: Met): boolean {
   return (got === 'direct' || got === expected) && (expected !== 'direct' || took < soon);
 }
 
-/** Meetings at one time, each in an Internet of its own: most of a meeting is waiting, and four daemons start for each. */
+/**
+ * Meetings at one time, each in an Internet of its own: most of a meeting is waiting, and four daemons start for each.
+ */
 const atOnce = 2;
 
 /** Runs each of these meetings so many times; gives them all. */
@@ -191,7 +195,10 @@ async function tryToMeet(tell: Narrator, meeting: Meeting): Promise<Met> {
   }
 }
 
-/** The whole matrix as text: what was seen, how fast and, met more than once, how slow at worst; and what was expected where that differs. */
+/**
+ * The whole matrix as text: what was seen, how fast and, met more than once, how slow at worst; and what was expected
+ * where that differs.
+ */
 export function matrixTable(results: readonly Met[]): string {
   const found = (a: string, b: string) =>
     results.filter((met) => (met.a === a && met.b === b) || (met.a === b && met.b === a));

@@ -23,8 +23,8 @@ export interface BudgetResult {
 }
 
 /**
- * Homes that cannot reach each other, as their packets vanish on the way, and try all the time: their routers count what
- * they send to one another.
+ * Homes that cannot reach each other, as their packets vanish on the way, and try all the time: their routers count
+ * what they send to one another.
  */
 export async function punchBudget(
   tell: Narrator,

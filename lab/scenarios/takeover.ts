@@ -26,8 +26,8 @@ export interface TakeoverFlow {
 }
 
 /**
- * Two homes behind port-restricted NATs meet while numbered datagrams flow, both ways, from the moment there is a route: a
- * relay carries the first, and the tunnel that punching makes takes over.
+ * Two homes behind port-restricted NATs meet while numbered datagrams flow, both ways, from the moment there is a
+ * route: a relay carries the first, and the tunnel that punching makes takes over.
  */
 export async function takeover(tell: Narrator): Promise<TakeoverResult> {
   const far = { wire: { delay: 60 } };
@@ -71,7 +71,8 @@ async function wayKnown(from: WeftNode, to: WeftNode): Promise<string> {
     10 * second,
   );
   const address = await to.address();
-  // A machine that joins learns of ways a moment before its kernel has the route; what is refused until then was never sent.
+  // A machine that joins learns of ways a moment before its kernel has the route; what is refused until then was never
+  // sent.
   await until(
     `the kernel of ${from.name} has the route`,
     () => from.host.namespace.run(['ip', '-6', 'route', 'get', address]),
