@@ -1,5 +1,6 @@
 import { type Endpoint, isUsableEndpoint, sameEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import { Bucket } from '../bucket.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, never, second } from '../time.js';
@@ -24,10 +25,17 @@ export const beaconPort = 16697;
 /** Our tuning. */
 const pause: Millis = 30 * second;
 /**
- * A newcomer, and who says that it has just begun, is answered, so that it need not wait for our next one; not more often than
- * this, whoever is heard.
+ * A newcomer, and who says that it has just begun, is answered, so that it need not wait for our next one: by chance within this,
+ * or all who hear it would speak in one instant, and not more often than this, whoever is heard.
  */
 const answerPause: Millis = second;
+/**
+ * Each node is answered so often at once, for a start and two restarts, and then so often: a beacon resent by a stranger cannot be
+ * told from a fresh one. One bucket is shared by all who come when the table is full, or who was put out of it would be new again
+ * with each beacon, and on a LAN with more members than places every beacon would be answered by all.
+ */
+const answersAtOnce = 3;
+const answersPerSecond = 1 / 25;
 const forgottenAfter: Millis = 100 * second;
 /** The same node at the same place is told again after so long: a dial may have failed. */
 const toldAgainAfter: Millis = 25 * second;
@@ -42,13 +50,19 @@ interface Place {
   toldAt: Millis;
 }
 
+interface Heard {
+  readonly places: Place[];
+  readonly answers: Bucket;
+}
+
 /** Finds members on the same LAN without any help from elsewhere, by saying and hearing beacons. */
 export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
   readonly #node: NodeNumber;
   readonly #port: number;
   readonly #key: Uint8Array;
   readonly #random: Random;
-  readonly #heard = new Map<NodeNumber, Place[]>();
+  readonly #heard = new Map<NodeNumber, Heard>();
+  readonly #crowd = new Bucket(answersPerSecond, answersAtOnce);
   #nextSaid: Millis = never;
   #lastSaid = Number.NEGATIVE_INFINITY;
   #budget = heardPerSecond;
@@ -89,7 +103,7 @@ export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
 
   /** Whether this node said lately that it is at this endpoint. */
   isHeardAt(node: NodeNumber, endpoint: Endpoint): boolean {
-    return this.#heard.get(node)?.some((place) => sameEndpoint(place.endpoint, endpoint)) ?? false;
+    return this.#heard.get(node)?.places.some((place) => sameEndpoint(place.endpoint, endpoint)) ?? false;
   }
 
   /** Datagrams that were no beacon of this network, or too many. */
@@ -105,13 +119,11 @@ export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
       return [];
     }
     if (beacon.node === this.#node) return [];
-    const places = this.#heard.get(beacon.node) ?? [];
-    if (places.length === 0) {
-      if (this.#heard.size >= maxHeard) this.#heard.delete(this.#heard.keys().next().value!);
-      this.#heard.set(beacon.node, places);
-    }
-    if (places.length === 0 || beacon.asks) {
-      this.#nextSaid = Math.min(this.#nextSaid, Math.max(now, this.#lastSaid + answerPause));
+    const known = this.#heard.get(beacon.node);
+    const { places, answers } = known ?? this.#meet(beacon.node);
+    if ((!known || beacon.asks) && answers.take(now)) {
+      const at = Math.max(now + answerPause * this.#random.unit(), this.#lastSaid + answerPause);
+      this.#nextSaid = Math.min(this.#nextSaid, at);
     }
     let place = places.find((one) => sameEndpoint(one.endpoint, endpoint));
     if (!place) {
@@ -125,6 +137,14 @@ export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
     return [{ kind: 'foundOnLan', node: beacon.node, endpoint }];
   }
 
+  #meet(node: NodeNumber): Heard {
+    const isFull = this.#heard.size >= maxHeard;
+    if (isFull) this.#heard.delete(this.#heard.keys().next().value!);
+    const met = { places: [], answers: isFull ? this.#crowd : new Bucket(answersPerSecond, answersAtOnce) };
+    this.#heard.set(node, met);
+    return met;
+  }
+
   #allows(now: Millis): boolean {
     if (now >= this.#budgetFrom + second) {
       this.#budgetFrom = now;
@@ -134,9 +154,9 @@ export class LanBeacon implements Machine<LanBeaconEvent, LanBeaconEffect> {
   }
 
   #forget(now: Millis): void {
-    for (const [node, places] of this.#heard) {
+    for (const [node, { places, answers }] of this.#heard) {
       const kept = places.filter((place) => now < place.heardAt + forgottenAfter);
-      if (kept.length > 0) this.#heard.set(node, kept);
+      if (kept.length > 0) this.#heard.set(node, { places: kept, answers });
       else this.#heard.delete(node);
     }
   }

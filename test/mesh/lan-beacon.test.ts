@@ -63,6 +63,63 @@ test('a node that starts again is answered within a second by one that has not m
   t.true(there.deadline() <= 22_000, `answered after ${there.deadline() - 21_000} ms`);
 });
 
+/** How often it speaks in two minutes in which it hears `heard` every second. */
+function saidIn2Minutes(node: LanBeacon, heard: (i: number) => readonly Uint8Array[]): number {
+  let count = said(node.handle({ kind: 'addressesChanged' }, 0)).length;
+  for (let now = 1; now <= 120_000; now++) {
+    if (now % 1000 === 0) for (const bytes of heard(now / 1000)) node.handle(received(bytes), now);
+    if (now >= node.deadline()) count += said(node.tick(now)).length;
+  }
+  return count;
+}
+
+test('an asking beacon that is resent every second is answered three times, and then once in 25 s', (t) => {
+  const asking = said(beacon(2).handle({ kind: 'addressesChanged' }, 0));
+  const count = saidIn2Minutes(beacon(1), () => asking);
+  t.true(count >= 5 && count <= 1 + 120_000 / 22_500 + 3 + 5, `${count}`);
+});
+
+test('on a LAN with more members than places, who was put out of the table is not answered as if it were new', (t) => {
+  let next = 0;
+  const ten = () =>
+    Array.from({ length: 10 }, () =>
+      encodeBeacon(key, { node: 2 + (next++ % 300), port: 16696, asks: false }, random.bytes(12)),
+    );
+  const node = beacon(1);
+  saidIn2Minutes(node, ten);
+  let count = 0;
+  for (let now = 121_000; now <= 241_000; now += 1000) {
+    for (const bytes of ten()) node.handle(received(bytes), now);
+    if (now >= node.deadline()) count += said(node.tick(now)).length;
+  }
+  t.true(count <= 1 + 120_000 / 22_500 + 3 + 5, `${count}`);
+});
+
+test('members that hear one ask do not answer in one instant', (t) => {
+  const asking = said(beacon(2).handle({ kind: 'addressesChanged' }, 0))[0]!;
+  const times = Array.from({ length: 100 }, (_, i) => {
+    const node = beacon(3 + i);
+    node.handle({ kind: 'addressesChanged' }, 0);
+    node.handle(received(asking), 10_000);
+    return node.deadline() - 10_000;
+  });
+  t.true(times.every((time) => time >= 0 && time <= 1000));
+  for (let tenth = 0; tenth < 1000; tenth += 100) {
+    const within = times.filter((time) => time >= tenth && time < tenth + 100).length;
+    t.true(within > 0 && within < 30, `${within} of 100 from ${tenth} ms on`);
+  }
+});
+
+test('a node that starts thrice within 25 s is answered each time', (t) => {
+  const there = beacon(1);
+  there.handle({ kind: 'addressesChanged' }, 0);
+  for (const at of [5000, 11_000, 17_000]) {
+    there.handle(received(said(beacon(2).handle({ kind: 'addressesChanged' }, at))[0]!), at);
+    t.true(there.deadline() <= at + 1000, `${at}: ${there.deadline() - at} ms later`);
+    t.is(said(there.tick(there.deadline())).length, 1);
+  }
+});
+
 test('one’s own beacon is nobody’s; a place is told again after a while only', (t) => {
   const node = beacon(1);
   const other = encodeBeacon(key, { node: 2, port: 1, asks: false }, random.bytes(12));
