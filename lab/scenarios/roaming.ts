@@ -97,13 +97,16 @@ export async function roaming(tell: Narrator): Promise<RoamingResult> {
 const roamingInternet = { 'dc-1': host(), mobile: host(), 'home-a': home(), lte: line('dc-1', 'mobile') };
 
 /**
- * What a suspend does to a daemon whose config has `sleepsANight`: nothing of it runs, and then it is hours later while its timers
- * stand as they stood. Only the suspend itself, which would be the whole lab's, is not the kernel's.
+ * What a suspend does to a daemon whose config has `sleepsANight`: nothing of it runs, its machine hears nothing, and then it
+ * is hours later while its timers stand as they stood. Only the suspend itself, which would be the whole lab's, is not the
+ * kernel's: what sleeps here must not be what sends, for its TCP stays awake.
  */
 export async function nap(node: WeftNode, time: Millis): Promise<void> {
-  const { pid } = node;
+  const { pid, host } = node;
   process.kill(pid!, 'SIGSTOP');
+  await host.wire?.cut();
   await sleep(time);
+  await host.wire?.heal();
   process.kill(pid!, 'SIGCONT');
 }
 
@@ -128,12 +131,12 @@ async function measure(
   mover: WeftNode,
   change: () => Promise<void>,
 ): Promise<Millis> {
-  const moverAddress = await mover.address();
-  const file = await offer(mover.host, moverAddress, 1_000_000_000);
-  const download = new Download(anchor.host, file.url);
+  const anchorAddress = await anchor.address();
+  const file = await offer(anchor.host, anchorAddress, 1_000_000_000);
+  const download = new Download(mover.host, file.url);
   const flows = [
-    new Flow(mover.host, anchor.host, await anchor.address()),
-    new Flow(anchor.host, mover.host, moverAddress),
+    new Flow(mover.host, anchor.host, anchorAddress),
+    new Flow(anchor.host, mover.host, await mover.address()),
   ];
   try {
     await sleep(second);
