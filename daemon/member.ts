@@ -44,6 +44,9 @@ const appsBlob = 'apps';
 /** Events kept for who asks later. */
 const maxEvents = 512;
 
+/** Longer than one exchange with a router that is silent (2 s), shorter than the daemon may take to stop. */
+const unmapLimit: Millis = 3 * second;
+
 /**
  * A running member of a network: the control plane with its driver, the plane, the kernel, the router and the LANs, opened in
  * order and closed in the opposite one.
@@ -286,12 +289,16 @@ export class Member {
     this.#stopWatching();
     process.off('SIGCONT', this.#pretendSleep);
     this.#driver.post({ kind: 'stopping' });
-    this.#driver.stop();
     this.#tls?.close();
     this.#bridge.close();
     this.#lans.close();
     this.#beacons.close();
-    await Promise.all([this.plane.stop(), withLimit(this.#mapping.close(), 1000)]);
+    try {
+      // What the router still answers must be heard: a mapping that it grants now is to be removed.
+      await Promise.all([this.plane.stop(), withLimit(this.#mapping.close(), unmapLimit)]);
+    } finally {
+      this.#driver.stop();
+    }
     if (leave) await this.#host.remove();
     else if (this.#setting.config.babel.interface.length > 0) await this.#leaveLans();
   }

@@ -24,8 +24,11 @@ export interface DaemonSetting {
   readonly onReady?: (api: NodeApi) => Promise<void>;
 }
 
-/** Stopping in order may take this long; after that whoever waits for us would use force. */
-const stopLimit: Millis = 1500;
+/**
+ * Stopping in order may take this long: a router that answers late has its time, and whoever waits for us does not use
+ * force yet (TimeoutStopSec=5).
+ */
+const stopLimit: Millis = 4000;
 
 /**
  * Runs the daemon until it is told to stop: config, log, state, node, socket, in this order, and back. Without a network

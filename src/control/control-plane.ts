@@ -13,7 +13,7 @@ import { insideAny, Reachability, type ReachabilityEffect, type ReachabilityEven
 import type { Random } from '../random.js';
 import type { SpeakerEffect, SpeakerEvent } from '../routing/contract.js';
 import { Speaker } from '../routing/speaker.js';
-import { type Millis, second } from '../time.js';
+import { type Millis, never, second } from '../time.js';
 import { ControlChannel, FrameType } from '../tunnel/frame.js';
 import { Peers, type TunnelEvent, type Membership as TunnelMembership } from '../tunnel/peers.js';
 import type { LinkId, Path, PlaneEvent } from '../tunnel/plane/contract.js';
@@ -68,6 +68,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #wasReached = false;
   #lookAt: Millis = 0;
   #started = false;
+  /** Of all that happens, only what a router answers matters yet: what it still maps for us is removed. */
+  #hasStopped = false;
   #out: ControlEffect[] = [];
 
   constructor(setting: ControlSetting) {
@@ -123,6 +125,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   handle(event: ControlEvent, now: Millis): ControlEffect[] {
+    if (this.#hasStopped && event.kind !== 'mapping') return [];
     this.#start(now);
     switch (event.kind) {
       case 'plane':
@@ -171,6 +174,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#keepMonth(this.#quota.unwritten(now));
         this.#keepNeighbours(this.#neighbours.unwritten(now, this.#standing()));
         this.#tunnel({ kind: 'stop', reason: 'it is stopping' }, now);
+        this.#hasStopped = true;
         break;
     }
     this.#finish();
@@ -178,6 +182,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   tick(now: Millis): ControlEffect[] {
+    if (this.#hasStopped) return [];
     this.#start(now);
     this.#performTunnel(this.peers.tick(now), now);
     this.#performRouting(this.speaker.tick(now), now);
@@ -195,6 +200,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   deadline(): Millis {
+    if (this.#hasStopped) return never;
     if (!this.#started) return Number.NEGATIVE_INFINITY;
     const machines = [
       this.peers,

@@ -17,19 +17,25 @@ export class MappingShell {
   }
 
   carryOut(order: MappingOrder): void {
+    if (order.kind === 'search') {
+      void this.#find();
+      return;
+    }
     const task = this.#start(order).finally(() => this.#running.delete(task));
     this.#running.add(task);
   }
 
-  /** Resolves when every order has been carried out (each in bounded time) and all sockets are closed. */
+  /**
+   * Resolves when every order that may change a router's table has been carried out, each in bounded time. A search changes
+   * nothing, and is not waited for: it ends by itself.
+   */
   async close(): Promise<void> {
     // What comes of one may be another order.
     while (this.#running.size > 0) await Promise.all(this.#running);
     this.#finder.close();
   }
 
-  async #start(order: MappingOrder): Promise<void> {
-    if (order.kind === 'search') return this.#find();
+  async #start(order: Exclude<MappingOrder, { kind: 'search' }>): Promise<void> {
     const gateway = this.#gateways.get(order.gateway);
     if (!gateway) return; // forgotten by a newer search: the machine's own time limit says silent
     switch (order.kind) {

@@ -610,9 +610,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#stopped = true;
     const held = this.#held;
     const effects = this.#trial ? this.#unmapTrial(this.#trial) : [];
+    if (this.#asking) this.#goesAstray(this.#asking);
     if (this.#asking?.isTrial) {
       const { gateway, request } = this.#asking;
-      this.#goesAstray(this.#asking);
       effects.push(...this.#unmapTrial({ gateway, externalPort: request.externalPort }));
     }
     this.#held = this.#asking = this.#trial = undefined;
@@ -621,7 +621,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return held ? [...effects, unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : effects;
   }
 
-  /** A grant that arrives while we leave is taken back, and so is a trial of which no answer comes. */
+  /** A grant that arrives while we leave is taken back, and so is what was asked for and is not answered. */
   #afterStop(event: MappingEvent, now: Millis): MappingEffect[] {
     if (event.kind === 'refused') return this.#unmapAstray(event.gateway, event.refusal, now) ?? [];
     if (event.kind !== 'granted') return [];

@@ -1,4 +1,6 @@
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { home, host } from '../../lab/description.js';
 import type { Router } from '../../lab/machines.js';
@@ -78,6 +80,44 @@ test('26: behind a NAT that keeps ports and lets in by address, a mapping that f
     await watch(8);
     t.is(await dialBacksLetIn(world.router('liar')), 0, 'none is wasted on its own hole, and nothing else is open');
     t.is(await dialBacksLetIn(world.router('honest')), 2, 'the trial, and the mapping');
+  } finally {
+    world.remove();
+  }
+});
+
+test('26: a daemon that is stopped while its router is about to map its port leaves nothing mapped; where none answers it stops at once', async (t) => {
+  const world = await World.build({ home: home({ lan: '192.168.10.0' }) });
+  try {
+    const said: string[] = [];
+    const program = fileURLToPath(new URL('./slow-gateway.js', import.meta.url));
+    const gateway = world.router('home').namespace.spawn([process.execPath, program, '192.168.10.1']);
+    for (const stream of [gateway.stdout, gateway.stderr])
+      createInterface({ input: stream }).on('line', (line) => said.push(line));
+    const says = (line: string) =>
+      until(
+        line,
+        () => said.join('; '),
+        () => said.includes(line),
+        10_000,
+        () => node.tail(),
+      );
+    const node = world.node('home');
+    await says('ready');
+    await node.start();
+    await node.init();
+    await says('AddPortMapping: 16696');
+    const stop = async () => {
+      const started = performance.now();
+      await node.kill('SIGTERM');
+      const took = Math.round(performance.now() - started);
+      t.log(`stopped after ${took} ms`);
+      return took;
+    };
+    await stop();
+    t.is(said.at(-1), 'DeletePortMapping: ', said.join('; '));
+    gateway.kill('SIGKILL');
+    await node.start();
+    t.true((await stop()) < 1000, 'in the middle of a search');
   } finally {
     world.remove();
   }

@@ -106,6 +106,21 @@ test('25: a trial that the router forwards and never answers is removed: by itse
   t.is(router.table.size, 0);
 });
 
+test('25: a mapping that the router makes and never answers is removed on leaving', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.swallows = (action) => action === 'AddPortMapping';
+  });
+  const { leave } = await mapOn(t, router.address, ({ state }) => state === 'asked');
+  await until(
+    'it is mapped',
+    () => router.table.size,
+    (size) => size === 1,
+    3000,
+  );
+  await leave();
+  t.is(router.table.size, 0);
+});
+
 test('25: its answer may come from any port', async (t) => {
   const router = await routerThat(t, (it) => {
     it.answerFrom = { address: it.address, port: 0 };

@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Millis } from '../../src/time.js';
 import { textOf } from '../../src/upnp/xml.js';
 
 export interface Fault {
@@ -31,6 +32,8 @@ export class LyingRouter {
   describe = (response: ServerResponse): unknown => sendXml(response, 200, this.description());
   /** Before an action is done: a fault to answer with, or undefined. */
   refuse = (_action: string, _body: string): Fault | undefined => undefined;
+  /** How long it takes to say what it has done. */
+  answersAfter = (_action: string): Millis => 0;
   /** What it does, and then never says that it has. */
   swallows = (_action: string, _body: string): boolean => false;
   /** Where the search is answered from, if not from port 1900 of this router; asked alone, the router answers from there too. */
@@ -43,9 +46,12 @@ export class LyingRouter {
   #asked: Socket | undefined;
   #answers: Socket | undefined;
   readonly #http: Server;
+  readonly #lan: string;
 
-  constructor(address: string) {
+  /** `lan`: where searches are heard; loopback unless given. */
+  constructor(address: string, lan = '127.0.0.1') {
     this.address = address;
+    this.#lan = lan;
     this.#http = createServer((request, response) => this.#serve(request, response));
   }
 
@@ -68,14 +74,14 @@ export class LyingRouter {
     }
     this.#ssdp.on('message', (bytes, from) => this.#search(bytes, from.address, from.port));
     await new Promise<void>((resolve) => this.#ssdp.bind(1900, '239.255.255.250', resolve));
-    this.#ssdp.addMembership('239.255.255.250', '127.0.0.1');
+    this.#ssdp.addMembership('239.255.255.250', this.#lan);
   }
 
   /** Says to all that it is there, as after a start. */
   announce(): void {
     const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1';
     const words = `NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT: ${type}\r\nNTS: ssdp:alive\r\nUSN: uuid:1::${type}\r\nLOCATION: ${this.location()}\r\n\r\n`;
-    this.#answers?.setMulticastInterface('127.0.0.1');
+    this.#answers?.setMulticastInterface(this.#lan);
     this.#answers?.send(words, 1900, '239.255.255.250');
   }
 
@@ -127,15 +133,7 @@ export class LyingRouter {
     this.calls.push(action);
     const reply = this.refuse(action, body) ?? this.#do(action, body);
     if (this.swallows(action, body)) return;
-    if (typeof reply !== 'string') {
-      const { errorCode, words } = reply;
-      const error = `<errorCode>${errorCode}</errorCode><errorDescription>${words}</errorDescription>`;
-      const fault = `<s:Fault><detail><UPnPError>${error}</UPnPError></detail></s:Fault>`;
-      sendXml(response, 500, `<s:Envelope><s:Body>${fault}</s:Body></s:Envelope>`);
-    } else {
-      const name = `u:${action}Response`;
-      sendXml(response, 200, `<s:Envelope><s:Body><${name}>${reply}</${name}></s:Body></s:Envelope>`);
-    }
+    setTimeout(() => sendReply(response, action, reply), this.answersAfter(action));
   }
 
   #do(action: string, body: string): string | Fault {
@@ -162,4 +160,16 @@ export class LyingRouter {
 
 export function sendXml(response: ServerResponse, status: number, xml: string): void {
   response.writeHead(status, { 'content-type': 'text/xml; charset="utf-8"' }).end(xml);
+}
+
+function sendReply(response: ServerResponse, action: string, reply: string | Fault): void {
+  if (typeof reply !== 'string') {
+    const { errorCode, words } = reply;
+    const error = `<errorCode>${errorCode}</errorCode><errorDescription>${words}</errorDescription>`;
+    const fault = `<s:Fault><detail><UPnPError>${error}</UPnPError></detail></s:Fault>`;
+    sendXml(response, 500, `<s:Envelope><s:Body>${fault}</s:Body></s:Envelope>`);
+  } else {
+    const name = `u:${action}Response`;
+    sendXml(response, 200, `<s:Envelope><s:Body><${name}>${reply}</${name}></s:Body></s:Envelope>`);
+  }
 }
