@@ -16,6 +16,12 @@ async function directOf(node: WeftNode): Promise<string[]> {
   return (await node.peers()).filter(({ state }) => state === 'direct').map(({ name }) => name);
 }
 
+/** Where packets were lost, and what the node did then. */
+async function whatHappened(node: WeftNode): Promise<string> {
+  const { drops } = await node.status();
+  return `${node.name}: ${(await directOf(node)).join(' ')}; dropped ${JSON.stringify(drops)}\n${node.tail()}`;
+}
+
 test('few tunnels: nobody has more than its places; a busy relayed flow gets a tunnel of its own, and loses nothing', async (t) => {
   const names = ['dc-1', 'a', 'b', 'c', 'd'];
   const world = await World.build(Object.fromEntries(names.map((name) => [name, host()])));
@@ -72,6 +78,7 @@ test('few tunnels: nobody has more than its places; a busy relayed flow gets a t
     to.close();
     flow.stop();
     t.log(`direct after ${(took / second).toFixed(1)} s of 4 Mbit/s`);
+    if (missing.length > 0) for (const node of nodes) t.log(await whatHappened(node));
     t.deepEqual(missing, [], 'make before break');
     for (const node of nodes) t.true((await directOf(node)).length <= 3);
   } finally {
