@@ -94,7 +94,10 @@ export class UpnpGateway implements Gateway {
     return { kind: 'granted', grant: { externalAddress: external, externalPort, leaseSeconds: kept ?? leaseSeconds } };
   }
 
-  async unmap(_internalPort: number, externalPort: number): Promise<void> {
+  async unmap(internalPort: number, externalPort: number): Promise<void> {
+    // Where asking was not answered, or never got that far, the port may be another machine's.
+    const entry = await this.#entry(externalPort);
+    if (entry && entry !== 'unknown' && !this.#isOurs(entry, internalPort)) return;
     await this.#call('DeletePortMapping', entryKey(externalPort));
   }
 

@@ -169,6 +169,27 @@ test('25: a router that lets one steal ports: an entry of another machine is lef
   t.is(router.table.get('16696')?.client, '192.168.1.9');
 });
 
+test('25: an entry of another machine is left alone on leaving too, where it could not be seen before and asking was not answered', async (t) => {
+  let looks = 0;
+  const router = await routerThat(t, (it) => {
+    it.table.set('16696', { client: '192.168.1.9', internalPort: '16696', lease: '0' });
+    it.refuse = (action) => {
+      const isFirstLook = action === 'GetSpecificPortMappingEntry' && looks++ === 0;
+      return isFirstLook || action === 'AddPortMapping' ? { errorCode: 501, words: 'ActionFailed' } : undefined;
+    };
+    it.swallows = (action) => action === 'AddPortMapping';
+  });
+  const { leave } = await mapOn(t, router.address, ({ state }) => state === 'asked');
+  await until(
+    'it is asked',
+    () => router.calls.at(-1),
+    (call) => call === 'AddPortMapping',
+    3000,
+  );
+  await leave();
+  t.is(router.table.get('16696')?.client, '192.168.1.9');
+});
+
 test('25: 725 OnlyPermanentLeasesSupported: a permanent lease is asked for, and removed on leaving', async (t) => {
   const router = await routerThat(t, (it) => {
     it.refuse = (action, body) =>
