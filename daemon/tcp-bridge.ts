@@ -1,8 +1,10 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Endpoint, formatEndpoint } from '../src/addr/endpoint.js';
-import { bridgeAddresses, isBridged, type StreamEndpoint } from '../src/control/fallback.js';
+import { bridgeAddress, bridgeSources, isBridged, type StreamEndpoint } from '../src/control/fallback.js';
+import { hmacSha256 } from '../src/crypto.js';
 import type { MeshError } from '../src/errors.js';
+import { systemRandom } from '../src/random.js';
 import { type Millis, second } from '../src/time.js';
 import { dialStream } from './dial-stream.js';
 import { portProblem } from './port-problem.js';
@@ -30,8 +32,8 @@ export interface StreamWay {
 }
 
 /**
- * Carries tunnels over TCP, plain or in TLS, where UDP is blocked. To the plane each connection is a peer at a port of its own on loopback, so
- * neither plane nor protocol know of it:
+ * Carries tunnels over TCP, plain or in TLS, where UDP is blocked. To the plane each connection is a peer on loopback, at a port of its
+ * own and an address that is its source's, so neither plane nor protocol know of it, and each source has its share of handshakes:
  *
  *     plane ◄── UDP on loopback ──► bridge ◄── TCP, length before each datagram ──► bridge ◄── UDP on loopback ──► plane
  *
@@ -42,6 +44,8 @@ export class TcpBridge {
   readonly #plane: Endpoint;
   readonly #mark: StreamMark;
   readonly #dial: typeof dialStream;
+  /** Of the hash that gives a source its loopback address: nobody can aim at another's. */
+  readonly #key = systemRandom().bytes(32);
   readonly #streams = new Set<Stream>();
   readonly #drops = new Map<string, number>();
   #server: Server | undefined;
@@ -106,10 +110,8 @@ export class TcpBridge {
     } finally {
       clearTimeout(limit);
     }
-    const port = await this.#carry(socket, to.kind, false);
-    return port === undefined
-      ? `${to.kind.toUpperCase()} to ${to.endpoint.address}: closed at once`
-      : { address: bridgeAddresses.ours, port };
+    const near = await this.#carry(socket, to.kind, false);
+    return near ?? `${to.kind.toUpperCase()} to ${to.endpoint.address}: closed at once`;
   }
 
   /** The stream that the plane knows by this endpoint; undefined when there is none. */
@@ -129,13 +131,21 @@ export class TcpBridge {
     for (const stream of this.#streams) stream.end();
   }
 
-  async #carry(socket: Socket, kind: StreamKind, inbound: boolean): Promise<number | undefined> {
-    const stream = new Stream(socket, kind, inbound, this.#plane, (isMalformed) => {
+  async #carry(socket: Socket, kind: StreamKind, inbound: boolean): Promise<Endpoint | undefined> {
+    const source = sourceOf(socket) ?? '';
+    const address = bridgeAddress(inbound ? 'theirs' : 'ours', this.#placeOf(source));
+    const stream = new Stream(socket, { kind, inbound, source, address }, this.#plane, (isMalformed) => {
       this.#streams.delete(stream);
       if (isMalformed) this.#drop(`${kind}-malformed`);
     });
     this.#streams.add(stream);
-    return stream.open();
+    const port = await stream.open();
+    return port === undefined ? undefined : { address, port };
+  }
+
+  #placeOf(source: string): number {
+    const hash = hmacSha256(this.#key, new TextEncoder().encode(source));
+    return new DataView(hash.buffer, hash.byteOffset).getUint32(0) % bridgeSources;
   }
 
   #drop(reason: string): void {
@@ -165,15 +175,14 @@ class Stream implements Holder {
 
   constructor(
     socket: Socket,
-    kind: StreamKind,
-    inbound: boolean,
+    { kind, inbound, source, address }: Pick<Stream, 'kind' | 'inbound' | 'source' | 'address'>,
     plane: Endpoint,
     ended: (isMalformed: boolean) => void,
   ) {
     this.kind = kind;
     this.inbound = inbound;
-    this.source = sourceOf(socket) ?? '';
-    this.address = inbound ? bridgeAddresses.theirs : bridgeAddresses.ours;
+    this.source = source;
+    this.address = address;
     const { remoteAddress, remotePort } = socket;
     const far = remoteAddress && remotePort ? formatEndpoint({ address: remoteAddress, port: remotePort }) : undefined;
     this.way = { kind, far };

@@ -168,15 +168,32 @@ export class Fallback {
   }
 }
 
-/** Our loopback ends of the streams that we opened, and of those that others opened to us. */
-export const bridgeAddresses = { ours: '127.0.0.1', theirs: '127.0.0.2' } as const;
+/** Second octet of the loopback blocks where streams end: 127.128.0.0/10 for those we opened, 127.64.0.0/10 for those others did. */
+const bridgeBlocks = { ours: 0x80, theirs: 0x40 } as const;
+const blockMask = 0xc0;
+
+/** How many addresses each block has. */
+export const bridgeSources = 2 ** 22;
+
+/**
+ * Our loopback end of a stream. Each source has its own, `source` below `bridgeSources`, so that the guard before the plane gives
+ * everyone who comes over a stream a share of his own, as it does over UDP.
+ */
+export function bridgeAddress(opener: keyof typeof bridgeBlocks, source: number): string {
+  return `127.${bridgeBlocks[opener] | (source >>> 16)}.${(source >>> 8) & 0xff}.${source & 0xff}`;
+}
 
 /** True for the loopback end of a bridge. */
 export function isBridged({ address }: Endpoint): boolean {
-  return address === bridgeAddresses.ours || address === bridgeAddresses.theirs;
+  const block = blockOf(address);
+  return block === bridgeBlocks.ours || block === bridgeBlocks.theirs;
 }
 
 /** True for the loopback end of a stream that we opened. */
 export function isOurBridge({ address }: Endpoint): boolean {
-  return address === bridgeAddresses.ours;
+  return blockOf(address) === bridgeBlocks.ours;
+}
+
+function blockOf(address: string): number | undefined {
+  return address.startsWith('127.') ? Number.parseInt(address.slice(4), 10) & blockMask : undefined;
 }

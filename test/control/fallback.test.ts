@@ -1,11 +1,18 @@
 import test from 'ava';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import type { TlsEndpoint } from '../../src/addr/tls-endpoint.js';
-import { type Candidate, Fallback, isBridged, isOurBridge } from '../../src/control/fallback.js';
+import {
+  bridgeAddress,
+  bridgeSources,
+  type Candidate,
+  Fallback,
+  isBridged,
+  isOurBridge,
+} from '../../src/control/fallback.js';
 
 const endpoint: Endpoint = { address: '192.0.2.1', port: 16696 };
 const secure: TlsEndpoint = { address: '192.0.2.1', port: 443, name: 'a.example.net' };
-const bridged = { address: '127.0.0.1', port: 40_000 };
+const bridged = { address: bridgeAddress('ours', 1), port: 40_000 };
 const neighbour: Endpoint = { address: '192.168.1.7', port: 16696 };
 const isOutside = ({ address }: Endpoint) => !address.startsWith('192.168.');
 const trying = (...nodes: number[]): Candidate[] => nodes.map((node) => ({ node, endpoints: [endpoint], tls: [] }));
@@ -155,9 +162,14 @@ test('a network all of private addresses is called over TCP while nothing stands
 });
 
 test('a bridge is known by its loopback end, and by which who opened it', (t) => {
-  const theirs = { ...bridged, address: '127.0.0.2' };
-  t.deepEqual([bridged, theirs, endpoint].map(isBridged), [true, true, false]);
-  t.deepEqual([bridged, theirs, endpoint].map(isOurBridge), [true, false, false]);
+  const last = bridgeSources - 1;
+  const ours = [bridgeAddress('ours', 0), bridgeAddress('ours', last)];
+  const theirs = [bridgeAddress('theirs', 0), bridgeAddress('theirs', last)];
+  const others = ['127.0.0.1', '127.63.255.255', '127.192.0.0', '12.64.0.1', '192.0.2.1', '::1'];
+  t.deepEqual([ours, theirs].flat(), ['127.128.0.0', '127.191.255.255', '127.64.0.0', '127.127.255.255']);
+  for (const address of ours) t.true(isBridged({ address, port: 1 }) && isOurBridge({ address, port: 1 }), address);
+  for (const address of theirs) t.true(isBridged({ address, port: 1 }) && !isOurBridge({ address, port: 1 }), address);
+  for (const address of others) t.false(isBridged({ address, port: 1 }) || isOurBridge({ address, port: 1 }), address);
 });
 
 test('a node that was not tried for ten minutes is a new one', (t) => {

@@ -4,7 +4,7 @@ import { requireInvitation } from '../../src/addr/invitation.js';
 import { type NodeNumber, nodeAddress } from '../../src/addr/node-number.js';
 import type { ControlEffect, ControlEvent, RelaySetting } from '../../src/control/contract.js';
 import { ControlPlane } from '../../src/control/control-plane.js';
-import { bridgeAddresses, isBridged, type StreamEndpoint } from '../../src/control/fallback.js';
+import { bridgeAddress, isBridged, type StreamEndpoint } from '../../src/control/fallback.js';
 import { decodeNeighbours } from '../../src/control/neighbours.js';
 import { decodeRelayedMonth } from '../../src/control/relay-quota.js';
 import { decodeSeeds, encodeSeeds } from '../../src/control/seeds.js';
@@ -185,8 +185,8 @@ export class World {
   /** Opens a TCP stream; what a machine sends to its own end comes out at the other. */
   stream(from: Machine, to: Machine): Endpoint {
     const port = this.#nextStream++;
-    const near = { machine: from, endpoint: { address: bridgeAddresses.ours, port } };
-    const far = { machine: to, endpoint: { address: bridgeAddresses.theirs, port } };
+    const near = { machine: from, endpoint: { address: bridgeAddress('ours', port), port } };
+    const far = { machine: to, endpoint: { address: bridgeAddress('theirs', port), port } };
     this.#streams.set(streamKey(near.machine, near.endpoint), far);
     this.#streams.set(streamKey(far.machine, far.endpoint), near);
     return near.endpoint;

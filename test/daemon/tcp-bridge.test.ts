@@ -10,6 +10,12 @@ import { StreamMark } from '../../daemon/stream-mark.js';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { frameForStream, longestOnStream, StreamCutter } from '../../daemon/tcp-frames.js';
 import { until } from '../../lab/until.js';
+import { parseIp } from '../../src/addr/ip.js';
+import { AgreementKey } from '../../src/crypto.js';
+import { appendMacs, datagramMacsLength } from '../../src/datagram-mac.js';
+import { seededRandom } from '../../src/random.js';
+import { FrameType } from '../../src/tunnel/frame.js';
+import { Guard, maxHandshakeLength } from '../../src/tunnel/guard.js';
 import { stranger } from '../helpers/stranger.js';
 
 test('any stream of frames, cut anywhere, gives the same datagrams', (t) => {
@@ -120,6 +126,54 @@ test('strangers have 8 streams of one source and 64 in all; who comes from anoth
   await until('a newcomer is there', tooMany, (count) => count === 2, 2000);
   await until('two have gone', closed, ({ length }) => length === 2, 2000);
   t.deepEqual(closed(), ['127.0.1.2 0', '127.0.1.2 1']);
+});
+
+test('a stranger who knows our key and calls without end over a stream uses up the handshakes of no other source', async (t) => {
+  const publicKey = new AgreementKey(seededRandom(1).bytes(32)).publicKey;
+  const guard = new Guard({ publicKey, cookieSecret: new Uint8Array(32), random: seededRandom(2) });
+  const verdicts: string[] = [];
+  const plane = createSocket('udp4');
+  plane.on('message', (bytes, { address, port }) => {
+    const verdict = guard.admit(bytes, { address: parseIp(address)!, port }, performance.now());
+    verdicts.push(typeof verdict === 'string' ? verdict : 'cookie');
+    if (verdict === 'pass') plane.send('answer', port, address);
+  });
+  plane.bind(0, '127.0.0.1');
+  await once(plane, 'listening');
+  const { port } = plane.address();
+  const bridge = new TcpBridge(port);
+  t.teardown(() => {
+    bridge.close();
+    plane.close();
+  });
+  t.is(await bridge.listen(port, '127.0.0.1'), undefined);
+  const body = new Uint8Array(maxHandshakeLength - datagramMacsLength);
+  body[0] = FrameType.initiation;
+  const call = frameForStream(appendMacs(publicKey, body))!;
+  const flood = await Promise.all([1, 2].map(() => stranger(t, port, '127.0.1.1')));
+  for (let i = 0; i < 45; i++) flood[i % 2]!.write(call); // a source has 40 at once; from 50 on all are asked for cookies
+  await until(
+    'the flood is there',
+    () => verdicts.length,
+    (count) => count === 45,
+    2000,
+  );
+  t.is(verdicts.at(-1), 'handshake-source-rate');
+  const caller = await stranger(t, port, '127.0.1.2');
+  caller.write(call);
+  await until(
+    'the call is there',
+    () => verdicts.length,
+    (count) => count === 46,
+    2000,
+  );
+  t.is(verdicts.at(-1), 'pass');
+  await until(
+    'it is answered',
+    () => caller.bytesRead,
+    (octets) => octets > 0,
+    2000,
+  );
 });
 
 test('a refused connection is told in words', async (t) => {
