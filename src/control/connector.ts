@@ -207,10 +207,7 @@ export class Connector {
   trying(): Way[] {
     return [...this.#running.keys()].flatMap((node) => {
       const way = this.wayTo(node);
-      if (!way) return [];
-      const worth = new Set(worthDialling<Endpoint>([...way.endpoints, ...way.tls], this.#own));
-      const tls = way.tls.filter((endpoint) => worth.has(endpoint) && this.#isDiallable(endpoint));
-      return [{ ...way, endpoints: this.#endpointsOf(way), tls }];
+      return way ? [{ ...way, endpoints: this.#endpointsOf(way), tls: this.#tlsOf(way) }] : [];
     });
   }
 
@@ -257,7 +254,9 @@ export class Connector {
     const isOpen = this.#mesh.directory.byNumber(node)?.endpoints.some((endpoint) => endpoint.proven) ?? true;
     const punched = isOpen || this.#side.open ? [] : this.#punch({ kind: 'directWanted', node }, now);
     const endpoints = this.#endpointsOf(way);
-    if (endpoints.length === 0) return [...punched, ...this.#choose({ kind: 'dialFailed', node }, now)];
+    // Where TLS alone leads, a dial to nowhere yet is kept up, so that the fallback finds it among those that run.
+    if (endpoints.length + this.#tlsOf(way).length === 0)
+      return [...punched, ...this.#choose({ kind: 'dialFailed', node }, now)];
     return [this.#order(way, endpoints), ...punched];
   }
 
@@ -276,6 +275,11 @@ export class Connector {
     return all.filter(
       (endpoint, i) => this.#isDiallable(endpoint) && all.findIndex((other) => sameEndpoint(other, endpoint)) === i,
     );
+  }
+
+  #tlsOf(way: Way): TlsEndpoint[] {
+    const worth = new Set(worthDialling<Endpoint>([...way.endpoints, ...way.tls], this.#own));
+    return way.tls.filter((endpoint) => worth.has(endpoint) && this.#isDiallable(endpoint));
   }
 
   #stoodAt(node: NodeNumber, endpoint: Endpoint): void {

@@ -729,7 +729,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     const publicKey = this.mesh.directory.certificateOf(to)?.dh;
     if (!publicKey) return;
     this.#letters.put(to, bytes, now);
-    if (this.forwarding.choices(to).length > 0) this.#tunnel({ kind: 'dial', node: to, publicKey, endpoints: [] }, now);
+    if (this.forwarding.choices(to).length > 0)
+      this.#tunnel({ kind: 'dial', node: to, publicKey, endpoints: 'overlay' }, now);
   }
 
   /** A record mostly comes before the route to its node: letters written in between wait for the way. */
@@ -737,7 +738,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     for (const node of this.#letters.receivers()) {
       const publicKey = this.mesh.directory.certificateOf(node)?.dh;
       if (!publicKey || this.forwarding.choices(node).length === 0) continue;
-      this.#tunnel({ kind: 'dial', node, publicKey, endpoints: [] }, now);
+      this.#tunnel({ kind: 'dial', node, publicKey, endpoints: 'overlay' }, now);
     }
   }
 

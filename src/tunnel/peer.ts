@@ -135,16 +135,17 @@ export class Peer<Certificate> {
 
   // Asking
 
-  /** Tries these endpoints, or the overlay when there are none. A tunnel that stands at one of them is left as it is. */
-  dial(endpoints: readonly Endpoint[], now: Millis): void {
+  /** Tries these endpoints, or the overlay. A tunnel that stands at one of them is left as it is. */
+  dial(endpoints: readonly Endpoint[] | 'overlay', now: Millis): void {
+    if (endpoints === 'overlay') {
+      if (this.isLive || this.#asking.has('overlay')) return;
+      this.#asking.begin('dial', 'overlay', [{ kind: 'overlay', node: this.node }], undefined, now);
+      return;
+    }
     const here = this.endpoint;
     if (this.#standing === 'tunnel' && here && endpoints.some((endpoint) => sameEndpoint(endpoint, here))) return;
-    if (endpoints.length > 0) {
-      const paths = endpoints.map((endpoint): Path => ({ kind: 'direct', endpoint }));
-      this.#asking.begin('dial', 'direct', paths, undefined, now);
-    } else if (!this.isLive && !this.#asking.has('overlay')) {
-      this.#asking.begin('dial', 'overlay', [{ kind: 'overlay', node: this.node }], undefined, now);
-    }
+    const paths = endpoints.map((endpoint): Path => ({ kind: 'direct', endpoint }));
+    this.#asking.begin('dial', 'direct', paths, undefined, now);
   }
 
   #dialFailed(via: Carriage['kind'], reason: string): void {

@@ -63,12 +63,12 @@ export interface PeersOptions<Certificate> {
 
 export type TunnelEvent =
   | { readonly kind: 'plane'; readonly event: PlaneEvent }
-  /** Reach this node: at these endpoints, or over the overlay when there are none. */
+  /** Reach this node: over the overlay, or at these endpoints; while there are none, others may be dialled in their place. */
   | {
       readonly kind: 'dial';
       readonly node: NodeNumber;
       readonly publicKey: Uint8Array;
-      readonly endpoints: readonly Endpoint[];
+      readonly endpoints: readonly Endpoint[] | 'overlay';
     }
   /** End the tunnel; its keys go on serving over the overlay while they are used. Without a tunnel: end the keys. */
   | { readonly kind: 'hangUp'; readonly node: NodeNumber; readonly reason: string }
@@ -205,7 +205,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         return;
       case 'sessionWanted': {
         const publicKey = this.#options.membership.publicKeyOf(event.node);
-        if (publicKey) this.#dial(event.node, publicKey, [], now);
+        if (publicKey) this.#dial(event.node, publicKey, 'overlay', now);
         return;
       }
       case 'closed':
@@ -309,9 +309,9 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     return undefined;
   }
 
-  #dial(node: NodeNumber, publicKey: Uint8Array, endpoints: readonly Endpoint[], now: Millis): void {
+  #dial(node: NodeNumber, publicKey: Uint8Array, endpoints: readonly Endpoint[] | 'overlay', now: Millis): void {
     const peer = node === this.#options.node ? 'it is this node itself' : this.#peerFor(node, publicKey, now);
-    const via = endpoints.length > 0 ? 'direct' : 'overlay';
+    const via = endpoints === 'overlay' ? 'overlay' : 'direct';
     if (typeof peer === 'string') this.#effects.push({ kind: 'dialFailed', node, via, reason: peer });
     else this.#with(peer, () => peer.dial(endpoints, now));
   }

@@ -82,6 +82,38 @@ test('when UDP gets out again, streams are left', (t) => {
   t.pass();
 });
 
+for (const [name, address] of [
+  ['IPv6 that is off', '2001:db8::7'],
+  ['a LAN that is not ours', '10.9.9.9'],
+] as const) {
+  test(`a member is called over TLS although its other endpoints are all of ${name}`, (t) => {
+    const world = new World(7);
+    world.tcp = true;
+    const [dc, desk] = [world.machine('dc'), world.machine('desk')];
+    dc.found();
+    desk.join(dc.invite());
+    world.until(() => desk.control !== undefined && desk.hasTunnelTo(dc), 10 * second);
+    world.run(minute);
+    dc.announceTls({ address: dc.address, port: 443 });
+    dc.claims([{ address, port: 16696 }]);
+    world.run(10 * second);
+    const told = desk.mesh.directory.byNumber(dc.number)!;
+    t.deepEqual(
+      [told.endpoints, told.tls].map((list) => list.map((one) => one.address)),
+      [[address], [dc.address]],
+    );
+    world.separate(dc, desk);
+    desk.crash();
+    desk.disk.delete('neighbours');
+    desk.start();
+    world.until(() => desk.isOverTcp(dc), 30 * second);
+    t.deepEqual(
+      desk.bridges.flatMap(({ streams }) => streams.map(({ kind }) => kind)),
+      ['tls'],
+    );
+  });
+}
+
 test('streams go nowhere that datagrams would not: not into the overlay, other LANs, or a family that is off', (t) => {
   const world = new World(6);
   world.tcp = false;

@@ -38,7 +38,7 @@ test('after any schedule, once datagrams arrive again both hold a common session
           const [one, other] = who === 0 ? [alice, bob] : [bob, alice];
           if (what === 'wait') world.run(who);
           else if (what === 'dial') one.dial(other);
-          else if (what === 'dial overlay') one.dial(other, []);
+          else if (what === 'dial overlay') one.dial(other, 'overlay');
           else if (what === 'restart') one.start();
           else if (what === 'hang up') one.do({ kind: 'hangUp', node: other.node, reason: 'test' });
           else world.wire.cut = what === 'cut';

@@ -498,7 +498,7 @@ test('end-to-end keys nobody uses are left to end; used ones are renewed', (t) =
 test('a relayed handshake whose relay header names another node is refused', (t) => {
   const { world, alice, bob } = pair();
   const initiations = record(world, alice, FrameType.initiation);
-  alice.dial(bob, []);
+  alice.dial(bob, 'overlay');
   world.run(5);
   const { bytes } = initiations[0] as { bytes: Uint8Array };
   bob.do({ kind: 'plane', event: { kind: 'datagram', from: { kind: 'overlay', node: 9 }, bytes } });
@@ -610,9 +610,9 @@ test('more than 4096 associations are not held: the one used longest ago goes', 
   const world = new World(3);
   const alice = world.machine(1).start();
   const { publicKey } = world.machine(2).key;
-  for (let node = 2; node < 4098; node++) alice.do({ kind: 'dial', node, publicKey, endpoints: [] });
+  for (let node = 2; node < 4098; node++) alice.do({ kind: 'dial', node, publicKey, endpoints: 'overlay' });
   t.is(alice.told('dialFailed').length, 0);
-  alice.do({ kind: 'dial', node: 5000, publicKey, endpoints: [] });
+  alice.do({ kind: 'dial', node: 5000, publicKey, endpoints: 'overlay' });
   t.deepEqual(alice.told('dialFailed'), [{ kind: 'dialFailed', node: 2, via: 'overlay', reason: 'not used for long' }]);
 });
 

@@ -95,7 +95,7 @@ export class Machine {
     if (this.isRunning) this.apply(this.peers.handle(event, this.world.now));
   }
 
-  dial(other: Machine, endpoints: readonly Endpoint[] = [other.endpoint]): void {
+  dial(other: Machine, endpoints: readonly Endpoint[] | 'overlay' = [other.endpoint]): void {
     this.do({ kind: 'dial', node: other.node, publicKey: other.key.publicKey, endpoints });
   }
 
