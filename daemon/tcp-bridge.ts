@@ -6,6 +6,7 @@ import { hmacSha256 } from '../src/crypto.js';
 import type { MeshError } from '../src/errors.js';
 import { systemRandom } from '../src/random.js';
 import { type Millis, second } from '../src/time.js';
+import { AcceptRate } from './accept-rate.js';
 import { dialStream } from './dial-stream.js';
 import { portProblem } from './port-problem.js';
 import { StreamMark } from './stream-mark.js';
@@ -15,6 +16,11 @@ import { frameForStream, StreamCutter } from './tcp-frames.js';
 /** So many of a kind may come from outside at once; each is closed when the plane has not answered it for a while. */
 const maxInbound = 64;
 const maxOutbound = 16;
+/**
+ * Plain connections a second: each costs a socket, its port and a timer. Of 64 places a burst fills half, so that who is about to be
+ * answered has at least 32 / 50 s before strangers from many sources have taken his place.
+ */
+const overall = { perSecond: 50, burst: 32 };
 const silenceLimit: Millis = 15 * second;
 const connectLimit: Millis = 5 * second;
 /** What waits for a slow line beyond this is dropped, as a router would. */
@@ -44,6 +50,8 @@ export class TcpBridge {
   readonly #plane: Endpoint;
   readonly #mark: StreamMark;
   readonly #dial: typeof dialStream;
+  readonly #now: () => Millis;
+  readonly #rate = new AcceptRate(overall);
   /** Of the hash that gives a source its loopback address: nobody can aim at another's. */
   readonly #key = systemRandom().bytes(32);
   readonly #streams = new Set<Stream>();
@@ -53,15 +61,22 @@ export class TcpBridge {
   #opening = 0;
 
   /** Where our own plane listens: its UDP port, and its address where that is not any. `dial`: begins a stream. */
-  constructor(planePort: number, listen = '0.0.0.0', mark = new StreamMark(), dial = dialStream) {
+  constructor(
+    planePort: number,
+    listen = '0.0.0.0',
+    mark = new StreamMark(),
+    dial = dialStream,
+    now = () => performance.now(),
+  ) {
     this.#mark = mark;
     this.#dial = dial;
+    this.#now = now;
     this.#plane = { address: listen === '0.0.0.0' ? loopback : listen, port: planePort };
   }
 
   /** Takes connections on this TCP port; resolves in why it cannot: the fallback is then for dialling only. */
   listen(port: number, address: string): Promise<MeshError | undefined> {
-    const server = createServer((socket) => this.accept(socket, 'tcp'));
+    const server = createServer((socket) => this.#called(socket));
     this.#server = server;
     return new Promise((resolve) => {
       // Those that come later are of a single accept: the next one may work.
@@ -71,6 +86,13 @@ export class TcpBridge {
         resolve(undefined);
       });
     });
+  }
+
+  #called(socket: Socket): void {
+    const source = sourceOf(socket);
+    if (source !== undefined && this.#rate.take(source, this.#now())) return this.accept(socket, 'tcp');
+    if (source !== undefined) this.#drop('tcp-too-many');
+    socket.destroy();
   }
 
   /** Carries what a stranger opened. */

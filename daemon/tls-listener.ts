@@ -1,12 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import type { Endpoint } from '../src/addr/endpoint.js';
-import { parseIp } from '../src/addr/ip.js';
-import { Bucket } from '../src/bucket.js';
 import { MeshError } from '../src/errors.js';
-import { systemRandom } from '../src/random.js';
 import { type Millis, second, type UnixSeconds } from '../src/time.js';
-import { SourceBuckets } from '../src/tunnel/source-buckets.js';
+import { AcceptRate } from './accept-rate.js';
 import { portProblem } from './port-problem.js';
 import type { StreamMark } from './stream-mark.js';
 import { givesWay, type Holder, sourceOf } from './stream-share.js';
@@ -17,8 +14,6 @@ const maxHandshakes = 32;
 const handshakeLimit: Millis = 5 * second;
 /** Handshakes a second: each costs a signature, about a millisecond where the key is RSA. */
 const overall = { perSecond: 50, burst: 64 };
-/** Of one source, so that it takes several to use up what there is for all. */
-const perSource = { sources: 1024, perSecond: 10, burst: 20 };
 /** How often we look whether the files were changed, and try again what failed. */
 const lookPause: Millis = 30 * second;
 
@@ -47,8 +42,7 @@ export type TlsDrop = 'tls-handshake-failed' | 'tls-handshake-timeout' | 'tls-to
  */
 export class TlsListener {
   readonly #setting: TlsListenerSetting;
-  readonly #sources = new SourceBuckets(perSource.sources, perSource.perSecond, perSource.burst, systemRandom());
-  readonly #rate = new Bucket(overall.perSecond, overall.burst);
+  readonly #rate = new AcceptRate(overall);
   /** By the caller's address and port, the oldest first. */
   readonly #handshakes = new Map<string, Handshake>();
   readonly #drops = new Map<TlsDrop, number>();
@@ -145,8 +139,7 @@ export class TlsListener {
   #called(socket: Socket): void {
     const source = sourceOf(socket);
     if (source === undefined) return void socket.destroy();
-    const now = performance.now();
-    if (!this.#sources.take(parseIp(source)!, now) || !this.#rate.take(now)) {
+    if (!this.#rate.take(source, performance.now())) {
       this.#drop('tls-too-many');
       socket.destroy();
       return;

@@ -100,7 +100,8 @@ test('a stranger on the TCP port hears nothing, and nonsense closes the connecti
 
 test('strangers have 8 streams of one source and 64 in all; who comes from another source gets in, and who was answered stays', async (t) => {
   const plane = await udp((bytes) => (bytes.toString() === 'known' ? bytes : undefined));
-  const bridge = new TcpBridge(plane.port);
+  let clock = 0;
+  const bridge = new TcpBridge(plane.port, '127.0.0.1', new StreamMark(), dialStream, () => (clock += 20));
   t.teardown(() => {
     bridge.close();
     plane.socket.close();
@@ -126,6 +127,41 @@ test('strangers have 8 streams of one source and 64 in all; who comes from anoth
   await until('a newcomer is there', tooMany, (count) => count === 2, 2000);
   await until('two have gone', closed, ({ length }) => length === 2, 2000);
   t.deepEqual(closed(), ['127.0.1.2 0', '127.0.1.2 1']);
+});
+
+test('20 connections of a source and 32 of all are taken at once, and 10 and 50 a second; so many strangers displace no newcomer', async (t) => {
+  let now = 0;
+  const plane = await udp((bytes) => bytes);
+  const bridge = new TcpBridge(plane.port, '127.0.0.1', new StreamMark(), dialStream, () => now);
+  t.teardown(() => {
+    bridge.close();
+    plane.socket.close();
+  });
+  t.is(await bridge.listen(plane.port, '127.0.0.1'), undefined);
+  const tooMany = () => bridge.drops().get('tcp-too-many') ?? 0;
+  const come = async (sources: readonly string[], refused: number) => {
+    const open = await Promise.all(sources.map((source) => stranger(t, plane.port, source)));
+    await until('the others are closed', tooMany, (count) => count >= refused, 2000);
+    t.is(tooMany(), refused);
+    return open;
+  };
+  const of = (places: number, net: number) => Array.from({ length: places }, (_, i) => `127.0.${net}.${i + 1}`);
+  const [newcomer] = await come(['127.0.1.1'], 0);
+  await come(of(100, 2), 69);
+  now = 500;
+  await come(of(30, 3), 74);
+  t.false(newcomer!.destroyed);
+  newcomer!.write(frameForStream(Buffer.from('hello'))!);
+  await until(
+    'it is answered',
+    () => newcomer!.bytesRead,
+    (octets) => octets > 0,
+    2000,
+  );
+  now = 10_000;
+  await come(new Array(30).fill('127.0.4.1'), 74 + 10 + 13); // 20 come in, 12 of which give way to the next, and one other, as 57 were there
+  now = 11_000;
+  await come(new Array(30).fill('127.0.4.1'), 97 + 20 + 10);
 });
 
 test('a stranger who knows our key and calls without end over a stream uses up the handshakes of no other source', async (t) => {
