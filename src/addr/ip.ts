@@ -40,11 +40,15 @@ export function isIpv4Bytes(bytes: IpBytes): boolean {
   return bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
+/** 64:ff9b::/96, where a NAT64 shows IPv4 (RFC 6052 §2.1). */
+const nat64 = Uint8Array.of(0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0);
+
 /**
  * How many of its first octets tell one sender from another: of IPv6 the /64, as one customer has at least that; all 16 of IPv4
- * (::ffff:0:0/96), and of fe80::/64, where they are a machine on the same link or a node number.
+ * (::ffff:0:0/96, and 64:ff9b::/96 behind a NAT64), and of fe80::/64, where they are a machine on the same link or a node number.
  */
 export function sourceOctets(bytes: IpBytes): 8 | 16 {
+  if (nat64.every((octet, i) => bytes[i] === octet)) return 16;
   const isLinkLocal = bytes[0] === 0xfe && bytes[1] === 0x80;
   for (let i = isLinkLocal ? 2 : 0; i < 8; i++) if (bytes[i] !== 0) return 8;
   return 16;

@@ -11,6 +11,8 @@ test('a source is an IPv4 address, an IPv6 /64, or one machine on our link', (t)
   t.not(of('2001:db8:0:2::1'), of('2001:db8:0:1::1'));
   t.is(of('fe80::1%eth0'), 'fe80::1');
   t.not(of('fe80::2%eth0'), of('fe80::1%eth0'));
+  t.not(of('64:ff9b::192.0.2.2'), of('64:ff9b::192.0.2.1'), 'IPv4 behind a NAT64 is IPv4');
+  t.is(of('64:ff9b:0:0:1::2'), of('64:ff9b:0:0:1::1'));
   t.is(of(undefined), undefined);
 });
 
