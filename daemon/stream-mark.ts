@@ -28,10 +28,10 @@ export class StreamMark {
     return new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
   }
 
-  /** A server that listens, and by it what it accepts. */
+  /** A server that listens, and by it what it accepts; one that was closed meanwhile has nothing to mark. */
   server(server: Server): void {
     const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } | null })._handle ?? { fd: -1 };
-    this.#mark(fd);
+    if (fd >= 0) this.#mark(fd);
   }
 
   #mark(fd: number): void {

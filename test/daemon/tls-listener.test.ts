@@ -319,6 +319,16 @@ test('a kernel that refuses the mark of the tunnels is told of once, with a cure
   t.is(told.length, 1);
 });
 
+test('a server that was closed before it could be marked says nothing of the kernel', (t) => {
+  const told: string[] = [];
+  const mark = new StreamMark(
+    ({ code }) => told.push(code),
+    () => false,
+  );
+  mark.server(createServer());
+  t.deepEqual(told, []);
+});
+
 test('a dial alone tells that it could not be marked', async (t) => {
   const told: string[] = [];
   const client = new TcpBridge(
