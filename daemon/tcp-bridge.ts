@@ -26,6 +26,9 @@ const connectLimit: Millis = 5 * second;
 /** What waits for a slow line beyond this is dropped, as a router would. */
 const maxWaiting = 256 * 1024;
 
+/** How often a port is tried again on which nothing could listen. */
+const retryPause: Millis = 30 * second;
+
 const loopback = '127.0.0.1';
 
 export type StreamKind = StreamEndpoint['kind'];
@@ -57,6 +60,8 @@ export class TcpBridge {
   readonly #streams = new Set<Stream>();
   readonly #drops = new Map<string, number>();
   #server: Server | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
   /** Connections on their way out. */
   #opening = 0;
 
@@ -74,14 +79,24 @@ export class TcpBridge {
     this.#plane = { address: listen === '0.0.0.0' ? loopback : listen, port: planePort };
   }
 
-  /** Takes connections on this TCP port; resolves in why it cannot: the fallback is then for dialling only. */
-  listen(port: number, address: string): Promise<MeshError | undefined> {
+  /** Takes connections on this TCP port; resolves in why it cannot: until a later try succeeds, the fallback is for dialling only. */
+  async listen(port: number, address: string, pause = retryPause): Promise<MeshError | undefined> {
+    const problem = await this.#listen(port, address);
+    if (problem && !this.#isClosed) {
+      this.#retry = setTimeout(() => void this.listen(port, address, pause), pause);
+      this.#retry.unref();
+    }
+    return problem;
+  }
+
+  #listen(port: number, address: string): Promise<MeshError | undefined> {
     const server = createServer((socket) => this.#called(socket));
     this.#server = server;
     return new Promise((resolve) => {
       // Those that come later are of a single accept: the next one may work.
       server.on('error', (cause) => resolve(portProblem('tcp', { address, port }, 'listen', cause)));
       server.listen(port, address, () => {
+        if (this.#isClosed) server.close();
         this.#mark.server(server);
         resolve(undefined);
       });
@@ -149,6 +164,8 @@ export class TcpBridge {
   }
 
   close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
     this.#server?.close();
     for (const stream of this.#streams) stream.end();
   }

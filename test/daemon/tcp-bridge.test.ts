@@ -287,6 +287,40 @@ test('a TCP port that is taken is told with cause and cure, and dialling goes on
   t.is(typeof answer, 'object');
 });
 
+test('a TCP port that was taken is taken over once it is free, unless the bridge was closed meanwhile', async (t) => {
+  for (const isClosed of [false, true]) {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const port = portOf(taken);
+    const bridge = new TcpBridge(9);
+    t.teardown(() => bridge.close());
+    t.like(await bridge.listen(port, '127.0.0.1', 50), { code: 'tcp-port-taken' });
+    if (isClosed) bridge.close();
+    taken.close();
+    await once(taken, 'close');
+    const tryIt = async () => {
+      const caller = connect({ host: '127.0.0.1', port });
+      const answer = await once(caller, 'connect').then(
+        () => true,
+        () => false,
+      );
+      caller.destroy();
+      return answer;
+    };
+    if (isClosed) {
+      await pause(200);
+      t.false(await tryIt());
+    } else {
+      const deadline = performance.now() + 2000;
+      while (!(await tryIt())) {
+        if (performance.now() > deadline) return t.fail('nothing listens');
+        await pause(20);
+      }
+    }
+  }
+  t.pass();
+});
+
 test('why nothing listens: each cause has its cure, and the key of the config that mends it', (t) => {
   const told = (code: string) =>
     portProblem('tls', { address: '0.0.0.0', port: 443 }, 'tls.listen', Object.assign(new Error(code), { code }));
