@@ -41,7 +41,7 @@ export class MappingShell {
     switch (order.kind) {
       case 'map': {
         const answer = await gateway.map(order.request);
-        return this.#onEvent({ ...answer, gateway: order.gateway });
+        return this.#onEvent({ ...answer, gateway: order.gateway, asked: order.request.externalPort });
       }
       case 'check': {
         const answer = await gateway.check(order.depth, order.request);

@@ -39,8 +39,9 @@ export type MappingEvent =
   | { readonly kind: 'gatewayFound'; readonly gateway: GatewayDescription }
   /** The search is over; `seen` says in words what was seen and cannot be used; undefined: no default gateway. */
   | { readonly kind: 'searchEnded'; readonly seen: string | undefined }
-  | { readonly kind: 'granted'; readonly gateway: string; readonly grant: Grant }
-  | { readonly kind: 'refused'; readonly gateway: string; readonly refusal: Refusal }
+  /** `asked`, here and below: the external port of the order that this answers. */
+  | { readonly kind: 'granted'; readonly gateway: string; readonly asked: number; readonly grant: Grant }
+  | { readonly kind: 'refused'; readonly gateway: string; readonly asked: number; readonly refusal: Refusal }
   | { readonly kind: 'checked'; readonly gateway: string; readonly answer: CheckAnswer }
   /** A router announced itself: it has started, or its addresses changed. */
   | { readonly kind: 'announced'; readonly address: string }
@@ -57,6 +58,8 @@ export type MappingEvent =
   | { readonly kind: 'trialEnded' }
   /** The daemon ends, or port mapping was switched off: the mapping is removed, and nothing more is done. */
   | { readonly kind: 'stopping' };
+
+type Answered = Pick<Extract<MappingEvent, { kind: 'granted' | 'refused' }>, 'gateway' | 'asked'>;
 
 export type MappingEffect =
   | { readonly kind: 'search' }
@@ -150,8 +153,6 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #trial: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
   /** A trial is wanted, and there was neither an end to it nor a refusal. */
   #trialIsWanted = false;
-  /** A trial that was given up before it was answered: the late answer is no answer to anything else. */
-  #astray: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
   #refusals: string[] = [];
   /** What we hold was granted since the last search began: no reason to give it up when other routers refuse. */
   #fresh = false;
@@ -175,7 +176,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   }
 
   handle(event: MappingEvent, now: Millis): MappingEffect[] {
-    if (this.#stopped) return this.#afterStop(event, now);
+    if (this.#stopped) return this.#afterStop(event);
     const effects = this.#handle(event, now);
     return this.#show([...effects, ...this.#startTrial(now)]);
   }
@@ -187,11 +188,10 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       case 'searchEnded':
         return this.#onSearchEnded(event.seen, now);
       case 'granted':
-        return this.#onGranted(event.gateway, event.grant, now);
+        return this.#onGranted(event.gateway, event.asked, event.grant, now);
       case 'refused':
-        return (
-          this.#unmapAstray(event.gateway, event.refusal, now) ?? this.#onRefused(event.gateway, event.refusal, now)
-        );
+        if (this.#isAsking(event)) return this.#onRefused(event.gateway, event.refusal, now);
+        return this.#unmapUnanswered(event);
       case 'checked':
         return this.#onChecked(event.gateway, event.answer, now);
       case 'announced':
@@ -319,13 +319,14 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return [...effects, { kind: 'map', gateway: gateway.id, request }];
   }
 
-  #onGranted(id: string, grant: Grant, now: Millis): MappingEffect[] {
+  /** What answers a question that was given up answers no other one. */
+  #isAsking({ gateway, asked }: Answered): boolean {
+    return this.#asking?.gateway.id === gateway && this.#asking.request.externalPort === asked;
+  }
+
+  #onGranted(id: string, asked: number, grant: Grant, now: Millis): MappingEffect[] {
     const asking = this.#asking;
-    if (this.#isAstray(id, grant, now)) return [];
-    if (asking?.gateway.id !== id) return this.#unmapStray(id, grant);
-    // By UPnP a router grants the port that it was asked for or none: this answers something that was given up.
-    const { protocol } = asking.gateway;
-    if (protocol === 'upnp' && grant.externalPort !== asking.request.externalPort) return this.#unmapStray(id, grant);
+    if (!asking || !this.#isAsking({ gateway: id, asked })) return this.#unmapStray(id, grant);
     if (asking.isTrial) return this.#onTrialGranted(asking.gateway, grant, now);
     const worth = worthOfExternalAddress(grant.externalAddress);
     if (worth === 'unusable') {
@@ -376,22 +377,11 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return this.#held?.gateway.id === id && this.#held.grant.externalPort === externalPort;
   }
 
-  /** Each question is answered once: what comes after that is meant. By UPnP it is removed like all that is not wanted. */
-  #isAstray(id: string, grant: Grant, now: Millis): boolean {
-    const astray = this.#astray;
-    if (!astray || astray.gateway.id !== id || astray.externalPort !== grant.externalPort || now >= astray.until)
-      return false;
-    this.#astray = undefined;
-    return astray.gateway.protocol === 'nat-pmp';
-  }
-
-  /** A trial that was given up has got no answer at all: the router may have done what it was asked. */
-  #unmapAstray(id: string, { code }: Refusal, now: Millis): MappingEffect[] | undefined {
-    const astray = this.#astray;
-    if (code !== 'silent' || astray?.gateway.id !== id || now >= astray.until) return undefined;
-    if (astray.gateway.protocol === 'nat-pmp' || this.#isHeld(id, astray.externalPort)) return undefined;
-    this.#astray = undefined;
-    return this.#unmapTrial(astray);
+  /** There was no answer to what was given up: the router may have done what it was asked. */
+  #unmapUnanswered({ gateway, asked, refusal }: Answered & { readonly refusal: Refusal }): MappingEffect[] {
+    const known = this.#held?.gateway.id === gateway ? this.#held.gateway : this.#asking?.gateway;
+    if (refusal.code !== 'silent' || known?.protocol === 'nat-pmp' || this.#isHeld(gateway, asked)) return [];
+    return [unmap(gateway, this.#config.internalPort, asked)];
   }
 
   #onRefused(id: string, refusal: Refusal, now: Millis): MappingEffect[] {
@@ -455,7 +445,6 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     if (code !== 'silent') return [];
     // It may have done what it was asked all the same; over NAT-PMP, moved its one entry.
     if (gateway.protocol === 'upnp') return this.#unmapTrial({ gateway, externalPort: request.externalPort });
-    this.#goesAstray(asking);
     return this.#renew(this.#held!, now);
   }
 
@@ -472,7 +461,6 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #dropTrial(): MappingEffect[] {
     const trial = this.#trial;
     this.#trial = undefined;
-    if (this.#asking?.isTrial) this.#goesAstray(this.#asking);
     if (!trial) return [];
     return [...this.#unmapTrial(trial), { kind: 'trialLost' }];
   }
@@ -480,10 +468,6 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   /** A NAT-PMP router removes all entries of our port or none; there it is left to its lease. */
   #unmapTrial({ gateway, externalPort }: { gateway: GatewayDescription; externalPort: number }): MappingEffect[] {
     return gateway.protocol === 'nat-pmp' ? [] : [unmap(gateway.id, this.#config.internalPort, externalPort)];
-  }
-
-  #goesAstray({ gateway, request, since }: Asking): void {
-    this.#astray = { gateway, externalPort: request.externalPort, until: since + trialLease * second };
   }
 
   /** Away from well-known ports, and from those that systems hand out by themselves (32768 and above). */
@@ -610,7 +594,6 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#stopped = true;
     const held = this.#held;
     const effects = this.#trial ? this.#unmapTrial(this.#trial) : [];
-    if (this.#asking) this.#goesAstray(this.#asking);
     if (this.#asking?.isTrial) {
       const { gateway, request } = this.#asking;
       effects.push(...this.#unmapTrial({ gateway, externalPort: request.externalPort }));
@@ -622,10 +605,11 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   }
 
   /** A grant that arrives while we leave is taken back, and so is what was asked for and is not answered. */
-  #afterStop(event: MappingEvent, now: Millis): MappingEffect[] {
-    if (event.kind === 'refused') return this.#unmapAstray(event.gateway, event.refusal, now) ?? [];
-    if (event.kind !== 'granted') return [];
-    return [unmap(event.gateway, this.#config.internalPort, event.grant.externalPort)];
+  #afterStop(event: MappingEvent): MappingEffect[] {
+    const { internalPort } = this.#config;
+    if (event.kind === 'granted') return [unmap(event.gateway, internalPort, event.grant.externalPort)];
+    const isUnanswered = event.kind === 'refused' && event.refusal.code === 'silent';
+    return isUnanswered ? [unmap(event.gateway, internalPort, event.asked)] : [];
   }
 
   #show(effects: MappingEffect[]): MappingEffect[] {

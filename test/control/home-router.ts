@@ -38,7 +38,7 @@ export class HomeRouter {
         at(answersIn, () => {
           this.#map(externalPort);
           const grant = { externalAddress: address, externalPort, leaseSeconds };
-          return [{ kind: 'granted', gateway: 'router', grant }];
+          return [{ kind: 'granted', gateway: 'router', asked: externalPort, grant }];
         });
         return;
       }

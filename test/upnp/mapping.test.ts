@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { seededRandom } from '../../src/random.js';
 import { hour, minute, second } from '../../src/time.js';
-import type { GatewayDescription, Grant } from '../../src/upnp/contract.js';
+import type { GatewayDescription, Grant, RefusalCode } from '../../src/upnp/contract.js';
 import { Mapping, type MappingEffect, type MappingEvent, type MappingState } from '../../src/upnp/mapping.js';
 
 const gateway: GatewayDescription = {
@@ -15,16 +15,31 @@ const gateway: GatewayDescription = {
 const other: GatewayDescription = { ...gateway, id: 'two', address: '192.168.2.1' };
 const grant: Grant = { externalAddress: '11.0.0.2', externalPort: 16696, leaseSeconds: 3600 };
 
+/** An answer that does not say what it answers is one to the last question. */
+type Heard =
+  | MappingEvent
+  | Omit<Extract<MappingEvent, { kind: 'granted' }>, 'asked'>
+  | Omit<Extract<MappingEvent, { kind: 'refused' }>, 'asked'>;
+
 /** A Mapping on a virtual clock, and all it ordered. */
 class World {
   readonly mapping = new Mapping({ internalPort: 16696, random: seededRandom(7) });
   now = 1000;
   orders: MappingEffect[] = [];
+  #asked = 16696;
 
   /** Takes events in turn; the orders of the last are in `orders`. */
-  hears(...events: MappingEvent[]): this {
-    for (const event of events) this.orders = this.mapping.handle(event, this.now);
+  hears(...events: Heard[]): this {
+    for (const event of events) {
+      const whole = { asked: this.#asked, ...event } as MappingEvent;
+      this.orders = this.#note(this.mapping.handle(whole, this.now));
+    }
     return this;
+  }
+
+  #note(orders: MappingEffect[]): MappingEffect[] {
+    for (const order of orders) if (order.kind === 'map') this.#asked = order.request.externalPort;
+    return orders;
   }
 
   /** Lets the time pass, ticking whenever the machine wants it; `orders` has all of it. */
@@ -34,7 +49,7 @@ class World {
     for (let ticks = 0; this.mapping.deadline() <= end; ticks++) {
       if (ticks > 10_000) throw new Error('ticks without end');
       this.now = Math.max(this.now, this.mapping.deadline());
-      this.orders.push(...this.mapping.tick(this.now));
+      this.orders.push(...this.#note(this.mapping.tick(this.now)));
     }
     this.now = end;
     return this;
@@ -51,11 +66,12 @@ class World {
 
 const found: MappingEvent = { kind: 'gatewayFound', gateway };
 const searchEnded: MappingEvent = { kind: 'searchEnded', seen: '' };
-const granted: MappingEvent = { kind: 'granted', gateway: 'one', grant };
-const refusedWith = (code: 'conflict' | 'not-authorised' | 'silent' | 'permanent-only'): MappingEvent => ({
+const granted: Heard = { kind: 'granted', gateway: 'one', grant };
+const refusedWith = (code: RefusalCode, asked?: number): Heard => ({
   kind: 'refused',
   gateway: 'one',
   refusal: { code, detail: 'error' },
+  ...(asked === undefined ? {} : { asked }),
 });
 const gone: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: true, held: false } };
 const announced: MappingEvent = { kind: 'announced', address: '192.168.1.1' };
@@ -71,7 +87,7 @@ const reach: Record<MappingState, () => World> = {
 };
 
 /** state, event → state, orders. */
-const table: readonly (readonly [MappingState, string, MappingEvent, MappingState, readonly string[]])[] = [
+const table: readonly (readonly [MappingState, string, Heard, MappingState, readonly string[]])[] = [
   ['absent', 'found out of turn', found, 'absent', []],
   ['absent', 'granted out of turn', granted, 'absent', ['unmap']],
   ['absent', 'announced', announced, 'absent', []],
@@ -115,6 +131,7 @@ const trialEnded: MappingEvent = { kind: 'trialEnded' };
 const grantedAt = (externalPort: number): MappingEvent => ({
   kind: 'granted',
   gateway: 'one',
+  asked: externalPort,
   grant: { ...grant, externalPort },
 });
 
@@ -228,7 +245,7 @@ test('a trial without an answer is removed all the same: as it ends, given up fo
   t.deepEqual(world.hears(silent).orders, [unmapOf(port)]);
   const late = reach.mapped().hears(trialWanted);
   const dropped = trialPort(late);
-  t.deepEqual(late.hears(networkChanged, found, silent).orders, [unmapOf(dropped)]);
+  t.deepEqual(late.hears(networkChanged, found, refusedWith('silent', dropped)).orders, [unmapOf(dropped)]);
   t.is(late.state, 'renewing', 'it was no answer to what is asked now');
   t.deepEqual(late.hears(silent).kinds(), [], 'that one is');
   t.is(late.state, 'renewing', 'the search goes on');
@@ -238,8 +255,15 @@ test('a trial without an answer is removed all the same: as it ends, given up fo
     left.hears(stopping).orders.filter(({ kind }) => kind === 'unmap'),
     [unmapOf(asked), unmapOf(16696)],
   );
-  t.deepEqual(left.hears(silent).orders, [unmapOf(asked)]);
-  t.deepEqual(left.hears(silent).orders, [], 'once');
+  t.deepEqual(left.hears(refusedWith('silent', asked)).orders, [unmapOf(asked)]);
+});
+
+test('a late refusal of a trial that was given up is no answer to what is asked now', (t) => {
+  const world = reach.mapped().hears(trialWanted);
+  const port = trialPort(world);
+  world.hears(networkChanged, found, searchEnded, refusedWith('no-resources', port));
+  t.is(world.state, 'renewing');
+  t.like(world.hears(granted).mapping.status(), { state: 'mapped', externalPort: 16696 });
 });
 
 test('no renewal and no look at the table comes in between a trial, which ends by itself in time for them', (t) => {
@@ -316,12 +340,20 @@ test('over NAT-PMP the port of an old trial is granted like any other: when its 
   const port = trialPort(late);
   asksAgain(late).hears(grantedAt(port));
   t.is(late.state, 'renewing');
-  t.like(late.hears(grantedAt(port)).mapping.status(), { state: 'mapped', externalPort: port });
+  t.like(late.hears({ ...grantedAt(port), asked: 16696 } as MappingEvent).mapping.status(), {
+    state: 'mapped',
+    externalPort: port,
+  });
   const old = mappedByNatPmp().hears(trialWanted);
   const forgotten = trialPort(old);
   asksAgain(old).hears(granted);
   old.hears(trialEnded).passes(121 * second);
-  t.like(asksAgain(old).hears(grantedAt(forgotten)).mapping.status(), { state: 'mapped', externalPort: forgotten });
+  t.like(
+    asksAgain(old)
+      .hears({ ...grantedAt(forgotten), asked: 16696 } as MappingEvent)
+      .mapping.status(),
+    { state: 'mapped', externalPort: forgotten },
+  );
 });
 
 test('a finite lease is renewed at half time, with the same port', (t) => {
@@ -512,7 +544,7 @@ test('a grant that arrives while we leave is taken back', (t) => {
 test('whatever routers answer, in any order: bounded work, and a deadline that is not passed by', (t) => {
   const address = fc.constantFrom('11.0.0.2', '11.0.0.3', '10.0.0.1', '100.64.0.1', '0.0.0.0', 'nonsense', '');
   const id = fc.constantFrom('one', 'two', 'three');
-  const event: fc.Arbitrary<MappingEvent> = fc.oneof(
+  const event: fc.Arbitrary<Heard> = fc.oneof(
     id.map(
       (name): MappingEvent => ({
         kind: 'gatewayFound',
