@@ -109,6 +109,14 @@ export class World {
     this.#byAddress.set(nats.at(-1)!.address, machine);
   }
 
+  /** A machine is at another address from now on, and nobody is at its old one. */
+  readdress(machine: Machine, address: string): void {
+    this.#byAddress.delete(machine.address);
+    machine.address = address;
+    this.#byAddress.set(address, machine);
+    machine.moves([]);
+  }
+
   /** A network of this many nodes: the first founded it, the others joined with its tokens, one after another. */
   network(count: number, joined: (count: number) => void = () => {}): Machine[] {
     const machines = Array.from({ length: count }, (_, i) => this.machine(`n${i + 1}`));
@@ -227,7 +235,7 @@ export class Machine {
   /** Its place among the world's machines. */
   readonly index: number;
   readonly name: string;
-  readonly address: string;
+  address: string;
   readonly disk = new Map<string, Uint8Array>();
   readonly told: Extract<ControlEffect, { kind: 'told' }>[] = [];
   /** Addresses that datagrams were sent to. */
