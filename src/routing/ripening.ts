@@ -59,8 +59,13 @@ export class Ripening {
 
   /** Lost, or told before it was ripe: it waits no longer. */
   forget(destination: Destination): void {
-    if (destination.ripeAt !== 0) this.#steps.get(destination.ripeAt / step)?.delete(destination);
+    const due = destination.ripeAt / step;
     destination.ripeAt = 0;
+    const others = this.#steps.get(due);
+    others?.delete(destination);
+    if (others?.size !== 0) return;
+    this.#steps.delete(due);
+    if (this.deadline === due * step) this.deadline = Math.min(never, ...this.#steps.keys()) * step;
   }
 
   /** What is ripe, and no longer waits. */

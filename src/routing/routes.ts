@@ -323,6 +323,7 @@ export class Routes {
 
   reselect(destination: Destination, now: Millis): void {
     if (destination.own !== undefined) {
+      this.#forgetReview(destination);
       this.#apply(destination, ourselves, now);
       return;
     }
@@ -330,7 +331,8 @@ export class Routes {
     const before = destination.betterSince;
     const column = this.#selection.choose(destination, now);
     this.#noteOthers(destination, column);
-    if (destination.betterSince !== 0 && before === 0) this.#review(destination, now);
+    if (destination.betterSince === 0) this.#forgetReview(destination);
+    else if (before === 0) this.#review(destination, now);
     this.#apply(destination, column, now);
     if (this.#selection.hasUnfeasible && !this.#hasGoodRoute(destination)) this.#starve(destination, now);
     else if (this.#selection.unfeasible !== none) this.#askForBetter(destination, now);
@@ -374,6 +376,12 @@ export class Routes {
     const at = destination.betterSince + dwell * (1 + this.#tables.random.unit() / 4);
     this.#reviews.set(destination, Math.max(at, now));
     this.#reviewAt = Math.min(this.#reviewAt, Math.max(at, now));
+  }
+
+  /** Nothing is better any more. Of a review among others only the moment stays, which finds nothing to do. */
+  #forgetReview(destination: Destination): void {
+    destination.betterSince = 0;
+    if (this.#reviews.delete(destination) && this.#reviews.size === 0) this.#reviewAt = never;
   }
 
   #apply(destination: Destination, column: number, now: Millis): void {
@@ -455,7 +463,7 @@ export class Routes {
   #lost(destination: Destination, now: Millis): void {
     const { matrix, tuning } = this.#tables;
     destination.metric = destination.sentMetric = infinity;
-    destination.betterSince = 0;
+    this.#forgetReview(destination);
     this.#ripening.forget(destination);
     this.#lazy.delete(destination);
     this.#newVersion(destination, now);
@@ -999,7 +1007,7 @@ export class Routes {
     if (destination.selected !== none || destination.sources !== undefined || !this.#isKnownLost(destination)) return;
     pending.forgetRow(destination.row);
     this.#lazy.delete(destination);
-    this.#reviews.delete(destination);
+    this.#forgetReview(destination);
     this.#touched.delete(destination);
     this.#moved.delete(destination);
     this.admission.forget(destination);

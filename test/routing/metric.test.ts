@@ -2,6 +2,7 @@ import test from 'ava';
 import { nodePrefix } from '../../src/addr/node-number.js';
 import { LinkCost } from '../../src/routing/link-cost.js';
 import { addMetric, infinity } from '../../src/routing/metric.js';
+import { defaultTuning } from '../../src/routing/tuning.js';
 import { Network, overlay } from './network.js';
 
 test('a sum of metrics is above both, or infinite', (t) => {
@@ -69,6 +70,24 @@ test('noise moves nothing', (t) => {
   }
   t.is(count(), 0);
   t.true(world.nodes.get(1)!.packetsSent - sent < 200, `${world.nodes.get(1)!.packetsSent - sent} packets`);
+});
+
+test('a way that was better for less than the dwell leaves nobody to look at it again', (t) => {
+  const world = twoWays(35, 40, 44);
+  const { speaker } = world.nodes.get(1)!;
+  const untilWaiting = (waiting: number, rtt: number) => {
+    for (let i = 0; i < 60 && speaker.sizes().waiting !== waiting; i++) {
+      world.measure(1, 3, { rtt });
+      world.run(50);
+    }
+    return speaker.sizes().waiting;
+  };
+  t.is(untilWaiting(0, 22), 0);
+  t.true(untilWaiting(1, 2) > 0, 'it is better, and has to stay so');
+  const since = world.now;
+  t.is(untilWaiting(0, 100), 0);
+  t.true(world.now < since + defaultTuning.dwell, 'before it would have been looked at');
+  t.is(world.nodes.get(1)!.next(4), 2);
 });
 
 test('a path that becomes 100 ms worse is left within 10 s', (t) => {

@@ -45,6 +45,23 @@ test('what is lost or told before it was ripe is not told again when it would ha
   t.deepEqual(ripening.take(11_000), []);
 });
 
+test('what waits no longer leaves no moment to wake up at', (t) => {
+  const ripening = flooded();
+  const [lost, other, last] = [destination(0), destination(1), destination(2)];
+  for (const [one, at] of [
+    [lost, 10_300],
+    [other, 10_300],
+    [last, 10_700],
+  ] as const)
+    ripening.add(one, at);
+  ripening.forget(lost);
+  t.is(ripening.deadline, 10_300);
+  ripening.forget(other);
+  t.is(ripening.deadline, 10_700);
+  ripening.forget(last);
+  t.is(ripening.deadline, never);
+});
+
 test('however often a destination is found, bettered and lost, it waits once', (t) => {
   const ripening = flooded();
   const fickle = destination(0);
