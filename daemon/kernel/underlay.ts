@@ -14,6 +14,8 @@ export interface Underlay {
 const settle: Millis = 60;
 /** `ip monitor` ends only when killed or out of memory: try again, at this pace. */
 const restartDelay: Millis = 1000;
+/** And no rarer than this, where `ip` fails again and again. */
+const longestDelay: Millis = 30_000;
 
 interface LinkWithAddresses {
   readonly ifname: string;
@@ -55,7 +57,7 @@ export async function readUnderlay(isOwn: (device: string) => boolean): Promise<
 
 /**
  * Tells every change of the underlay, from netlink events and not by polling; the first snapshot at once. Returns the end
- * of it. A failing `ip` is told to `onFailure` and tried again.
+ * of it. A failing `ip` is told to `onFailure`, once for each reason, and tried again.
  */
 export function watchUnderlay(
   isOwn: (device: string) => boolean,
@@ -68,6 +70,13 @@ export function watchUnderlay(
   let monitor: ReturnType<typeof startMonitor> | undefined;
   let isLooking = false;
   let lookAgain = false;
+  let delay = restartDelay;
+  let complaint = '';
+  const fail = (error: unknown): void => {
+    if (String(error) === complaint) return;
+    complaint = String(error);
+    onFailure(error);
+  };
   const look = async (): Promise<void> => {
     pending = undefined;
     // One at a time: of two, the older snapshot might be told last.
@@ -76,19 +85,22 @@ export function watchUnderlay(
       return;
     }
     isLooking = true;
+    let underlay: Underlay | undefined;
     try {
-      const underlay = await readUnderlay(isOwn);
-      const text = JSON.stringify(underlay);
-      if (!over && text !== last) {
-        last = text;
-        onChange(underlay);
-      }
+      underlay = await readUnderlay(isOwn);
+      delay = restartDelay;
+      complaint = '';
     } catch (error) {
-      onFailure(error);
+      fail(error);
       // The event that asked for it does not come again.
-      if (!over) pending ??= setTimeout(look, restartDelay);
-    } finally {
-      isLooking = false;
+      if (!over) pending ??= setTimeout(look, delay);
+      delay = Math.min(longestDelay, 2 * delay);
+    }
+    isLooking = false;
+    const text = JSON.stringify(underlay);
+    if (underlay && !over && text !== last) {
+      last = text;
+      onChange(underlay);
     }
     if (!lookAgain || over) return;
     lookAgain = false;
@@ -100,13 +112,13 @@ export function watchUnderlay(
     monitor.stdout.on('data', () => {
       pending ??= setTimeout(look, settle);
     });
-    monitor.on('error', onFailure);
+    monitor.on('error', fail);
     monitor.stdout.on('close', () => {
       monitor?.stdin.end();
       if (over) return;
       // What was missed meanwhile shows in the next snapshot.
-      setTimeout(listen, restartDelay).unref();
-      pending ??= setTimeout(look, restartDelay + settle);
+      setTimeout(listen, delay).unref();
+      pending ??= setTimeout(look, delay + settle);
     });
   };
   listen();
