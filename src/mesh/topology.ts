@@ -106,6 +106,13 @@ const roomPause: Millis = minute;
 const trialPatience: Millis = 15 * second;
 const firstBackoff: Millis = 5 * second;
 const longestBackoff: Millis = 10 * minute;
+/**
+ * Who had a tunnel with us in the last day comes back when its line does, or ours, and of that nobody tells us: it is
+ * asked oftener. Without any tunnel it is most likely our own line that is down, and the first answer ends the waiting.
+ */
+const lostMemory: Millis = 24 * 60 * minute;
+const longestLostBackoff: Millis = 10 * second;
+const longestAloneBackoff: Millis = 2 * second;
 /** Without any tunnel a dial is overdue after this, the first repetitions included: most of a network may be gone. */
 const aloneOverdue: Millis = 0.9 * second;
 /** Of the tunnels before a restart, so many are tried, the newest. */
@@ -248,6 +255,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         if (tunnel) this.#lose(event.node, tunnel.purpose, now);
         this.#tunnels.delete(event.node);
         this.#told.delete(event.node);
+        if (this.#tunnels.size === 0) for (const node of this.#lost.keys()) this.#backoffs.delete(node);
         break;
       case 'dialFailed':
         this.#backOff(event.node, now);
@@ -580,8 +588,14 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   #backOff(node: NodeNumber, now: Millis): void {
     this.#dialling.delete(node);
     if (!this.#known.has(node)) return;
-    const pause = Math.min(longestBackoff, 2 * (this.#backoffs.get(node)?.pause ?? firstBackoff / 2));
+    const pause = Math.min(this.#longestBackoff(node, now), 2 * (this.#backoffs.get(node)?.pause ?? firstBackoff / 2));
     this.#backoffs.set(node, { pause, until: now + pause * (0.75 + 0.5 * this.#random.unit()) });
+  }
+
+  #longestBackoff(node: NodeNumber, now: Millis): Millis {
+    const wasLost = now - (this.#lost.get(node)?.at ?? Number.NEGATIVE_INFINITY) < lostMemory;
+    if (!wasLost) return longestBackoff;
+    return this.#tunnels.size === 0 ? longestAloneBackoff : longestLostBackoff;
   }
 
   #forget(node: NodeNumber): void {

@@ -6,9 +6,9 @@ import { type Millis, second } from '../time.js';
 import type { OutgoingHandshake } from './handshake.js';
 import type { Path, PlaneCommand } from './plane/contract.js';
 
-/** Our tuning. A first answer lost costs a quarter of a second; a dead peer two dozen datagrams in all. */
+/** Our tuning. A first answer lost costs a quarter of a second; a dead peer ten datagrams a dial. */
 const firstWait: Millis = 250;
-const longestWait: Millis = 5 * second;
+const longestWait: Millis = 2 * second;
 /** Waits vary by this share either way, so that nodes which started together do not stay in step. */
 const jitter = 0.2;
 
