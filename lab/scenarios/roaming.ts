@@ -103,8 +103,10 @@ const roamingInternet = { 'dc-1': host(), mobile: host(), 'home-a': home(), lte:
  */
 export async function nap(node: WeftNode, time: Millis): Promise<void> {
   const { pid, host } = node;
-  process.kill(pid!, 'SIGSTOP');
+  // First deaf, then asleep: what waited in its sockets would be answered hours late, and taken for a path as slow.
   await host.wire?.cut();
+  await sleep(100);
+  process.kill(pid!, 'SIGSTOP');
   await sleep(time);
   await host.wire?.heal();
   process.kill(pid!, 'SIGCONT');

@@ -55,6 +55,18 @@ export class Wire {
     });
   }
 
+  /**
+   * Since when this host hears that one, as it said between the two moments: its first IHU with a cost after the last
+   * without one.
+   */
+  beganToHear(from: Host, heard: Host, since: Millis, before: Millis): Millis {
+    const ihu = `ihu ${linkLocalOf(heard)} rxcost `;
+    const said = this.of(from)
+      .filter(({ at }) => at >= since && at < before)
+      .flatMap(({ at, tlvs }) => tlvs.filter((tlv) => tlv.startsWith(ihu)).map((tlv) => ({ at, tlv })));
+    return said[said.findLastIndex(({ tlv }) => tlv.startsWith(`${ihu}65535`)) + 1]!.at;
+  }
+
   /** When the last Hello of this host passed, of those before `before`, which was a while ago: tcpdump is heard late. */
   lastHello(from: Host, before: Millis): Millis {
     const hellos = this.of(from).filter(({ at, tlvs }) => at < before && tlvs.some((line) => line.startsWith('hello')));
