@@ -22,7 +22,7 @@ import { Mapping, type MappingEvent } from '../upnp/mapping.js';
 import { certificateAuthority } from './authority.js';
 import { Connector, type ConnectorEffect, type Way } from './connector.js';
 import type { ControlEffect, ControlEvent, ControlSetting } from './contract.js';
-import { Fallback, isBridged, isOurBridge } from './fallback.js';
+import { Fallback, isBridged } from './fallback.js';
 import { Forwarding, firstLanInterface } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
 import { type FormerNeighbour, Neighbours } from './neighbours.js';
@@ -397,7 +397,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
             now,
           );
           this.#performConnector(this.#connector.tunnelUp(effect.node, now), now);
-          this.#leaveTcp(now);
+          this.#askOverUdp(now);
           this.#neighbours.changed(now);
           break;
         case 'tunnelDown': {
@@ -414,7 +414,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         case 'tunnelMoved':
           this.tunnels.moved(effect.link, effect.endpoint);
           this.#connector.tunnelMoved(effect.node);
-          this.#leaveTcp(now);
+          this.#askOverUdp(now);
           this.#neighbours.changed(now);
           this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
           break;
@@ -442,6 +442,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way
           if (this.#isOverStream(effect.node)) {
             this.#connector.tunnelMoved(effect.node); // UDP was asked again, and still leads nowhere
+            this.#leaveStream(effect.node, now);
             break;
           }
           this.tunnels.failed(effect.node, effect.reason);
@@ -682,9 +683,23 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     for (const bridging of this.#fallback.due(now, standing, trying)) {
       this.#out.push({ kind: 'bridge', ...bridging });
     }
-    const node = this.#fallback.udpDue(now, tunnels);
-    const way = node === undefined ? undefined : this.#connector.openWayTo(node);
-    if (way && way.endpoints.length > 0) this.#dial(way, way.endpoints, now);
+    this.#askOverUdp(now);
+  }
+
+  /**
+   * Tunnels over streams move to UDP when they are answered there, and carry what they carry until then. Once UDP works, those it
+   * does not answer are closed: their nodes may be reached through a hole.
+   */
+  #askOverUdp(now: Millis): void {
+    for (const node of this.#fallback.udpDue(now, [...this.tunnels.all()])) {
+      const way = this.#connector.openWayTo(node);
+      if (way && way.endpoints.length > 0) this.#dial(way, way.endpoints, now);
+      else this.#leaveStream(node, now);
+    }
+  }
+
+  #leaveStream(node: NodeNumber, now: Millis): void {
+    if (this.#fallback.isLeaving(node)) this.#tunnel({ kind: 'hangUp', node, reason: 'UDP works now' }, now);
   }
 
   #dial({ node, publicKey }: Way, endpoints: readonly Endpoint[], now: Millis): void {
@@ -701,18 +716,6 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     const tls = this.#tlsOffer ? tlsEndpoints(this.#tlsOffer, this.reachability.endpoints()) : [];
     const isAsTold = JSON.stringify(tls) === JSON.stringify(this.mesh.tls);
     if (!isAsTold) this.#meshEvent({ kind: 'tlsChanged', tls }, now);
-  }
-
-  /**
-   * While a tunnel stands over UDP to the outside, those over streams that we opened are closed, and their nodes dialled anew.
-   * Their keys serve over the overlay meanwhile. Streams opened to us are their openers' to close: UDP may not work for those.
-   */
-  #leaveTcp(now: Millis): void {
-    const tunnels = [...this.tunnels.all()];
-    if (!this.#fallback.worksOverUdp(tunnels.map(({ endpoint }) => endpoint))) return;
-    for (const { node, endpoint } of tunnels) {
-      if (isOurBridge(endpoint)) this.#tunnel({ kind: 'hangUp', node, reason: 'UDP works now' }, now);
-    }
   }
 
   #sendBabel(effect: Extract<SpeakerEffect, { kind: 'sendPacket' }>): void {

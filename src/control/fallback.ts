@@ -60,6 +60,8 @@ export class Fallback {
   #dueAt: Millis = never;
   #udpAt: Millis = never;
   #lastOverUdp: NodeNumber = 0;
+  /** Nodes that were asked over UDP since it works, to leave their streams. */
+  #leaving: ReadonlySet<NodeNumber> = new Set();
 
   /** `leadsOutside`: whether UDP to another node's endpoint leaves our own network. */
   constructor(leadsOutside: (endpoint: Endpoint) => boolean) {
@@ -106,19 +108,32 @@ export class Fallback {
     return standing.some((endpoint) => !isBridged(endpoint) && this.#leadsOutside(endpoint));
   }
 
-  /** The node to be asked over UDP now, to learn whether UDP works again: one of those with a tunnel over a stream, in turn. */
-  udpDue(now: Millis, standing: readonly { readonly node: NodeNumber; readonly endpoint: Endpoint }[]) {
-    const bridges = standing.filter(({ endpoint }) => isBridged(endpoint));
-    if (bridges.length === 0 || this.worksOverUdp(standing.map(({ endpoint }) => endpoint))) {
+  /**
+   * The nodes to be asked over UDP now. While nothing says that UDP works, one of those with a tunnel over a stream, in turn; when
+   * it does, once all whose stream we opened. Streams opened to us are their openers' to leave: UDP may not work for those.
+   */
+  udpDue(now: Millis, standing: readonly { readonly node: NodeNumber; readonly endpoint: Endpoint }[]): NodeNumber[] {
+    const works = this.worksOverUdp(standing.map(({ endpoint }) => endpoint));
+    const nodes = standing
+      .filter(({ endpoint }) => (works ? isOurBridge(endpoint) : isBridged(endpoint)))
+      .map(({ node }) => node)
+      .sort((a, b) => a - b);
+    const asked = this.#leaving;
+    this.#leaving = new Set(works ? nodes : []);
+    if (works || nodes.length === 0) {
       this.#udpAt = never;
-      return undefined;
+      return works ? nodes.filter((node) => !asked.has(node)) : [];
     }
     if (this.#udpAt === never) this.#udpAt = now + udpPause;
-    if (now < this.#udpAt) return undefined;
+    if (now < this.#udpAt) return [];
     this.#udpAt = now + udpPause;
-    const nodes = bridges.map(({ node }) => node).sort((a, b) => a - b);
     this.#lastOverUdp = nodes.find((node) => node > this.#lastOverUdp) ?? nodes[0]!;
-    return this.#lastOverUdp;
+    return [this.#lastOverUdp];
+  }
+
+  /** Whether this node was to leave its stream. */
+  isLeaving(node: NodeNumber): boolean {
+    return this.#leaving.has(node);
   }
 
   deadline(): Millis {

@@ -111,15 +111,36 @@ test('a node without any endpoint but that for TLS is called there, one without 
 test('while all tunnels go over streams, their nodes are asked over UDP in turn', (t) => {
   const fallback = new Fallback(isOutside);
   const standing = [2, 1].map((node) => ({ node, endpoint: bridged }));
-  t.is(fallback.udpDue(0, standing), undefined);
+  t.deepEqual(fallback.udpDue(0, standing), []);
   t.is(fallback.deadline(), 10_000);
-  t.is(fallback.udpDue(10_000, standing), 1);
-  t.is(fallback.udpDue(15_000, standing), undefined);
-  t.is(fallback.udpDue(20_000, standing), 2);
-  t.is(fallback.udpDue(30_000, standing), 1);
-  t.is(fallback.udpDue(90_000, [...standing, { node: 3, endpoint }]), undefined, 'UDP works');
+  t.deepEqual(fallback.udpDue(10_000, standing), [1]);
+  t.deepEqual(fallback.udpDue(15_000, standing), []);
+  t.deepEqual(fallback.udpDue(20_000, standing), [2]);
+  t.deepEqual(fallback.udpDue(30_000, standing), [1]);
+  t.deepEqual(fallback.udpDue(90_000, [...standing, { node: 3, endpoint }]), [1, 2], 'UDP works');
   t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
-  t.is(fallback.udpDue(90_000, []), undefined);
+  t.deepEqual(fallback.udpDue(90_000, []), []);
+});
+
+test('once UDP works, those whose streams we opened are asked over it once each, and those opened to us are not', (t) => {
+  const fallback = new Fallback(isOutside);
+  const theirs = { address: bridgeAddress('theirs', 1), port: 40_000 };
+  const streams = [1, 2].map((node) => ({ node, endpoint: bridged }));
+  const standing = [...streams, { node: 3, endpoint: theirs }];
+  const overUdp = { node: 4, endpoint };
+  t.deepEqual(fallback.udpDue(0, standing), []);
+  t.false(fallback.isLeaving(1), 'UDP was not seen to work');
+  t.deepEqual(fallback.udpDue(500, [...standing, overUdp]), [1, 2]);
+  t.deepEqual(
+    [1, 2, 3].map((node) => fallback.isLeaving(node)),
+    [true, true, false],
+  );
+  const another = { node: 5, endpoint: bridged };
+  t.deepEqual(fallback.udpDue(600, [...standing, another, overUdp]), [5]);
+  t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
+  t.deepEqual(fallback.udpDue(700, standing), [], 'nothing works over UDP: they are asked in turn again');
+  t.false(fallback.isLeaving(1));
+  t.deepEqual(fallback.udpDue(800, [...standing, overUdp]), [1, 2], 'and all of them when it works again');
 });
 
 test('a neighbour on the LAN does not end it: who is outside is called over TCP, at its endpoints outside', (t) => {
@@ -134,9 +155,9 @@ test('a neighbour on the LAN does not end it: who is outside is called over TCP,
     { node: 3, endpoint: neighbour },
     { node: 1, endpoint: bridged },
   ];
-  t.is(fallback.udpDue(1000, standing), undefined);
-  t.is(fallback.udpDue(11_000, standing), 1, 'the one over TCP is asked over UDP');
-  t.is(fallback.udpDue(21_000, standing), 1, 'and it alone');
+  t.deepEqual(fallback.udpDue(1000, standing), []);
+  t.deepEqual(fallback.udpDue(11_000, standing), [1], 'the one over TCP is asked over UDP');
+  t.deepEqual(fallback.udpDue(21_000, standing), [1], 'and it alone');
   t.false(fallback.worksOverUdp([neighbour, bridged]));
   t.true(fallback.worksOverUdp([neighbour, endpoint]));
 });

@@ -82,6 +82,38 @@ test('when UDP gets out again, streams are left', (t) => {
   t.pass();
 });
 
+test('once UDP gets out to one, the streams to others move without a break; one that UDP does not reach is closed', (t) => {
+  const world = new World(8);
+  world.tcp = true;
+  const [dc, far, blocked] = [world.machine('dc'), world.machine('far'), world.machine('blocked')];
+  const desk = world.machine('desk', '192.168.5.2');
+  dc.found();
+  for (const machine of [far, blocked, desk]) {
+    machine.join(dc.invite());
+    world.until(() => machine.control !== undefined, 10 * second);
+  }
+  const outside = [dc, far, blocked];
+  for (const machine of outside) world.separate(desk, machine);
+  desk.crash();
+  desk.start();
+  for (const machine of outside) world.until(() => desk.isOverTcp(machine), minute);
+  world.run(5 * second);
+  for (const machine of [dc, far]) world.separate(desk, machine, false);
+  const told = desk.told.length;
+  for (const machine of [dc, far]) {
+    world.until(() => desk.hasTunnelTo(machine) && !desk.isOverTcp(machine), 40 * second);
+    world.until(() => machine.hasTunnelTo(desk) && !machine.isOverTcp(desk), 5 * second);
+  }
+  const downs = () => desk.told.slice(told).filter(({ code }) => code === 'tunnel-down');
+  t.deepEqual(downs(), []);
+  t.true(desk.isOverTcp(blocked), 'it carries what it carries until UDP was tried for long enough');
+  world.until(() => !desk.isOverTcp(blocked), 20 * second);
+  t.deepEqual(
+    downs().map(({ detail }) => detail),
+    ['UDP works now'],
+  );
+});
+
 for (const [name, address] of [
   ['IPv6 that is off', '2001:db8::7'],
   ['a LAN that is not ours', '10.9.9.9'],

@@ -16,10 +16,12 @@ async function directOf(node: WeftNode): Promise<string[]> {
   return (await node.peers()).filter(({ state }) => state === 'direct').map(({ name }) => name);
 }
 
-/** Where packets were lost, and what the node did then. */
+/** Where packets were lost, and over what the node's tunnels went. */
 async function whatHappened(node: WeftNode): Promise<string> {
   const { drops } = await node.status();
-  return `${node.name}: ${(await directOf(node)).join(' ')}; dropped ${JSON.stringify(drops)}\n${node.tail()}`;
+  const direct = (await node.peers()).filter(({ state }) => state === 'direct');
+  const over = direct.map(({ name, tunnel }) => `${name} ${tunnel?.transport} for ${tunnel?.sinceSeconds} s`);
+  return `${node.name}: ${over.join(', ')}; dropped ${JSON.stringify(drops)}`;
 }
 
 test('few tunnels: nobody has more than its places; a busy relayed flow gets a tunnel of its own, and loses nothing', async (t) => {
@@ -54,7 +56,9 @@ test('few tunnels: nobody has more than its places; a busy relayed flow gets a t
         .map((other) => [one, other] as const),
     )[0]!;
     t.is((await a.peer(b.name))?.state, 'relayed', 'pings are worth no tunnel');
-    const flow = new Flow(a.host, b.host, await b.address());
+    const began = new Date().toISOString();
+    const interval = 5;
+    const flow = new Flow(a.host, b.host, await b.address(), interval);
     const load = udpOn(a.host, 0, '::');
     const to = udpOn(b.host, 7009, '::');
     const address = await b.address();
@@ -78,7 +82,11 @@ test('few tunnels: nobody has more than its places; a busy relayed flow gets a t
     to.close();
     flow.stop();
     t.log(`direct after ${(took / second).toFixed(1)} s of 4 Mbit/s`);
-    if (missing.length > 0) for (const node of nodes) t.log(await whatHappened(node));
+    if (missing.length > 0) {
+      for (const node of nodes) t.log(node.tail());
+      for (const node of nodes) t.log(await whatHappened(node));
+      t.log(`the first was lost ${((missing[0]! * interval) / second).toFixed(1)} s after ${began}`);
+    }
     t.deepEqual(missing, [], 'make before break');
     for (const node of nodes) t.true((await directOf(node)).length <= 3);
   } finally {
