@@ -47,7 +47,7 @@ export async function mapping(tell: Narrator, protocols: readonly MappingProtoco
   const world = await World.build({ 'dc-1': host(), 'dc-2': host(), 'home-a': home({ mapping: protocols }) });
   try {
     const router = world.router('home-a');
-    // Joined while the router maps nothing: peers prove no more than three endpoints a minute for anybody.
+    // Joined while the router maps nothing: peers make no more than six dial-backs a minute for anybody.
     await router.gateway!.stop();
     await network(world, ['dc-1', 'dc-2', 'home-a']);
     const node = world.node('home-a');
@@ -88,8 +88,8 @@ export interface StartsResult {
 
 /**
  * So many homes, each behind a router of its own, whose daemons are started and stopped in order in turn, `times` times
- * in all. Each start asks for two dial-backs, and a peer makes three a minute for one asker and thirty in all: hence
- * many homes, and six others. Sixteen together, so that everybody has a tunnel to everybody.
+ * in all. Each start asks for two dial-backs, and a peer makes six a minute for one asker and thirty in all: hence many
+ * homes, and six others. Sixteen together, so that everybody has a tunnel to everybody.
  */
 export async function mappingStarts(
   tell: Narrator,

@@ -167,6 +167,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#announceTls(now);
         break;
       case 'stopping':
+        this.#hasStopped = true;
         this.#route({ kind: 'stopping' }, now);
         this.#map({ kind: 'stopping' }, now);
         this.#performMesh(this.mesh.flush(now), now);
@@ -174,7 +175,6 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#keepMonth(this.#quota.unwritten(now));
         this.#keepNeighbours(this.#neighbours.unwritten(now, this.#standing()));
         this.#tunnel({ kind: 'stop', reason: 'it is stopping' }, now);
-        this.#hasStopped = true;
         break;
     }
     this.#finish();
@@ -364,7 +364,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#performMesh(this.mesh.handle(event, now), now);
   }
 
+  /** Who leaves asks nobody to dial: its next start needs the dial-backs. */
   #reach(event: ReachabilityEvent, now: Millis): void {
+    if (this.#hasStopped) return;
     this.#performReach(this.reachability.handle(event, now), now);
   }
 

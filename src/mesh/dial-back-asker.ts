@@ -20,10 +20,15 @@ const firstRetry: Millis = 30 * second;
 const lastRetry: Millis = 10 * minute;
 /** A router may lose a mapping without a sign. */
 const proofLasts: Millis = 10 * minute;
-/** A prover dials 3 a minute for us. The last of them is kept for something new: a mapping that has just come. */
-const asksPerProver = 3;
-const repeatsPerProver = 2;
+/** A prover dials 6 a minute for us. The last two are kept for something new: a trial, and the mapping that has passed it. */
+const asksPerProver = 6;
+const repeatsPerProver = 4;
 const proverPeriod: Millis = 61 * second;
+/**
+ * Who has refused is passed over for so long: it has dialled as often as it may, for others too or for who we were before our
+ * last start, and cannot say until when.
+ */
+const refusalPause: Millis = 5 * second;
 /**
  * An endpoint that only peers have told of is not asked about at once: a router that has just started mostly forwards it a
  * moment later, and a dial wasted before that is missing then.
@@ -48,6 +53,13 @@ interface Candidate {
   asked: { readonly prover: NodeNumber; readonly nonce: Uint8Array; readonly since: Millis } | undefined;
 }
 
+interface Prover {
+  /** When it was asked in the last minute and did not refuse; at most `asksPerProver` times. */
+  asks: Millis[];
+  /** It has refused, and is passed over until then. */
+  refusedUntil: Millis;
+}
+
 /**
  * Has our endpoints dialled back by neighbours, one prover at a time for each.
  *
@@ -58,8 +70,8 @@ interface Candidate {
 export class DialBackAsker {
   readonly #random: Random;
   #candidates = new Map<string, Candidate>();
-  /** When each prover was asked in the last minute, at most `asksPerProver` times; forgotten with the neighbour. */
-  readonly #asks = new Map<NodeNumber, Millis[]>();
+  /** Those that were asked, and are neighbours still. */
+  readonly #provers = new Map<NodeNumber, Prover>();
   #failed = false;
 
   constructor(random: Random) {
@@ -129,8 +141,14 @@ export class DialBackAsker {
     }
   }
 
-  forgetProver(node: NodeNumber): void {
-    this.#asks.delete(node);
+  /** A neighbour is gone: what it was asked is asked of another one. */
+  forgetProver(node: NodeNumber, now: Millis): void {
+    this.#provers.delete(node);
+    for (const candidate of this.#candidates.values()) {
+      if (candidate.asked?.prover !== node) continue;
+      candidate.asked = undefined;
+      candidate.nextAt = now;
+    }
   }
 
   /** `proversOf` lists the neighbours that see our frames come from the endpoint's address. */
@@ -166,6 +184,9 @@ export class DialBackAsker {
     if (candidate?.asked?.prover !== prover) return false;
     if (message.kind === 'refused') {
       // It did not dial: that says nothing of the endpoint. Another one is asked at once.
+      const refusing = this.#prover(prover);
+      refusing.asks.splice(refusing.asks.indexOf(candidate.asked.since), 1);
+      refusing.refusedUntil = now + refusalPause;
       candidate.asked = undefined;
       candidate.nextAt = now;
       return false;
@@ -192,16 +213,24 @@ export class DialBackAsker {
     const prover = ready[this.#random.below(ready.length)]!.node;
     const nonce = this.#random.bytes(8);
     candidate.asked = { prover, nonce, since: now };
-    this.#asks.set(prover, [...(this.#asks.get(prover) ?? []), now]);
+    this.#prover(prover).asks.push(now);
     const { endpoint } = candidate;
     return [{ kind: 'sendMesh', to: prover, bytes: encodeDialBack({ kind: 'ask', nonce, endpoint }) }];
   }
 
-  #allowedFrom(prover: NodeNumber, { tries, retries, proven }: Candidate, now: Millis): Millis {
-    const asks = (this.#asks.get(prover) ?? []).filter((at) => at > now - proverPeriod);
-    this.#asks.set(prover, asks);
+  #allowedFrom(node: NodeNumber, { tries, retries, proven }: Candidate, now: Millis): Millis {
+    const prover = this.#prover(node);
+    prover.asks = prover.asks.filter((at) => at > now - proverPeriod);
+    const { asks, refusedUntil } = prover;
     const most = tries > 0 || retries > 0 || proven ? repeatsPerProver : asksPerProver;
-    return asks.length < most ? now : asks[asks.length - most]! + proverPeriod;
+    const allowed = asks.length < most ? now : asks[asks.length - most]! + proverPeriod;
+    return Math.max(allowed, refusedUntil);
+  }
+
+  #prover(node: NodeNumber): Prover {
+    const known = this.#provers.get(node) ?? { asks: [], refusedUntil: 0 };
+    this.#provers.set(node, known);
+    return known;
   }
 
   #missed(candidate: Candidate, now: Millis): void {

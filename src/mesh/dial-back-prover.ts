@@ -11,7 +11,7 @@ export type ProverEffect =
   | { readonly kind: 'sendDialBack'; readonly to: Endpoint; readonly body: Uint8Array };
 
 /** docs/protocol/reachability.md, Rules of the prover. */
-const perAsker = 3;
+const perAsker = 6;
 const altogether = 30;
 const period: Millis = minute;
 /** How long the answer to a datagram is awaited. */

@@ -227,7 +227,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
         const endpoint = this.#neighbours.get(event.node)?.endpoint;
         if (endpoint) this.#spokeTo(endpoint, now + holeLasts);
         this.#neighbours.delete(event.node);
-        this.#asker.forgetProver(event.node);
+        this.#asker.forgetProver(event.node, now);
         return this.#collected(now);
       }
       case 'observed':

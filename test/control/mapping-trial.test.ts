@@ -1,5 +1,6 @@
 import test from 'ava';
 import { type Millis, minute, second } from '../../src/time.js';
+import { FrameType } from '../../src/tunnel/frame.js';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
 import { HomeRouter } from './home-router.js';
 import { type Machine, World } from './world.js';
@@ -10,8 +11,8 @@ const isProven = ({ control }: Machine) =>
   control!.reachability.endpoints().some(({ source, proven }) => proven && (source === 'upnp' || source === 'nat-pmp'));
 
 /**
- * Starts the node, in whose world are three neighbours, behind a router that maps ports and has never heard of it. A
- * peer proves no more than three endpoints a minute for anybody, hence the wait.
+ * Starts the node behind a router that maps ports and has never heard of it. A peer makes six dial-backs a minute for
+ * anybody, hence the wait.
  */
 function startBehind(protocol: MappingProtocol, world: World, home: Machine): HomeRouter {
   home.crash();
@@ -54,6 +55,43 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
       world.run(after);
       home.sleep(5 * second);
       world.run(5 * second);
+    });
+  }
+}
+
+test('a home that is stopped and started every 9 s is proven within a second each time, and who leaves asks for no dial-back', (t) => {
+  const world = new World(5);
+  const home = world.network(7)[6]!;
+  let dials = 0;
+  world.loses = (_, to, bytes) => {
+    if (to === home && bytes[0] === FrameType.dialBack) dials++;
+    return false;
+  };
+  world.run(10 * second);
+  startBehind('upnp', world, home);
+  for (let start = 1; start <= 12; start++) {
+    const took = world.until(() => isProven(home), minute);
+    t.true(took < second, `start ${start}: ${took} ms`);
+    const before = dials;
+    home.stop();
+    world.run(9 * second - took);
+    t.is(dials, before, `start ${start}`);
+    home.start();
+  }
+});
+
+for (const protocol of ['upnp', 'nat-pmp'] as const) {
+  for (const after of [40, 110, 5000]) {
+    test(`${protocol}: one peer to prove is enough for a second address ${after} ms after the first`, (t) => {
+      const world = new World(4);
+      const home = world.network(2)[1]!;
+      world.run(10 * second);
+      startBehind(protocol, world, home);
+      world.run(after);
+      home.moves(['10.0.0.5']);
+      const took = world.until(() => isProven(home), minute);
+      t.log(`${took} ms`);
+      t.true(took < 3 * second);
     });
   }
 }

@@ -375,6 +375,13 @@ export class Machine {
     this.#wakeAt = Number.POSITIVE_INFINITY;
   }
 
+  /** Ends in order: what it asks of its router as it goes is done. */
+  stop(): void {
+    this.#handle({ kind: 'stopping' });
+    this.#plane?.run(this.#world.now);
+    this.crash();
+  }
+
   /** Is suspended for so long: no timer runs, nothing is heard. Then its clock shows it, as the plane's `SleepWatch` says. */
   sleep(time: Millis): void {
     const { now } = this.#world;
