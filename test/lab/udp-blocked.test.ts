@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { DoctorCheck } from '../../daemon/api.js';
 import { home, host } from '../../lab/description.js';
+import { Flow } from '../../lab/flow.js';
 import { allPairsPing, pairState } from '../../lab/network.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
@@ -98,6 +99,11 @@ serial(
 
     // With nobody else to try, UDP is noticed by asking the very node the tunnel over TLS leads to.
     await Promise.all([web, hotel, world.node('home')].map((node) => node.kill('SIGTERM')));
+    const ways = [
+      [office, dc],
+      [dc, office],
+    ] as const;
+    const flows = await Promise.all(ways.map(async ([from, to]) => new Flow(from.host, to.host, await to.address())));
     await letOutAll(gateway);
     const passed = performance.now();
     await until(
@@ -108,7 +114,10 @@ serial(
       () => `${office.tail()}\n${dc.tail()}`,
     );
     t.log(`UDP again ${Math.round(performance.now() - passed)} ms after it passed`);
+    const sent = flows.map((flow) => flow.sent);
     await allPairsPing([dc, office], 5000);
+    for (const [i, flow] of flows.entries()) t.deepEqual(flow.missing(sent[i]!), [], ways[i]![0].name);
+    for (const flow of flows) flow.stop();
     await until(
       'no stream is left',
       async () => (await office.status()).tunnels,
