@@ -1,31 +1,33 @@
 import { type Millis, never, second } from '../time.js';
 import type { Destination } from './destination.js';
+import type { Metric } from './metric.js';
 import type { Tuning } from './tuning.js';
-
-/** What ripens within so long is told together. */
-const step: Millis = 100;
 
 /**
  * Destinations found while many are, when a network starts or two parts of one meet. Told on at once, each would be
  * told by its first way and again by every better one. Instead each waits in proportion to the cost of the link it came
- * by, so news of it travels like Dijkstra's search: the least way's first, and nearly every node tells it once.
+ * by, so news of it travels like Dijkstra's search: the least way's first, and nearly every node tells it once. What
+ * ripens at about the same time is told together: in packets that are full. The fewer are being found, the less of both.
  */
 export class Ripening {
   readonly #tuning: Tuning;
-  /** By the multiple of `step` at which they ripen; each destination stands in one of them at most. */
-  readonly #steps = new Map<number, Set<Destination>>();
-  #found = 0;
-  #foundAt: Millis = 0;
+  /** By when they ripen; each destination stands in one of them at most. */
+  readonly #waiting = new Map<Millis, Set<Destination>>();
+  #found: number;
+  #foundAt: Millis;
   deadline: Millis = never;
 
-  constructor(tuning: Tuning) {
+  constructor(tuning: Tuning, now: Millis) {
     this.#tuning = tuning;
+    // A node that has just started will find many, and so will others if they start too: its first few come worst.
+    this.#found = tuning.ripeningFrom;
+    this.#foundAt = now;
   }
 
   /** How many destinations wait. */
   get size(): number {
     let size = 0;
-    for (const destinations of this.#steps.values()) size += destinations.size;
+    for (const destinations of this.#waiting.values()) size += destinations.size;
     return size;
   }
 
@@ -39,45 +41,44 @@ export class Ripening {
     return this.#found * Math.max(0, 1 - (now - this.#foundAt) / second);
   }
 
-  /** How long each unit of cost waits now. */
-  share(now: Millis): Millis {
-    const { ripeningPause, ripeningFrom } = this.#tuning;
-    return ripeningPause * Math.min(1, this.#recently(now) / ripeningFrom);
-  }
-
-  /** It ripens then, or earlier if it was to. */
-  add(destination: Destination, at: Millis): void {
-    const due = Math.ceil(at / step);
-    if (destination.ripeAt !== 0 && destination.ripeAt <= due * step) return;
+  /** Found now by a link of this cost, or bettered by one: it ripens when that is due, or earlier if it was to. */
+  add(destination: Destination, cost: Metric, now: Millis): void {
+    const { urgentDelay, ripeningPause, ripeningStep, ripeningFrom } = this.#tuning;
+    const share = Math.min(1, this.#recently(now) / ripeningFrom);
+    // Halved as often as need be, so that what is due at moments of different steps often falls together.
+    let step = ripeningStep;
+    while (step > 1 && step > ripeningStep * share) step /= 2;
+    const due = Math.ceil(step * Math.ceil((now + urgentDelay + cost * ripeningPause * share) / step));
+    if (destination.ripeAt !== 0 && destination.ripeAt <= due) return;
     this.forget(destination);
-    destination.ripeAt = due * step;
-    const others = this.#steps.get(due);
+    destination.ripeAt = due;
+    const others = this.#waiting.get(due);
     if (others) others.add(destination);
-    else this.#steps.set(due, new Set([destination]));
-    this.deadline = Math.min(this.deadline, due * step);
+    else this.#waiting.set(due, new Set([destination]));
+    this.deadline = Math.min(this.deadline, due);
   }
 
   /** Lost, or told before it was ripe: it waits no longer. */
   forget(destination: Destination): void {
-    const due = destination.ripeAt / step;
+    const due = destination.ripeAt;
     destination.ripeAt = 0;
-    const others = this.#steps.get(due);
+    const others = this.#waiting.get(due);
     others?.delete(destination);
     if (others?.size !== 0) return;
-    this.#steps.delete(due);
-    if (this.deadline === due * step) this.deadline = Math.min(never, ...this.#steps.keys()) * step;
+    this.#waiting.delete(due);
+    if (this.deadline === due) this.deadline = Math.min(never, ...this.#waiting.keys());
   }
 
   /** What is ripe, and no longer waits. */
   take(now: Millis): Destination[] {
     const ripe: Destination[] = [];
     this.deadline = never;
-    for (const [due, destinations] of this.#steps) {
-      if (due * step > now) {
-        this.deadline = Math.min(this.deadline, due * step);
+    for (const [due, destinations] of this.#waiting) {
+      if (due > now) {
+        this.deadline = Math.min(this.deadline, due);
         continue;
       }
-      this.#steps.delete(due);
+      this.#waiting.delete(due);
       for (const destination of destinations) {
         destination.ripeAt = 0;
         ripe.push(destination);

@@ -65,7 +65,7 @@ export class Routes {
     this.admission = new Admission(tables, interner);
     this.#selection = new Selection(tables.matrix, tables.columns, tables.tuning);
     this.#side = new SideUpdates(tables);
-    this.#ripening = new Ripening(tables.tuning);
+    this.#ripening = new Ripening(tables.tuning, now);
     this.#sweepAt = now + tables.tuning.sweepInterval;
   }
 
@@ -417,7 +417,7 @@ export class Routes {
       this.#newVersion(destination, now);
     }
     if (isNew) this.#ripening.found(now);
-    if (isNew ? this.#ripens(destination, now) : destination.ripeAt !== 0) this.#ripen(destination, now);
+    if (isNew ? this.#ripens(destination) : destination.ripeAt !== 0) this.#ripen(destination, now);
     else {
       if (isNew) this.#announce(destination, this.#soon(now));
       else if (newRouter) this.#announceUrgently(destination, this.#soon(now));
@@ -431,18 +431,18 @@ export class Routes {
     if (wasSelected !== column && this.#tables.pending.size > 0) this.#moved.add(destination);
   }
 
-  #ripens(destination: Destination, now: Millis): boolean {
-    return destination.selected >= 0 && this.#ripening.share(now) > 0;
+  /** Found in the overlay: what we originate, and import from a LAN, is told as soon as it is known. */
+  #ripens({ selected }: Destination): boolean {
+    return selected >= 0 && !this.#tables.columns[selected]!.interface.lan;
   }
 
   #ripen(destination: Destination, now: Millis): void {
-    if (destination.selected < 0) {
-      this.#ripening.forget(destination);
-      this.#announce(destination, this.#soon(now));
+    if (this.#ripens(destination)) {
+      this.#ripening.add(destination, this.#tables.columns[destination.selected]!.cost, now);
       return;
     }
-    const { cost } = this.#tables.columns[destination.selected]!;
-    this.#ripening.add(destination, now + this.#tables.tuning.urgentDelay + cost * this.#ripening.share(now));
+    this.#ripening.forget(destination);
+    this.#announce(destination, this.#soon(now));
   }
 
   #newVersion(destination: Destination, now: Millis): void {

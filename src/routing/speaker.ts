@@ -459,7 +459,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         break;
       case 'ackRequest':
         if (neighbour.requests.take(now)) {
-          const patience = Math.min(this.#tables.tuning.urgentDelay, reader.interval * 5);
+          const patience = Math.min(this.#tables.tuning.ackDelay, reader.interval * 5);
           neighbour.outlet.acknowledge(reader.opaque, now + patience);
         } else this.#tables.reports.dropped('too-many-requests');
         break;

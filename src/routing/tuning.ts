@@ -47,8 +47,12 @@ export interface Tuning {
   readonly longestPause: Millis;
   /** While many destinations are being found, each is told on after so long for each unit of its link's cost. */
   readonly ripeningPause: Millis;
-  /** So many found within a second are many. */
+  /** What ripens within so long is told together. */
+  readonly ripeningStep: Millis;
+  /** So many found within a second are many; of fewer, each waits in proportion less. */
   readonly ripeningFrom: number;
+  /** How long an acknowledgement may wait for others, if whoever asked gives it that long. */
+  readonly ackDelay: Millis;
   /** First wait for an acknowledgement; doubles with every timeout in a row, `ackTries` times. */
   readonly ackTimeout: Millis;
   readonly ackTries: number;
@@ -99,8 +103,10 @@ export const defaultTuning: Tuning = {
   pacing: 10,
   updatePause: 0.5,
   longestPause: 400,
-  ripeningPause: 1,
+  ripeningPause: 0.5,
+  ripeningStep: 400,
   ripeningFrom: 64,
+  ackDelay: 65,
   ackTimeout: 500,
   ackTries: 6,
   switchMargin: 50,

@@ -121,6 +121,24 @@ test('what is urgent leaves within 0.2 s: a route lost, another router-id, an ac
   }
 });
 
+test('what a LAN router announces is told as soon as it is known, however much comes at once', (t) => {
+  const { world, lan, said } = lanWorld(78, 'tunnel');
+  world.run(3000);
+  const hand = new Hand(world, lan, 'fe80::9');
+  hand.keepGreeting();
+  world.run(1000);
+  hand.routerId = [9, 9];
+  const from = world.now;
+  const texts = Array.from({ length: 200 }, (_, i) => `2001:db8:${(i + 1).toString(16)}::/48`);
+  for (const text of texts) hand.announce(text, 7, 100);
+  world.run(1000);
+  const told = said(from);
+  for (const text of texts) {
+    const first = told.find(({ line }) => line.startsWith(`update ${text} `));
+    t.true(first !== undefined && first.at - from <= 50, `${text} after ${first && first.at - from} ms`);
+  }
+});
+
 test('an acknowledgement is in time even for who wants it sooner', (t) => {
   const { world, lan, said } = lanWorld(76);
   world.run(100);
