@@ -1,5 +1,5 @@
 import type { Prefix } from '../../src/addr/prefix.js';
-import type { RouteChange, SpeakerEffect, SpeakerEvent } from '../../src/routing/contract.js';
+import type { RouteChange, RouteChoice, SpeakerEffect, SpeakerEvent } from '../../src/routing/contract.js';
 import type { Speaker } from '../../src/routing/speaker.js';
 import { defaultTuning, type Tuning } from '../../src/routing/tuning.js';
 import type { Millis } from '../../src/time.js';
@@ -45,6 +45,7 @@ export interface BabelNetworkOptions {
 /** A prefix and what the nodes do with packets for it. */
 interface Target {
   readonly text: string;
+  readonly isWatched: boolean;
   /** The nodes that drop them rather than follow a shorter prefix. */
   readonly held: Set<number>;
   /** Of an announcing node's: the next hop of every node; what `missing` counts. */
@@ -65,6 +66,8 @@ export class BabelNetwork {
   readonly #tuning: Tuning;
   readonly #recorder: SequenceRecorder | undefined;
   readonly #announcing: readonly number[];
+  /** The prefixes that are watched; all, when undefined. */
+  readonly #only: ReadonlySet<string> | undefined;
   /** By the text of the prefix; the same by the prefix itself, of which the nodes share one. */
   readonly #targets = new Map<string, Target>();
   readonly #targetOf = new Map<Prefix, Target>();
@@ -80,6 +83,7 @@ export class BabelNetwork {
     this.#tuning = { ...defaultTuning, ...options.tuning };
     const { shared, watch } = options;
     const only = watch && new Set(watch.map((index) => prefixText(prefixOf(index))));
+    this.#only = only;
     this.invariants = new Invariants({ ...(shared ? { shared } : {}), ...(only ? { only } : {}) });
     this.distances = new Distances((node, prefix, now) => this.network.nodes[node]!.machine.view(now, prefix));
     const kind = new BabelKind({
@@ -90,8 +94,8 @@ export class BabelNetwork {
         options.routed?.(node, changes);
         for (const { prefix, choices, own: isOwn, held } of changes) {
           const target = this.#targetOf.get(prefix) ?? this.#meet(prefix);
-          const [first = none, ...spares] = choices.map((choice) => this.#nodeByNumber.get(choice.neighbourNode ?? 0)!);
-          const via = isOwn ? own : first;
+          const via = isOwn ? own : choices.length > 0 ? this.#nodeBehind(choices[0]!) : none;
+          const spares = target.isWatched ? choices.slice(1).map((choice) => this.#nodeBehind(choice)) : [];
           this.#chose(node, target, via, spares);
           if (!watch) {
             this.promises.chosen(node, target.text, via, held, choices[0]?.routerId);
@@ -135,7 +139,7 @@ export class BabelNetwork {
   #target(text: string): Target {
     let target = this.#targets.get(text);
     if (!target) {
-      target = { text, held: new Set(), vias: undefined };
+      target = { text, isWatched: this.#only?.has(text) ?? true, held: new Set(), vias: undefined };
       this.#targets.set(text, target);
     }
     return target;
@@ -147,8 +151,12 @@ export class BabelNetwork {
     return target;
   }
 
-  #chose(node: number, { text, vias }: Target, via: Via, spares: readonly Via[] = []): void {
-    this.invariants.chosen(node, text, via, spares);
+  #nodeBehind({ neighbourNode }: RouteChoice): number {
+    return this.#nodeByNumber.get(neighbourNode ?? 0)!;
+  }
+
+  #chose(node: number, { text, isWatched, vias }: Target, via: Via, spares: readonly Via[] = []): void {
+    if (isWatched) this.invariants.chosen(node, text, via, spares);
     if (!vias) return;
     this.missing += Number(via === none) - Number(vias[node] === none);
     vias[node] = via;

@@ -8,26 +8,30 @@ export interface Checker extends Pick<Observer, 'died' | 'started' | 'linkDown' 
   delivered?(from: number, to: number, packet: readonly Seen[], now: Millis): void;
 }
 
-/** Reads every packet once for all its checkers. */
+/**
+ * Reads every packet once for all its checkers. A scan is cheaper than to remember what it saw of each packet on its
+ * way: with one, packets are read when they are sent and again when they are delivered.
+ */
 export class Reading implements Observer {
   readonly #checkers: readonly Checker[];
   readonly #read: (bytes: Uint8Array) => readonly Seen[];
   /** What is on its way, read when it was sent. */
-  readonly #seen = new WeakMap<Uint8Array, readonly Seen[]>();
+  readonly #seen: WeakMap<Uint8Array, readonly Seen[]> | undefined;
 
-  constructor(checkers: readonly Checker[], read: (bytes: Uint8Array) => readonly Seen[] = readPacket) {
+  constructor(checkers: readonly Checker[], scan?: (bytes: Uint8Array) => readonly Seen[]) {
     this.#checkers = checkers;
-    this.#read = read;
+    this.#read = scan ?? readPacket;
+    this.#seen = scan ? undefined : new WeakMap();
   }
 
   sent(from: number, to: number, bytes: Uint8Array, now: Millis): void {
     const packet = this.#read(bytes);
-    this.#seen.set(bytes, packet);
+    this.#seen?.set(bytes, packet);
     for (const checker of this.#checkers) checker.sent?.(from, to, packet, now);
   }
 
   delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
-    const packet = this.#seen.get(bytes) ?? this.#read(bytes);
+    const packet = this.#seen?.get(bytes) ?? this.#read(bytes);
     for (const checker of this.#checkers) checker.delivered?.(from, to, packet, now);
   }
 

@@ -133,10 +133,12 @@ export class Invariants implements Checker {
       this.#loops.watch(node, prefix);
       return;
     }
-    const loop = this.#hops.loopFrom(node, prefix);
-    if (loop) throw new Violation('a', `loop ${loop.join(' -> ')}`, text, node);
+    // A loop that this event closed comes back to the node, whichever next hops it is of.
     const back = this.#hops.mixedLoopTo(node, prefix);
-    if (back !== undefined) throw new Violation('a', `a loop by spare next hops, back from node ${back}`, text, node);
+    if (back === undefined) return;
+    const loop = this.#hops.loopFrom(node, prefix);
+    const what = loop ? `loop ${loop.join(' -> ')}` : `a loop by spare next hops, back from node ${back}`;
+    throw new Violation('a', what, text, node);
   }
 
   #checkFeasible(node: number, prefix: PrefixIndex, now: Millis): void {
