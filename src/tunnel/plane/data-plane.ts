@@ -141,7 +141,7 @@ export class DataPlane {
   tick(now: Millis): void {
     this.#prober.tick(now);
     if (now >= this.#expiresAt) this.#expireSessions(now);
-    if (this.#outbound.isWaiting) this.#outbound.retry(now);
+    if (this.#outbound.isWaiting || now >= this.#outbound.keptDeadline) this.#outbound.retry(now);
     if (this.#inbound.isWaiting) this.#inbound.expire(now);
     this.#inbound.endRest(now);
     this.#outbox.flush();
@@ -150,7 +150,8 @@ export class DataPlane {
 
   deadline(): Millis {
     const waiting = this.#outbound.isWaiting || this.#inbound.isWaiting ? this.#retryAt : never;
-    return Math.min(this.#prober.deadline(), this.#expiresAt, waiting, this.#inbound.restEnd);
+    const kept = this.#outbound.keptDeadline;
+    return Math.min(this.#prober.deadline(), this.#expiresAt, waiting, kept, this.#inbound.restEnd);
   }
 
   /** While true the socket of handshakes is not to be waited for: `deadline` says when it is looked at again. */
@@ -181,7 +182,8 @@ export class DataPlane {
         this.#state.table.patchNodes(command.nodes);
         for (const { prefix, length } of command.removedPrefixes) this.#state.table.removePrefix(prefix, length);
         for (const route of command.prefixes) this.#state.table.setPrefix(route);
-        return;
+        this.#outbound.retry(now);
+        return this.#outbox.flush();
       case 'sendControl':
         return this.#sendControl(command.link, command.bytes, now);
       case 'sendDatagram':

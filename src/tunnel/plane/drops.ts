@@ -8,6 +8,7 @@ const dropReasons = [
   'forbidden-destination',
   'not-for-us',
   'unreachable',
+  'kept-in-vain',
   'no-session',
   'staging-full',
   'staging-expired',

@@ -1,4 +1,4 @@
-import type { Millis } from '../../time.js';
+import { type Millis, never } from '../../time.js';
 import { FrameFlag, FrameType, innerMtu } from '../frame.js';
 import type { TunPort } from './adapters.js';
 import type { Answers } from './answers.js';
@@ -9,8 +9,10 @@ import { Cutter } from './cut.js';
 import type { Drops } from './drops.js';
 import { ownPrefix } from './forwarding-table.js';
 import { Unreached } from './icmp.js';
+import { LastSegments } from './last-segments.js';
 import { AddressWords, PacketShape, Protocol } from './packet.js';
 import { noPrefix } from './prefix-trie.js';
+import { copySegment, flowOf, segmentKind } from './segment.js';
 import { Staging } from './staging.js';
 import { firstHopLimit, type PlaneState, Way } from './state.js';
 import type { Transmitter } from './transmitter.js';
@@ -20,6 +22,8 @@ import { VirtioGso, VirtioHeader, virtioHeaderLength } from './virtio.js';
 const mostPackets = 96;
 const mostOctets = 256 * 1024;
 const headEvery: Millis = 10;
+/** A way that is back shows itself mostly by a command or a frame; another worker may have had the frame. */
+const keptInterval: Millis = 100;
 
 /** Packets of our kernel: where each goes, cut where it is a super-packet, sealed, sent. */
 export class Outbound {
@@ -35,6 +39,8 @@ export class Outbound {
   readonly #way = new Way();
   readonly #cutter: Cutter;
   readonly #staging = new Staging();
+  readonly #last = new LastSegments();
+  #lastDueAt: Millis = never;
   readonly #answers: Answers;
   #headKeptAt: Millis = Number.NEGATIVE_INFINITY;
 
@@ -85,19 +91,39 @@ export class Outbound {
         this.#take(bytes.length, now);
       }
     }
-    const expired = this.#staging.expire(now);
-    if (expired > 0) this.#drops.count('staging-expired', expired);
+    for (const bytes of this.#staging.expire(now)) {
+      this.#arena.bytes.set(bytes, this.#arena.tunIn);
+      if (!this.#read(bytes.length) || !this.#keep(false, now)) this.#drops.count('staging-expired');
+    }
+    if (!this.#last.isEmpty) this.#handOn(now);
+  }
+
+  /** When what is kept of TCP flows is to be looked at again, with `retry`. */
+  get keptDeadline(): Millis {
+    return this.#last.isEmpty ? never : this.#lastDueAt;
+  }
+
+  /** Sends the kept segments that have a way now, as if our kernel had just handed them over. */
+  #handOn(now: Millis): void {
+    this.#lastDueAt = now + keptInterval;
+    this.#gaveUp(this.#last.expire(now));
+    for (const bytes of this.#last.take((destination) => this.#hasWay(destination, now))) {
+      this.#arena.bytes.set(bytes, this.#arena.tunIn);
+      this.#take(bytes.length, now);
+    }
+  }
+
+  #hasWay(destination: AddressWords, now: Millis): boolean {
+    // What is nobody's, or our own, has no next hop.
+    if (!this.#state.findWay(this.#state.nodeFor(destination), now, this.#way)) return false;
+    return this.#way.session !== undefined && !this.#way.via!.shared.suspected;
   }
 
   /** One packet behind its virtio header at tunIn, `length` octets in all. */
   #take(length: number, now: Millis): void {
     const view = this.#arena.view;
-    const at = this.#arena.tunIn + virtioHeaderLength;
     const packet = this.#packet;
-    if (length <= virtioHeaderLength) return this.#drops.count('malformed-packet');
-    this.#virtio.read(view, this.#arena.tunIn);
-    if (!packet.read(view, at, length - virtioHeaderLength)) return this.#drops.count('malformed-packet');
-    this.#address.readDestination(view, packet);
+    if (!this.#read(length)) return this.#drops.count('malformed-packet');
     if (this.#address.isForbidden()) return this.#drops.count('forbidden-destination');
     if (!packet.plain && packet.hasExtension(view)) return this.#drops.count('extension-header');
     const node = this.#state.nodeFor(this.#address);
@@ -108,7 +134,18 @@ export class Outbound {
     }
     if (!way.session) return this.#stage(node, length, now);
     if (way.link !== way.via) this.#limitHops(way, now);
+    if (way.via!.shared.suspected) this.#keep(true, now);
     this.#send(way);
+  }
+
+  /** Virtio header, shape and destination of what lies at tunIn; false when it is no packet. */
+  #read(length: number): boolean {
+    const { view, tunIn } = this.#arena;
+    if (length <= virtioHeaderLength) return false;
+    this.#virtio.read(view, tunIn);
+    if (!this.#packet.read(view, tunIn + virtioHeaderLength, length - virtioHeaderLength)) return false;
+    this.#address.readDestination(view, this.#packet);
+    return true;
   }
 
   /**
@@ -162,12 +199,33 @@ export class Outbound {
   #stage(node: number, length: number, now: Millis): void {
     const from = this.#arena.tunIn;
     const kept = this.#staging.add(node, this.#arena.bytes.subarray(from, from + length), now) === 'kept';
-    if (!kept) this.#drops.count('staging-full');
+    if (!kept && !this.#keep(false, now)) this.#drops.count('staging-full');
     if (this.#staging.shouldAsk(node, now)) this.#emit({ kind: 'sessionWanted', node });
   }
 
   #unreachable(now: Millis): void {
-    this.#drops.count('unreachable');
+    if (!this.#keep(false, now)) this.#drops.count('unreachable');
     this.#answers.tell(Unreached.noRoute, this.#packet, undefined, now);
+  }
+
+  /** Keeps the packet at tunIn where it is of a TCP connection; whether it did. `sent`: it goes out too, into doubt. */
+  #keep(sent: boolean, now: Millis): boolean {
+    const { bytes, view } = this.#arena;
+    const kind = segmentKind(view, this.#packet);
+    if (kind === undefined) return false;
+    const flow = flowOf(bytes, this.#packet);
+    if (kind === 'edge') {
+      this.#gaveUp(this.#last.forget(`${flow} data`) + this.#last.forget(`${flow} bare`));
+      return false;
+    }
+    const copy = copySegment(this.#arena, this.#virtio, this.#packet);
+    if (!copy) return false;
+    if (this.#last.isEmpty) this.#lastDueAt = now + keptInterval;
+    this.#gaveUp(this.#last.keep(`${flow} ${kind}`, this.#address, copy, sent, now));
+    return true;
+  }
+
+  #gaveUp(segments: number): void {
+    if (segments > 0) this.#drops.count('kept-in-vain', segments);
   }
 }

@@ -147,6 +147,14 @@ export class AddressWords {
     this.d = view.getInt32(at);
   }
 
+  copy(): AddressWords {
+    return Object.assign(new AddressWords(), this);
+  }
+
+  equals({ a, b, c, d }: AddressWords): boolean {
+    return this.a === a && this.b === b && this.c === c && this.d === d;
+  }
+
   /** Unspecified, loopback, link-local, multicast or broadcast: never carried, in either direction (issue: Bad input). */
   isForbidden(): boolean {
     const { a, b, c, d } = this;

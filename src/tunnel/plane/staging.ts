@@ -53,18 +53,18 @@ export class Staging {
   }
 
   /**
-   * Drops what waited too long; how many packets. Forgets nodes that nothing waits for and that were asked for long
-   * ago.
+   * Takes out what waited too long, oldest first. Forgets nodes that nothing waits for and that were asked for long ago.
    */
-  expire(now: Millis): number {
-    let dropped = 0;
+  expire(now: Millis): Uint8Array[] {
+    const expired: Uint8Array[] = [];
     for (const [node, waiting] of this.#nodes) {
       while (waiting.packets[0] && waiting.packets[0].until <= now) {
-        this.#octets -= waiting.packets.shift()!.bytes.length;
-        dropped++;
+        const { bytes } = waiting.packets.shift()!;
+        this.#octets -= bytes.length;
+        expired.push(bytes);
       }
       if (waiting.packets.length === 0 && now - waiting.asked >= askEvery) this.#nodes.delete(node);
     }
-    return dropped;
+    return expired;
   }
 }
