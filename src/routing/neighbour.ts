@@ -41,7 +41,10 @@ export class Neighbour {
   /** Next hops that differ from its address, by row. */
   readonly nextHops: Map<number, IpBytes> = new Map();
   readonly requests: Bucket;
-  /** It has just come or come back, and its cost is no measurement: until then its better routes are taken at once. */
+  /**
+   * It has just come back, or its cost is no measurement yet, or it was suspected and is heard again: until then its better
+   * routes are taken at once.
+   */
   settlesUntil: Millis = 0;
   /** How often that may be: a neighbour that comes and goes makes us change our minds no oftener than any other. */
   readonly comebacks: Bucket = new Bucket(comebackRate, comebackBurst);

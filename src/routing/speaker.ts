@@ -569,8 +569,11 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     neighbour.outlet.dump(neighbour.outlet.reliable ? 'first' : 'periodic', now);
     neighbour.dumpAfter = now + tuning.dumpPause;
     if (neighbour.interface.lan) neighbour.outlet.requestAll = true;
-    if (neighbour.interface.type === 'wired' && neighbour.comebacks.take(now))
-      neighbour.settlesUntil = now + tuning.dwell;
+    if (neighbour.interface.type === 'wired') this.#cameBack(neighbour, now);
+  }
+
+  #cameBack(neighbour: Neighbour, now: Millis): void {
+    if (neighbour.comebacks.take(now)) neighbour.settlesUntil = now + this.#tables.tuning.dwell;
   }
 
   /** The plane gave it up: as if every Hello had been missed. */
@@ -586,6 +589,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     for (const neighbour of this.#neighboursAt(id)) {
       if (neighbour.isSuspected === isSuspected) continue;
       neighbour.isSuspected = isSuspected;
+      // Left for no other reason, it is returned to at once: what took its place may lead where the neighbour has been.
+      if (!isSuspected) this.#cameBack(neighbour, now);
       this.#routes.costChanged(neighbour, now);
     }
   }

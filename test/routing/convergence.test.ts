@@ -216,6 +216,26 @@ test('a route lost to one neighbour has others ready', (t) => {
   t.is(typeof world.nodes.get(1)!.next(4), 'number');
 });
 
+test('a neighbour that was suspected is returned to as soon as it is heard, three times in a minute: the way around may lead where it was', (t) => {
+  const world = new Network(11);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2, { delay: 15 });
+  world.link(2, 3, { delay: 20 });
+  world.link(1, 3, { delay: 30 });
+  world.run(10_000);
+  const here = world.interfaceOf(1, 3);
+  const next = () => world.nodes.get(1)!.next(3);
+  for (let time = 1; time <= 4; time++) {
+    world.send(1, { kind: 'suspected', interface: here });
+    t.is(next(), 2);
+    world.run(100);
+    world.send(1, { kind: 'recovered', interface: here });
+    t.is(next(), time < 4 ? 3 : 2, `time ${time}`);
+    world.run(4000);
+    t.is(next(), 3);
+  }
+});
+
 test('a tunnel that only one end gave up works again as soon as it is heard again', (t) => {
   const world = new Network(12);
   world.node(1);
