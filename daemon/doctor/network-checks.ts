@@ -52,9 +52,11 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
     return transport === 'udp' && there !== undefined && leadsOutside(there, status.endpoints);
   };
   const here = up - streams.length;
-  if (up > 0 && tunnels.some(isOutside)) return check.ok(`${counted(up, 'tunnel')} up`);
+  const how = streams.every(({ transport }) => transport === 'tls') ? 'TLS' : 'TCP';
+  // Who opened a stream is not told: the others may have reasons of their own to come over TCP.
+  const others = streams.length > 0 ? `, ${streams.length} of them over ${how}` : '';
+  if (up > 0 && tunnels.some(isOutside)) return check.ok(`${counted(up, 'tunnel')} up${others}`);
   if (streams.length > 0) {
-    const how = streams.every(({ transport }) => transport === 'tls') ? 'TLS' : 'TCP';
     const inside = here > 0 ? `, and ${here} inside this network` : '';
     return check.warning(
       `${counted(streams.length, 'tunnel')} up, but over ${how} only${inside}: no answer came over UDP from outside`,

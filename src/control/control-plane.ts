@@ -682,7 +682,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     const tunnels = [...this.tunnels.all()];
     const standing = tunnels.map((tunnel) => tunnel.endpoint);
     const trying = this.#connector.trying();
-    for (const bridging of this.#fallback.due(now, standing, trying)) {
+    const hasRoute = (node: NodeNumber) => this.forwarding.choices(node).length > 0;
+    for (const bridging of this.#fallback.due(now, standing, trying, hasRoute)) {
       this.#out.push({ kind: 'bridge', ...bridging });
     }
     this.#askOverUdp(now);
@@ -690,7 +691,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
 
   /**
    * Tunnels over streams move to UDP when they are answered there, and carry what they carry until then. Once UDP works, those it
-   * does not answer are closed: their nodes may be reached through a hole.
+   * does not answer are closed where their nodes are reached by others too: they may be reached through a hole.
    */
   #askOverUdp(now: Millis): void {
     for (const node of this.#fallback.udpDue(now, [...this.tunnels.all()])) {
@@ -701,7 +702,12 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   #leaveStream(node: NodeNumber, now: Millis): void {
-    if (this.#fallback.isLeaving(node)) this.#tunnel({ kind: 'hangUp', node, reason: 'UDP works now' }, now);
+    const link = this.tunnels.linkTo(node);
+    // What UDP works to may be a neighbour within a network that lets none out. Of two whose streams lead to one node not both
+    // leave it because of the other: at most one is a feasible next hop of the other.
+    const hasOtherWay = this.forwarding.choices(node).some((choice) => choice.interface !== link);
+    if (hasOtherWay && this.#fallback.isLeaving(node))
+      this.#tunnel({ kind: 'hangUp', node, reason: 'UDP works now' }, now);
   }
 
   #dial({ node, publicKey }: Way, endpoints: readonly Endpoint[], now: Millis): void {

@@ -18,6 +18,14 @@ const remembered: Millis = 10 * minute;
 const headStart: Millis = 0.7 * second;
 /** While all tunnels go over streams: how often one of their nodes is asked over UDP again. */
 const udpPause: Millis = 10 * second;
+/** While UDP works, the same of those that still go over a stream of ours. Longer than a dial, so that each comes to its end. */
+const leavePause: Millis = 30 * second;
+/**
+ * Where UDP works, a node is given this long to be reached over it, by whatever way, before it is called over TCP; and then ever
+ * longer pauses, for most that nobody reaches are switched off.
+ */
+const cutOffPatience: Millis = 10 * second;
+const lastRetry: Millis = 10 * minute;
 
 /** Where a stream may be opened to a node: plain TCP, or TLS. */
 export type StreamEndpoint =
@@ -47,6 +55,8 @@ interface Trial {
 
 /**
  * When to go over TCP: while there are nodes to reach and no tunnel stands over UDP to the outside, and then for a few nodes.
+ * Where one does, only for those that no route leads to: a public address says nothing of whose network it is in, so that tunnel
+ * may be one within the very network whose border lets no UDP out.
  * A tunnel inside our own network says only that UDP works in there: nobody is called over TCP inside then, and whoever is
  * outside still is. Plain TCP and TLS are tried beside each other, and which comes first changes with every try of a node.
  * Bridges end on our own loopback (daemon/tcp-bridge.ts), which no other endpoint ever does.
@@ -54,12 +64,13 @@ interface Trial {
 export class Fallback {
   readonly #leadsOutside: (endpoint: Endpoint) => boolean;
   readonly #trials = new Map<NodeNumber, Trial>();
-  /** Forgotten when UDP works, and of nodes that were not tried for long. */
+  /** Forgotten when UDP begins to work or ends, and of nodes that were not tried for long. */
   readonly #tries = new Map<NodeNumber, { readonly count: number; readonly notBefore: Millis }>();
   /** When to look again; `never` while nobody is to be called. */
   #dueAt: Millis = never;
   #udpAt: Millis = never;
   #lastOverUdp: NodeNumber = 0;
+  #worked = false;
   /** Nodes that were asked over UDP since it works, to leave their streams. */
   #leaving: ReadonlySet<NodeNumber> = new Set();
 
@@ -68,18 +79,27 @@ export class Fallback {
     this.#leadsOutside = leadsOutside;
   }
 
-  /** The bridges to open now. `standing`: endpoints of all tunnels; `unreached`: what is being dialled. */
-  due(now: Millis, standing: readonly Endpoint[], unreached: readonly Candidate[]): Bridging[] {
+  /**
+   * The bridges to open now. `standing`: endpoints of all tunnels; `unreached`: what is being dialled; `hasRoute`: whether a
+   * node is reached through others.
+   */
+  due(
+    now: Millis,
+    standing: readonly Endpoint[],
+    unreached: readonly Candidate[],
+    hasRoute: (node: NodeNumber) => boolean,
+  ): Bridging[] {
     const worksOverUdp = this.worksOverUdp(standing);
-    for (const [node, { notBefore }] of this.#tries) {
-      if (worksOverUdp || now > notBefore + remembered) this.#tries.delete(node);
-    }
-    const trying = standing.every(isBridged) ? unreached : unreached.flatMap((candidate) => this.#outside(candidate));
-    if (trying.length === 0 || worksOverUdp) {
+    if (worksOverUdp !== this.#worked) this.#beginAnew(worksOverUdp);
+    for (const [node, { notBefore }] of this.#tries) if (now > notBefore + remembered) this.#tries.delete(node);
+    const called = worksOverUdp ? unreached.filter(({ node }) => !hasRoute(node)) : unreached;
+    const trying = standing.every(isBridged) ? called : called.flatMap((candidate) => this.#outside(candidate));
+    if (trying.length === 0) {
       this.#dueAt = never;
       for (const [node, trial] of this.#trials) this.#end(node, trial);
       return [];
     }
+    if (worksOverUdp) this.#wait(trying, now);
     if (this.#dueAt === never) this.#dueAt = now + udpAlone;
     if (now < this.#dueAt) return [];
     this.#dueAt = now + second;
@@ -110,7 +130,8 @@ export class Fallback {
 
   /**
    * The nodes to be asked over UDP now. While nothing says that UDP works, one of those with a tunnel over a stream, in turn; when
-   * it does, once all whose stream we opened. Streams opened to us are their openers' to leave: UDP may not work for those.
+   * it does, at once all whose stream we opened, and then those that stay there, in turn. Streams opened to us are their openers'
+   * to leave: UDP may not work for those.
    */
   udpDue(now: Millis, standing: readonly { readonly node: NodeNumber; readonly endpoint: Endpoint }[]): NodeNumber[] {
     const works = this.worksOverUdp(standing.map(({ endpoint }) => endpoint));
@@ -120,13 +141,15 @@ export class Fallback {
       .sort((a, b) => a - b);
     const asked = this.#leaving;
     this.#leaving = new Set(works ? nodes : []);
-    if (works || nodes.length === 0) {
+    if (nodes.length === 0) {
       this.#udpAt = never;
-      return works ? nodes.filter((node) => !asked.has(node)) : [];
+      return [];
     }
-    if (this.#udpAt === never) this.#udpAt = now + udpPause;
-    if (now < this.#udpAt) return [];
-    this.#udpAt = now + udpPause;
+    const pause = works ? leavePause : udpPause;
+    const unasked = works ? nodes.filter((node) => !asked.has(node)) : [];
+    this.#udpAt = unasked.length > 0 ? now + pause : Math.min(this.#udpAt, now + pause);
+    if (now < this.#udpAt) return unasked;
+    this.#udpAt = now + pause;
     this.#lastOverUdp = nodes.find((node) => node > this.#lastOverUdp) ?? nodes[0]!;
     return [this.#lastOverUdp];
   }
@@ -147,9 +170,25 @@ export class Fallback {
     return outside.endpoints.length + outside.tls.length > 0 ? [outside] : [];
   }
 
+  /** What was found out while UDP worked, or did not, says little of now. */
+  #beginAnew(worksOverUdp: boolean): void {
+    this.#worked = worksOverUdp;
+    this.#dueAt = never;
+    this.#tries.clear();
+    for (const [node, trial] of this.#trials) this.#end(node, trial);
+  }
+
+  /** UDP has its time with those that are new. */
+  #wait(trying: readonly Candidate[], now: Millis): void {
+    for (const { node } of trying) {
+      if (!this.#tries.has(node)) this.#tries.set(node, { count: 0, notBefore: now + cutOffPatience });
+    }
+  }
+
   #begin({ node, endpoints, tls }: Candidate, now: Millis): Bridging[] {
     const count = this.#tries.get(node)?.count ?? 0;
-    this.#tries.set(node, { count: count + 1, notBefore: now + retryPause });
+    const pause = this.#worked ? Math.min(lastRetry, retryPause * 2 ** Math.min(count, 8)) : retryPause;
+    this.#tries.set(node, { count: count + 1, notBefore: now + pause });
     const kinds: StreamEndpoint[][] = [
       endpoints.slice(0, maxTried).map((endpoint) => ({ kind: 'tcp', endpoint })),
       tls.slice(0, maxTried).map((endpoint) => ({ kind: 'tls', endpoint })),

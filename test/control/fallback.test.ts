@@ -18,30 +18,32 @@ const isOutside = ({ address }: Endpoint) => !address.startsWith('192.168.');
 const trying = (...nodes: number[]): Candidate[] => nodes.map((node) => ({ node, endpoints: [endpoint], tls: [] }));
 const tcp = (node: number) => ({ node, streams: [{ kind: 'tcp' as const, endpoint }] });
 const tls = (node: number) => ({ node, streams: [{ kind: 'tls' as const, endpoint: secure }] });
+/** Of nodes that others lead to. */
+const hasRoute = () => true;
 const both = (node: number): Candidate => ({ node, endpoints: [endpoint], tls: [secure] });
 
 test('UDP alone is tried for a second', (t) => {
   const fallback = new Fallback(isOutside);
-  t.deepEqual(fallback.due(1000, [], trying(1)), []);
+  t.deepEqual(fallback.due(1000, [], trying(1), hasRoute), []);
   t.is(fallback.deadline(), 2000);
-  t.deepEqual(fallback.due(1999, [], trying(1)), []);
-  t.deepEqual(fallback.due(2000, [], trying(1)), [tcp(1)]);
+  t.deepEqual(fallback.due(1999, [], trying(1), hasRoute), []);
+  t.deepEqual(fallback.due(2000, [], trying(1), hasRoute), [tcp(1)]);
 });
 
 test('a tunnel over UDP ends it, and the wait begins anew', (t) => {
   const fallback = new Fallback(isOutside);
-  fallback.due(0, [], trying(1));
-  t.deepEqual(fallback.due(5000, [endpoint], trying(1)), []);
+  fallback.due(0, [], trying(1), hasRoute);
+  t.deepEqual(fallback.due(5000, [endpoint], trying(1), hasRoute), []);
   t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
-  t.deepEqual(fallback.due(6000, [], trying(1)), []);
+  t.deepEqual(fallback.due(6000, [], trying(1), hasRoute), []);
   t.is(fallback.deadline(), 7000);
 });
 
 test('at most three bridges, each node asked once until it is answered and then not at once', (t) => {
   const fallback = new Fallback(isOutside);
   const nodes = (now: number, standing: Endpoint[], candidates: Candidate[]) =>
-    fallback.due(now, standing, candidates).map(({ node }) => node);
-  fallback.due(0, [], trying(1, 2, 3, 4));
+    fallback.due(now, standing, candidates, hasRoute).map(({ node }) => node);
+  fallback.due(0, [], trying(1, 2, 3, 4), hasRoute);
   t.deepEqual(nodes(3000, [], trying(1, 2, 3, 4)), [1, 2, 3]);
   t.deepEqual(nodes(4000, [], trying(1, 2, 3, 4)), []);
   fallback.answered(1);
@@ -55,47 +57,47 @@ test('at most three bridges, each node asked once until it is answered and then 
 
 test('TLS follows plain TCP before that has ended, and their order changes with every try', (t) => {
   const fallback = new Fallback(isOutside);
-  fallback.due(0, [], [both(1)]);
-  t.deepEqual(fallback.due(1000, [], [both(1)]), [tcp(1)]);
+  fallback.due(0, [], [both(1)], hasRoute);
+  t.deepEqual(fallback.due(1000, [], [both(1)], hasRoute), [tcp(1)]);
   t.is(fallback.deadline(), 1700);
-  t.deepEqual(fallback.due(1700, [], [both(1)]), [tls(1)]);
+  t.deepEqual(fallback.due(1700, [], [both(1)], hasRoute), [tls(1)]);
   t.deepEqual(fallback.answered(1), []);
-  t.deepEqual(fallback.due(2700, [], [both(1)]), [], 'one of the two is still under way');
+  t.deepEqual(fallback.due(2700, [], [both(1)], hasRoute), [], 'one of the two is still under way');
   t.deepEqual(fallback.answered(1), []);
-  t.deepEqual(fallback.due(10_000, [], [both(1)]), [], 'the pause after a try');
-  t.deepEqual(fallback.due(11_000, [], [both(1)]), [tls(1)]);
-  t.deepEqual(fallback.due(11_700, [], [both(1)]), [tcp(1)]);
+  t.deepEqual(fallback.due(10_000, [], [both(1)], hasRoute), [], 'the pause after a try');
+  t.deepEqual(fallback.due(11_000, [], [both(1)], hasRoute), [tls(1)]);
+  t.deepEqual(fallback.due(11_700, [], [both(1)], hasRoute), [tcp(1)]);
 });
 
 test('both streams are dialled along when both stand', (t) => {
   const fallback = new Fallback(isOutside);
-  fallback.due(0, [], [both(1)]);
-  fallback.due(1000, [], [both(1)]);
+  fallback.due(0, [], [both(1)], hasRoute);
+  fallback.due(1000, [], [both(1)], hasRoute);
   t.deepEqual(fallback.answered(1, bridged), [bridged]);
-  fallback.due(1700, [], [both(1)]);
+  fallback.due(1700, [], [both(1)], hasRoute);
   const other = { ...bridged, port: 40_001 };
   t.deepEqual(fallback.answered(1, other), [bridged, other]);
 });
 
 test('a node that is reached by then is not called over TLS too', (t) => {
   const fallback = new Fallback(isOutside);
-  fallback.due(0, [], [both(1), both(2)]);
-  fallback.due(1000, [], [both(1), both(2)]);
+  fallback.due(0, [], [both(1), both(2)], hasRoute);
+  fallback.due(1000, [], [both(1), both(2)], hasRoute);
   fallback.answered(1, bridged);
-  t.deepEqual(fallback.due(1700, [bridged], [both(2)]), [tls(2)]);
-  t.deepEqual(fallback.due(2700, [bridged], [both(2)]), []);
+  t.deepEqual(fallback.due(1700, [bridged], [both(2)], hasRoute), [tls(2)]);
+  t.deepEqual(fallback.due(2700, [bridged], [both(2)], hasRoute), []);
 });
 
 test('a tunnel over UDP ends the turn of TLS', (t) => {
   const fallback = new Fallback(isOutside);
-  fallback.due(0, [], [both(1)]);
-  fallback.due(1000, [], [both(1)]);
-  t.deepEqual(fallback.due(1700, [endpoint], [both(1)]), []);
-  t.deepEqual(fallback.due(1800, [], []), []);
+  fallback.due(0, [], [both(1)], hasRoute);
+  fallback.due(1000, [], [both(1)], hasRoute);
+  t.deepEqual(fallback.due(1700, [endpoint], [both(1)], hasRoute), []);
+  t.deepEqual(fallback.due(1800, [], [], hasRoute), []);
   t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
   fallback.answered(1);
-  fallback.due(2000, [], [both(1)]);
-  t.deepEqual(fallback.due(3000, [], [both(1)]), [tcp(1)], 'and all begins anew');
+  fallback.due(2000, [], [both(1)], hasRoute);
+  t.deepEqual(fallback.due(3000, [], [both(1)], hasRoute), [tcp(1)], 'and all begins anew');
 });
 
 test('a node without any endpoint but that for TLS is called there, one without any not at all', (t) => {
@@ -104,8 +106,8 @@ test('a node without any endpoint but that for TLS is called there, one without 
     { node: 1, endpoints: [], tls: [secure] },
     { node: 2, endpoints: [], tls: [] },
   ];
-  fallback.due(0, [], candidates);
-  t.deepEqual(fallback.due(1000, [], candidates), [tls(1)]);
+  fallback.due(0, [], candidates, hasRoute);
+  t.deepEqual(fallback.due(1000, [], candidates, hasRoute), [tls(1)]);
 });
 
 test('while all tunnels go over streams, their nodes are asked over UDP in turn', (t) => {
@@ -118,11 +120,11 @@ test('while all tunnels go over streams, their nodes are asked over UDP in turn'
   t.deepEqual(fallback.udpDue(20_000, standing), [2]);
   t.deepEqual(fallback.udpDue(30_000, standing), [1]);
   t.deepEqual(fallback.udpDue(90_000, [...standing, { node: 3, endpoint }]), [1, 2], 'UDP works');
-  t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
   t.deepEqual(fallback.udpDue(90_000, []), []);
+  t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
 });
 
-test('once UDP works, those whose streams we opened are asked over it once each, and those opened to us are not', (t) => {
+test('once UDP works, those whose streams we opened are asked over it at once, and those opened to us are not', (t) => {
   const fallback = new Fallback(isOutside);
   const theirs = { address: bridgeAddress('theirs', 1), port: 40_000 };
   const streams = [1, 2].map((node) => ({ node, endpoint: bridged }));
@@ -137,10 +139,37 @@ test('once UDP works, those whose streams we opened are asked over it once each,
   );
   const another = { node: 5, endpoint: bridged };
   t.deepEqual(fallback.udpDue(600, [...standing, another, overUdp]), [5]);
-  t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
+  t.is(fallback.deadline(), 30_600);
   t.deepEqual(fallback.udpDue(700, standing), [], 'nothing works over UDP: they are asked in turn again');
   t.false(fallback.isLeaving(1));
   t.deepEqual(fallback.udpDue(800, [...standing, overUdp]), [1, 2], 'and all of them when it works again');
+});
+
+test('those that stay on a stream of ours although UDP works are asked again in turn, each after the last has ended', (t) => {
+  const fallback = new Fallback(isOutside);
+  const standing = [...[1, 2].map((node) => ({ node, endpoint: bridged })), { node: 3, endpoint }];
+  t.deepEqual(fallback.udpDue(0, standing), [1, 2]);
+  t.deepEqual(fallback.udpDue(29_999, standing), []);
+  t.deepEqual(fallback.udpDue(30_000, standing), [1]);
+  t.deepEqual(fallback.udpDue(60_000, standing), [2]);
+  t.deepEqual(fallback.udpDue(61_000, standing.slice(0, 2)), [], 'UDP works no more');
+  t.is(fallback.deadline(), 71_000);
+});
+
+test('where UDP works, who is not reached in ten seconds by any way is called over TCP, and ever more rarely', (t) => {
+  const fallback = new Fallback(isOutside);
+  const called: [number, number][] = [];
+  for (let now = 0; now < 1_500_000; now += 1000) {
+    for (const { node } of fallback.due(now, [endpoint], trying(1, 2), (node) => node === 2)) {
+      called.push([now, node]);
+      fallback.answered(node);
+    }
+  }
+  const seconds = [10, 20, 40, 80, 160, 320, 640, 1240];
+  t.deepEqual(
+    called,
+    seconds.map((at) => [at * 1000, 1]),
+  );
 });
 
 test('a neighbour on the LAN does not end it: who is outside is called over TCP, at its endpoints outside', (t) => {
@@ -149,8 +178,8 @@ test('a neighbour on the LAN does not end it: who is outside is called over TCP,
     { node: 1, endpoints: [neighbour, endpoint], tls: [] },
     { node: 2, endpoints: [neighbour], tls: [{ ...neighbour, name: undefined }] },
   ];
-  fallback.due(0, [neighbour], candidates);
-  t.deepEqual(fallback.due(1000, [neighbour], candidates), [tcp(1)], 'inside, where UDP works, nobody is');
+  fallback.due(0, [neighbour], candidates, hasRoute);
+  t.deepEqual(fallback.due(1000, [neighbour], candidates, hasRoute), [tcp(1)], 'inside, where UDP works, nobody is');
   const standing = [
     { node: 3, endpoint: neighbour },
     { node: 1, endpoint: bridged },
@@ -165,9 +194,9 @@ test('a neighbour on the LAN does not end it: who is outside is called over TCP,
 test('tunnels on the LAN take no place of the three', (t) => {
   const fallback = new Fallback(isOutside);
   const standing = [neighbour, neighbour, neighbour, bridged];
-  fallback.due(0, standing, trying(1, 2, 3));
+  fallback.due(0, standing, trying(1, 2, 3), hasRoute);
   t.deepEqual(
-    fallback.due(1000, standing, trying(1, 2, 3)).map(({ node }) => node),
+    fallback.due(1000, standing, trying(1, 2, 3), hasRoute).map(({ node }) => node),
     [1, 2],
   );
 });
@@ -175,10 +204,12 @@ test('tunnels on the LAN take no place of the three', (t) => {
 test('a network all of private addresses is called over TCP while nothing stands, and no more when one tunnel does', (t) => {
   const fallback = new Fallback(isOutside);
   const candidates = [{ node: 1, endpoints: [neighbour], tls: [] }];
-  fallback.due(0, [], candidates);
-  t.deepEqual(fallback.due(1000, [], candidates), [{ node: 1, streams: [{ kind: 'tcp', endpoint: neighbour }] }]);
+  fallback.due(0, [], candidates, hasRoute);
+  t.deepEqual(fallback.due(1000, [], candidates, hasRoute), [
+    { node: 1, streams: [{ kind: 'tcp', endpoint: neighbour }] },
+  ]);
   fallback.answered(1);
-  t.deepEqual(fallback.due(20_000, [neighbour], candidates), []);
+  t.deepEqual(fallback.due(20_000, [neighbour], candidates, hasRoute), []);
   t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
 });
 
@@ -195,12 +226,12 @@ test('a bridge is known by its loopback end, and by which who opened it', (t) =>
 
 test('a node that was not tried for ten minutes is a new one', (t) => {
   const fallback = new Fallback(isOutside);
-  fallback.due(0, [], [both(1)]);
-  t.deepEqual(fallback.due(1000, [], [both(1)]), [tcp(1)]);
-  fallback.due(1700, [], [both(1)]);
+  fallback.due(0, [], [both(1)], hasRoute);
+  t.deepEqual(fallback.due(1000, [], [both(1)], hasRoute), [tcp(1)]);
+  fallback.due(1700, [], [both(1)], hasRoute);
   fallback.answered(1);
   fallback.answered(1);
-  fallback.due(620_000, [], []);
-  fallback.due(620_001, [], [both(1)]);
-  t.deepEqual(fallback.due(621_001, [], [both(1)]), [tcp(1)], 'else it were the turn of TLS');
+  fallback.due(620_000, [], [], hasRoute);
+  fallback.due(620_001, [], [both(1)], hasRoute);
+  t.deepEqual(fallback.due(621_001, [], [both(1)], hasRoute), [tcp(1)], 'else it were the turn of TLS');
 });

@@ -3,14 +3,14 @@ import { formatIp } from '../../src/addr/ip.js';
 import { minute, second } from '../../src/time.js';
 import { type Machine, World } from './world.js';
 
-/** A data centre, and two machines of one office, whose router forwards no UDP; they are members already. */
-function office(): { world: World; dc: Machine; desk: Machine; shelf: Machine } {
+/** A data centre, and two machines of one office, whose router forwards no UDP and lets no stream in; they are members already. */
+function office(network = '192.168.5'): { world: World; dc: Machine; desk: Machine; shelf: Machine } {
   const world = new World(5);
   world.tcp = true;
   const [dc, desk, shelf] = [
     world.machine('dc'),
-    world.machine('desk', '192.168.5.2'),
-    world.machine('shelf', '192.168.5.3'),
+    world.machine('desk', `${network}.2`),
+    world.machine('shelf', `${network}.3`),
   ];
   dc.found();
   for (const machine of [desk, shelf]) {
@@ -18,6 +18,7 @@ function office(): { world: World; dc: Machine; desk: Machine; shelf: Machine } 
     world.until(() => machine.control !== undefined, 10 * second);
   }
   for (const machine of [desk, shelf]) {
+    machine.takesTcp = false;
     world.separate(dc, machine);
     world.separate(desk, shelf);
     machine.crash();
@@ -28,31 +29,36 @@ function office(): { world: World; dc: Machine; desk: Machine; shelf: Machine } 
   return { world, dc, desk, shelf };
 }
 
-test('a neighbour found on the LAN does not end the tunnels over TCP to the outside', (t) => {
-  const { world, dc, desk, shelf } = office();
-  world.separate(desk, shelf, false);
-  desk.findOnLan(shelf);
-  world.until(() => !shelf.isOverTcp(desk) && !desk.isOverTcp(shelf), 2 * second);
-  for (let at = 0; at < 60; at++) {
-    world.run(second);
-    t.true(desk.isOverTcp(dc) && shelf.isOverTcp(dc), `${at} s later`);
-    t.false(desk.isOverTcp(shelf) || shelf.isOverTcp(desk), 'between themselves they stay with UDP');
-  }
-});
+for (const [name, network] of [
+  ['private addresses', '192.168.5'],
+  ['public addresses', '198.51.100'],
+] as const) {
+  test(`a neighbour found on a LAN of ${name} does not end the tunnels over TCP to the outside`, (t) => {
+    const { world, dc, desk, shelf } = office(network);
+    world.separate(desk, shelf, false);
+    desk.findOnLan(shelf);
+    world.until(() => !shelf.isOverTcp(desk) && !desk.isOverTcp(shelf), 2 * second);
+    for (let at = 0; at < 60; at++) {
+      world.run(second);
+      t.true(desk.isOverTcp(dc) && shelf.isOverTcp(dc), `${at} s later`);
+      t.false(desk.isOverTcp(shelf) || shelf.isOverTcp(desk), 'between themselves they stay with UDP');
+    }
+  });
 
-test('two that met on their LAN first still go over TCP to the outside', (t) => {
-  const { world, dc, desk, shelf } = office();
-  world.tcp = false;
-  world.separate(desk, shelf, false);
-  for (const machine of [desk, shelf]) machine.crash();
-  world.run(minute);
-  for (const machine of [desk, shelf]) machine.start();
-  desk.findOnLan(shelf);
-  world.until(() => desk.hasTunnelTo(shelf), 10 * second);
-  world.tcp = true;
-  for (const machine of [desk, shelf]) world.until(() => machine.isOverTcp(dc), 30 * second);
-  t.true(desk.hasTunnelTo(shelf) && !desk.isOverTcp(shelf));
-});
+  test(`two that met on their LAN of ${name} first still go over TCP to the outside`, (t) => {
+    const { world, dc, desk, shelf } = office(network);
+    world.tcp = false;
+    world.separate(desk, shelf, false);
+    for (const machine of [desk, shelf]) machine.crash();
+    world.run(minute);
+    for (const machine of [desk, shelf]) machine.start();
+    desk.findOnLan(shelf);
+    world.until(() => desk.hasTunnelTo(shelf), 10 * second);
+    world.tcp = true;
+    for (const machine of [desk, shelf]) world.until(() => machine.isOverTcp(dc), 30 * second);
+    t.true(desk.hasTunnelTo(shelf) && !desk.isOverTcp(shelf));
+  });
+}
 
 test('a stream that was opened to us stays when a tunnel over UDP comes up', (t) => {
   const { world, dc, desk, shelf } = office();
@@ -82,11 +88,12 @@ test('when UDP gets out again, streams are left', (t) => {
   t.pass();
 });
 
-test('once UDP gets out to one, the streams to others move without a break; one that UDP does not reach is closed', (t) => {
+test('once UDP gets out to one, the streams to others move without a break; one that UDP does not reach and others do is closed', (t) => {
   const world = new World(8);
   world.tcp = true;
   const [dc, far, blocked] = [world.machine('dc'), world.machine('far'), world.machine('blocked')];
   const desk = world.machine('desk', '192.168.5.2');
+  world.wire(dc, blocked, { delay: 1 });
   dc.found();
   for (const machine of [far, blocked, desk]) {
     machine.join(dc.invite());

@@ -246,6 +246,8 @@ export class Machine {
   router: HomeRouter | undefined;
   /** Of its next start. */
   relay: RelaySetting = { mode: 'yes', limitBitsPerSecond: 0, octetsPerMonth: 0 };
+  /** Whether streams from others get in. */
+  takesTcp = true;
   expelled = false;
   joinError: MeshError | undefined;
   control: ControlPlane | undefined;
@@ -552,7 +554,9 @@ export class Machine {
   }
 
   #bridge(node: NodeNumber, streams: readonly StreamEndpoint[]): void {
-    const target = streams.map(({ endpoint }) => this.#world.machineAt(endpoint)).find((machine) => machine?.control);
+    const target = streams
+      .map(({ endpoint }) => this.#world.machineAt(endpoint))
+      .find((machine) => machine?.control && machine.takesTcp);
     this.#world.at(this.#world.now + 1, () => {
       if (target && this.#world.tcp)
         this.#handle({ kind: 'bridged', node, endpoint: this.#world.stream(this, target) });

@@ -213,6 +213,21 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /inside this network only; 1 other peer not reached/,
     /drops UDP/,
   ],
+  [
+    'UDP works to one with a public address, another is reached over TCP',
+    {
+      machine,
+      node: {
+        ...node,
+        status: { ...status, tunnels: { up: 2, total: 2, overTcp: 1, overTls: 0 } },
+        peers: [peer, { ...peer, tunnel: { ...tunnel, transport: 'tcp' } }],
+      },
+    },
+    'udp-out',
+    'ok',
+    /2 tunnels up, 1 of them over TCP$/,
+    /^$/,
+  ],
   ['all are on the LAN', withNode({ peers: [onLan] }), 'udp-out', 'ok', /1 tunnel up, inside this network/, /^$/],
   [
     'router refuses, nothing proven',
