@@ -1,18 +1,117 @@
-import { parentPort } from 'node:worker_threads';
-import type { WorkerData, WorkerMessage } from './worker-data.js';
-import { WorkerLoop } from './worker-loop.js';
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { addressOf } from '../../ffi.js';
+import { systemRandom } from '../../random.js';
+import { type Millis, never } from '../../time.js';
+import { Guard } from '../guard.js';
+import { NodeAead } from './aead.js';
+import { Arena } from './arena.js';
+import type { PlaneEvent } from './contract.js';
+import { DataPlane, Waiting } from './data-plane.js';
+import { Drops } from './drops.js';
+import { BootClock, WakeUpSign } from './linux-clock.js';
+import { EvpAead } from './linux-evp.js';
+import { StructMemory, system } from './linux-system.js';
+import { LinuxTun } from './linux-tun.js';
+import { LinuxUdp } from './linux-udp.js';
+import { WarmUp } from './linux-warm-up.js';
+import type { ProbeReport } from './prober.js';
+import { RelayMeter } from './relay-meter.js';
+import { SentHeads } from './sent-heads.js';
+import { SleepWatch } from './sleep-watch.js';
+import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
-/** One worker thread of the plane: told what to work with, it takes turn after turn until it is to stop. */
+/**
+ * One worker thread of the plane: told what to work with, it blocks in poll on TUN, UDP and its eventfd until it is to
+ * stop.
+ */
+
+const readable = 1;
+/** Readable, or in trouble: POLLIN, POLLERR, POLLHUP, POLLNVAL. The read then says which. */
+const anyNews = 0x39;
+/** poll passes over negative descriptors. */
+const notPolled = -1;
+const longestSleep: Millis = 60_000;
 
 function post(message: WorkerMessage): void {
   parentPort!.postMessage(message);
 }
 
 function run(data: WorkerData): void {
-  const loop = new WorkerLoop(data, post);
-  post({ kind: 'ready', evp: loop.evp });
-  while (!loop.isToStop) loop.turn();
-  loop.close();
+  const arena = new Arena(addressOf);
+  const evp = data.noEvp ? undefined : EvpAead.tryOpen(arena);
+  const random = systemRandom();
+  const emit = (event: PlaneEvent) => post({ kind: 'event', event });
+  const parts = {
+    worker: data.worker,
+    workers: data.workers,
+    arena,
+    tun: new LinuxTun(data.tun.fd, data.tun, arena),
+    udp: new LinuxUdp(data.udp.fd, data.udp, arena),
+    ...(data.udp.handshakes === undefined ? {} : { handshakes: new LinuxUdp(data.udp.handshakes, data.udp, arena) }),
+    aead: evp ?? new NodeAead(arena),
+    random,
+    guard: (publicKey: Uint8Array) => new Guard({ publicKey, cookieSecret: data.cookieSecret, random }),
+    drops: new Drops(data.drops),
+    heads: new SentHeads(data.heads),
+    meter: new RelayMeter(data.relayed, data.worker),
+    toFirst: (report: ProbeReport) => post({ kind: 'probe', report }),
+    emit,
+  };
+  const plane = new DataPlane(parts);
+  const signals = new Int32Array(data.signals);
+  const polled = new StructMemory(40);
+  const wakeUpSign = data.wakeUpFd === undefined ? undefined : new WakeUpSign(data.wakeUpFd);
+  wakeUpSign?.arm();
+  const handshakes = data.udp.handshakes ?? notPolled;
+  [data.tun.fd, data.udp.fd, data.eventFd, handshakes, wakeUpSign?.fd ?? notPolled].forEach((fd, i) => {
+    polled.setInt(8 * i, fd);
+    polled.view.setUint16(8 * i + 4, readable, true);
+  });
+  const woken = new StructMemory(8);
+  post({ kind: 'ready', evp: evp !== undefined });
+  const bootClock = new BootClock(data.clock);
+  const clock = () => bootClock.now();
+  let now = clock();
+  const sleepWatch = data.worker === 0 ? new SleepWatch(now, bootClock.asleep()) : undefined;
+  let warmUp: WarmUp | undefined;
+  let waiting: number = Waiting.anywhere;
+  const isReadable = (i: number) => (polled.view.getUint16(8 * i + 6, true) & anyNews) !== 0;
+  while (Atomics.load(signals, Signal.stop) === 0) {
+    if (Atomics.exchange(signals, Signal.orders, 0) !== 0) {
+      for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
+        const order = next.message as WorkerOrder;
+        if ('report' in order) plane.probeReported(order.report);
+        else plane.apply(order, now);
+        if (!warmUp && 'command' in order && order.command.kind === 'installSession')
+          warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
+      }
+    }
+    if (sleepWatch && now >= sleepWatch.dueAt) {
+      const after = sleepWatch.look(now, bootClock.asleep());
+      if (after !== undefined) emit({ kind: 'wokeUp', after });
+    }
+    if (waiting !== 0 && plane.work(now, waiting) > 0) warmUp?.yield(now);
+    now = clock();
+    if (now >= plane.deadline()) plane.tick(now);
+    if (warmUp && now >= warmUp.deadline) {
+      warmUp.run(clock);
+      now = clock();
+    }
+    const due = Math.min(plane.deadline(), warmUp?.deadline ?? never);
+    const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(due - now)));
+    polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
+    sleepWatch?.waitsUntil(now + sleep);
+    system.poll(polled.address, 5, sleep);
+    waiting = 0;
+    if (isReadable(0)) waiting |= Waiting.tun;
+    if (isReadable(1)) waiting |= Waiting.udp;
+    if (isReadable(3)) waiting |= Waiting.handshakes;
+    if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
+    if (isReadable(4)) wakeUpSign!.arm();
+    now = clock();
+  }
+  warmUp?.close();
+  plane.wipe();
 }
 
 // The thread waits here until there is a plane for it.
