@@ -37,7 +37,8 @@ export class HostileMember {
   #counter = 0;
   readonly #sealer;
 
-  constructor(random: Random) {
+  /** `node`: whom the link is to. */
+  constructor(random: Random, node = member) {
     this.plane = new DataPlane({
       worker: 0,
       workers: 1,
@@ -76,11 +77,11 @@ export class HostileMember {
       {
         kind: 'openLink',
         link: 1,
-        node: member,
+        node,
         carriage: { kind: 'direct', endpoint: { address: '192.0.2.2', port: 7 } },
       },
       { kind: 'installSession', session: this.session },
-      { kind: 'patchRoutes', nodes: [{ node: member, hops: [1] }], prefixes: [], removedPrefixes: [] },
+      { kind: 'patchRoutes', nodes: [{ node, hops: [1] }], prefixes: [], removedPrefixes: [] },
     ];
     for (const command of commands) {
       const bytes = command.kind === 'openLink' ? LinkShared.byteLength(1) : sessionSharedLength(this.session);

@@ -5,6 +5,7 @@ import { nodeAddress } from '../../src/addr/node-number.js';
 import { concatBytes } from '../../src/bytes.js';
 import { seededRandom } from '../../src/random.js';
 import { hour, second } from '../../src/time.js';
+import { FrameType } from '../../src/tunnel/frame.js';
 import { toUnderlay } from '../../src/tunnel/plane/underlay-address.js';
 import { HostileMember, innerPacket, isHarmless, member, us } from '../fuzz/hostile-member.js';
 import { buildPacket } from './plane/packets.js';
@@ -145,6 +146,39 @@ for (const [what, reason, packet] of badPackets) {
     t.is(subject.tun.written.length, 0);
   });
 }
+
+test('a newcomer that is only being looked into sends no packet to our kernel, in whose name ever, and to no other node', (t) => {
+  const subject = new HostileMember(seededRandom(3), 0);
+  subject.plane.apply(
+    {
+      command: {
+        kind: 'patchRoutes',
+        nodes: [],
+        prefixes: [{ prefix: ipv4(192, 168, 7, 0), length: 120, egress: undefined }],
+        removedPrefixes: [],
+      },
+    },
+    subject.now,
+  );
+  const packets = [
+    inner(ours, ours),
+    inner(ipv4(192, 168, 7, 1), ipv4(192, 168, 7, 2), 4),
+    inner(theirs, ours),
+    inner(nodeAddress(network, 9), ours),
+  ];
+  for (const packet of packets) {
+    subject.receive(subject.seal(FrameType.packet, 0, packet));
+    for (const destination of [us, 9]) {
+      const header = Uint8Array.of(0, 0, destination, 0, 0, 0, 32, 0);
+      const relay = subject.seal(FrameType.relay, 0, header);
+      subject.receive(concatBytes(relay, subject.seal(FrameType.packet, 0, packet)));
+    }
+  }
+  t.deepEqual([...dropsOf(subject)], [['wrong-source', 3 * packets.length]]);
+  t.is(subject.tun.written.length, 0);
+  subject.receive(subject.seal(FrameType.control, 0, Uint8Array.of(1)));
+  t.is(subject.events.filter(({ kind }) => kind === 'control').length, 1, 'but it may speak');
+});
 
 test('a fragment of a member is an ordinary packet, but its sum may not be open', (t) => {
   const subject = new HostileMember(seededRandom(3));

@@ -270,6 +270,7 @@ export class Inbound {
   /** A relayed frame at `at` whose relay header is open: for us, or for a node behind us. */
   #takeRelayed(lane: ReceiveLane, at: number, length: number, now: Millis): void {
     const { bytes, view } = this.#arena;
+    if (lane.session.link.isToNobody) return this.#drops.count('wrong-source');
     const header = at + transportHeaderLength;
     const inner = at + relayOverhead;
     const innerLength = length - relayOverhead;
@@ -381,6 +382,7 @@ export class Inbound {
   #deliver(link: Link, at: number, length: number, flags: number, hopsLeft: number): void {
     const view = this.#arena.view;
     const packet = this.#packet;
+    if (link.isToNobody) return this.#drops.count('wrong-source');
     if (length > innerMtu) return this.#drops.count('too-long');
     if (!packet.read(view, at, length)) return this.#drops.count('malformed-packet');
     if (!packet.plain && packet.hasExtension(view)) return this.#drops.count('extension-header');

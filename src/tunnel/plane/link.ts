@@ -48,6 +48,14 @@ export class Link {
     this.address = address;
   }
 
+  /**
+   * To node number 0: a newcomer that is only being looked into. Only control and probe frames are taken from it: to
+   * the source check number 0 is this node itself, and to relays a neighbour like any other.
+   */
+  get isToNobody(): boolean {
+    return this.node === 0;
+  }
+
   setSources(prefixes: readonly GrantedPrefix[]): void {
     this.#sources = Int32Array.from(
       prefixes.flatMap(({ prefix, length }) => {
