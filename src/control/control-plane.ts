@@ -415,6 +415,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         }
         case 'tunnelMoved':
           this.tunnels.moved(effect.link, effect.endpoint);
+          this.#route({ kind: 'moved', interface: effect.link }, now);
           this.#connector.tunnelMoved(effect.node);
           this.#askOverUdp(now);
           this.#neighbours.changed(now);

@@ -80,6 +80,8 @@ export type SpeakerEvent =
   | { readonly kind: 'suspected'; readonly interface: InterfaceId }
   /** Heard again, after `suspected` or `silent`. Replaces neither Hello nor IHU. */
   | { readonly kind: 'recovered'; readonly interface: InterfaceId }
+  /** The tunnel leads along another path now: what was measured of it, or held against it, was of the one before. */
+  | { readonly kind: 'moved'; readonly interface: InterfaceId }
   /** The plane has given the tunnel up: counts as Hellos lost. */
   | { readonly kind: 'silent'; readonly interface: InterfaceId }
   /** Ours: the own /64, or a network connected here that our certificate grants. */

@@ -42,6 +42,11 @@ export class LinkCost {
     return this.#publish(first);
   }
 
+  /** It leads along another path: the next measurement is believed whole. */
+  pathChanged(): void {
+    this.#smoothed = -1;
+  }
+
   /** The same, while nothing new was measured: the smoothed value goes on towards the last one. */
   rest(now: Millis): boolean {
     if (this.#smoothed < 0) return false;

@@ -237,6 +237,14 @@ export class Routes {
     neighbour.routesDeadline = never;
   }
 
+  /** That it was left lately counts no more: it was for what its path was like. */
+  forgetLeaving(neighbour: Neighbour, now: Millis): void {
+    for (const destination of this.#tables.destinations) {
+      destination.left = destination.left?.filter((left) => left.column !== neighbour.column);
+    }
+    this.costChanged(neighbour, now);
+  }
+
   /** The neighbour's cost changed: what uses it, or would. */
   costChanged(neighbour: Neighbour, now: Millis): void {
     const { matrix, destinations } = this.#tables;

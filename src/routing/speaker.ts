@@ -159,6 +159,13 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         this.#suspect(event.interface, false, now);
         this.#greetAnew(event.interface, now);
         break;
+      case 'moved':
+        for (const neighbour of this.#neighboursAt(event.interface)) {
+          neighbour.linkCost.pathChanged();
+          this.#cameBack(neighbour, now);
+          this.#routes.forgetLeaving(neighbour, now);
+        }
+        break;
       case 'silent':
         for (const neighbour of this.#neighboursAt(event.interface)) this.#lose(neighbour, now);
         break;

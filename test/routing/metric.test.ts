@@ -121,6 +121,16 @@ test('a path that was left and is good again is taken back after its five minute
   t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 2, 240_000));
 });
 
+test('a path that was left is taken back at once when it leads another way: what was wrong with it was of the one before', (t) => {
+  const world = twoWays(35, 20, 40);
+  world.change(1, 2, { delay: 80 });
+  t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000));
+  world.send(1, { kind: 'moved', interface: world.interfaceOf(1, 2) });
+  t.is(world.nodes.get(1)!.next(4), 3, 'nothing is known of the new one');
+  world.change(1, 2, { delay: 10 });
+  t.is(world.nodes.get(1)!.next(4), 2);
+});
+
 test('two equal paths, congested by our own traffic, do not flap: at most one switch in five minutes', (t) => {
   const world = twoWays(33, 20, 20);
   const count = switches(world);

@@ -44,6 +44,8 @@ export class Liveness {
   #unanswered = 0;
   #sequence = 0;
   #samples = 0;
+  /** What was measured is of the path before. */
+  #isOfBefore = false;
   /** Probes in flight, by sequence modulo their number: when they were sent, or -1 once answered. */
   readonly #inFlight = new Float64Array(16).fill(-1);
   #rtt: Millis | undefined;
@@ -79,12 +81,14 @@ export class Liveness {
 
   /**
    * The path is another: silence on the one before says nothing about it, and its own is news again. Until something is
-   * heard the doubt stays. What was measured stays until there is better.
+   * heard the doubt stays. What was measured stays until there is a sample of the new one.
    */
   pathChanged(now: Millis): void {
     if (this.#state === 'silent') this.#state = 'suspected';
     this.#restart(now);
     this.#probedAt = now - fastInterval;
+    this.#samples = 0;
+    this.#isOfBefore = true;
   }
 
   setPace(pace: 'fast' | 'slow'): void {
@@ -159,14 +163,19 @@ export class Liveness {
     this.#inFlight[slot] = -1;
     this.#samples++;
     const sample = Math.max(0, now - sent);
-    if (this.#rtt === undefined) this.#rtt = sample;
-    else {
+    if (this.#rtt === undefined || this.#isOfBefore) {
+      this.#rtt = sample;
+      this.#jitter = this.#loss = 0;
+      this.#isOfBefore = false;
+    } else {
       this.#jitter += (Math.abs(sample - this.#rtt) - this.#jitter) / 16;
       this.#rtt += (sample - this.#rtt) / 8;
     }
   }
 
   deadline(): Millis {
+    // Whoever moved is alive; what its new path is like is asked at once.
+    if (this.#isOfBefore && this.#firstUnanswered === undefined) return this.#probedAt + fastInterval;
     const last = this.#firstUnanswered === undefined ? Math.max(this.#probedAt, this.#measureDue()) : this.#probedAt;
     return last + this.#interval();
   }

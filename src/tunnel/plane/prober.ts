@@ -146,6 +146,8 @@ export class Prober {
   #pathChanged(watched: Watched, now: Millis): void {
     const { link } = watched;
     watched.liveness.pathChanged(now);
+    watched.reported = undefined;
+    watched.reportedAt = Number.NEGATIVE_INFINITY;
     watched.pathSize.restart(now);
     link.shared.pathSize = watched.pathSize.size;
     this.#deadline = now;

@@ -121,6 +121,17 @@ test('answers nobody asked for change nothing', (t) => {
   t.is(bench.liveness.rtt, before);
 });
 
+test('what was measured is of the path that was measured: the first sample of another one counts whole', (t) => {
+  const bench = new Bench();
+  bench.rtt = 200;
+  bench.run(10_500);
+  bench.rtt = 20;
+  bench.liveness.pathChanged(bench.now);
+  t.is(Math.round(bench.liveness.rtt!), 200, 'nothing is known of it yet');
+  bench.run(50);
+  t.deepEqual([bench.liveness.rtt, bench.liveness.jitter, bench.liveness.loss], [20, 0, 0]);
+});
+
 test('another path that is dead from the start is told to be silent too', (t) => {
   const bench = new Bench();
   bench.run(2000);
