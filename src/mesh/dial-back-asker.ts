@@ -136,8 +136,9 @@ export class DialBackAsker {
   /** A neighbour came up or moved: whoever could not be asked before may be now. */
   proversChanged(now: Millis): void {
     for (const candidate of this.#candidates.values()) {
-      if (!candidate.proven && !candidate.failed && !candidate.asked)
-        candidate.nextAt = Math.max(candidate.notBefore, Math.min(candidate.nextAt, now));
+      // Also what was proven or has failed, if its turn came while nobody was there to ask.
+      const waits = candidate.nextAt === never || !(candidate.proven || candidate.failed);
+      if (waits && !candidate.asked) candidate.nextAt = Math.max(candidate.notBefore, Math.min(candidate.nextAt, now));
     }
   }
 

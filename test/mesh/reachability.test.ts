@@ -546,6 +546,63 @@ test('what was asked of a neighbour that goes is asked of another one at once', 
   t.deepEqual(home.proven(), ['11.0.1.1:20123 upnp']);
 });
 
+/** A node whose operator says where it is reached, and what happens to it; it asks whom it is told to. */
+function configuredNode() {
+  const endpoint = { address: '11.0.1.1', port };
+  const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+  let now = 0;
+  const asks: { readonly at: Millis; readonly to: number; readonly nonce: Uint8Array }[] = [];
+  const see = (effects: readonly ReachabilityEffect[]) => {
+    for (const effect of effects) {
+      const message = effect.kind === 'sendMesh' ? decodeDialBack(decodeMap(effect.bytes)!) : undefined;
+      if (effect.kind === 'sendMesh' && message?.kind === 'ask')
+        asks.push({ at: now, to: effect.to, nonce: message.nonce });
+    }
+  };
+  const hears = (event: ReachabilityEvent) => see(reach.handle(event, now));
+  const up = (node: number) => {
+    hears({ kind: 'neighbourAt', node, endpoint: { address: `11.0.${node}.1`, port } });
+    hears({ kind: 'observed', by: node, endpoint });
+  };
+  const runUntil = (end: Millis) => {
+    for (; reach.deadline() <= end; see(reach.tick(now))) now = Math.max(now, reach.deadline());
+    now = end;
+  };
+  hears({ kind: 'endpointsConfigured', endpoints: [endpoint] });
+  return { reach, endpoint, asks, hears, up, runUntil };
+}
+
+test('an endpoint that has failed is asked about again although nobody was there to ask when its turn came', (t) => {
+  const { endpoint, reach, asks, hears, up, runUntil } = configuredNode();
+  up(2);
+  runUntil(20 * second);
+  t.deepEqual(
+    asks.map(({ at }) => at),
+    [0, 2 * second, 4 * second],
+  );
+  t.is(reach.waitFor(endpoint, 20 * second), 16 * second);
+  hears({ kind: 'neighbourDown', node: 2 });
+  runUntil(minute);
+  up(2);
+  runUntil(minute + second);
+  t.is(asks.length, 4);
+});
+
+test('a proof is renewed although nobody was there to ask when it had grown old', (t) => {
+  const { endpoint, reach, asks, hears, up, runUntil } = configuredNode();
+  up(2);
+  const message = decodeMap(encodeDialBack({ kind: 'proven', nonce: asks[0]!.nonce }))!;
+  hears({ kind: 'messageReceived', from: 2, message });
+  t.like(reach.endpoints(), [{ ...endpoint, proven: true }]);
+  runUntil(9 * minute);
+  hears({ kind: 'neighbourDown', node: 2 });
+  runUntil(12 * minute);
+  t.is(asks.length, 1);
+  up(2);
+  runUntil(12 * minute + second);
+  t.is(asks.length, 2);
+});
+
 test('a prober dials 6 a minute for one, and 30 for all', (t) => {
   const prober = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
   const dialled: Millis[] = [];
