@@ -1,3 +1,4 @@
+import type { Random } from '../random.js';
 import { type Millis, never, second } from '../time.js';
 import type { Destination } from './destination.js';
 import type { Metric } from './metric.js';
@@ -13,12 +14,15 @@ export class Ripening {
   readonly #tuning: Tuning;
   /** By when they ripen; each destination stands in one of them at most. */
   readonly #waiting = new Map<Millis, Set<Destination>>();
+  /** Where the steps begin, anywhere: neighbours that are in step would all tell and hear at the same moments. */
+  readonly #offset: Millis;
   #found: number;
   #foundAt: Millis;
   deadline: Millis = never;
 
-  constructor(tuning: Tuning, now: Millis) {
+  constructor(tuning: Tuning, random: Random, now: Millis) {
     this.#tuning = tuning;
+    this.#offset = tuning.ripeningStep * random.unit();
     // A node that has just started will find many, and so will others if they start too: its first few come worst.
     this.#found = tuning.ripeningFrom;
     this.#foundAt = now;
@@ -48,7 +52,8 @@ export class Ripening {
     // Halved as often as need be, so that what is due at moments of different steps often falls together.
     let step = ripeningStep;
     while (step > 1 && step > ripeningStep * share) step /= 2;
-    const due = Math.ceil(step * Math.ceil((now + urgentDelay + cost * ripeningPause * share) / step));
+    const ripe = now + urgentDelay + cost * ripeningPause * share - this.#offset;
+    const due = Math.ceil(this.#offset + step * Math.ceil(ripe / step));
     if (destination.ripeAt !== 0 && destination.ripeAt <= due) return;
     this.forget(destination);
     destination.ripeAt = due;

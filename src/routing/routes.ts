@@ -65,7 +65,7 @@ export class Routes {
     this.admission = new Admission(tables, interner);
     this.#selection = new Selection(tables.matrix, tables.columns, tables.tuning);
     this.#side = new SideUpdates(tables);
-    this.#ripening = new Ripening(tables.tuning, now);
+    this.#ripening = new Ripening(tables.tuning, tables.random, now);
     this.#sweepAt = now + tables.tuning.sweepInterval;
   }
 

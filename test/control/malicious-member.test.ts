@@ -153,8 +153,15 @@ test('what signatures do not stop: a member lies about its distance, and gets th
   const liar = relays.find((relay) => relay.number !== victim.nextHopTo(founder))!;
   const { routerId, seqno } = routesTo(world, victim, prefix)[0]!;
   // The signature of the founder is genuine: it says nothing of how far away the founder is.
-  liar.sendBabel(victim, claim({ prefix, routerId, seqno, metric: 0, signer: founder }));
-  world.until(() => victim.nextHopTo(founder) === liar.number, 20 * second);
+  const lie = claim({ prefix, routerId, seqno, metric: 0, signer: founder });
+  // Its own speaker tells the truth now and then.
+  for (let told = 0; told < 20 && victim.nextHopTo(founder) !== liar.number; told++) {
+    liar.sendBabel(victim, lie);
+    world.run(second);
+  }
+  liar.sendBabel(victim, lie);
+  world.run(100);
+  t.is(victim.nextHopTo(founder), liar.number);
   const row = routesTo(world, victim, prefix)[0]!;
   t.deepEqual([row.announced, row.selected], [0, true], 'the lie is believed');
   t.false(victim.told.some(({ node, code }) => node === liar.number && code !== 'tunnel-up' && code !== 'tunnel-down'));

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { parsePrefix } from '../../src/addr/prefix.js';
+import { seededRandom } from '../../src/random.js';
 import { Destination } from '../../src/routing/destination.js';
 import { Ripening } from '../../src/routing/ripening.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
@@ -8,7 +9,7 @@ import { never } from '../../src/time.js';
 const destination = (row: number): Destination => new Destination(row, parsePrefix('fd00::/64')!, 1);
 
 function flooded(): Ripening {
-  const ripening = new Ripening(defaultTuning, 0);
+  const ripening = new Ripening(defaultTuning, seededRandom(1), 0);
   for (let i = 0; i < 2 * defaultTuning.ripeningFrom; i++) ripening.found(10_000);
   return ripening;
 }
@@ -25,7 +26,7 @@ function waits(ripening: Ripening, cost: number, now: number): number {
 const costOf30Millis = 400;
 
 test('what is found alone hardly waits, and neither does what is found a second after a flood', (t) => {
-  const alone = new Ripening(defaultTuning, 0);
+  const alone = new Ripening(defaultTuning, seededRandom(1), 0);
   alone.found(10_000);
   t.true(waits(alone, costOf30Millis, 10_000) <= 30);
   const { urgentDelay, ripeningPause, ripeningStep } = defaultTuning;
@@ -36,7 +37,7 @@ test('what is found alone hardly waits, and neither does what is found a second 
 });
 
 test('a node that has just started waits as in a flood: its first few come by ways that will be bettered', (t) => {
-  const started = new Ripening(defaultTuning, 10_000);
+  const started = new Ripening(defaultTuning, seededRandom(1), 10_000);
   started.found(10_010);
   t.true(waits(started, costOf30Millis, 10_010) >= costOf30Millis * 0.9 * defaultTuning.ripeningPause);
   t.true(waits(started, costOf30Millis, 11_010) <= 30);
@@ -68,6 +69,14 @@ test('what ripens at about the same time is told together', (t) => {
     spread.add(found.ripeAt);
   }
   t.true(spread.size <= 3, `${spread.size} moments`); // within half a second, by steps of 0.4 s
+});
+
+test('two nodes are not in step', (t) => {
+  const dues = [1, 2, 3].map((seed) => {
+    const ripening = new Ripening(defaultTuning, seededRandom(seed), 10_000);
+    return waits(ripening, costOf30Millis, 10_000);
+  });
+  t.is(new Set(dues).size, dues.length);
 });
 
 test('what is lost or told before it was ripe is not told again when it would have been', (t) => {
