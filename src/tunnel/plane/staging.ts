@@ -28,7 +28,8 @@ export class Staging {
   /** Copies the packet. `full`: not kept. */
   add(node: number, packet: Uint8Array, now: Millis): 'kept' | 'full' {
     const waiting = this.#nodes.get(node);
-    if (this.#octets + packet.length > mostOctets || (!waiting && this.#nodes.size >= mostNodes)) return 'full';
+    if (this.#octets + packet.length > mostOctets) return 'full';
+    if (!waiting && this.#nodes.size >= mostNodes && !this.#forgetEmpty()) return 'full';
     if (waiting && waiting.packets.length >= packetsPerNode) return 'full';
     const kept = waiting ?? { packets: [], asked: Number.NEGATIVE_INFINITY };
     kept.packets.push({ bytes: new Uint8Array(packet), until: now + patience });
@@ -37,7 +38,13 @@ export class Staging {
     return 'kept';
   }
 
-  /** True at most once a second a node: ask the control plane for a session. */
+  /** Gives up the places of nodes that nothing waits for: those may be asked for again too soon. Whether there were any. */
+  #forgetEmpty(): boolean {
+    for (const [node, { packets }] of this.#nodes) if (packets.length === 0) this.#nodes.delete(node);
+    return this.#nodes.size < mostNodes;
+  }
+
+  /** True at most once a second a node, while it has its place: ask the control plane for a session. */
   shouldAsk(node: number, now: Millis): boolean {
     const waiting = this.#nodes.get(node);
     if (!waiting || now - waiting.asked < askEvery) return false;
