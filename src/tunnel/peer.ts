@@ -267,11 +267,14 @@ export class Peer<Certificate> {
     this.#command({ kind: 'sendDatagram', to: answer.to, bytes });
   }
 
-  /** The first frame of a session we answered has opened: its initiator is there now. */
-  confirmed(localIndex: number): void {
+  /**
+   * The first frame of a session we answered has opened: its initiator is there now, where the frame came `from`. Copies
+   * of the initiation may have come from anywhere.
+   */
+  confirmed(localIndex: number, from: Path): void {
     if (!this.#sessions.confirm(localIndex)) return;
     const answer = this.#answers.withIndex(localIndex)!;
-    const { hello, to: from } = answer;
+    const { hello } = answer;
     this.#certificate = answer.certificate;
     if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation);
     this.#seen.add(hello.counter);

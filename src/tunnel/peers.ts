@@ -421,7 +421,7 @@ function fromLink<Certificate>(peer: Peer<Certificate>, event: LinkEvent, now: M
       peer.installed(event.localIndex);
       break;
     case 'confirmed':
-      peer.confirmed(event.localIndex);
+      peer.confirmed(event.localIndex, event.from);
       break;
     case 'worn':
       peer.worn(event.localIndex, now);

@@ -1,5 +1,7 @@
 import test from 'ava';
+import type { Endpoint } from '../../src/addr/endpoint.js';
 import { minute, second } from '../../src/time.js';
+import { FrameType, relayHeaderLength, tagLength, transportHeaderLength } from '../../src/tunnel/frame.js';
 import { Net } from './plane-world.js';
 
 /** Two nodes with a tunnel between them. */
@@ -135,6 +137,58 @@ test('a cloned key is found out and takes nothing from the first', (t) => {
   t.is(clone.received.length, 0);
   t.is(clone.standing(alice), 'none');
   t.is(alice.count('tunnelDown'), 0);
+});
+
+/** What a listener on the path is given: each datagram, and where it goes. */
+function overheard(net: Net): { readonly to: Endpoint; readonly bytes: Uint8Array }[] {
+  const datagrams: { to: Endpoint; bytes: Uint8Array }[] = [];
+  const carry = net.carry.bind(net);
+  net.carry = (from, to, bytes) => {
+    datagrams.push({ to, bytes: bytes.slice() });
+    carry(from, to, bytes);
+  };
+  return datagrams;
+}
+
+const elsewhere: Endpoint = { address: '198.51.100.9', port: 9 };
+
+for (const [when, wait] of [
+  ['before it arrives', 2],
+  ['before its answer does', 7],
+] as const) {
+  test(`an initiation that is sent again from another address, ${when}, moves no tunnel there`, (t) => {
+    const net = new Net();
+    const [alice, bob] = [net.node(1), net.node(2)];
+    const datagrams = overheard(net);
+    net.run(1);
+    alice.dial(bob);
+    net.run(wait);
+    const initiation = datagrams.find(({ bytes }) => bytes[0] === FrameType.initiation)!.bytes;
+    bob.plane.fromUnderlay(initiation, elsewhere);
+    net.run(second);
+    t.deepEqual(
+      bob.told.filter(({ kind }) => kind === 'tunnelUp').map((up) => 'endpoint' in up && up.endpoint),
+      [alice.endpoint],
+    );
+    t.is(bob.count('tunnelMoved'), 0);
+    const sent = datagrams.filter(({ to }) => to.address === elsewhere.address).map(({ bytes }) => bytes[0]);
+    t.deepEqual(sent, [FrameType.response], 'it is answered there and no more');
+  });
+}
+
+test('a relay that sends an initiation on in its own name gets no tunnel in place of the keys', (t) => {
+  const { net, alice, bob, relay } = behindRelay();
+  const datagrams = overheard(net);
+  const inner = transportHeaderLength + relayHeaderLength + tagLength;
+  alice.send(bob, 42);
+  net.run(12);
+  const relayed = datagrams.find(
+    ({ bytes, to }) => to.address === relay.endpoint.address && bytes[inner] === FrameType.initiation,
+  )!;
+  bob.plane.fromUnderlay(relayed.bytes.subarray(inner), relay.endpoint);
+  net.run(second);
+  t.deepEqual(bob.received, [42]);
+  t.is(bob.standing(alice), 'session');
 });
 
 test('end-to-end keys of a node that was restarted unseen are replaced while packets go one way', (t) => {

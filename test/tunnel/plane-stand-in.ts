@@ -109,7 +109,7 @@ export class PlaneStandIn {
   receive(from: Path, parcel: Parcel, now: Millis): void {
     this.#now = now;
     if (parcel.kind === 'frame') {
-      this.#open(parcel);
+      this.#open(parcel, from);
       return;
     }
     const source =
@@ -170,7 +170,7 @@ export class PlaneStandIn {
     return true;
   }
 
-  #open(frame: Extract<Parcel, { kind: 'frame' }>): void {
+  #open(frame: Extract<Parcel, { kind: 'frame' }>, from: Path): void {
     for (const [id, link] of this.links) {
       for (const session of link.sessions) {
         const { localIndex, localLanes, role } = session.install;
@@ -183,7 +183,7 @@ export class PlaneStandIn {
         link.saidSilent = false;
         if (role === 'responder' && !session.isSending) {
           session.isSending = true;
-          this.#say({ kind: 'confirmed', link: id, localIndex });
+          this.#say({ kind: 'confirmed', link: id, localIndex, from });
         }
         if ('control' in frame.content) {
           this.#say({ kind: 'control', link: id, bytes: frame.content.control, receivedAt: this.#now });

@@ -116,8 +116,8 @@ export type PlaneEvent =
   | { readonly kind: 'control'; readonly link: LinkId; readonly bytes: Uint8Array; readonly receivedAt: Millis }
   /** Every worker holds the session; the control plane may zero the key buffers. */
   | { readonly kind: 'installed'; readonly link: LinkId; readonly localIndex: number }
-  /** The first frame of a session we answered has opened: it is now the one we send on. */
-  | { readonly kind: 'confirmed'; readonly link: LinkId; readonly localIndex: number }
+  /** The first frame of a session we answered has opened, from there: it is now the one we send on. */
+  | { readonly kind: 'confirmed'; readonly link: LinkId; readonly localIndex: number; readonly from: Path }
   /** A lane has sent 2^27 frames: rekey now; it stops at 2^28. */
   | { readonly kind: 'worn'; readonly link: LinkId; readonly localIndex: number }
   /** Roaming: the peer answered a sealed challenge from a new address, and the plane sends there now. */

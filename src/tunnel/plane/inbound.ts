@@ -210,7 +210,8 @@ export class Inbound {
     if (!lane.window.accept(counter)) return this.#refuse('replayed');
     if (session.confirm()) {
       this.confirmedAny = true;
-      this.#emit({ kind: 'confirmed', link: session.link.id, localIndex: session.localIndex });
+      const { link, localIndex } = session;
+      this.#emit({ kind: 'confirmed', link: link.id, localIndex, from: this.#pathFrom(source) });
     }
     return lane;
   }
@@ -412,9 +413,12 @@ export class Inbound {
     const verdict = this.guard?.admit(octets, this.#sourceFor(node), now) ?? 'pass';
     if (typeof verdict !== 'string') return this.#reply(node, verdict, now);
     if (verdict !== 'pass') return this.#drops.count(verdict);
-    const from: Path =
-      node === undefined ? { kind: 'direct', endpoint: toEndpoint(this.#port.source) } : { kind: 'overlay', node };
-    this.#emit({ kind: 'datagram', from, bytes: new Uint8Array(octets) });
+    this.#emit({ kind: 'datagram', from: this.#pathFrom(node), bytes: new Uint8Array(octets) });
+  }
+
+  /** Where what is being taken came from; `node`: of what a relay brought, its sender. */
+  #pathFrom(node: number | undefined): Path {
+    return node === undefined ? { kind: 'direct', endpoint: toEndpoint(this.#port.source) } : { kind: 'overlay', node };
   }
 
   #sourceFor(node: number | undefined): DatagramSource {

@@ -292,6 +292,7 @@ export class Prober {
     if (!isSame(source, candidate.address)) return;
     watched.candidate = undefined;
     watched.challengedAt = Number.NEGATIVE_INFINITY;
+    if (isSame(link.address, candidate.address)) return; // it was sent there meanwhile
     if (now < watched.movedAt + staysFor) this.#leave(watched, link.address, now);
     else watched.left = undefined;
     watched.movedAt = now;
