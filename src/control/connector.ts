@@ -11,6 +11,7 @@ import { leadsOutside, worthDialling } from '../mesh/reachability-candidates.js'
 import { Topology, type TopologyEffect, type TopologyEvent, type TopologyLimits } from '../mesh/topology.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
+import { maxPaths } from '../tunnel/attempt.js';
 import { isBridged } from './fallback.js';
 import type { FormerNeighbour } from './neighbours.js';
 
@@ -33,6 +34,16 @@ export type ConnectorEffect =
 const maxOnLan = 256;
 const maxFormer = 64;
 
+/** A dial that was ordered and has come to no end yet. */
+interface Running {
+  readonly endpoints: readonly Endpoint[];
+  /**
+   * News of where the node is was taken in under way. Once for a dial: each time the handshake begins anew, and who signs a
+   * record a second, with others' addresses, would have us dial those without an end.
+   */
+  readonly isRedirected: boolean;
+}
+
 /**
  * Gets the tunnels the topology wants: dials what can be dialled, has holes punched where neither side is open.
  *
@@ -45,8 +56,7 @@ export class Connector {
   readonly #isDiallable: (endpoint: Endpoint) => boolean;
   readonly #topology: Topology;
   readonly #punching: Punching;
-  /** Dials that were ordered and have come to no end yet, and where they go. */
-  readonly #running = new Map<NodeNumber, readonly Endpoint[]>();
+  readonly #running = new Map<NodeNumber, Running>();
   /** Where nodes on our LAN say they are: hints, as many as the beacons' table holds. */
   readonly #onLan = new Map<NodeNumber, Endpoint>();
   /** Where tunnels that fell had stood, the newest last: holes and forwarded ports may still be there. */
@@ -88,12 +98,16 @@ export class Connector {
   nodeChanged(node: NodeNumber, now: Millis): ConnectorEffect[] {
     if (node === this.#mesh.membership.number) return [];
     const running = this.#running.get(node);
-    const way = running && this.wayTo(node);
-    const endpoints = way ? this.#endpointsOf(way) : [];
     // It is being dialled where it was said to be before: do not wait until that has failed.
-    const news = endpoints.filter((endpoint) => !running!.some((other) => sameEndpoint(other, endpoint)));
-    const again = way && news.length > 0 ? [this.#order(way, [...news, ...running!])] : [];
+    const again = running && !running.isRedirected ? this.#redirect(node, running.endpoints) : [];
     return [...again, ...this.#choose({ kind: 'nodeKnown', node }, now)];
+  }
+
+  #redirect(node: NodeNumber, before: readonly Endpoint[]): ConnectorEffect[] {
+    const way = this.wayTo(node);
+    const endpoints = way ? this.#endpointsOf(way) : [];
+    const news = endpoints.filter((endpoint) => !before.some((other) => sameEndpoint(other, endpoint)));
+    return way && news.length > 0 ? [this.#order(way, [...news, ...before], true)] : [];
   }
 
   nodeGone(node: NodeNumber, now: Millis): ConnectorEffect[] {
@@ -260,8 +274,9 @@ export class Connector {
     return [this.#order(way, endpoints), ...punched];
   }
 
-  #order(way: Way, endpoints: readonly Endpoint[]): ConnectorEffect {
-    this.#running.set(way.node, endpoints);
+  #order(way: Way, all: readonly Endpoint[], isRedirected = false): ConnectorEffect {
+    const endpoints = all.slice(0, maxPaths);
+    this.#running.set(way.node, { endpoints, isRedirected });
     return { kind: 'dial', ...way, endpoints };
   }
 
@@ -272,9 +287,11 @@ export class Connector {
       ...(onLan ? [onLan] : []),
       ...worthDialling([...(former ? [former] : []), ...way.endpoints], this.#own),
     ];
-    return all.filter(
-      (endpoint, i) => this.#isDiallable(endpoint) && all.findIndex((other) => sameEndpoint(other, endpoint)) === i,
-    );
+    return all
+      .filter(
+        (endpoint, i) => this.#isDiallable(endpoint) && all.findIndex((other) => sameEndpoint(other, endpoint)) === i,
+      )
+      .slice(0, maxPaths);
   }
 
   #tlsOf(way: Way): TlsEndpoint[] {

@@ -517,8 +517,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'nodeChanged':
           this.#performConnector(this.#connector.nodeChanged(effect.number, now), now);
-          this.#route({ kind: 'certificateHeld', node: effect.number }, now);
-          this.#grantsChanged(effect.number);
+          this.#certificateHeld(effect.number, now);
+          break;
+        case 'certificateShown':
+          this.#certificateHeld(effect.number, now);
           break;
         case 'joined':
         case 'joinFailed':
@@ -781,7 +783,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     return device === undefined ? detail : `${detail}, from ${formatIp(neighbour)} on ${device}`;
   }
 
-  #grantsChanged(node: NodeNumber): void {
+  /** Routes may wait for it, and it may grant others than the one before. */
+  #certificateHeld(node: NodeNumber, now: Millis): void {
+    this.#route({ kind: 'certificateHeld', node }, now);
     const link = this.tunnels.linkTo(node);
     const certificate = this.mesh.directory.certificateOf(node);
     if (link !== undefined && certificate) this.#setSources(link, certificate);

@@ -29,8 +29,10 @@ export type MeshEffect =
   | { readonly kind: 'expelled' }
   /** Our own certificate was renewed: show this one in handshakes from now on. */
   | { readonly kind: 'renewed'; readonly chain: CertificateChain }
-  /** The directory holds something newer about this node: endpoints to dial, or the certificate a route waits for. */
+  /** The directory holds a newer record of this node: endpoints to dial, perhaps the certificate a route waits for. */
   | { readonly kind: 'nodeChanged'; readonly number: NodeNumber }
+  /** A member showed us the certificate of this node, asked or not: it says nothing of where the node is. */
+  | { readonly kind: 'certificateShown'; readonly number: NodeNumber }
   /** The joining exchange is over; the membership was persisted before. Dial these members at once. */
   | { readonly kind: 'joined'; readonly chain: CertificateChain; readonly members: readonly InvitingMember[] }
   | { readonly kind: 'joinFailed'; readonly error: MeshError };

@@ -126,7 +126,7 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     this.messages.on('cert', (message) => {
       const chain = decodeChain(octetsField(message, 'c', 1, 1200) ?? new Uint8Array(0));
       if (!chain || !this.verify(chain, chain.node.dh).ok) return [];
-      return [{ kind: 'nodeChanged', number: chain.node.number }];
+      return [{ kind: 'certificateShown', number: chain.node.number }];
     });
   }
 

@@ -7,7 +7,7 @@ import { KnownNodes } from './known-nodes.js';
 import { type MeshMessages, meshMessage } from './messages.js';
 
 export type TopologyEvent =
-  /** A node that may be dialled: its record is held, and it is not us. Told again: there is news of it, try now. */
+  /** A node that may be dialled: its record is held, and it is not us. Told again: there is news of it, try soon. */
   | { readonly kind: 'nodeKnown'; readonly node: NodeNumber }
   | { readonly kind: 'nodeGone'; readonly node: NodeNumber }
   /** It is said to be very near, on our LAN. */
@@ -107,6 +107,11 @@ const trialPatience: Millis = 15 * second;
 const firstBackoff: Millis = 5 * second;
 const longestBackoff: Millis = 10 * minute;
 /**
+ * News of where a node is has it dialled without waiting, the first at once and then one in this time: any member can sign a
+ * record a second, and each of them names whom the dial hits.
+ */
+const newsPause: Millis = 30 * second;
+/**
  * Who had a tunnel with us in the last day comes back when its line does, or ours, and of that nobody tells us: it is
  * asked oftener. Without any tunnel it is most likely our own line that is down, and the first answer ends the waiting.
  */
@@ -155,6 +160,13 @@ interface Tunnel {
   carried: number;
 }
 
+interface Dial {
+  readonly purpose: Purpose;
+  readonly since: Millis;
+  /** There was news of the node meanwhile. */
+  hasNews: boolean;
+}
+
 interface Backoff {
   readonly until: Millis;
   readonly pause: Millis;
@@ -170,8 +182,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #limits: TopologyLimits;
   readonly #carried: (node: NodeNumber) => number;
   readonly #tunnels = new Map<NodeNumber, Tunnel>();
-  readonly #dialling = new Map<NodeNumber, { purpose: Purpose; since: Millis }>();
+  readonly #dialling = new Map<NodeNumber, Dial>();
   readonly #backoffs = new Map<NodeNumber, Backoff>();
+  /** When known nodes were last dialled, or may be, because there was news of them. */
+  readonly #newsAt = new Map<NodeNumber, Millis>();
   readonly #nearby = new Set<NodeNumber>();
   readonly #tried = new Map<NodeNumber, Millis>();
   /** What each neighbour said: node and its round trip from there. */
@@ -222,8 +236,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     const tunnel = this.#tunnels.get(event.node);
     switch (event.kind) {
       case 'nodeKnown':
-        this.#backoffs.delete(event.node);
         this.#known.add(event.node);
+        this.#hearNews(event.node, now);
         break;
       case 'nearby':
         if (!this.#known.has(event.node)) return [];
@@ -405,7 +419,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     for (let i = fresh; i < this.#places >> 1; i++) {
       const node = this.#anyone(now);
       if (node === undefined) break;
-      this.#dialling.set(node, { purpose: 'random', since: now });
+      this.#dialling.set(node, { purpose: 'random', since: now, hasNews: false });
       effects.push({ kind: 'dial', node });
     }
     return effects;
@@ -565,7 +579,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   #dial(node: NodeNumber, purpose: Purpose, now: Millis): TopologyEffect[] {
     if (!this.#isFree(node, now) || this.#tunnels.size + this.#dialling.size >= this.#places) return [];
-    this.#dialling.set(node, { purpose, since: now });
+    this.#dialling.set(node, { purpose, since: now, hasNews: false });
     return [{ kind: 'dial', node }];
   }
 
@@ -585,11 +599,24 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return [{ kind: 'hangUp', node, reason }];
   }
 
+  #hearNews(node: NodeNumber, now: Millis): void {
+    const dial = this.#dialling.get(node);
+    if (dial) dial.hasNews = true;
+    const backoff = this.#backoffs.get(node);
+    if (dial || !backoff) return;
+    const soonest = Math.max(now, (this.#newsAt.get(node) ?? Number.NEGATIVE_INFINITY) + newsPause);
+    if (soonest >= backoff.until) return;
+    this.#newsAt.set(node, soonest);
+    this.#backoffs.set(node, { ...backoff, until: soonest });
+  }
+
   #backOff(node: NodeNumber, now: Millis): void {
+    const hasNews = this.#dialling.get(node)?.hasNews;
     this.#dialling.delete(node);
     if (!this.#known.has(node)) return;
     const pause = Math.min(this.#longestBackoff(node, now), 2 * (this.#backoffs.get(node)?.pause ?? firstBackoff / 2));
     this.#backoffs.set(node, { pause, until: now + pause * (0.75 + 0.5 * this.#random.unit()) });
+    if (hasNews) this.#hearNews(node, now);
   }
 
   #longestBackoff(node: NodeNumber, now: Millis): Millis {
@@ -602,6 +629,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     this.#known.remove(node);
     this.#dialling.delete(node);
     this.#backoffs.delete(node);
+    this.#newsAt.delete(node);
     this.#tried.delete(node);
     this.#nearby.delete(node);
     this.#lost.delete(node);

@@ -17,7 +17,7 @@ export const dialPatience: Millis = 15 * second;
 const rekeyPatience: Millis = 60 * second;
 
 /** An endpoint list longer than this is cut: it comes from records others wrote. */
-const maxPaths = 8;
+export const maxPaths = 8;
 
 /**
  * One outgoing handshake on its way: the same datagram goes along all paths at once, again and again with growing waits.

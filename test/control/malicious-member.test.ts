@@ -6,7 +6,7 @@ import { grant } from '../../src/mesh/commands.js';
 import { signedOctets } from '../../src/routing/admission.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { highOf, lowOf } from '../../src/routing/router-id.js';
-import { second } from '../../src/time.js';
+import { minute, second } from '../../src/time.js';
 import { type Machine, World } from './world.js';
 
 /*
@@ -165,4 +165,27 @@ test('what signatures do not stop: a member lies about its distance, and gets th
   const row = routesTo(world, victim, prefix)[0]!;
   t.deepEqual([row.announced, row.selected], [0, true], 'the lie is believed');
   t.false(victim.told.some(({ node, code }) => node === liar.number && code !== 'tunnel-up' && code !== 'tunnel-down'));
+});
+
+test('what it says of where it is has others dial there within bounds, however often it says something else', (t) => {
+  const world = new World(66);
+  const [founder, liar, other] = world.network(3) as [Machine, Machine, Machine];
+  world.until(() => founder.hasTunnelTo(liar) && other.hasTunnelTo(founder), 20 * second);
+  world.separate(liar, other);
+  world.until(() => !other.hasTunnelTo(liar), minute);
+  let heard = 0;
+  for (let i = 0; i < 120; i++) {
+    const victims = Array.from({ length: 8 }, (_, at) => ({ address: `12.0.${i}.${at + 1}`, port: 53 }));
+    liar.claims(victims);
+    world.run(second);
+    const { endpoints } = other.mesh.directory.byNumber(liar.number)!;
+    if (endpoints.some(({ address }) => address === victims[0]!.address)) heard++;
+  }
+  t.true(heard > 100, `${heard} records`);
+  const outside = [...other.sentTo].filter(([address]) => address.startsWith('12.0.'));
+  const datagrams = outside.reduce((sum, [, count]) => sum + count, 0);
+  t.log(`${datagrams} datagrams to ${outside.length} addresses`);
+  // Five dials in two minutes: each of ten datagrams to eight addresses, and begun anew once after a second or later.
+  t.true(outside.length > 0 && outside.length <= 5 * 16, `${outside.length} addresses`);
+  t.true(datagrams <= 5 * 8 * (10 + 10), `${datagrams} datagrams`);
 });

@@ -238,8 +238,8 @@ export class Machine {
   address: string;
   readonly disk = new Map<string, Uint8Array>();
   readonly told: Extract<ControlEffect, { kind: 'told' }>[] = [];
-  /** Addresses that datagrams were sent to. */
-  readonly sentTo = new Set<string>();
+  /** Addresses that datagrams were sent to, and how many. */
+  readonly sentTo = new Map<string, number>();
   /** Streams it wanted to open. */
   readonly bridges: Extract<ControlEffect, { kind: 'bridge' }>[] = [];
   /** Of its next start. */
@@ -319,7 +319,7 @@ export class Machine {
       random,
       toKernel: (packet) => this.packets.push(packet.slice()),
       toUnderlay: (bytes, to, fresh) => {
-        this.sentTo.add(to.address);
+        this.sentTo.set(to.address, (this.sentTo.get(to.address) ?? 0) + 1);
         this.#world.carry(this, fresh ? 50_000 + random.below(1000) : port, to, bytes.slice());
       },
       guard: (publicKey) => new Guard({ publicKey, cookieSecret, random }),
