@@ -117,6 +117,8 @@ const newsPause: Millis = 30 * second;
  */
 const lostMemory: Millis = 24 * 60 * minute;
 const longestLostBackoff: Millis = 10 * second;
+/** While other tunnels stand: the longer it has been away, the longer until it is asked again; who is switched off costs little. */
+const shareOfAbsence = 1 / 30;
 const longestAloneBackoff: Millis = 2 * second;
 /** Without any tunnel a dial is overdue after this, the first repetitions included: most of a network may be gone. */
 const aloneOverdue: Millis = 0.9 * second;
@@ -620,9 +622,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   #longestBackoff(node: NodeNumber, now: Millis): Millis {
-    const wasLost = now - (this.#lost.get(node)?.at ?? Number.NEGATIVE_INFINITY) < lostMemory;
-    if (!wasLost) return longestBackoff;
-    return this.#tunnels.size === 0 ? longestAloneBackoff : longestLostBackoff;
+    const away = now - (this.#lost.get(node)?.at ?? Number.NEGATIVE_INFINITY);
+    if (away >= lostMemory) return longestBackoff;
+    if (this.#tunnels.size === 0) return longestAloneBackoff;
+    return Math.min(longestBackoff, Math.max(longestLostBackoff, away * shareOfAbsence));
   }
 
   #forget(node: NodeNumber): void {

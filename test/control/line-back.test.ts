@@ -46,3 +46,27 @@ test('two that have each other behind a line that was dead for 45 min: packets p
   t.log(took.join(' '));
   t.true(Math.max(...took) < 15 * second, `${took.join(' ')} ms`);
 });
+
+test('one that is switched off costs the others fewer datagrams, the longer it is away', (t) => {
+  const world = new World(7);
+  const all = world.network(3) as [Machine, Machine, Machine];
+  const [one, other, off] = all;
+  world.until(() => all.every((from) => all.every((to) => from === to || from.hasTunnelTo(to))), 30 * second);
+  off.crash();
+  const { address } = off;
+  world.run(minute);
+  t.true(one.hasTunnelTo(other));
+  const sent = () => one.sentTo.get(address)!;
+  const inTime = (time: Millis) => {
+    const before = sent();
+    world.run(time);
+    return sent() - before;
+  };
+  const first = inTime(60 * minute);
+  inTime(3 * 60 * minute);
+  const later = inTime(60 * minute);
+  t.log(`${first} datagrams in the first hour, ${later} in the fifth`);
+  // A dial is ten datagrams in 15 s; with a pause of 10 s there would be 1440 in each hour.
+  t.true(first < 900, `${first}`);
+  t.true(later > 0 && later < 100, `${later}`);
+});
