@@ -61,7 +61,7 @@ export type ReachabilityEvent =
       readonly uncalled?: boolean;
     }
   | { readonly kind: 'neighbourDown'; readonly node: NodeNumber }
-  /** Where a neighbour sees our frames come from. It says so; it may lie. */
+  /** Where a neighbour, or who is about to be one, sees our frames come from. It says so; it may lie. */
   | { readonly kind: 'observed'; readonly by: NodeNumber; readonly endpoint: Endpoint }
   /** One of `dialBackTypes`. */
   | { readonly kind: 'messageReceived'; readonly from: NodeNumber; readonly message: FieldMap }
@@ -107,6 +107,7 @@ const settle: Millis = 0.05 * second;
 const rank: Readonly<Record<EndpointSource, number>> = { configured: 0, upnp: 1, 'nat-pmp': 1, observed: 2, local: 3 };
 
 interface Neighbour {
+  /** Undefined before its tunnel stands: what it sees is told a moment sooner, and counts for nothing until then. */
   endpoint: Endpoint | undefined;
   /** Where it sees us. */
   sees: Endpoint | undefined;
@@ -185,11 +186,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   nat(): NatClass {
-    const observations = [...this.#neighbours.values()].flatMap(({ endpoint, sees }) =>
-      endpoint && sees ? [{ by: endpoint, seen: sees }] : [],
-    );
     const own = this.#addresses.map(({ address }) => address);
-    return classifyNat(observations, own, this.#config.port, this.#filtering());
+    return classifyNat(this.#seers(), own, this.#config.port, this.#filtering());
   }
 
   #handle(event: ReachabilityEvent, now: Millis): ReachabilityEffect[] {
@@ -306,9 +304,23 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     this.#spokeTo(endpoint, never);
     const known = this.#neighbours.get(node);
     if (known) known.endpoint = endpoint;
-    else if (this.#neighbours.size < mostNeighbours) this.#neighbours.set(node, { endpoint, sees: undefined });
+    else if (this.#hasRoom()) this.#neighbours.set(node, { endpoint, sees: undefined });
     this.#asker.proversChanged(now);
     return this.#collected(now);
+  }
+
+  /** One whose tunnel never came to stand gives way. */
+  #hasRoom(): boolean {
+    if (this.#neighbours.size < mostNeighbours) return true;
+    const [absent] = [...this.#neighbours].find(([, { endpoint }]) => !endpoint) ?? [];
+    return absent !== undefined && this.#neighbours.delete(absent);
+  }
+
+  /** The neighbours that have told where they see us. */
+  #seers(): { readonly node: NodeNumber; readonly by: Endpoint; readonly seen: Endpoint }[] {
+    return [...this.#neighbours].flatMap(([node, { endpoint, sees }]) =>
+      endpoint && sees ? [{ node, by: endpoint, seen: sees }] : [],
+    );
   }
 
   #spokeTo({ address }: Endpoint, until: Millis): void {
@@ -321,9 +333,9 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     if (!this.isDiallable(endpoint)) return [];
     const neighbour = this.#neighbours.get(by) ?? { endpoint: undefined, sees: undefined };
     if (neighbour.sees && sameEndpoint(neighbour.sees, endpoint)) return [];
-    if (this.#neighbours.size >= mostNeighbours && !this.#neighbours.has(by)) return [];
+    if (!this.#neighbours.has(by) && !this.#hasRoom()) return [];
     // Seen elsewhere than before: whatever was proven was proven of another place of the network.
-    if (neighbour.sees && neighbour.sees.address !== endpoint.address) {
+    if (neighbour.endpoint && neighbour.sees && neighbour.sees.address !== endpoint.address) {
       this.#asker.startOver(false, now);
       this.#strangerCame = false;
     }
@@ -366,11 +378,10 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   /** Where neighbours see us, by how many do; those that only one of several sees come last. */
   #mostSeen(): Endpoint[] {
     const counts = new Map<string, { endpoint: Endpoint; count: number }>();
-    for (const { sees } of this.#neighbours.values()) {
-      if (!sees) continue;
-      const entry = counts.get(formatEndpoint(sees)) ?? { endpoint: sees, count: 0 };
+    for (const { seen } of this.#seers()) {
+      const entry = counts.get(formatEndpoint(seen)) ?? { endpoint: seen, count: 0 };
       entry.count++;
-      counts.set(formatEndpoint(sees), entry);
+      counts.set(formatEndpoint(seen), entry);
     }
     return [...counts.values()].sort((a, b) => b.count - a.count).map(({ endpoint }) => endpoint);
   }
@@ -426,11 +437,11 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #proversOf(endpoint: Endpoint): NodeNumber[] {
-    const provers = [...this.#neighbours].filter(([, { sees }]) => sees?.address === endpoint.address);
-    const elsewhere = provers.filter(([, { sees }]) => sees!.port !== endpoint.port);
+    const provers = this.#seers().filter(({ seen }) => seen.address === endpoint.address);
+    const elsewhere = provers.filter(({ seen }) => seen.port !== endpoint.port);
     const isMapped = this.#mapping !== undefined && sameEndpoint(this.#mapping.endpoint, endpoint);
     // The few that see us at what is mapped might get in by a hole that is theirs alone.
-    return (isMapped && !this.#isOurHole ? elsewhere : provers).map(([node]) => node);
+    return (isMapped && !this.#isOurHole ? elsewhere : provers).map(({ node }) => node);
   }
 
   get #isOurHole(): boolean {
@@ -446,7 +457,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     const mapping = this.#mapping;
     if (!mapping) return;
     const { address, port } = mapping.endpoint;
-    const seen = [...this.#neighbours.values()].flatMap(({ sees }) => (sees?.address === address ? [sees.port] : []));
+    const seen = this.#seers().flatMap((each) => (each.seen.address === address ? [each.seen.port] : []));
     const there = seen.filter((each) => each === port).length;
     if (there > 0 && 2 * there >= seen.length) mapping.holeUntil = never;
     else if (mapping.holeUntil === never) mapping.holeUntil = now + holeLasts;

@@ -365,7 +365,9 @@ export class Peer<Certificate> {
     this.#isSilent = false;
     switch (message.kind) {
       case 'hello':
-        if (message.observed) this.#host.emit({ kind: 'observed', by: this.node, endpoint: message.observed });
+        // Along the overlay it sees nothing of us: only a neighbour's word counts, and only while it is one.
+        if (message.observed && this.#standing === 'tunnel')
+          this.#host.emit({ kind: 'observed', by: this.node, endpoint: message.observed });
         break;
       case 'probe':
         this.#say({ kind: 'echo', nonce: message.nonce });

@@ -572,6 +572,34 @@ function configuredNode() {
   return { reach, endpoint, asks, hears, up, runUntil };
 }
 
+test('what one sees that is no neighbour counts for nothing, and it is asked for no proof', (t) => {
+  const { reach, endpoint, asks, hears, runUntil } = configuredNode();
+  hears({ kind: 'observed', by: 9, endpoint });
+  hears({ kind: 'observed', by: 8, endpoint: { address: '11.6.6.6', port: 53 } });
+  runUntil(minute);
+  t.deepEqual(
+    reach.endpoints().map(({ address }) => address),
+    [endpoint.address],
+  );
+  t.deepEqual(asks, []);
+  hears({ kind: 'neighbourAt', node: 9, endpoint: { address: '11.0.9.1', port } });
+  t.deepEqual(
+    asks.map(({ to }) => to),
+    [9],
+    'and counts when its tunnel stands',
+  );
+});
+
+test('ever so many that are no neighbours keep no neighbour out', (t) => {
+  const { endpoint, asks, hears, up } = configuredNode();
+  for (let by = 1000; by < 1300; by++) hears({ kind: 'observed', by, endpoint });
+  up(2);
+  t.deepEqual(
+    asks.map(({ to }) => to),
+    [2],
+  );
+});
+
 test('an endpoint that has failed is asked about again although nobody was there to ask when its turn came', (t) => {
   const { endpoint, reach, asks, hears, up, runUntil } = configuredNode();
   up(2);

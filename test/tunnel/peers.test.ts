@@ -1,6 +1,7 @@
 import test from 'ava';
 import { type Millis, minute, second } from '../../src/time.js';
 import { FrameType } from '../../src/tunnel/frame.js';
+import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
 import { endpointOf, type Parcel } from './plane-stand-in.js';
 import { type Machine, World } from './world.js';
 
@@ -439,6 +440,24 @@ test('a wire that is cut: down after 2 s, the keys go on over the overlay, and a
   t.deepEqual(bob.plane.packets, sent.get(alice));
   t.deepEqual(alice.plane.packets, sent.get(bob));
   t.is(alice.told('sessionDown').length, 0);
+});
+
+test('what one without a tunnel says that it sees is not told on', (t) => {
+  const { world, alice, bob } = pair();
+  alice.do({ kind: 'plane', event: { kind: 'sessionWanted', node: 2 } });
+  world.run(second);
+  t.is(alice.standing(bob), 'session');
+  const [link] = [...bob.plane.links.keys()];
+  const bytes = encodeLinkMessage({ kind: 'hello', observed: { address: '192.0.2.66', port: 53 } });
+  const say = () => bob.plane.command({ kind: 'sendControl', link: link!, bytes }, world.now);
+  say();
+  world.run(second);
+  t.deepEqual(alice.told('observed'), []);
+  bob.dial(alice);
+  world.run(second);
+  say();
+  world.run(second);
+  t.like(alice.told('observed').at(-1), { by: 2, endpoint: { address: '192.0.2.66', port: 53 } });
 });
 
 test('a packet for a node that is no neighbour: keys over the overlay, superseded by a tunnel without loss', (t) => {
