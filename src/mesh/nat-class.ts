@@ -1,4 +1,5 @@
 import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
+import { isPrivateAddress } from './reachability-candidates.js';
 
 /** How far a NAT's choice depends on the other end (RFC 4787 §4.1 for mapping, §5 for filtering). */
 export type Dependence = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';
@@ -35,23 +36,37 @@ export function classifyNat(
     }
     return { translated: false, mapping: 'endpoint-independent', filtering, portPreservation: true };
   }
+  // Who stands between two NATs of ours sees what only the inner one does.
+  const beyond = outside.filter(({ seen }) => !isPrivateAddress(seen.address));
+  const telling = beyond.length > 0 ? beyond : outside;
   return {
     translated: true,
-    mapping: mappingOf(outside),
+    mapping: mappingOf(telling),
     filtering,
-    portPreservation: outside.every(({ seen }) => seen.port === ownPort),
+    portPreservation: 2 * telling.filter(({ seen }) => seen.port === ownPort).length > telling.length,
   };
 }
 
+/**
+ * Each address from which we are seen has one voice: what most there see. As long as more than half of them agree, the rest may
+ * lie, or stand elsewhere.
+ */
 function mappingOf(observations: readonly Observation[]): Dependence | undefined {
-  const [first] = observations;
-  const others = observations.filter(({ by }) => by.address !== first!.by.address);
-  const sameAddress = observations.filter(({ by }) => by.address === first!.by.address && by.port !== first!.by.port);
-  const alike = ({ seen }: Observation) => sameEndpoint(seen, first!.seen);
-  if (!sameAddress.every(alike)) return 'address-and-port-dependent';
-  if (others.length === 0) return undefined;
-  if (others.every(alike)) return 'endpoint-independent';
-  return sameAddress.length > 0 ? 'address-dependent' : 'address-and-port-dependent';
+  const byAddress = new Map<string, Endpoint[]>();
+  for (const { by, seen } of observations) byAddress.set(by.address, [...(byAddress.get(by.address) ?? []), seen]);
+  const groups = [...byAddress.values()];
+  const voices = groups.map(mostOf);
+  const isEach = voices.every((voice) => voice !== undefined);
+  if (groups.length === 1) return isEach ? undefined : 'address-and-port-dependent';
+  if (mostOf(voices)) return 'endpoint-independent';
+  return isEach && groups.some((group) => group.length > 1) ? 'address-dependent' : 'address-and-port-dependent';
+}
+
+/** The one that is more than half of them. */
+function mostOf(endpoints: readonly (Endpoint | undefined)[]): Endpoint | undefined {
+  return endpoints.find(
+    (one) => one && 2 * endpoints.filter((other) => other && sameEndpoint(one, other)).length > endpoints.length,
+  );
 }
 
 /** What punching needs to know of one side. */
