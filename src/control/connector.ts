@@ -200,7 +200,7 @@ export class Connector {
 
   tick(now: Millis): ConnectorEffect[] {
     const chosen = now >= this.#topology.deadline() ? this.#translate(this.#topology.tick(now), now) : [];
-    const punched = now >= this.#punching.deadline() ? this.#translatePunching(this.#punching.tick(now)) : [];
+    const punched = now >= this.#punching.deadline() ? this.#translatePunching(this.#punching.tick(now), now) : [];
     return [...chosen, ...punched];
   }
 
@@ -251,7 +251,7 @@ export class Connector {
   }
 
   #punch(event: PunchingEvent, now: Millis): ConnectorEffect[] {
-    return this.#translatePunching(this.#punching.handle(event, now));
+    return this.#translatePunching(this.#punching.handle(event, now), now);
   }
 
   #translate(effects: readonly TopologyEffect[], now: Millis): ConnectorEffect[] {
@@ -306,9 +306,15 @@ export class Connector {
     this.#former.set(node, endpoint);
   }
 
-  #translatePunching(effects: readonly PunchingEffect[]): ConnectorEffect[] {
+  /** Where any of many nodes will do, it is asked again when the topology has chosen it again, and not for its own sake. */
+  #punchFailed(node: NodeNumber, reason: string, now: Millis): ConnectorEffect[] {
+    const after = this.#topology.isSmall ? [] : this.#punch({ kind: 'directUnwanted', node }, now);
+    return [{ kind: 'failed', node, reason }, ...after];
+  }
+
+  #translatePunching(effects: readonly PunchingEffect[], now: Millis): ConnectorEffect[] {
     return effects.flatMap((effect): ConnectorEffect[] => {
-      if (effect.kind === 'punchFailed') return [{ ...effect, kind: 'failed' }];
+      if (effect.kind === 'punchFailed') return this.#punchFailed(effect.node, effect.reason, now);
       if (effect.kind !== 'dial') return [effect];
       const way = this.wayTo(effect.node);
       if (!way) return [];

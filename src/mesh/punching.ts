@@ -58,7 +58,7 @@ const goWait: Millis = second;
 const tunnelPatience: Millis = 4 * second;
 const firstRetry: Millis = 15 * second;
 const lastRetry: Millis = 10 * minute;
-const mostTries = 128;
+export const mostTries = 128;
 
 type Stage = 'waiting' | 'offered' | 'answered' | 'acting' | 'direct';
 
@@ -172,17 +172,22 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
 
   #want(node: NodeNumber, now: Millis): PunchingEffect[] {
     const attempt = this.#tryWith(node);
-    if (!attempt || attempt.wanted) return [];
+    if (!attempt)
+      return [{ kind: 'punchFailed', node, reason: `with ${mostTries} other nodes it is being tried already` }];
+    if (attempt.wanted) return [];
     attempt.wanted = true;
     if (this.#direct.has(node)) this.#settle(node);
-    return attempt.stage === 'waiting' ? this.#offer(attempt, now) : [];
+    // What has failed before waits for its time, though it was not wanted meanwhile.
+    const isDue = now >= attempt.dueAt || attempt.offeredAt === Number.NEGATIVE_INFINITY;
+    return attempt.stage === 'waiting' && isDue ? this.#offer(attempt, now) : [];
   }
 
   #unwant(node: NodeNumber): void {
     const attempt = this.#tries.get(node);
     if (!attempt) return;
     attempt.wanted = false;
-    if (attempt.stage === 'waiting') this.#tries.delete(node);
+    // What waits goes when it would have been tried again, or when its place is needed: until then it paces the next want.
+    if (attempt.stage === 'waiting' && attempt.dueAt === never) this.#tries.delete(node);
   }
 
   #settle(node: NodeNumber): void {
@@ -213,7 +218,12 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
 
   #tryWith(node: NodeNumber): Try | undefined {
     const known = this.#tries.get(node);
-    if (known || this.#tries.size >= mostTries) return known;
+    if (known) return known;
+    if (this.#tries.size >= mostTries) {
+      const spare = [...this.#tries.values()].find(({ stage, wanted }) => stage === 'waiting' && !wanted);
+      if (!spare) return undefined;
+      this.#tries.delete(spare.node);
+    }
     const exchange = new Uint8Array(8);
     const attempt: Try = {
       node,

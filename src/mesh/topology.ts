@@ -287,7 +287,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         return [];
       case 'flowBusy':
         // Among few nodes it is dialled anyway.
-        return tunnel || this.#isSmall || this.#count('shortcut', now) >= maxShortcuts
+        return tunnel || this.isSmall || this.#count('shortcut', now) >= maxShortcuts
           ? []
           : this.#dial(event.node, 'shortcut', now);
       case 'knocked':
@@ -299,8 +299,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   tick(now: Millis): TopologyEffect[] {
     for (const [node, dial] of this.#dialling) if (now >= dial.since + dialPatience) this.#backOff(node, now);
-    const effects = [...this.#dialFormer(now), ...(this.#isSmall ? this.#meshAll(now) : this.#fill(now))];
-    if (!this.#isSmall) effects.push(...this.#judgeTrials(now), ...this.#tryNearer(now));
+    const effects = [...this.#dialFormer(now), ...(this.isSmall ? this.#meshAll(now) : this.#fill(now))];
+    if (!this.isSmall) effects.push(...this.#judgeTrials(now), ...this.#tryNearer(now));
     effects.push(...this.#shed(now), ...this.#tell(now));
     this.#next = effects.length > 0 || !this.#isAtRest(now) ? now + second : this.#restEnd(now);
     return effects;
@@ -311,7 +311,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     if (this.#dialling.size > 0) return false;
     const isPassing = ({ purpose, isGuest }: Tunnel) => isGuest || purpose === 'trial' || purpose === 'shortcut';
     if ([...this.#tunnels.values()].some(isPassing)) return false;
-    if (this.#isSmall) return true;
+    if (this.isSmall) return true;
     const { ownRandom, ownNear, leastTunnels, enoughTunnels } = this.#limits;
     const random = this.#count('random', now) + this.#count('mesh', now);
     const hasSpare = random > ownRandom && this.#tunnels.size > enoughTunnels;
@@ -322,7 +322,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   /** When something is due although nothing happens: whoever did not answer is asked again, or somebody nearer is looked for. */
   #restEnd(now: Millis): Millis {
     let end: Millis = never;
-    if (this.#isSmall) {
+    if (this.isSmall) {
       for (const [node, { until }] of this.#backoffs) if (!this.#tunnels.has(node)) end = Math.min(end, until);
     } else {
       end = Math.min(this.#nextTell, this.#limits.ownNear > 0 ? this.#nextTry : never);
@@ -351,7 +351,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     return this.#limits.maxTunnels - this.#limits.guests;
   }
 
-  get #isSmall(): boolean {
+  /** Everybody has a tunnel to everybody: nobody is given up for another. */
+  get isSmall(): boolean {
     return this.#known.size < this.#limits.fullMesh;
   }
 
@@ -485,7 +486,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
       const isDone = tunnel.purpose === 'shortcut' && now >= tunnel.since + idleAfter;
       if (isDone && this.#isIdle(node, tunnel, now)) return this.#hangUp(node, now, servesBetter);
     }
-    if (this.#isSmall) return [];
+    if (this.isSmall) return [];
     const { ownRandom, enoughTunnels } = this.#limits;
     if (this.#count('mesh', now) + this.#count('random', now) > ownRandom && this.#tunnels.size > enoughTunnels) {
       const spare = this.#newestIdle((tunnel) => tunnel.purpose === 'mesh' || tunnel.purpose === 'random', now);
@@ -503,7 +504,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   #tell(now: Millis): TopologyEffect[] {
-    if (now < this.#nextTell || this.#isSmall) return [];
+    if (now < this.#nextTell || this.isSmall) return [];
     this.#nextTell = now + tellEvery * (0.75 + 0.5 * this.#random.unit());
     const near = [...this.#tunnels]
       .filter(([, tunnel]) => tunnel.rtt !== undefined)

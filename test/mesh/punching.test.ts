@@ -5,6 +5,7 @@ import { decodeMap } from '../../src/addr/fields.js';
 import { type NatClass, type PunchSide, whyNoPunch } from '../../src/mesh/nat-class.js';
 import {
   dialsPerMinute,
+  mostTries,
   Punching,
   type PunchingEffect,
   type PunchingEvent,
@@ -474,4 +475,43 @@ test('a budget between one exchange and two lets one out whole, cuts the next sh
   );
   const spent = 'this node may send no more than 7 hole punches a minute, and has';
   t.deepEqual(failed.sort(), ['2: no datagram got through from either side', `3: ${spent}`, `4: ${spent}`]);
+});
+
+/** A node that wants tunnels to as many silent ones as it may, one after another, each given up when it has failed. */
+function manySilent(givesUp: boolean) {
+  const punching = new Punching(1, seededRandom(29), anywhere);
+  let now = 0;
+  const run = (until: Millis) => {
+    const effects: PunchingEffect[] = [];
+    for (; now <= until; now = Math.max(now + 1, Math.min(punching.deadline(), until + 1))) {
+      const tick = punching.tick(now);
+      effects.push(...tick);
+      for (const effect of tick)
+        if (givesUp && effect.kind === 'punchFailed')
+          punching.handle({ kind: 'directUnwanted', node: effect.node }, now);
+    }
+    return effects;
+  };
+  for (let node = 2; node < 2 + mostTries; node++) punching.handle({ kind: 'directWanted', node }, now);
+  run(5 * second);
+  return { punching, run, want: (node: number) => punching.handle({ kind: 'directWanted', node }, now) };
+}
+
+test('who was given up takes no place from another, is offered nothing, and is asked again not before its time', (t) => {
+  const { run, want } = manySilent(true);
+  t.deepEqual(run(8 * second), []);
+  t.deepEqual(want(50), [], 'it has just failed');
+  t.deepEqual(
+    want(1000).map((effect) => effect.kind === 'sendMesh' && effect.to),
+    [1000],
+  );
+  const offered = run(minute).flatMap((effect) => (effect.kind === 'sendMesh' ? [effect.to] : []));
+  t.deepEqual(new Set(offered), new Set([1000, 50]));
+});
+
+test('with all places wanted, one more is told why it is not tried', (t) => {
+  const { want } = manySilent(false);
+  t.deepEqual(want(1000), [
+    { kind: 'punchFailed', node: 1000, reason: `with ${mostTries} other nodes it is being tried already` },
+  ]);
 });
