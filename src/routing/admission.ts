@@ -78,6 +78,9 @@ export class Admission {
   /** Of those whose owner has begun another epoch: how often it may again. No more than there are destinations. */
   readonly #renames = new Map<Destination, Bucket>();
 
+  /** Never proven yet, and who brought them: at most `maxUnprovenPerNeighbour` each. */
+  readonly #unproven = new Map<Destination, Neighbour>();
+
   readonly #tables: Tables;
   readonly #interner: Interner | undefined;
   #ungranted: { readonly node: NodeNumber; readonly prefix: Prefix; readonly neighbour: Neighbour }[] = [];
@@ -124,34 +127,33 @@ export class Admission {
     return false;
   }
 
-  /**
-   * The destination, made if there is room for it; sets `destination` and `router`, which is none where a known
-   * destination has a router-id nobody has named before: see `#name`.
-   */
-  #admit(
-    known: Destination | undefined,
-    reader: PacketReader,
-    neighbour: Neighbour,
-    owner: NodeNumber,
-    now: Millis,
-  ): boolean {
-    const { destinations, routers, tuning, matrix, columns } = this.#tables;
-    const { routerIdHigh: high, routerIdLow: low } = reader;
-    let destination = known;
-    const full = destinations.size >= tuning.maxDestinations || neighbour.routes >= tuning.maxDestinationsPerNeighbour;
-    if (!destination && full) return this.#refuse('quota', reader, neighbour, now);
-    // Only now, or the router-ids of what is refused would fill their table for everybody.
-    const usual = destination ? destination.router : none;
+  /** Sets `destination` and `router`, which is none where nobody has named this router-id before: see `#name`. */
+  #recall(destination: Destination, { routerIdHigh: high, routerIdLow: low }: PacketReader): void {
+    const { routers } = this.#tables;
+    const usual = destination.router;
     this.router = usual !== none && routers.is(usual, high, low) ? usual : routers.find(high, low);
-    if (!destination) {
-      // Bounded as destinations are.
-      if (this.router < 0) this.router = routers.intern(high, low);
-      if (this.router < 0) return this.#refuse('quota', reader, neighbour, now);
-      destination = destinations.add(reader.prefix, reader.prefixLength, owner);
-      matrix.reserve(destinations.rows, columns.length);
-      matrix.clearRow(destination.row);
-      if (owner === 0) this.foreign.add(destination);
-    }
+    this.destination = destination;
+  }
+
+  /** False, reported, when there is no room for one more destination by this neighbour. */
+  #hasRoom(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+    const { destinations, tuning } = this.#tables;
+    const full = destinations.size >= tuning.maxDestinations || neighbour.routes >= tuning.maxDestinationsPerNeighbour;
+    return !full || this.#refuse('quota', reader, neighbour, now);
+  }
+
+  /**
+   * A new destination and, if it is new too, its router-id, bounded as destinations are. Only once nothing else speaks
+   * against it: what is refused leaves no trace, or it would take the places of all.
+   */
+  #make(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, now: Millis): boolean {
+    const { destinations, routers, matrix, columns } = this.#tables;
+    this.router = routers.intern(reader.routerIdHigh, reader.routerIdLow);
+    if (this.router < 0) return this.#refuse('quota', reader, neighbour, now);
+    const destination = destinations.add(reader.prefix, reader.prefixLength, owner);
+    matrix.reserve(destinations.rows, columns.length);
+    matrix.clearRow(destination.row);
+    if (owner === 0) this.foreign.add(destination);
     this.destination = destination;
     return true;
   }
@@ -182,6 +184,14 @@ export class Admission {
   forget(destination: Destination): void {
     this.foreign.delete(destination);
     this.#renames.delete(destination);
+    this.#noLongerUnproven(destination);
+  }
+
+  #noLongerUnproven(destination: Destination): void {
+    const neighbour = this.#unproven.get(destination);
+    if (!neighbour) return;
+    neighbour.unproven--;
+    this.#unproven.delete(destination);
   }
 
   #judgeLan(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
@@ -200,7 +210,9 @@ export class Admission {
       const echoed = known && known.selected !== none && this.#tables.routers.is(known.router, high, low);
       return echoed ? false : this.#refuse(refusal, reader, neighbour, now);
     }
-    if (!this.#admit(known, reader, neighbour, 0, now) || !this.#name(reader, neighbour, false, now)) return false;
+    if (known) this.#recall(known, reader);
+    else if (!this.#hasRoom(reader, neighbour, now) || !this.#make(reader, neighbour, 0, now)) return false;
+    if (!this.#name(reader, neighbour, false, now)) return false;
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
     lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
     return true;
@@ -211,7 +223,7 @@ export class Admission {
     const { owner: usual } = known ?? { owner: 0 };
     // A prefix we know, by its owner: nearly all of them.
     if (usual !== 0 && usual !== node && usual === reader.routerIdHigh >>> 8) {
-      return this.#admit(known, reader, neighbour, usual, now) && this.#prove(reader, neighbour, usual, now);
+      return this.#weigh(known, reader, neighbour, usual, usual, now);
     }
     if (network.contains(reader.prefix) && reader.prefixLength >= network.length) {
       const owner = nodeNumberOf(network, reader.prefix)!;
@@ -219,14 +231,14 @@ export class Admission {
         return this.#refuse(owner === node ? 'own-prefix-by-another' : 'not-the-owner', reader, neighbour, now);
       }
       if (owner === node) return this.#judgeOwn(reader, neighbour, now);
-      return this.#admit(known, reader, neighbour, owner, now) && this.#prove(reader, neighbour, owner, now);
+      return this.#weigh(known, reader, neighbour, owner, owner, now);
     }
     const isDefault = reader.prefixLength === 0 || (reader.prefixLength === 96 && reader.prefix[10] === 0xff);
     if (isDefault && !this.#tables.acceptDefaultRoutes) return false; // others may use it: no offence
     if (reader.egress === node) return false; // our own, come back
     if (reader.egress <= 0) return this.#refuse('not-granted', reader, neighbour, now);
     this.egress = reader.egress;
-    return this.#admit(known, reader, neighbour, 0, now) && this.#prove(reader, neighbour, reader.egress, now);
+    return this.#weigh(known, reader, neighbour, 0, reader.egress, now);
   }
 
   /** Our own prefix under another epoch or a seqno ahead: signed by us, it shows that our disk is behind. */
@@ -247,6 +259,55 @@ export class Admission {
     }
     numbering.overtake(epoch, reader.seqno, now);
     return false;
+  }
+
+  #weigh(
+    known: Destination | undefined,
+    reader: PacketReader,
+    neighbour: Neighbour,
+    owner: NodeNumber,
+    signer: NodeNumber,
+    now: Millis,
+  ): boolean {
+    if (!known) return this.#discover(reader, neighbour, owner, signer, now);
+    this.#recall(known, reader);
+    return this.#prove(reader, neighbour, signer, now);
+  }
+
+  /** A prefix we have not heard of: without a signature it is only asked for. */
+  #discover(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, signer: NodeNumber, now: Millis): boolean {
+    const { authority, tuning } = this.#tables;
+    if (!this.#hasRoom(reader, neighbour, now)) return false;
+    if (reader.signatureLength === 0) {
+      this.isAskedFor = true;
+      return false;
+    }
+    const prefix = new Prefix(reader.prefix, reader.prefixLength);
+    const signature = reader.signature();
+    const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, this.egress);
+    const verdict = authority.verify(signer, octets, signature);
+    if (verdict === 'invalid') return this.#refuse('invalid-signature', reader, neighbour, now);
+    if (verdict === 'valid' && owner === 0 && !authority.grants(signer, prefix)) {
+      this.#noteUngranted(signer, prefix, neighbour);
+      return this.#refuse('not-granted', reader, neighbour, now);
+    }
+    if (verdict === 'unknown' && neighbour.unproven >= tuning.maxUnprovenPerNeighbour) {
+      if (owner === 0) this.#noteUngranted(signer, prefix, neighbour);
+      else neighbour.hasUntold = true;
+      this.#want(signer, neighbour, now);
+      return this.#refuse('quota', reader, neighbour, now);
+    }
+    if (!this.#make(reader, neighbour, owner, now)) return false;
+    const destination = this.destination!;
+    this.#keep(reader.seqno, signer, signature, verdict === 'valid');
+    if (verdict === 'valid') this.noteNewest(destination, this.router);
+    else {
+      this.isUnproven = true;
+      this.#unproven.set(destination, neighbour);
+      neighbour.unproven++;
+      this.#want(signer, neighbour, now);
+    }
+    return true;
   }
 
   #prove(reader: PacketReader, neighbour: Neighbour, signer: NodeNumber, now: Millis): boolean {
@@ -355,6 +416,7 @@ export class Admission {
   }
 
   noteNewest(destination: Destination, router: number): void {
+    this.#noLongerUnproven(destination);
     if (destination.owner === 0) return;
     const { routers } = this.#tables;
     const { newestRouter } = destination;

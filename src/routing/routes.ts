@@ -1,4 +1,5 @@
 import type { IpBytes } from '../addr/ip.js';
+import { nodePrefix } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
 import { equalBytes } from '../bytes.js';
 import { type Millis, never } from '../time.js';
@@ -744,6 +745,12 @@ export class Routes {
   certificateHeld(destination: Destination | undefined, node: number, now: Millis): void {
     for (const { prefix, neighbour } of this.admission.takeGranted(node)) {
       if (this.#tables.columns[neighbour.column] === neighbour) this.#ask(prefix.bytes, prefix.length, neighbour, now);
+    }
+    if (!destination && node !== 0) {
+      const home = nodePrefix(this.#tables.network, node);
+      for (const neighbour of this.#tables.columns) {
+        if (neighbour?.hasUntold) this.#ask(home.bytes, home.length, neighbour, now);
+      }
     }
     for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
       if (![...chain(candidate.proofs)].some((proof) => proof.signer === node)) continue;

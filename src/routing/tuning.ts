@@ -78,6 +78,8 @@ export interface Tuning {
   /** Bounds of every table the network feeds. */
   readonly maxDestinations: number;
   readonly maxDestinationsPerNeighbour: number;
+  /** Destinations one neighbour brings whose origin's certificate we do not hold: as many as are asked for at a time. */
+  readonly maxUnprovenPerNeighbour: number;
   readonly maxLanNeighbours: number;
   readonly maxPendingRequests: number;
   readonly maxProofs: number;
@@ -120,6 +122,7 @@ export const defaultTuning: Tuning = {
   seqnoPause: 1 * second,
   maxDestinations: 60_000,
   maxDestinationsPerNeighbour: 60_000,
+  maxUnprovenPerNeighbour: 4096,
   maxLanNeighbours: 256,
   maxPendingRequests: 4096,
   maxProofs: 4,

@@ -1,11 +1,13 @@
 import test from 'ava';
+import { nodePrefix } from '../../src/addr/node-number.js';
 import { concatBytes } from '../../src/bytes.js';
+import { signedOctets } from '../../src/routing/admission.js';
 import { PacketReader } from '../../src/routing/codec/packet-reader.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { DropReason } from '../../src/routing/codec/tlv.js';
 import { routerIdBurst } from '../../src/routing/interface.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
-import { Network, prefix } from './network.js';
+import { Network, overlay, prefix, signAs } from './network.js';
 import { dropsOf, hex, packet, tlvsOf } from './tlvs.js';
 
 /** One case for each hostile packet known to have felled a Babel daemon, or to be able to. */
@@ -784,6 +786,73 @@ test('floods of seqno changes and of invented prefixes, from a LAN neighbour and
   }
   t.true((node.speaker.counts().get('quota') ?? 0) > 0);
 });
+
+for (const [what, signedBy, isCertified, stored] of [
+  ['unsigned', undefined, true, 0],
+  ['wrongly signed', 2, true, 0],
+  ['of nodes without a certificate', 0, false, 50],
+] as const) {
+  test(`a member that invents more prefixes than all tables hold, ${what}, leaves room for everybody`, (t) => {
+    const world = new Network(13, {
+      maxDestinationsPerNeighbour: 900,
+      maxDestinations: 900,
+      maxUnprovenPerNeighbour: 50,
+    });
+    const node = world.node(1);
+    for (const member of [2, 3]) {
+      world.node(member);
+      world.link(1, member);
+    }
+    world.run(2000);
+    const before = node.speaker.sizes();
+    const count = 1200;
+    const invented = 100_000;
+    if (!isCertified) for (let i = 0; i < count; i++) node.authority.unknown.add(invented + i);
+    const tell = (from: number, number: number, signer: number | undefined) => {
+      const home = nodePrefix(overlay, number);
+      const [high, low] = [number * 256, 7];
+      const octets = signedOctets(home, high, low, 1, 0);
+      const signature = signer === undefined ? undefined : signAs(signer, octets);
+      const writer = new PacketWriter(1200);
+      writer.update({
+        prefix: home.bytes,
+        prefixLength: 64,
+        routerIdHigh: high,
+        routerIdLow: low,
+        seqno: 1,
+        metric: 1,
+        interval: 0xffff,
+        egress: undefined,
+        signature,
+      });
+      world.inject(from, 1, writer.finish());
+    };
+    for (let i = 0; i < count; i++) tell(2, invented + i, signedBy === 0 ? invented + i : signedBy);
+    const { destinations, routerIds } = node.speaker.sizes();
+    t.is(destinations, before.destinations + stored);
+    t.is(routerIds, before.routerIds + stored);
+    tell(3, 77, 77);
+    t.is(node.next(77), 3);
+    // What was refused is asked for once its certificate is here.
+    const late = invented + count - 1;
+    node.authority.unknown.delete(late);
+    const told: string[] = [];
+    const tick = node.speaker.tick.bind(node.speaker);
+    node.speaker.tick = (now) => {
+      const effects = tick(now);
+      for (const effect of effects) if (effect.kind === 'sendPacket') told.push(...tlvsOf(effect.bytes));
+      return effects;
+    };
+    world.run(100);
+    told.length = 0;
+    world.send(1, { kind: 'certificateHeld', node: late });
+    world.run(100);
+    const asked = told.filter((line) => line === `routeRequest ${nodePrefix(overlay, late)}`);
+    t.is(asked.length, isCertified ? 0 : 1, `${told}`);
+    tell(2, late, late);
+    t.is(node.next(late), 2);
+  });
+}
 
 test('a LAN neighbour that renames a known prefix without end takes few of the router-ids that are for all', (t) => {
   const { world, node, say, rows, greet } = lanWorld(11);
