@@ -14,7 +14,7 @@ export interface Source {
   readonly router: number;
   seqno: Seqno;
   metric: Metric;
-  /** When a finite update last left. */
+  /** When a finite update last left, or it was last what we use: its time runs from then (see `noteUnused`). */
   at: Millis;
   /** Of the same prefix, the one used before. */
   next: Source | undefined;
@@ -182,6 +182,16 @@ export class Destination {
     }
     this.#noteLimit(source);
     return isBetter;
+  }
+
+  /**
+   * What this router-id announced is selected no more. A tunnel's full table is so rare that the last update may be older
+   * than a source's time: counted from there, the distance would be forgotten just when it is needed, and what our
+   * neighbours have from us would be feasible.
+   */
+  noteUnused(router: number, now: Millis): void {
+    const source = this.source(router);
+    if (source) source.at = Math.ceil(now);
   }
 
   #noteLimit(source: Source | undefined): void {

@@ -422,6 +422,7 @@ export class Routes {
     const isNew = wasSelected === none;
     if (isNew) destination.foundAt = Math.ceil(now);
     const newRouter = destination.router !== oldRouter;
+    if (newRouter && !isNew) destination.noteUnused(oldRouter, now);
     if (isNew || newRouter || destination.seqno !== oldSeqno || destination.egress !== oldEgress) {
       this.#newVersion(destination, now);
     }
@@ -471,6 +472,7 @@ export class Routes {
 
   #lost(destination: Destination, now: Millis): void {
     const { matrix, tuning } = this.#tables;
+    destination.noteUnused(destination.router, now);
     destination.metric = destination.sentMetric = infinity;
     this.#forgetReview(destination);
     this.#ripening.forget(destination);

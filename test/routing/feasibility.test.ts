@@ -1,7 +1,12 @@
 import test from 'ava';
+import { nodePrefix } from '../../src/addr/node-number.js';
+import { signedOctets } from '../../src/routing/admission.js';
+import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
+import type { SpeakerEffect } from '../../src/routing/contract.js';
 import { Destination } from '../../src/routing/destination.js';
 import { Hand, saidSince } from './hand.js';
-import { Network, prefix } from './network.js';
+import { Network, overlay, prefix, signAs, type TestNode } from './network.js';
+import { tlvsOf } from './tlvs.js';
 
 const text = '2001:db8:9::/48';
 
@@ -97,6 +102,66 @@ test('a source is forgotten three minutes after the last update left, whatever w
   t.true(took !== undefined && world.now - retracted >= 179_000 - 1000, `${world.now - retracted} ms`);
   t.true(world.now - retracted <= 180_000 + 30_000 + 1000, 'swept every 30 s');
 });
+
+/** From now on it says nothing of any route: what was heard of it before stays. */
+function hushed({ speaker }: TestNode): void {
+  const [handle, tick] = [speaker.handle.bind(speaker), speaker.tick.bind(speaker)];
+  const isQuiet = (effect: SpeakerEffect) =>
+    effect.kind !== 'sendPacket' || !tlvsOf(effect.bytes).some((line) => /^(update|retract)/.test(line));
+  speaker.handle = (event, now) => handle(event, now).filter(isQuiet);
+  speaker.tick = (now) => tick(now).filter(isQuiet);
+}
+
+for (const [what, leave] of [
+  ['is lost', 'retract'],
+  ['goes on under another router-id and is lost then', 'rename'],
+] as const) {
+  test(`three minutes are counted from when a way ${what}, however long ago it was told`, (t) => {
+    const world = new Network(67);
+    const node = world.node(1);
+    for (const member of [2, 3, 4]) {
+      world.node(member);
+      world.link(1, member);
+    }
+    hushed(world.nodes.get(4)!);
+    world.run(5000);
+    const home = nodePrefix(overlay, 77);
+    const announce = (from: number, epoch: number, metric: number, routerIdHigh = 77 * 256) => {
+      const signature = signAs(77, signedOctets(home, routerIdHigh, epoch, 1, 0));
+      const writer = new PacketWriter(1200);
+      const { bytes: prefix, length: prefixLength } = home;
+      const [seqno, interval, egress] = [1, 0xffff, undefined];
+      writer.update({
+        prefix,
+        prefixLength,
+        routerIdHigh,
+        routerIdLow: epoch,
+        seqno,
+        metric,
+        interval,
+        egress,
+        signature: metric === 0xffff ? undefined : signature,
+      });
+      world.inject(from, 1, writer.finish());
+    };
+    const row = () => node.speaker.view(world.now, home).find(({ interface: at }) => at === world.interfaceOf(1, 4))!;
+    announce(2, 7, 100);
+    world.run(2000);
+    announce(4, 7, 5000);
+    world.run(200_000);
+    t.false(row().feasible);
+    if (leave === 'rename') announce(2, 8, 100);
+    world.run(leave === 'rename' ? 2000 : 0);
+    announce(2, 8, 0xffff);
+    const lost = world.now;
+    for (let i = 0; i < 175; i++) {
+      t.false(row().selected || row().feasible, `${(world.now - lost) / 1000} s`);
+      world.run(1000);
+    }
+    const took = world.until(() => row().feasible, 40_000);
+    t.true(took !== undefined, 'then it is forgotten');
+  });
+}
 
 test('a route is not preferred for a newer seqno, nor used when infinite or unfeasible', (t) => {
   const { world, node, near, far, row } = lanWorld(63);
