@@ -86,11 +86,13 @@ export function searchGateways(
  */
 export class AnnouncementListener {
   readonly #socket: Socket;
-  readonly #joined = new Set<string>();
+  /** Asked for before there was a port. */
+  readonly #early = new Set<string>();
   #bound = false;
 
-  constructor(heard: (from: string) => void) {
-    this.#socket = createSocket({ type: 'udp4', reuseAddr: true });
+  /** `socket`: not bound yet; the listener's own from now on. */
+  constructor(heard: (from: string) => void, socket = createSocket({ type: 'udp4', reuseAddr: true })) {
+    this.#socket = socket;
     this.#socket.on('error', () => {});
     this.#socket.on('message', (bytes, from) => {
       const message = decodeSsdp(bytes);
@@ -98,15 +100,15 @@ export class AnnouncementListener {
     });
     this.#socket.bind(ssdpPort, () => {
       this.#bound = true;
-      for (const address of this.#joined) this.#join(address);
+      for (const address of this.#early) this.#join(address);
     });
     this.#socket.unref();
   }
 
+  /** Said again with every search: an interface that had no multicast yet has it now, or has gone and come back. */
   listenOn(localAddress: string): void {
-    if (this.#joined.has(localAddress)) return;
-    this.#joined.add(localAddress);
     if (this.#bound) this.#join(localAddress);
+    else this.#early.add(localAddress);
   }
 
   close(): void {
@@ -121,7 +123,7 @@ export class AnnouncementListener {
     try {
       this.#socket.addMembership(ssdpGroup, localAddress);
     } catch {
-      // the interface is gone or has no multicast
+      // the interface is gone or has no multicast; or it was joined before
     }
   }
 }
