@@ -1,3 +1,4 @@
+import { isIpv4Bytes } from '../addr/ip.js';
 import { Bucket } from '../bucket.js';
 import { cookieLength, cookieReplyKey, cookieReplyLength, mac1Of, sealCookieReply } from '../cookie-reply.js';
 import { hmacSha256 } from '../crypto.js';
@@ -41,7 +42,12 @@ const loadWindow: Millis = second / 8;
 const loadHold: Millis = second; // load lasts at least this long, so that the answer to a cookie is still expected
 const perSource = { perSecond: 20, burst: 40, sources: 4096 }; // 40: a NAT with many nodes behind it restarts
 const overall = { perSecond: 1000, burst: 250 };
-const light = { perSecond: 500, burst: 100 }; // cookie replies and dial-backs carry no mac: kept apart
+const dialBacks = { perSecond: 500, burst: 100 }; // they and cookie replies carry no mac: kept apart
+/**
+ * Cookie replies that come: whoever sends in our name to a peer draws up to `loadBound` a second from it, or more under
+ * load, among which the one we wait for must come through. Looked up by what they answer before anything is opened.
+ */
+const cookiesHeard = { perSecond: 1000, burst: 250, perSource: { perSecond: 500, burst: 100 } };
 const cookieReplies = { perSecond: 2000, burst: 500 }; // at about 15 µs each
 const cookieLifetime: Millis = 2 * minute;
 
@@ -49,11 +55,14 @@ const cookieLifetime: Millis = 2 * minute;
  * Stands before everything that costs: each handshake-class datagram (types 0x01 to 0x08) passes here, in the worker that
  * received it, before it may reach the control plane.
  *
- *     length ─► mac1 ─► under load? ─no──────────────► bucket of the source ─► bucket of all ─► pass
- *       │        │          └─yes─► mac2 ─valid─────────────┘     │                 │
- *     drop      drop                 └─none─► cookie reply       drop              drop
- *            (strangers:                      (never larger
- *             silence)                         than what came)
+ *     length ─► mac1 ─► mac2 ──valid──► bucket of the proven source ──────────────┬─► bucket of all ─► pass
+ *       │        │          │                          └─► drop                   │         │
+ *     drop      drop        └─none─► under load? ─no─► bucket of the source ──────┘        drop
+ *            (strangers:                  └─yes─► cookie reply ◄─┘ empty
+ *             silence)                            (never larger than what came)
+ *
+ * A wrong mac2 is none, and under load a drop. Who writes a peer's address on its datagrams empties the bucket of that
+ * address, not that of the peer, which receives there and so brings a cookie back.
  *
  * Strangers cannot make it believe in load: only what carries our mac1 counts. Nothing here does a Diffie-Hellman, and a
  * dropped datagram leaves no object behind but two short texts of the hash function.
@@ -65,13 +74,16 @@ export class Guard implements DatagramGuard {
   readonly #cookieReplyKey: Uint8Array;
   readonly #random: Random;
   readonly #sources: SourceBuckets;
+  /** Those that a cookie proves. */
+  readonly #provenSources: SourceBuckets;
   /**
-   * Apart from the one above: who forges a peer's address needs no mac here, and must not use up that peer's
-   * handshakes.
+   * Apart from those above: who forges a peer's address needs no mac here, and must not use up that peer's handshakes.
    */
-  readonly #lightSources: SourceBuckets;
+  readonly #dialBackSources: SourceBuckets;
+  readonly #cookieSources: SourceBuckets;
   readonly #overall = new Bucket(overall.perSecond, overall.burst);
-  readonly #light = new Bucket(light.perSecond, light.burst);
+  readonly #dialBacks = new Bucket(dialBacks.perSecond, dialBacks.burst);
+  readonly #cookiesHeard = new Bucket(cookiesHeard.perSecond, cookiesHeard.burst);
   readonly #cookieReplies = new Bucket(cookieReplies.perSecond, cookieReplies.burst);
   readonly #cookie = new Uint8Array(cookieLength);
   readonly #place = new Uint8Array(18);
@@ -91,7 +103,10 @@ export class Guard implements DatagramGuard {
     this.#random = options.random;
     const { sources, perSecond, burst } = perSource;
     this.#sources = new SourceBuckets(sources, perSecond, burst, options.random);
-    this.#lightSources = new SourceBuckets(sources, perSecond, burst, options.random);
+    this.#provenSources = new SourceBuckets(sources, perSecond, burst, options.random);
+    this.#dialBackSources = new SourceBuckets(sources, perSecond, burst, options.random);
+    const heard = cookiesHeard.perSource;
+    this.#cookieSources = new SourceBuckets(sources, heard.perSecond, heard.burst, options.random);
   }
 
   /**
@@ -104,16 +119,24 @@ export class Guard implements DatagramGuard {
     if (!bounds) return 'handshake-type';
     if (bytes.length < bounds[0] || bytes.length > bounds[1]) return 'handshake-length';
     if (type === FrameType.punch) return 'punch'; // it has done its work in the sender's NAT
-    if (type === FrameType.cookieReply || type === FrameType.dialBack) {
-      return rated(this.#lightSources, this.#light, source, now);
-    }
+    if (type === FrameType.cookieReply) return rated(this.#cookieSources, this.#cookiesHeard, source, now);
+    if (type === FrameType.dialBack) return rated(this.#dialBackSources, this.#dialBacks, source, now);
     if (!this.#mac1.covers(bytes, bytes.length - datagramMacsLength)) return 'handshake-mac1';
-    if (this.#isUnderLoad(now) && type !== FrameType.joinTransport && type !== FrameType.joinResponse) {
-      // The joiner's side of these two is a session of ours already: its answers are few and not worth a round trip.
-      if (!this.#hasMac2(bytes)) return this.#cookieReply(bytes, source, now);
-      if (!this.#mac2Fits(bytes, source, now)) return 'handshake-mac2';
+    const loaded = this.#isUnderLoad(now);
+    // The joiner's side of these two is a session of ours already: its answers are few and not worth a round trip.
+    if (type === FrameType.joinTransport || type === FrameType.joinResponse) {
+      return rated(this.#sources, this.#overall, source, now);
     }
-    return rated(this.#sources, this.#overall, source, now);
+    if (this.#hasMac2(bytes)) {
+      if (this.#mac2Fits(bytes, source, now)) return rated(this.#provenSources, this.#overall, source, now);
+      if (loaded) return 'handshake-mac2';
+    } else if (loaded) {
+      return this.#cookieReply(bytes, source, now);
+    }
+    const verdict = rated(this.#sources, this.#overall, source, now);
+    // A stream is not answered for nothing: it would keep its place (daemon/tcp-bridge.ts). Nobody can forge its address.
+    if (verdict !== 'handshake-source-rate' || isOfThisMachine(source.address)) return verdict;
+    return this.#cookieReply(bytes, source, now);
   }
 
   #isUnderLoad(now: Millis): boolean {
@@ -170,6 +193,11 @@ export class Guard implements DatagramGuard {
     new DataView(octets.buffer).setBigInt64(0, BigInt(period));
     return new QuickHmac(hmacSha256(this.#cookieSecret, octets), 18);
   }
+}
+
+/** 127.0.0.0/8, where streams end. */
+function isOfThisMachine(address: Uint8Array): boolean {
+  return isIpv4Bytes(address) && address[12] === 127;
 }
 
 function rated(

@@ -36,6 +36,15 @@ function initiation(cookie?: Uint8Array): Uint8Array {
   return appendMacs(ours, body, cookie);
 }
 
+/** The cookie that a source is asked for, which has used up its budget. */
+function cookieFor(subject: Guard, from: DatagramSource, now: Millis): Uint8Array {
+  for (;;) {
+    const request = initiation();
+    const reply = subject.admit(request, from, now);
+    if (typeof reply !== 'string') return openCookieReply(ours, mac1Of(request), reply)!;
+  }
+}
+
 /** Brings the guard under load by well-keyed initiations from many sources. */
 function load(subject: Guard, now: Millis): void {
   for (let i = 0; i < 100; i++) subject.admit(initiation(), stranger(i), now);
@@ -138,10 +147,45 @@ test('one source cannot take what belongs to all, nor can a node behind a relay'
     const subject = guard();
     const verdicts = Array.from({ length: 49 }, () => subject.admit(initiation(), greedy, 0));
     t.is(verdicts.filter((verdict) => verdict === 'pass').length, 40);
-    t.is(verdicts.filter((verdict) => verdict === 'handshake-source-rate').length, 9);
+    t.is(verdicts.filter((verdict) => typeof verdict !== 'string').length, 9, 'the rest is asked for cookies');
+    const cookie = cookieFor(subject, greedy, second / 2);
+    const proven = Array.from({ length: 45 }, () => subject.admit(initiation(cookie), greedy, 0.7 * second));
+    t.is(proven.filter((verdict) => verdict === 'pass').length, 40);
+    t.is(proven.filter((verdict) => verdict === 'handshake-source-rate').length, 5, 'which make its share no larger');
     t.is(subject.admit(initiation(), source('198.51.100.1'), 0), 'pass');
     t.is(subject.admit(initiation(), greedy, second), 'pass');
   }
+});
+
+test('whoever forges the address of a peer keeps none of its handshakes out', (t) => {
+  const [subject, peer] = [guard(), guard()];
+  const us = source('198.51.100.1');
+  const victim = source('192.0.2.1');
+  let cookie: Uint8Array | undefined;
+  const reasons = new Map<unknown, number>();
+  for (let at = 0; at < 5 * second; at += second / 390) {
+    const forged = subject.admit(initiation(), victim, at);
+    // It goes to the peer, which did not ask.
+    if (typeof forged !== 'string') t.is(peer.admit(forged, us, at), 'pass');
+    if (Math.floor(at / second) === Math.floor((at - second / 390) / second)) continue;
+    const request = initiation(cookie);
+    let verdict = subject.admit(request, victim, at);
+    if (typeof verdict !== 'string') {
+      t.true(verdict.length < request.length);
+      t.is(peer.admit(verdict, us, at), 'pass');
+      cookie = openCookieReply(ours, mac1Of(request), verdict)!;
+      verdict = subject.admit(initiation(cookie), victim, at);
+    }
+    reasons.set(verdict, (reasons.get(verdict) ?? 0) + 1);
+  }
+  t.deepEqual([...reasons], [['pass', 5]]);
+  t.truthy(cookie, 'it was asked for one');
+});
+
+test('a stream, which has an address of this machine, is asked for no cookie: nobody else can write it', (t) => {
+  const subject = guard();
+  const verdicts = Array.from({ length: 49 }, () => subject.admit(initiation(), source('127.0.1.1'), 0));
+  t.is(verdicts.filter((verdict) => verdict === 'handshake-source-rate').length, 9);
 });
 
 test('all sources together are held to what a core can answer', (t) => {
