@@ -8,7 +8,7 @@ import { ControlPlane } from '../src/control/control-plane.js';
 import type { StreamEndpoint } from '../src/control/fallback.js';
 import { firstLanInterface } from '../src/control/forwarding.js';
 import { decodeNeighbours } from '../src/control/neighbours.js';
-import { decodeRelayedMonth } from '../src/control/relay-quota.js';
+import { decodeRelayedMonths } from '../src/control/relay-quota.js';
 import { decodeSeeds } from '../src/control/seeds.js';
 import { decodeStoredSeqno } from '../src/control/stored-seqno.js';
 import { MeshError } from '../src/errors.js';
@@ -149,7 +149,7 @@ export class Member {
         limitBitsPerSecond: config.relay.limitMbit * 1e6,
         octetsPerMonth: config.relay.limitGbMonth * 1e9,
       },
-      relayedMonth: decodeRelayedMonth(state.read('relayed')),
+      relayedMonths: decodeRelayedMonths(state.read('relayed')),
       ...(config.force.ownTunnels > 0 ? { topology: sparseLimits(config.force.ownTunnels) } : {}),
       mostPunches: config.force.punchesPerMinute,
       lanes: workers,

@@ -100,7 +100,7 @@ export class LightMember {
       mapPort: false,
       ipv6: false,
       relay: { mode: 'yes', limitBitsPerSecond: 0, octetsPerMonth: 0 },
-      relayedMonth: undefined,
+      relayedMonths: [],
       topology: sparseLimits(ownTunnels),
       lanes: 1,
       aesFaster: true,

@@ -83,7 +83,7 @@ export interface ControlSetting {
   readonly ipv6: boolean;
   readonly relay: RelaySetting;
   /** The blob "relayed". */
-  readonly relayedMonth: RelayedMonth | undefined;
+  readonly relayedMonths: readonly RelayedMonth[];
   /** How many tunnels; without it, the rule. */
   readonly topology?: TopologyLimits;
   /** Punches in a minute; without it, the rule. */

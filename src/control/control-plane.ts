@@ -26,7 +26,7 @@ import { Fallback, isBridged } from './fallback.js';
 import { Forwarding, firstLanInterface } from './forwarding.js';
 import { Letterbox } from './letterbox.js';
 import { type FormerNeighbour, Neighbours } from './neighbours.js';
-import { encodeRelayedMonth, type RelayedMonth, RelayQuota } from './relay-quota.js';
+import { encodeRelayedMonths, type RelayedMonth, RelayQuota } from './relay-quota.js';
 import { encodeStoredSeqno } from './stored-seqno.js';
 import { type TlsOffer, tlsEndpoints } from './tls-offer.js';
 import { Traffic } from './traffic.js';
@@ -78,7 +78,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#setting = setting;
     this.mesh = mesh;
     const { mode, octetsPerMonth } = setting.relay;
-    this.#quota = new RelayQuota(mode === 'limited' ? octetsPerMonth : 0, setting.relayedMonth);
+    this.#quota = new RelayQuota(mode === 'limited' ? octetsPerMonth : 0, setting.relayedMonths);
     this.reachability = new Reachability({
       port: setting.port,
       random,
@@ -172,7 +172,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#map({ kind: 'stopping' }, now);
         this.#performMesh(this.mesh.flush(now), now);
         this.#lookAtQuota(now);
-        this.#keepMonth(this.#quota.unwritten(now));
+        this.#keepMonths(this.#quota.unwritten(now));
         this.#keepNeighbours(this.#neighbours.unwritten(now, this.#standing()));
         this.#tunnel({ kind: 'stop', reason: 'it is stopping' }, now);
         break;
@@ -619,7 +619,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
 
   /** The month's allowance is used up, or another month has begun: neighbours hear it as routes that go, or come again. */
   #lookAtQuota(now: Millis): void {
-    this.#keepMonth(this.#quota.look(this.#setting.relayed(), this.mesh.membership.now(), now));
+    this.#keepMonths(this.#quota.look(this.#setting.relayed(), this.mesh.membership.now(), now));
     const { isReached } = this.#quota;
     if (isReached === this.#wasReached) return;
     this.#wasReached = isReached;
@@ -628,8 +628,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#tell('relay-quota', undefined, isReached ? 'relayed as much as allowed for this month' : 'relaying again');
   }
 
-  #keepMonth(month: RelayedMonth | undefined): void {
-    if (month) this.#out.push({ kind: 'persist', name: 'relayed', bytes: encodeRelayedMonth(month) });
+  #keepMonths(months: readonly RelayedMonth[] | undefined): void {
+    if (months) this.#out.push({ kind: 'persist', name: 'relayed', bytes: encodeRelayedMonths(months) });
   }
 
   #standing(): FormerNeighbour[] {

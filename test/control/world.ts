@@ -6,7 +6,7 @@ import type { ControlEffect, ControlEvent, RelaySetting } from '../../src/contro
 import { ControlPlane } from '../../src/control/control-plane.js';
 import { bridgeAddress, isBridged, type StreamEndpoint } from '../../src/control/fallback.js';
 import { decodeNeighbours } from '../../src/control/neighbours.js';
-import { decodeRelayedMonth } from '../../src/control/relay-quota.js';
+import { decodeRelayedMonths } from '../../src/control/relay-quota.js';
 import { decodeSeeds, encodeSeeds } from '../../src/control/seeds.js';
 import { decodeStoredSeqno } from '../../src/control/stored-seqno.js';
 import type { MeshError } from '../../src/errors.js';
@@ -338,7 +338,7 @@ export class Machine {
       mapPort: this.router !== undefined,
       ipv6: false,
       relay: this.relay,
-      relayedMonth: decodeRelayedMonth(this.disk.get('relayed')),
+      relayedMonths: decodeRelayedMonths(this.disk.get('relayed')),
       ...(this.#world.topology ? { topology: this.#world.topology } : {}),
       lanes: 1,
       aesFaster: true,

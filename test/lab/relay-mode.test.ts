@@ -7,7 +7,7 @@ import { allPairsPing } from '../../lab/network.js';
 import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
-import { decodeRelayedMonth, encodeRelayedMonth } from '../../src/control/relay-quota.js';
+import { decodeRelayedMonths, encodeRelayedMonths } from '../../src/control/relay-quota.js';
 import { second } from '../../src/time.js';
 
 const limitMbit = 4;
@@ -81,7 +81,7 @@ test('relay.limit-gb-month: used up it is told, nothing more passes, and what go
     await b.kill('SIGTERM');
     const now = new Date();
     const month = 12 * now.getUTCFullYear() + now.getUTCMonth();
-    inState(b, (state) => state.write('relayed', encodeRelayedMonth({ month, octets: allowed - 3e6 })));
+    inState(b, (state) => state.write('relayed', encodeRelayedMonths([{ month, octets: allowed - 3e6 }])));
     await b.start();
     await allPairsPing([a, d], 20 * second);
     const quotaOf = async () => (await b.status()).health.find(({ code }) => code === 'relay-quota');
@@ -116,7 +116,7 @@ test('relay.limit-gb-month: used up it is told, nothing more passes, and what go
     t.is((await a.peer('d'))!.via, 'c', 'elsewhere');
 
     await b.kill('SIGTERM');
-    const kept = inState(b, (state) => decodeRelayedMonth(state.read('relayed')))!;
+    const kept = inState(b, (state) => decodeRelayedMonths(state.read('relayed')))[0]!;
     t.is(kept.month, month);
     t.true(kept.octets >= allowed, `${kept.octets}`);
     await b.start();
