@@ -2,15 +2,25 @@ import type { NodeNumber } from '../addr/node-number.js';
 import { type Millis, minute } from '../time.js';
 import type { StoredSeqno } from './contract.js';
 import { type Epoch, maxEpoch, type RouterId, routerIdOf } from './router-id.js';
-import { type Seqno, seqnoDistance, seqnoPlus } from './seqno.js';
+import { isNewer, type Seqno, seqnoDistance, seqnoPlus } from './seqno.js';
 import type { Tuning } from './tuning.js';
 
 const block = 16;
+const first: Seqno = 1;
+
+/**
+ * An epoch has the seqnos from 0xc000 to 0x3fff and begins with 1. Of half the ring any two are in order, so nothing we
+ * ever signed comes ahead again: whoever kept an old Update, and asked for newer seqnos until the ring was half round,
+ * could else announce it as the newest of all.
+ */
+function isSpent(seqno: Seqno): boolean {
+  return ((seqno + 0x4000) & 0xffff) >= 0x8000;
+}
 
 /**
  * Our router-id and seqno (docs/protocol/babel.md, Router-id). Seqnos are stored ahead in blocks of 16, so that after
- * any crash we go on above everything we ever announced; the epoch changes only when that state could not be read, or
- * when the network shows a later one of our own signing.
+ * any crash we go on above everything we ever announced; the epoch changes only when that state could not be read, when
+ * its seqnos are spent, or when the network shows a later one of our own signing.
  */
 export class OwnNumbering {
   epoch: Epoch;
@@ -23,13 +33,17 @@ export class OwnNumbering {
   #allowance: number;
   #allowedAt: Millis;
   #wanted = false;
+  /** The newest of this epoch that the network has shown us. */
+  #shown: Seqno;
   #jumpedAt = Number.NEGATIVE_INFINITY;
 
   constructor(node: NodeNumber, state: StoredSeqno | undefined, freshEpoch: Epoch, tuning: Tuning, now: Millis) {
     this.#node = node;
     this.#tuning = tuning;
     this.epoch = Math.min(maxEpoch, Math.max(1, state ? state.epoch : freshEpoch));
-    this.seqno = state ? state.seqno & 0xffff : 1;
+    this.seqno = state ? state.seqno & 0xffff : first;
+    if (isSpent(this.seqno)) this.#beginEpoch(this.epoch + 1);
+    this.#shown = this.seqno;
     this.#stored = seqnoPlus(this.seqno, block);
     this.#allowance = tuning.seqnoBurst;
     this.#allowedAt = now;
@@ -74,29 +88,44 @@ export class OwnNumbering {
     }
     this.#allowance--;
     this.#wanted = false;
-    this.#moveTo(seqnoPlus(this.seqno, 1));
+    this.#moveTo(seqnoPlus(this.isBehind ? this.#shown : this.seqno, 1));
     return true;
+  }
+
+  /** The network has shown us a seqno of ours that we have not moved past yet. */
+  get isBehind(): boolean {
+    return isNewer(this.#shown, this.seqno);
   }
 
   /**
    * We heard a route of our own, signed by us, that is ahead: the disk was older than we thought. True when we moved past
-   * it. A later epoch is passed at most once a minute: two machines with one key would chase each other.
+   * it; within the epoch that is an increment like any other, made later if need be. A later epoch is passed at most once
+   * a minute. Two machines with one key would else chase each other.
    */
   overtake(epoch: Epoch, seqno: Seqno, now: Millis): boolean {
     if (epoch > this.epoch) {
       if (now - this.#jumpedAt < minute || epoch >= maxEpoch) return false;
       this.#jumpedAt = now;
-      this.epoch = epoch + 1;
-      this.#stored = 1;
-      this.#moveTo(1);
+      this.#beginEpoch(epoch + 1);
       return true;
     }
-    if (epoch < this.epoch || seqnoDistance(seqno, this.seqno) <= 0) return false;
-    this.#moveTo(seqnoPlus(seqno, 1));
-    return true;
+    if (epoch < this.epoch || !isNewer(seqno, this.seqno)) return false;
+    if (isNewer(seqno, this.#shown)) this.#shown = seqno;
+    return this.increment(now);
+  }
+
+  #beginEpoch(epoch: Epoch): void {
+    this.epoch = Math.min(maxEpoch, epoch);
+    this.seqno = this.#shown = first;
+    this.#stored = seqnoPlus(first, block);
+    this.#unsaved = true;
   }
 
   #moveTo(seqno: Seqno): void {
+    if (isSpent(seqno)) {
+      this.#beginEpoch(this.epoch + 1);
+      return;
+    }
     this.seqno = seqno;
     const left = seqnoDistance(this.#stored, seqno);
     if (left > block / 2 && left <= block) return;

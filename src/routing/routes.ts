@@ -962,7 +962,7 @@ export class Routes {
     this.#reviewsDue(now);
     this.#requestsDue(now);
     this.admission.askAgain(now);
-    if (now >= this.#tables.numbering.deadline && this.#tables.numbering.increment(now)) this.renumbered(now);
+    this.#incrementDue(now);
     if (now >= this.#heldDeadline) {
       this.#heldDeadline = never;
       for (const destination of this.#held.keys()) {
@@ -979,6 +979,15 @@ export class Routes {
       for (const destination of this.#ripening.take(now)) this.#announce(destination, now);
     }
     if (now >= this.#sweepAt) this.#sweep(now);
+  }
+
+  #incrementDue(now: Millis): void {
+    const { numbering } = this.#tables;
+    if (now < numbering.deadline) return;
+    const { isBehind } = numbering;
+    if (!numbering.increment(now)) return;
+    if (isBehind) this.#overtook(now);
+    else this.renumbered(now);
   }
 
   #reviewsDue(now: Millis): void {

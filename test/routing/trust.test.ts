@@ -4,6 +4,7 @@ import type { Prefix } from '../../src/addr/prefix.js';
 import { signedOctets } from '../../src/routing/admission.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { routerIdBurst } from '../../src/routing/interface.js';
+import { defaultTuning } from '../../src/routing/tuning.js';
 import { Network, overlay, prefix, signAs } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
@@ -102,6 +103,36 @@ test('a replayed seqno and an old epoch are refused', (t) => {
     .speaker.view(world.now)
     .find((r) => r.origin === 1)!;
   t.deepEqual([row.seqno, row.routerId], [500, '00000100000000c8']);
+});
+
+test('what was signed once does not come ahead again, however often newer seqnos are asked for', (t) => {
+  const world = new Network(29, { seqnoPause: 0.001, requestBurst: 1e6 });
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2);
+  world.link(2, 3);
+  world.run(5000);
+  const own = nodePrefix(overlay, 1);
+  const newest = (of: number) => world.nodes.get(of)!.speaker.view(world.now, own)[0]!;
+  const high = 256;
+  for (let i = 0; i < 0x8001; i++) {
+    const { routerId, seqno } = newest(1);
+    const low = Number.parseInt(routerId.slice(8), 16);
+    const writer = new PacketWriter(1200);
+    writer.seqnoRequest(own.bytes, 64, (seqno + 1) & 0xffff, 64, high, low);
+    world.inject(2, 1, writer.finish());
+    if (i % 500 === 0) world.run(500);
+    else world.now += 0.01;
+  }
+  world.run(5000);
+  const { routerId, seqno } = newest(1);
+  t.deepEqual([routerId, seqno], ['0000010000000066', 0x8001 + 1 - 2 * 0x3fff]);
+  t.like(newest(3), { routerId, seqno, selected: true });
+  t.deepEqual(world.nodes.get(3)!.reports, []);
+  for (const kept of [2, 3, 500]) {
+    world.inject(2, 3, claim({ prefix: own, router: idOf(1), seqno: kept, metric: 0, signedBy: 1 }));
+  }
+  t.is(world.nodes.get(3)!.speaker.counts().get('old-epoch'), 3);
+  t.like(newest(3), { routerId, seqno, selected: true });
 });
 
 test('more nodes than an interface may rename lose their disks at once, and all are told of by one tunnel', (t) => {
@@ -261,6 +292,21 @@ test('a default route is taken only by the operator’s own word', (t) => {
   world.run(2000);
   t.is(world.nodes.get(2)!.routes.get(all.key), undefined);
   t.is(world.nodes.get(3)!.routes.get(all.key)!.choices[0]!.egress, 1);
+});
+
+test('two machines with one key do not chase each other within an epoch: beyond a few moves, one a second', (t) => {
+  const world = line();
+  const own = nodePrefix(overlay, 3);
+  const seqno = () => world.nodes.get(3)!.speaker.view(world.now, own)[0]!.seqno;
+  const ahead = () => world.inject(2, 3, claim({ prefix: own, router: idOf(3), seqno: seqno() + 1, signedBy: 3 }));
+  const before = seqno();
+  for (let i = 0; i < 100; i++) ahead();
+  t.is(seqno(), before + 2 * defaultTuning.seqnoBurst);
+  const late = world.nodes.get(2)!.speaker.view(world.now, own)[0]!.seqno;
+  world.run(1500);
+  t.is(seqno(), before + 2 * defaultTuning.seqnoBurst + 2, 'the last is passed when its turn comes');
+  t.true(late < seqno());
+  t.is(world.nodes.get(2)!.speaker.view(world.now, own)[0]!.seqno, seqno(), 'and everybody is told');
 });
 
 test('two machines with one key do not chase each other', (t) => {
