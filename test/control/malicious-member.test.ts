@@ -67,7 +67,7 @@ function refuses(t: ExecutionContext, world: World, liar: Machine, victim: Machi
   const before = counted();
   const told = victim.told.length;
   liar.sendBabel(victim, packet);
-  world.run(100);
+  world.run(20); // what the owner says of itself meanwhile would be counted too
   t.is(counted(), before + 1, code);
   t.deepEqual(
     victim.told.slice(told).map((one) => [one.code, one.node]),
@@ -93,7 +93,7 @@ test('a seqno and an epoch that the owner has left behind, with its true signatu
   const { routerId } = before;
   const ahead = claim({ prefix, routerId, seqno: before.seqno + 500, signer: founder });
   liar.sendBabel(victim, ahead);
-  world.run(100);
+  world.run(20);
   const stale = claim({ prefix, routerId, seqno: before.seqno + 400, signer: founder });
   refuses(t, world, liar, victim, 'replayed-seqno', stale);
   founder.crash();
