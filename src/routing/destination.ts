@@ -62,8 +62,8 @@ export class Destination {
   foundAt: Millis = 0;
   /** The metric when the selected route was chosen: has it become worse since? */
   chosenMetric: Metric = infinity;
-  /** Neighbours left because they had become worse. */
-  left: { readonly column: number; readonly until: Millis }[] | undefined;
+  /** Neighbours left because they had become worse, and how bad they were then. */
+  left: { readonly column: number; readonly until: Millis; readonly metric: Metric }[] | undefined;
 
   /** What the forwarding table was told: columns, best first. */
   toldFirst = none;

@@ -15,7 +15,7 @@ import type { Neighbour } from './neighbour.js';
 import type { Outlet } from './outlet.js';
 import { Ripening } from './ripening.js';
 import { Flag } from './route-matrix.js';
-import { leftLately, Selection } from './selection.js';
+import { Selection } from './selection.js';
 import { isNewer, seqnoPlus } from './seqno.js';
 import { SideUpdates } from './side-updates.js';
 import { expiryOf, type Tables, tenthsOf } from './tables.js';
@@ -192,7 +192,7 @@ export class Routes {
   #askForBetter(destination: Destination, now: Millis): void {
     const { unfeasible, unfeasibleRank } = this.#selection;
     const neighbour = this.#tables.columns[unfeasible];
-    if (!neighbour || destination.selected < 0 || leftLately(destination, unfeasible, now)) return;
+    if (!neighbour || destination.selected < 0 || this.#selection.leftLately(destination, unfeasible, now)) return;
     if (!this.#selection.isWorthwhile(unfeasibleRank, destination.metric)) return;
     this.#requestSeqno(destination, this.#tables.matrix.router(destination.row, unfeasible), neighbour, now);
   }

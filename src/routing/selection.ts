@@ -126,6 +126,13 @@ export class Selection {
     const current = destination.selected;
     if (current < 0 || challenger === none || !this.isUsable(destination, current)) {
       destination.betterSince = 0;
+      // Only unfeasible, it is asked for now, and is no less good when the answer comes: that is not waited out.
+      if (
+        current >= 0 &&
+        challenger !== none &&
+        this.metricOf(destination, current) < this.metricOf(destination, challenger)
+      )
+        destination.foundAt = Math.ceil(now);
       return challenger;
     }
     if (challenger === current) {
@@ -159,7 +166,7 @@ export class Selection {
   #firstBetter(destination: Destination, current: number, now: Millis): number {
     for (const column of this.best) {
       if (column === none || column === current) continue;
-      if (this.#isBetter(destination, column, current) && !leftLately(destination, column, now)) return column;
+      if (this.#isBetter(destination, column, current) && !this.leftLately(destination, column, now)) return column;
     }
     return none;
   }
@@ -182,8 +189,15 @@ export class Selection {
     const metric = this.metricOf(destination, column);
     if (metric <= destination.chosenMetric + this.#margin(destination.chosenMetric)) return;
     destination.left = (destination.left ?? []).filter((other) => other.until > now && other.column !== column);
-    destination.left.push({ column, until: now + this.#tuning.leftFor });
+    destination.left.push({ column, until: now + this.#tuning.leftFor, metric });
     if (destination.left.length > 8) destination.left.shift();
+  }
+
+  /** A route that is not to be returned to yet, unless what we have in its place has become worse by far than it was. */
+  leftLately(destination: Destination, column: number, now: Millis): boolean {
+    const left = destination.left?.find((one) => one.column === column && one.until > now);
+    if (left === undefined) return false;
+    return this.metricOf(destination, destination.selected) < this.#tuning.returnFrom * left.metric;
   }
 
   /** Why this route of the row is, or is not, the selected one. */
@@ -200,14 +214,9 @@ export class Selection {
     if (!destination.isFeasible(router, matrix.seqno(destination.row, column), refmetric)) return 'unfeasible';
     if (neighbour.isSuspected) return 'suspected';
     if (destination.selected < 0) return 'worse';
-    if (leftLately(destination, column, now)) return 'left-lately';
+    if (this.leftLately(destination, column, now)) return 'left-lately';
     if (this.#isBetter(destination, column, destination.selected)) return 'better-not-long-enough';
     const current = this.metricOf(destination, destination.selected);
     return this.metricOf(destination, column) < current ? 'not-better-enough' : 'worse';
   }
-}
-
-/** A route that is not to be returned to yet. */
-export function leftLately(destination: Destination, column: number, now: Millis): boolean {
-  return destination.left?.some((left) => left.column === column && left.until > now) ?? false;
 }

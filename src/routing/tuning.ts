@@ -65,6 +65,8 @@ export interface Tuning {
   readonly settling: Millis;
   /** A neighbour left because it had become worse is not returned to for so long: congestion that follows us. */
   readonly leftFor: Millis;
+  /** But it is when the way in its place is so many times as bad as it was then: that is more than congestion that followed us. */
+  readonly returnFrom: number;
   /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
   readonly holdTime: Millis;
   /**
@@ -116,6 +118,7 @@ export const defaultTuning: Tuning = {
   dwell: 2 * second,
   settling: 1 * second,
   leftFor: 5 * minute,
+  returnFrom: 1.4,
   holdTime: 1 * minute,
   holdLeast: 2 * second,
   seqnoBurst: 8,

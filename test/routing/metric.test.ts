@@ -121,6 +121,36 @@ test('a path that was left and is good again is taken back after its five minute
   t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 2, 240_000));
 });
 
+test('a path that was left is taken back sooner when the one in its place becomes worse by far than it was', (t) => {
+  const world = twoWays(35, 20, 40);
+  world.change(1, 2, { delay: 80 });
+  t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000));
+  world.change(1, 2, { delay: 10 });
+  world.change(1, 3, { delay: 90 });
+  world.run(20_000);
+  t.is(world.nodes.get(1)!.next(4), 3, 'as bad as the other was is no reason: congestion may have followed us');
+  world.change(1, 3, { delay: 160 });
+  const took = world.until(() => world.nodes.get(1)!.next(4) === 2, 20_000);
+  t.true(took !== undefined && took < 10_000, `${took} ms`);
+});
+
+test('a way that is not feasible for a moment is taken again as soon as it is, not after the dwell', (t) => {
+  const world = new Network(36);
+  for (let i = 1; i <= 4; i++) world.node(i);
+  world.link(1, 2, { delay: 10 });
+  world.link(2, 4, { delay: 10 });
+  world.link(1, 3, { delay: 60 });
+  world.link(3, 4, { delay: 2 });
+  world.run(20_000);
+  const next = () => world.nodes.get(1)!.next(4);
+  t.is(next(), 2);
+  // 2's metric rises past what 1 has announced, and the way by 2 is still the better one.
+  world.change(2, 4, { delay: 40 });
+  t.truthy(world.until(() => next() === 3, 12_000));
+  const back = world.until(() => next() === 2, 12_000);
+  t.true(back !== undefined && back < 1000, `${back} ms`);
+});
+
 test('a path that was left is taken back at once when it leads another way: what was wrong with it was of the one before', (t) => {
   const world = twoWays(35, 20, 40);
   world.change(1, 2, { delay: 80 });
