@@ -46,6 +46,7 @@ async function main(): Promise<number> {
   if (flags.help) process.stdout.write(usage);
   if (flags.version) process.stdout.write(`${packageVersion()}\n`);
   if (flags.help || flags.version) return 0;
+  let threads: Awaited<ReturnType<typeof loadDaemon>>['threads'] | undefined;
   try {
     const paths = resolvePaths(flags, process.env, process.getuid?.() === 0);
     if (flags.clean) {
@@ -60,7 +61,8 @@ async function main(): Promise<number> {
     const stopped = new Promise<string>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, resolve);
     });
-    const { runDaemon, startNode, threads } = await loadDaemon();
+    const { runDaemon, startNode, ...loaded } = await loadDaemon();
+    threads = loaded.threads;
     const inOrder = await runDaemon({
       paths,
       version: packageVersion(),
@@ -74,6 +76,7 @@ async function main(): Promise<number> {
     return 0;
   } catch (error) {
     process.stderr.write(`weftd: ${errorLine(error)}\n`);
+    await threads?.end();
     return 1;
   }
 }

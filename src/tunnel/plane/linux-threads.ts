@@ -21,9 +21,24 @@ export class PlaneThreads {
   /** So many threads for one plane, the caller's from now on; those left over are ended. */
   take(count: number): Worker[] {
     const taken = Array.from({ length: count }, () => this.#waiting.shift() ?? startThread());
-    for (const spare of this.#waiting.splice(0)) void spare.terminate();
+    void this.end();
     for (const thread of taken) thread.ref();
     return taken;
+  }
+
+  /**
+   * Ends those that still wait; resolves when they have. None is cut short while it loads: native code that is being loaded into a
+   * thread that is stopped ends the whole process with SIGABRT.
+   */
+  async end(): Promise<void> {
+    await Promise.all(
+      this.#waiting.splice(0).map((thread) => {
+        const ended = new Promise((resolve) => thread.once('exit', resolve));
+        thread.ref();
+        thread.postMessage(undefined);
+        return ended;
+      }),
+    );
   }
 }
 

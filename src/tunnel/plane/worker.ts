@@ -114,8 +114,9 @@ function run(data: WorkerData): void {
   plane.wipe();
 }
 
-// The thread waits here until there is a plane for it.
-parentPort!.once('message', (data: WorkerData) => {
+// The thread waits here until there is a plane for it, or it hears that there will be none.
+parentPort!.once('message', (data: WorkerData | undefined) => {
+  if (!data) return;
   try {
     run(data);
   } catch (error) {
