@@ -46,7 +46,7 @@ export class Neighbour {
   readonly nextHops: Map<number, IpBytes> = new Map();
   readonly requests: Bucket;
   /**
-   * It has just come back, or its cost is no measurement yet, or it was suspected and is heard again: until then its better
+   * It has just come back, or its cost is no measurement yet, or it was suspected and is heard again, or it moved: until then its better
    * routes are taken at once.
    */
   settlesUntil: Millis = 0;
