@@ -78,8 +78,12 @@ export class Admission {
   /** Of those whose owner has begun another epoch: how often it may again. No more than there are destinations. */
   readonly #renames = new Map<Destination, Bucket>();
 
-  /** Never proven yet, and who brought them: at most `maxUnprovenPerNeighbour` each. */
-  readonly #unproven = new Map<Destination, Neighbour>();
+  /**
+   * Never proven yet, and who brought them: at most `maxUnprovenPerNeighbour` each, counted by node, so that a tunnel that ends and
+   * comes back brings no more.
+   */
+  readonly #unproven = new Map<Destination, NodeNumber>();
+  readonly #unprovenBy = new Map<NodeNumber, number>();
 
   readonly #tables: Tables;
   readonly #interner: Interner | undefined;
@@ -188,9 +192,11 @@ export class Admission {
   }
 
   #noLongerUnproven(destination: Destination): void {
-    const neighbour = this.#unproven.get(destination);
-    if (!neighbour) return;
-    neighbour.unproven--;
+    const node = this.#unproven.get(destination);
+    if (node === undefined) return;
+    const others = this.#unprovenBy.get(node)! - 1;
+    if (others > 0) this.#unprovenBy.set(node, others);
+    else this.#unprovenBy.delete(node);
     this.#unproven.delete(destination);
   }
 
@@ -291,7 +297,9 @@ export class Admission {
       this.#noteUngranted(signer, prefix, neighbour);
       return this.#refuse('not-granted', reader, neighbour, now);
     }
-    if (verdict === 'unknown' && neighbour.unproven >= tuning.maxUnprovenPerNeighbour) {
+    const bringer = neighbour.node!; // only overlay neighbours come here
+    const unproven = this.#unprovenBy.get(bringer) ?? 0;
+    if (verdict === 'unknown' && unproven >= tuning.maxUnprovenPerNeighbour) {
       if (owner === 0) this.#noteUngranted(signer, prefix, neighbour);
       else neighbour.hasUntold = true;
       this.#want(signer, neighbour, now);
@@ -303,8 +311,8 @@ export class Admission {
     if (verdict === 'valid') this.noteNewest(destination, this.router);
     else {
       this.isUnproven = true;
-      this.#unproven.set(destination, neighbour);
-      neighbour.unproven++;
+      this.#unproven.set(destination, bringer);
+      this.#unprovenBy.set(bringer, unproven + 1);
       this.#want(signer, neighbour, now);
     }
     return true;

@@ -38,8 +38,6 @@ export class Neighbour {
   /** No route of it expires, and none need be asked for, before this. */
   routesDeadline: Millis = never;
   routes = 0;
-  /** Destinations it brought of which nothing was ever proven. */
-  unproven = 0;
   /** Of such it had more than we took: what is proven later is asked for again. */
   hasUntold = false;
   /** Next hops that differ from its address, by row. */

@@ -807,7 +807,7 @@ for (const [what, signedBy, isCertified, stored] of [
     const before = node.speaker.sizes();
     const count = 1200;
     const invented = 100_000;
-    if (!isCertified) for (let i = 0; i < count; i++) node.authority.unknown.add(invented + i);
+    if (!isCertified) for (let i = 0; i < 2 * count; i++) node.authority.unknown.add(invented + i);
     const tell = (from: number, number: number, signer: number | undefined) => {
       const home = nodePrefix(overlay, number);
       const [high, low] = [number * 256, 7];
@@ -831,6 +831,13 @@ for (const [what, signedBy, isCertified, stored] of [
     const { destinations, routerIds } = node.speaker.sizes();
     t.is(destinations, before.destinations + stored);
     t.is(routerIds, before.routerIds + stored);
+    // A tunnel that ends and comes back brings no more, before what it brought is swept.
+    world.cut(1, 2, 0);
+    world.run(100);
+    world.heal(1, 2);
+    world.run(2000);
+    for (let i = 0; i < count; i++) tell(2, invented + count + i, signedBy === 0 ? invented + count + i : signedBy);
+    t.is(node.speaker.sizes().destinations, before.destinations + stored);
     tell(3, 77, 77);
     t.is(node.next(77), 3);
     // What was refused is asked for once its certificate is here.
