@@ -66,6 +66,11 @@ export class Liveness {
     return this.#rtt;
   }
 
+  /** Whether `rtt`, `jitter` and `loss` are of the path as it is now. */
+  get isMeasured(): boolean {
+    return this.#rtt !== undefined && !this.#isOfBefore;
+  }
+
   get jitter(): Millis {
     return this.#jitter;
   }

@@ -202,7 +202,7 @@ export class Prober {
 
   #report(watched: Watched, now: Millis): void {
     const { link, liveness, pathSize, reported } = watched;
-    if (liveness.rtt === undefined || now - watched.reportedAt < reportEvery) return;
+    if (liveness.rtt === undefined || !liveness.isMeasured || now - watched.reportedAt < reportEvery) return;
     const current = { rtt: liveness.rtt, jitter: liveness.jitter, loss: liveness.loss, mtu: pathSize.size };
     // What the path's own jitter explains is no news: each report is a metric, told on to every neighbour.
     const noise = Math.max(1, reported ? reported.rtt / 10 : 0, 2 * current.jitter);

@@ -389,6 +389,28 @@ test('a peer that moves is followed on a path so long that a challenge is repeat
   t.true(followed(world, a, b, 2000) < 3 * 300 + 10);
 });
 
+test('what is told of a tunnel that moved is of its new path, never of the old one once more', (t) => {
+  const world = new World();
+  const { a, b } = world.neighbours();
+  world.delay = 100;
+  for (let i = 0; i < 600; i++) {
+    b.send(a);
+    world.run(20);
+  }
+  const told = () => b.events.flatMap((event) => (event.kind === 'measured' ? [event.rtt] : []));
+  t.true(told().at(-1)! > 190, `${told()}`);
+  world.delay = 10;
+  a.endpoint = { address: '198.51.100.7', port: 4000 };
+  followed(world, a, b, 2000);
+  const before = told().length;
+  for (let i = 0; i < 10; i++) {
+    b.send(a);
+    world.run(20);
+  }
+  t.true(told().length > before);
+  t.true(told()[before]! < 30, `${told().slice(before)}`);
+});
+
 test('a lost challenge, and a lost answer to the second, cost 150 ms', (t) => {
   const world = new World();
   const { a, b } = world.neighbours();
