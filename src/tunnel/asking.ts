@@ -33,15 +33,14 @@ export interface AskingHost {
 export interface Response {
   readonly hello: Hello;
   readonly remoteIndex: number;
-  readonly way: Carriage['kind'];
   readonly attempt: Attempt;
 }
 
 /**
  * The handshakes we began with one peer, and the cookie that it wants with them. A way through relays is asked for
- * while the direct one is still tried: at most one handshake of each kind, and one whose place it took. That one sends
- * no more, but an answer to it may be on its way, and is as good: were it refused, who is asked anew faster than a
- * loaded peer answers would never be answered.
+ * while the direct one is still tried, and new keys while a dial looks for another way: at most one handshake of each
+ * kind, and one whose place it took. That one sends no more, but an answer to it may be on its way, and is as good: were
+ * it refused, who is asked anew faster than a loaded peer answers would never be answered.
  *
  *     begin ──► attempt ──answered──► the caller's
  *                  │ begin anew               ▲
@@ -51,8 +50,9 @@ export interface Response {
 export class Asking {
   readonly #host: AskingHost;
   readonly #publicKey: Uint8Array;
-  readonly #attempts = new Map<Carriage['kind'], Attempt>();
-  readonly #superseded = new Map<Carriage['kind'], { readonly attempt: Attempt; readonly until: Millis }>();
+  readonly #attempts = new Set<Attempt>();
+  /** And until when an answer to them counts. */
+  readonly #superseded = new Map<Attempt, Millis>();
   #cookie: { readonly octets: Uint8Array; readonly until: Millis } | undefined;
 
   /** `publicKey`: the peer's. */
@@ -65,18 +65,20 @@ export class Asking {
     return this.#attempts.size === 0 && this.#superseded.size === 0;
   }
 
-  has(way: Carriage['kind']): boolean {
-    return this.#attempts.has(way);
+  has(way: Carriage['kind'], purpose?: Attempt['purpose']): boolean {
+    return [...this.#attempts].some(
+      (attempt) => attempt.way === way && (purpose === undefined || attempt.purpose === purpose),
+    );
   }
 
   get deadline(): Millis {
     let soonest: Millis = never;
-    for (const attempt of this.#attempts.values()) soonest = Math.min(soonest, attempt.deadline);
-    for (const { until } of this.#superseded.values()) soonest = Math.min(soonest, until);
+    for (const attempt of this.#attempts) soonest = Math.min(soonest, attempt.deadline);
+    for (const until of this.#superseded.values()) soonest = Math.min(soonest, until);
     return soonest;
   }
 
-  /** Begins a handshake, in the place of one that is under way along such paths; an answer to that one still counts. */
+  /** Begins a handshake, in the place of one of its kind that is under way; an answer to that one still counts. */
   begin(
     purpose: Attempt['purpose'],
     way: Carriage['kind'],
@@ -84,7 +86,7 @@ export class Asking {
     observed: Endpoint | undefined,
     now: Millis,
   ): void {
-    this.#supersede(way, now);
+    this.#supersede(purpose, way, now);
     const ephemeral = AgreementKey.ephemeral(this.#host.random);
     const handshake = new OutgoingHandshake(
       this.#host.identity,
@@ -100,33 +102,34 @@ export class Asking {
       return;
     }
     this.#host.expectCookie(mac1Of(datagram));
-    this.#attempts.set(way, new Attempt(purpose, handshake, paths, this.#host.random, now));
+    this.#attempts.add(new Attempt(purpose, way, handshake, paths, this.#host.random, now));
     this.send(now);
   }
 
   /** Sends what is due. */
   send(now: Millis): void {
-    for (const attempt of this.#attempts.values()) {
+    for (const attempt of this.#attempts) {
       for (const command of attempt.send(now, this.cookieAt(now))) this.#host.command(command);
     }
   }
 
   /** Ends those that nobody answered; then sends what is due. */
   tick(now: Millis): void {
-    for (const [way, attempt] of [...this.#attempts]) {
-      if (attempt.hasFailed(now)) this.giveUp(way, 'no answer');
+    for (const attempt of [...this.#attempts]) {
+      if (!attempt.hasFailed(now)) continue;
+      this.#drop(attempt);
+      if (attempt.purpose === 'dial') this.#host.dialFailed(attempt.way, 'no answer');
     }
-    for (const [way, { until }] of this.#superseded) if (until <= now) this.#forget(way);
+    for (const [attempt, until] of this.#superseded) if (until <= now) this.#drop(attempt);
     this.send(now);
   }
 
   /** Reads a response to a handshake under way; undefined when it is none. */
   read(receiverIndex: number, datagram: Uint8Array): Response | undefined {
-    const superseded = [...this.#superseded].map(([way, { attempt }]) => [way, attempt] as const);
-    for (const [way, attempt] of [...this.#attempts, ...superseded]) {
+    for (const attempt of this.#all()) {
       if (attempt.handshake.localIndex !== receiverIndex) continue;
       const read = attempt.handshake.readResponse(datagram);
-      return read && { ...read, way, attempt };
+      return read && { ...read, attempt };
     }
     return undefined;
   }
@@ -135,70 +138,70 @@ export class Asking {
    * It was answered well, from there: its keys and its index are the caller's now. What took its place goes on only if
    * it asks for something else: a way elsewhere.
    */
-  settle({ way, attempt }: Response, from: Path): void {
-    const current = this.#attempts.get(way);
-    if (current === attempt) {
-      this.#attempts.delete(way);
-      this.#forget(way);
-      return;
+  settle({ attempt }: Response, from: Path): void {
+    const others = this.#alike(attempt.purpose, attempt.way).filter((other) => other !== attempt);
+    const isNewest = this.#attempts.delete(attempt);
+    this.#superseded.delete(attempt);
+    for (const other of others) {
+      if (isNewest || attempt.purpose === 'rekey' || other.asksAlong(from)) this.#drop(other);
     }
-    this.#superseded.delete(way);
-    const isServed = attempt.purpose === 'dial' ? current?.asksAlong(from) : current?.purpose === 'rekey';
-    if (isServed) this.end(way);
   }
 
-  /** Ends a handshake, and the one whose place it took, without a word. */
+  /** Ends the handshakes along this way, and those whose place they took, without a word. */
   end(way: Carriage['kind']): void {
-    const attempt = this.#attempts.get(way);
-    this.#attempts.delete(way);
-    if (attempt) this.#drop(attempt);
-    this.#forget(way);
+    for (const attempt of this.#all()) if (attempt.way === way) this.#drop(attempt);
   }
 
-  #supersede(way: Carriage['kind'], now: Millis): void {
-    const attempt = this.#attempts.get(way);
-    if (!attempt) return;
-    this.#attempts.delete(way);
+  #supersede(purpose: Attempt['purpose'], way: Carriage['kind'], now: Millis): void {
+    const alike = this.#alike(purpose, way);
+    const current = alike.find((attempt) => this.#attempts.has(attempt));
+    if (!current) return;
+    this.#attempts.delete(current);
     // Of several the first stays: its answer comes first, however fast it is asked anew.
-    if (this.#superseded.has(way)) this.#drop(attempt);
-    else this.#superseded.set(way, { attempt, until: now + supersededLifetime });
+    if (alike.length > 1) this.#drop(current);
+    else this.#superseded.set(current, now + supersededLifetime);
   }
 
-  #forget(way: Carriage['kind']): void {
-    const superseded = this.#superseded.get(way);
-    this.#superseded.delete(way);
-    if (superseded) this.#drop(superseded.attempt);
+  /** The one under way and the one whose place it took. */
+  #alike(purpose: Attempt['purpose'], way: Carriage['kind']): Attempt[] {
+    return this.#all().filter((attempt) => attempt.purpose === purpose && attempt.way === way);
+  }
+
+  #all(): Attempt[] {
+    return [...this.#attempts, ...this.#superseded.keys()];
   }
 
   #drop(attempt: Attempt): void {
+    this.#attempts.delete(attempt);
+    this.#superseded.delete(attempt);
     this.#host.giveIndexBack(attempt.handshake.localIndex);
     attempt.wipe();
   }
 
-  /** Ends it and tells who asked: each dial ends in something standing or in `dialFailed`. */
+  /** Ends those along this way and tells who asked: each dial ends in something standing or in `dialFailed`. */
   giveUp(way: Carriage['kind'], reason: string): void {
-    const attempt = this.#attempts.get(way);
+    const isDial = this.has(way, 'dial');
     this.end(way);
-    if (attempt?.purpose === 'dial') this.#host.dialFailed(way, reason);
+    if (isDial) this.#host.dialFailed(way, reason);
   }
 
   /** Ends the asking for new keys along what was the way; true when there was any. */
   endRekeys(): boolean {
-    const rekeys = [...this.#attempts].filter(([, attempt]) => attempt.purpose === 'rekey');
-    for (const [way] of rekeys) this.end(way);
+    const rekeys = this.#all().filter(({ purpose }) => purpose === 'rekey');
+    for (const rekey of rekeys) this.#drop(rekey);
     return rekeys.length > 0;
   }
 
   /** Our own network is another: what was lost before may arrive now. */
   startOver(now: Millis): void {
-    for (const attempt of this.#attempts.values()) attempt.startOver(now);
+    for (const attempt of this.#attempts) attempt.startOver(now);
     this.send(now);
   }
 
   /** A cookie for the datagram with this mac1; one of ours that waits for it goes out again. */
   cookieCame(octets: Uint8Array, mac1: Uint8Array, now: Millis): void {
     this.#cookie = { octets, until: now + cookieLifetime };
-    for (const attempt of this.#attempts.values()) attempt.hurry(mac1, now);
+    for (const attempt of this.#attempts) attempt.hurry(mac1, now);
     this.send(now);
   }
 

@@ -4,7 +4,7 @@ import { mac1Of } from '../cookie-reply.js';
 import type { Random } from '../random.js';
 import { type Millis, second } from '../time.js';
 import type { OutgoingHandshake } from './handshake.js';
-import type { Path, PlaneCommand } from './plane/contract.js';
+import type { Carriage, Path, PlaneCommand } from './plane/contract.js';
 
 /** Our tuning. A first answer lost costs a quarter of a second; a dead peer ten datagrams a dial. */
 const firstWait: Millis = 250;
@@ -26,6 +26,8 @@ export const maxPaths = 8;
 export class Attempt {
   /** dial: wanted by somebody who is told how it ends. rekey: new keys for a session that works. */
   readonly purpose: 'dial' | 'rekey';
+  /** Of what kind all its paths are. */
+  readonly way: Carriage['kind'];
   readonly handshake: OutgoingHandshake;
   readonly #paths: readonly Path[];
   readonly #random: Random;
@@ -37,12 +39,14 @@ export class Attempt {
 
   constructor(
     purpose: 'dial' | 'rekey',
+    way: Carriage['kind'],
     handshake: OutgoingHandshake,
     paths: readonly Path[],
     random: Random,
     now: Millis,
   ) {
     this.purpose = purpose;
+    this.way = way;
     this.handshake = handshake;
     this.#paths = paths.slice(0, maxPaths);
     this.#random = random;

@@ -158,13 +158,14 @@ export class Peer<Certificate> {
   }
 
   /** The answer is good, but its certificate is not. */
-  refuseResponse({ way }: Response, reason: string): void {
-    this.#asking.giveUp(way, reason);
+  refuseResponse({ attempt }: Response, reason: string): void {
+    this.#asking.giveUp(attempt.way, reason);
   }
 
   /** The answer is good: its sender is there now, and holds the peer's key. */
   acceptResponse(response: Response, certificate: Certificate, from: Path, now: Millis): void {
-    const { hello, remoteIndex, way, attempt } = response;
+    const { hello, remoteIndex, attempt } = response;
+    const { way } = attempt;
     this.#asking.settle(response, from);
     if (way === 'direct') this.#asking.end('overlay');
     const session = this.#session('initiator', attempt.handshake, hello, remoteIndex, now);
@@ -544,7 +545,7 @@ export class Peer<Certificate> {
   }
 
   get #rekeyAt(): Millis {
-    if (this.#asking.has(this.#carriage.kind)) return never;
+    if (this.#asking.has(this.#carriage.kind, 'rekey')) return never;
     return Math.max(this.#rekeyNotBefore, this.#sessions.rekeyAt(this.#rekeyJitter));
   }
 

@@ -60,6 +60,21 @@ for (const [name, network] of [
   });
 }
 
+test('a stream between two that have nobody else is kept beyond the life of its keys', (t) => {
+  const world = new World(9);
+  world.tcp = true;
+  const [dc, desk] = world.network(2) as [Machine, Machine];
+  world.separate(dc, desk);
+  world.until(() => desk.isOverTcp(dc) && dc.isOverTcp(desk), minute);
+  const told = [desk, dc].map((machine) => machine.told.length);
+  world.run(10 * minute);
+  const downs = [desk, dc].flatMap((machine, i) =>
+    machine.told.slice(told[i]).filter(({ code }) => code === 'tunnel-down'),
+  );
+  t.deepEqual(downs, []);
+  t.true(desk.isOverTcp(dc) && dc.isOverTcp(desk));
+});
+
 test('a stream that was opened to us stays when a tunnel over UDP comes up', (t) => {
   const { world, dc, desk, shelf } = office();
   const other = world.machine('other');

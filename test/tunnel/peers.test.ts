@@ -211,6 +211,34 @@ test('when the initiator does not, the responder asks for new keys', (t) => {
   t.is(alice.told('tunnelDown').length, 0);
 });
 
+test('dials elsewhere that nobody answers, one after another, hold up no new keys', (t) => {
+  const { world, alice, bob } = joined();
+  for (let at = 0; at < 10 * minute; at += 10 * second) {
+    for (const [machine, other] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const)
+      machine.dial(other, [endpointOf(9)]);
+    world.run(10 * second);
+  }
+  t.is(alice.told('tunnelDown').length + bob.told('tunnelDown').length, 0);
+  t.true(alice.plane.installs.length >= 5, `${alice.plane.installs.length}`);
+});
+
+test('a dial elsewhere goes on while new keys are asked for, and is told of its end', (t) => {
+  const { world, alice, bob } = joined();
+  const { link, localIndex } = alice.plane.installs[0]!;
+  alice.dial(bob, [endpointOf(9)]);
+  alice.do({ kind: 'plane', event: { kind: 'worn', link, localIndex } });
+  world.run(second);
+  t.is(alice.plane.installs.length, 2, 'new keys');
+  world.run(15 * second);
+  t.deepEqual(
+    alice.told('dialFailed').map(({ node }) => node),
+    [2],
+  );
+});
+
 test('a lane that has sent much gets new keys at once', (t) => {
   const { world, alice } = joined();
   const { link, localIndex } = alice.plane.installs[0]!;
