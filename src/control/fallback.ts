@@ -16,10 +16,11 @@ const remembered: Millis = 10 * minute;
  * said on it looks like one that works, so neither kind waits for the other's end.
  */
 const headStart: Millis = 0.7 * second;
-/** While all tunnels go over streams: how often one of their nodes is asked over UDP again. */
-const udpPause: Millis = 10 * second;
-/** While UDP works, the same of those that still go over a stream of ours. Longer than a dial, so that each comes to its end. */
-const leavePause: Millis = 30 * second;
+/**
+ * How often one of the nodes whose tunnels go over streams is asked over UDP again. Longer than a dial (15 s), so that each comes to
+ * its end and somebody is told of it; little longer, so that UDP is found soon after it begins to work.
+ */
+const udpPause: Millis = 20 * second;
 /**
  * Where UDP works, a node is given this long to be reached over it, by whatever way, before it is called over TCP; and then ever
  * longer pauses, for most that nobody reaches are switched off.
@@ -145,11 +146,10 @@ export class Fallback {
       this.#udpAt = never;
       return [];
     }
-    const pause = works ? leavePause : udpPause;
     const unasked = works ? nodes.filter((node) => !asked.has(node)) : [];
-    this.#udpAt = unasked.length > 0 ? now + pause : Math.min(this.#udpAt, now + pause);
+    this.#udpAt = unasked.length > 0 ? now + udpPause : Math.min(this.#udpAt, now + udpPause);
     if (now < this.#udpAt) return unasked;
-    this.#udpAt = now + pause;
+    this.#udpAt = now + udpPause;
     this.#lastOverUdp = nodes.find((node) => node > this.#lastOverUdp) ?? nodes[0]!;
     return [this.#lastOverUdp];
   }

@@ -114,11 +114,11 @@ test('while all tunnels go over streams, their nodes are asked over UDP in turn'
   const fallback = new Fallback(isOutside);
   const standing = [2, 1].map((node) => ({ node, endpoint: bridged }));
   t.deepEqual(fallback.udpDue(0, standing), []);
-  t.is(fallback.deadline(), 10_000);
-  t.deepEqual(fallback.udpDue(10_000, standing), [1]);
-  t.deepEqual(fallback.udpDue(15_000, standing), []);
-  t.deepEqual(fallback.udpDue(20_000, standing), [2]);
-  t.deepEqual(fallback.udpDue(30_000, standing), [1]);
+  t.is(fallback.deadline(), 20_000);
+  t.deepEqual(fallback.udpDue(20_000, standing), [1]);
+  t.deepEqual(fallback.udpDue(39_000, standing), []);
+  t.deepEqual(fallback.udpDue(40_000, standing), [2]);
+  t.deepEqual(fallback.udpDue(60_000, standing), [1]);
   t.deepEqual(fallback.udpDue(90_000, [...standing, { node: 3, endpoint }]), [1, 2], 'UDP works');
   t.deepEqual(fallback.udpDue(90_000, []), []);
   t.is(fallback.deadline(), Number.POSITIVE_INFINITY);
@@ -139,7 +139,7 @@ test('once UDP works, those whose streams we opened are asked over it at once, a
   );
   const another = { node: 5, endpoint: bridged };
   t.deepEqual(fallback.udpDue(600, [...standing, another, overUdp]), [5]);
-  t.is(fallback.deadline(), 30_600);
+  t.is(fallback.deadline(), 20_600);
   t.deepEqual(fallback.udpDue(700, standing), [], 'nothing works over UDP: they are asked in turn again');
   t.false(fallback.isLeaving(1));
   t.deepEqual(fallback.udpDue(800, [...standing, overUdp]), [1, 2], 'and all of them when it works again');
@@ -149,11 +149,11 @@ test('those that stay on a stream of ours although UDP works are asked again in 
   const fallback = new Fallback(isOutside);
   const standing = [...[1, 2].map((node) => ({ node, endpoint: bridged })), { node: 3, endpoint }];
   t.deepEqual(fallback.udpDue(0, standing), [1, 2]);
-  t.deepEqual(fallback.udpDue(29_999, standing), []);
-  t.deepEqual(fallback.udpDue(30_000, standing), [1]);
-  t.deepEqual(fallback.udpDue(60_000, standing), [2]);
-  t.deepEqual(fallback.udpDue(61_000, standing.slice(0, 2)), [], 'UDP works no more');
-  t.is(fallback.deadline(), 71_000);
+  t.deepEqual(fallback.udpDue(19_999, standing), []);
+  t.deepEqual(fallback.udpDue(20_000, standing), [1]);
+  t.deepEqual(fallback.udpDue(40_000, standing), [2]);
+  t.deepEqual(fallback.udpDue(41_000, standing.slice(0, 2)), [], 'UDP works no more');
+  t.is(fallback.deadline(), 60_000);
 });
 
 test('where UDP works, who is not reached in ten seconds by any way is called over TCP, and ever more rarely', (t) => {
@@ -185,8 +185,8 @@ test('a neighbour on the LAN does not end it: who is outside is called over TCP,
     { node: 1, endpoint: bridged },
   ];
   t.deepEqual(fallback.udpDue(1000, standing), []);
-  t.deepEqual(fallback.udpDue(11_000, standing), [1], 'the one over TCP is asked over UDP');
-  t.deepEqual(fallback.udpDue(21_000, standing), [1], 'and it alone');
+  t.deepEqual(fallback.udpDue(21_000, standing), [1], 'the one over TCP is asked over UDP');
+  t.deepEqual(fallback.udpDue(41_000, standing), [1], 'and it alone');
   t.false(fallback.worksOverUdp([neighbour, bridged]));
   t.true(fallback.worksOverUdp([neighbour, endpoint]));
 });
