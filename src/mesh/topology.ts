@@ -378,10 +378,13 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     this.#lost.set(node, { purpose, at: now });
   }
 
+  /** Where they do not answer they count as lost now: it is most likely our own line that is down. */
   #dialFormer(now: Millis): TopologyEffect[] {
-    return this.#former
-      .splice(0)
-      .flatMap(({ node, purpose }) => (this.#known.has(node) ? this.#dial(node, purpose, now) : []));
+    return this.#former.splice(0).flatMap(({ node, purpose }) => {
+      if (!this.#known.has(node)) return [];
+      this.#lose(node, purpose, now);
+      return this.#dial(node, purpose, now);
+    });
   }
 
   /** As many tunnels of our own as there should be, one dial of a kind a tick; more where there is none at all. */

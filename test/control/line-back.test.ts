@@ -3,13 +3,20 @@ import { type Millis, minute, second } from '../../src/time.js';
 import { type Machine, World } from './world.js';
 
 /** Nothing passes between the first node and the others for so long, and nobody is told when it does again. */
-function cutOff(seed: number, count: number, away: Millis): { world: World; one: Machine; others: Machine[] } {
+function cutOff(
+  seed: number,
+  count: number,
+  away: Millis,
+  meanwhile: (all: readonly Machine[]) => void = () => {},
+): { world: World; one: Machine; others: Machine[] } {
   const world = new World(seed);
   const all = world.network(count);
   const [one, ...others] = all as [Machine, ...Machine[]];
   world.until(() => all.every((from) => all.every((to) => from === to || from.hasTunnelTo(to))), 30 * second);
   for (const other of others) world.separate(one, other);
-  world.run(away);
+  world.run(away / 2);
+  meanwhile(all);
+  world.run(away / 2);
   for (const other of others) world.separate(one, other, false);
   return { world, one, others };
 }
@@ -36,6 +43,20 @@ for (const away of [15 * second, 3 * minute, 45 * minute]) {
     t.true(Math.max(...took) < 5 * second, `${took.join(' ')} ms`);
   });
 }
+
+test('two that were restarted while the line between them was dead: packets pass within 5 s of its return', (t) => {
+  const took = [1, 2].map((seed) => {
+    const { world, one, others } = cutOff(seed, 2, 45 * minute, (all) => {
+      for (const machine of all) {
+        machine.crash();
+        machine.start();
+      }
+    });
+    return untilHeard(world, others[0]!, one, 15 * minute);
+  });
+  t.log(took.join(' '));
+  t.true(Math.max(...took) < 5 * second, `${took.join(' ')} ms`);
+});
 
 test('two that have each other behind a line that was dead for 45 min: packets pass within 15 s of its return', (t) => {
   const took = [1, 2, 3, 4].map((seed) => {

@@ -11,6 +11,7 @@ import {
   type TopologyLimits,
 } from '../../src/mesh/topology.js';
 import { type Random, seededRandom } from '../../src/random.js';
+import { type Millis, minute, second } from '../../src/time.js';
 
 interface Peer {
   readonly number: number;
@@ -298,7 +299,6 @@ function full(carried?: (node: number) => number): Topology {
   topology.handle({ kind: 'nodeKnown', node: 1000 }, 0);
   return topology;
 }
-const minute = 60_000;
 const hasEnough = 'it has as many tunnels as it keeps';
 
 test('whose places are all taken admits only whom it has, and who comes all the same is sent away when it has heard who else there is', (t) => {
@@ -540,6 +540,39 @@ test('a restart among many dead: whom it had tunnels with come first, then half 
   t.log(`without any that lives: median ${took[100]} s, 9 of 10 within ${took[180]} s, longest ${took[199]} s`);
   t.true(took[100]! <= 2 && took[180]! <= 4, 'one in twenty lives');
 });
+
+/** When a node is dialled from `start` to `end`, where each dial fails 15 s later. */
+function dialsOf(topology: Topology, node: number, start: Millis, end: Millis): Millis[] {
+  const dials: Millis[] = [];
+  const running: { readonly node: number; readonly endsAt: Millis }[] = [];
+  for (let now = start; now <= end; now += second) {
+    while (running[0] && now >= running[0].endsAt) {
+      topology.handle({ kind: 'dialFailed', node: running.shift()!.node }, now);
+    }
+    if (now < topology.deadline()) continue;
+    for (const effect of topology.tick(now)) {
+      if (effect.kind !== 'dial') continue;
+      running.push({ node: effect.node, endsAt: now + 15 * second });
+      if (effect.node === node) dials.push(now);
+    }
+  }
+  return dials;
+}
+
+/** The longest time without a dial. */
+function longestPause(dials: readonly Millis[]): Millis {
+  return Math.max(...dials.slice(1).map((at, i) => at - dials[i]!));
+}
+
+for (const booted of [0, 90 * 24 * 60 * minute]) {
+  test(`a restart while the line is dead, ${booted / minute} min after the machine’s: whom it had tunnels with are dialled as if they had fallen`, (t) => {
+    const topology = new Topology(seededRandom(1), new MeshMessages());
+    for (const node of [2, 3, 4]) topology.handle({ kind: 'nodeKnown', node }, 0);
+    topology.handle({ kind: 'restarted', former: [2, 3, 4] }, 0);
+    const dials = dialsOf(topology, 2, booted + second, booted + 60 * minute);
+    t.true(longestPause(dials) < 20 * second, `${longestPause(dials)} ms`);
+  });
+}
 
 test('who slept dials those whose tunnels fell, for what it had them for', (t) => {
   const topology = new Topology(seededRandom(12), new MeshMessages());
