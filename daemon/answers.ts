@@ -212,7 +212,7 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
       fix: 'nothing is wrong; relay.limit-gb-month in the config allows more',
     });
   }
-  health.push(...member.lanHealth());
+  health.push(...member.kernelHealth());
   const said = new Set<string>();
   for (const event of [...member.events()].reverse()) {
     if (Date.parse(event.at) < Date.now() - reportAge) break;

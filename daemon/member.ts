@@ -26,6 +26,7 @@ import { MappingShell } from '../src/upnp/gateways-shell.js';
 import type { HealthItem, NodeEvent } from './api.js';
 import { Driver, timedClock } from './driver.js';
 import { Host } from './kernel/host.js';
+import { HostKeeper } from './kernel/host-keeper.js';
 import { ipBatch } from './kernel/ip.js';
 import type { HostPlan, LanRoute } from './kernel/plan.js';
 import { checkMachine } from './kernel/preflight.js';
@@ -61,6 +62,7 @@ export class Member {
   readonly #setting: NodeSetting;
   readonly #driver: Driver<ControlEvent, ControlEffect>;
   readonly #host: Host;
+  readonly #keeper: HostKeeper;
   readonly #mapping: MappingShell;
   readonly #lans: LanBabel;
   readonly #bridge: TcpBridge;
@@ -75,8 +77,6 @@ export class Member {
   #fail: (error: Error) => void = () => {};
   /** Until our addresses were told first there is no use in bringing the kernel to anything. */
   #followsHost = false;
-  #applying = false;
-  #applyAgain = false;
   readonly #endSmall = keepSmall();
 
   static async start(setting: NodeSetting, mesh: Mesh): Promise<Member> {
@@ -102,7 +102,7 @@ export class Member {
       member = new Member(setting, mesh, plane, clock, aesFaster, endpoints);
       await member.#located;
       member.#followsHost = true;
-      await member.#applyHost();
+      await member.#keeper.apply();
       member.#driver.wake();
       return member;
     } catch (error) {
@@ -163,6 +163,10 @@ export class Member {
       timedClock(() => clock.now()),
     );
     this.#host = new Host(config.tun.name);
+    this.#keeper = new HostKeeper(this.#host, () => this.#plan(), {
+      ipv6Enabled: (device) => log.warn('ipv6 was off and is on now', { device }),
+      refused: (problem) => this.#complain(problem),
+    });
     this.#mapping = new MappingShell(new RouterFinder(config.portMapping.protocols), (event) =>
       this.#driver.post({ kind: 'mapping', event }),
     );
@@ -214,7 +218,7 @@ export class Member {
         located();
         this.#lans.refresh();
         // The kernel drops routes with the device they leave by.
-        if (this.#followsHost) void this.#applyHost().catch((error) => this.#complain(error));
+        if (this.#followsHost) this.#keeper.follow();
       },
       (error) => {
         log.warn('the network cannot be watched', { reason: String(error) });
@@ -223,8 +227,9 @@ export class Member {
     );
   }
 
-  lanHealth(): readonly HealthItem[] {
-    return this.#lans.health();
+  /** What the kernel refused, and what is wrong with our LANs. */
+  kernelHealth(): readonly HealthItem[] {
+    return [...this.#keeper.health(), ...this.#lans.health()];
   }
 
   /** Over what a tunnel goes that the plane knows by this endpoint of our loopback; undefined: over UDP, or the stream is gone. */
@@ -264,7 +269,7 @@ export class Member {
   async setApps(names: readonly string[]): Promise<void> {
     this.#setting.state.write(appsBlob, encodeCbor([...names]));
     this.#apps = names;
-    await this.#applyHost();
+    await this.#keeper.apply();
   }
 
   events(): readonly NodeEvent[] {
@@ -287,6 +292,7 @@ export class Member {
   async stop(leave = false): Promise<void> {
     this.#endSmall();
     this.#stopWatching();
+    this.#keeper.stop();
     process.off('SIGCONT', this.#pretendSleep);
     this.#driver.post({ kind: 'stopping' });
     this.#tls?.close();
@@ -321,7 +327,7 @@ export class Member {
         this.#lans.send(effect.interface, effect.bytes, effect.to);
         break;
       case 'kernelRoutes':
-        void this.#applyHost().catch((error) => this.#complain(error));
+        this.#keeper.follow();
         break;
       case 'mapping':
         this.#mapping.carryOut(effect.order);
@@ -373,30 +379,8 @@ export class Member {
     this.#driver.post({ kind: 'tlsServed', offer });
   }
 
-  #complain(error: unknown): void {
-    const { log } = this.#setting;
-    if (error instanceof MeshError) log.warn(error.message, { code: error.code, cure: error.cure });
-    else log.warn('the kernel refused', { reason: String(error) });
-  }
-
-  /** Brings the kernel to what is wanted now; changes that come meanwhile are one more round. */
-  async #applyHost(): Promise<void> {
-    if (this.#applying) {
-      this.#applyAgain = true;
-      return;
-    }
-    this.#applying = true;
-    try {
-      do {
-        this.#applyAgain = false;
-        const report = await this.#host.apply(this.#plan());
-        for (const device of report.ipv6Enabled) {
-          this.#setting.log.warn('ipv6 was off and is on now', { device });
-        }
-      } while (this.#applyAgain);
-    } finally {
-      this.#applying = false;
-    }
+  #complain({ message, code, cure }: MeshError): void {
+    this.#setting.log.warn(message, { code, cure });
   }
 
   /** Whoever routes for a LAN must be running: routes to its routers go, those into the overlay stay as they are. */

@@ -3,7 +3,7 @@ import { MeshError } from '../../src/errors.js';
 import { readHost, readKernel } from './actual.js';
 import { enableForwarding } from './forwarding.js';
 import { ipBatch, isTun, type Link, readLinks } from './ip.js';
-import { type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
+import { type HostChanges, type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
 
 /** What `apply` did beyond tables: worth a line in the log. */
 export interface HostReport {
@@ -27,7 +27,7 @@ export class Host {
 
   /**
    * The device must exist. Idempotent; calls are carried out one after the other. Throws MeshError: "no-ipv6",
-   * "no-device", "kernel-refused".
+   * "no-device", "kernel-refused", this one when all that the kernel does take is in it.
    */
   apply(plan: HostPlan): Promise<HostReport> {
     return this.#inTurn(async () => {
@@ -41,10 +41,9 @@ export class Host {
       await ipBatch('-6', linkCommands);
       // The kernel makes and drops entries by itself when a device or its IPv6 comes up.
       if (linkCommands.length + ipv6Enabled.length > 0) ({ entries } = await readKernel(tag));
-      const { commands6, commands4 } = hostChanges(entries, planEntries(plan));
-      await ipBatch('-6', commands6);
-      await ipBatch('-4', commands4);
-      return { ipv6Enabled, changes: linkCommands.length + commands6.length + commands4.length };
+      const changes = hostChanges(entries, planEntries(plan));
+      await carryOut(changes);
+      return { ipv6Enabled, changes: linkCommands.length + changes.commands6.length + changes.commands4.length };
     });
   }
 
@@ -59,9 +58,7 @@ export class Host {
   /** Takes everything away, the device too: for leave and for removal of the package. Needs no plan and no state. */
   remove(): Promise<void> {
     return this.#inTurn(async () => {
-      const { commands6, commands4 } = hostChanges(await readHost(hostTag(this.#device)), noEntries);
-      await ipBatch('-6', commands6);
-      await ipBatch('-4', commands4);
+      await carryOut(hostChanges(await readHost(hostTag(this.#device)), noEntries));
       const links = await readLinks();
       if (links.some((link) => link.ifname === this.#device && isTun(link))) {
         await ipBatch('-6', [`link del ${this.#device}`]);
@@ -86,6 +83,13 @@ export class Host {
     if (!device?.flags.includes('UP')) commands.push(`link set ${this.#device} addrgenmode none up`);
     return commands;
   }
+}
+
+/** Both families, whatever is refused in one of them: a router on a LAN may have had a say in that. Then throws the first refusal. */
+async function carryOut({ commands6, commands4 }: HostChanges): Promise<void> {
+  const outcomes = await Promise.allSettled([ipBatch('-6', commands6), ipBatch('-4', commands4)]);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed) throw failed.reason;
 }
 
 /** Switches IPv6 on for one device where a sysctl has it off; true when it did. */

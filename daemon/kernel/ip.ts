@@ -61,9 +61,12 @@ function failedLine(complaint: string): number {
 
 function refused(what: string, complaint: string): MeshError {
   const reason = complaint.split('\n')[0]!.replace(/^RTNETLINK answers: |^Error: /, '');
+  const router = / via (?:inet6 )?(\S+) /.exec(what)?.[1];
   const cure = /not permitted|denied/.test(complaint)
     ? 'run as root, or give it CAP_NET_ADMIN'
-    : 'see "weft doctor"; if the kernel is right, report it please';
+    : router
+      ? `"ip route get ${router}" says where that router is for this machine: correct it, or leave its prefix out of "import" of [[babel.interface]]`
+      : 'see "weft doctor"; if the kernel is right, report it please';
   return new MeshError('kernel-refused', `the kernel refused "ip ${what}": ${reason}`, cure);
 }
 

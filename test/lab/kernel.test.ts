@@ -203,18 +203,36 @@ serial('routes to routers on a LAN are set once, change their way without a gap,
   t.is((await host.apply({ ...first, lans: moved })).changes, 0);
 });
 
-serial('one refused route does not keep the others out', async (t) => {
+serial('one refused route keeps no other out, of either family, and is named', async (t) => {
   makeTun(t, 'weft0');
+  makeWire(t, 'lan9');
+  ip('link', 'set', 'lan9', 'up');
+  ip('addr', 'add', '10.9.0.1/24', 'dev', 'lan9');
+  ip('-6', 'addr', 'add', '2001:db8:9::1/64', 'dev', 'lan9', 'nodad');
   const host = new Host('weft0');
   t.teardown(() => host.remove());
-  const lans = [
-    { prefix: parsePrefix('10.9.0.0/16')!, via: 'lan', router: '10.1.0.9', device: 'gone9' } as const,
-    { prefix: parsePrefix('10.8.0.0/16')!, via: 'overlay' } as const,
+  const good = ['10.8.0.0/16', '2001:db8:8::/48'].map((text) => ({
+    prefix: parsePrefix(text)!,
+    via: 'overlay' as const,
+  }));
+  const refused = [
+    // Next hops that are addresses of this machine, and a device that is not there.
+    { text: '10.7.0.0/16', router: '10.9.0.1', device: 'lan9' },
+    { text: '2001:db8:7::/48', router: '2001:db8:9::1', device: 'lan9' },
+    { text: '10.7.0.0/16', router: '10.1.0.9', device: 'gone9' },
+    { text: '2001:db8:7::/48', router: 'fe80::9', device: 'gone9' },
   ];
-  const error = await t.throwsAsync(host.apply({ ...first, lans }), { instanceOf: MeshError });
-  t.is(error.code, 'kernel-refused');
-  t.regex(error.message, /10\.9\.0\.0\/16/);
-  t.regex(ip('route', 'get', '10.8.1.1'), /dev weft0/);
+  for (const { text, router, device } of refused) {
+    const lans = [{ prefix: parsePrefix(text)!, via: 'lan', router, device } as const, ...good];
+    const error = await t.throwsAsync(host.apply({ ...first, lans }), { instanceOf: MeshError });
+    t.is(error.code, 'kernel-refused');
+    t.true(error.message.includes(text), error.message);
+    t.true(error.cure.includes(`ip route get ${router}`), error.cure);
+    t.regex(ip('route', 'get', '10.8.1.1'), /dev weft0/, router);
+    t.regex(wayTo('2001:db8:8::1'), /dev weft0/, router);
+    await t.notThrowsAsync(host.apply({ ...first, lans: good }), 'without it nothing is left to complain of');
+    await host.apply(first);
+  }
 });
 
 serial('two networks on one host do not touch each other', async (t) => {

@@ -1,0 +1,110 @@
+import { MeshError } from '../../src/errors.js';
+import { type Millis, second } from '../../src/time.js';
+import type { HealthItem } from '../api.js';
+import type { Host } from './host.js';
+import type { HostPlan } from './plan.js';
+
+/** What was refused for a passing reason (a device that comes and goes) is there again this long after it. */
+const firstWait: Millis = second;
+/** And no rarer than this, where the reason stays. */
+const longestWait: Millis = 30 * second;
+
+/** Does this work after the wait; returns what keeps it from being done. */
+export type Later = (wait: Millis, work: () => void) => () => void;
+
+const byTimer: Later = (wait, work) => {
+  const timer = setTimeout(work, wait);
+  return () => clearTimeout(timer);
+};
+
+/** What the keeper tells, for the log. */
+export interface HostKeeperListener {
+  /** IPv6 was off on this device, and is on now. */
+  ipv6Enabled(device: string): void;
+  /** Something was refused; of each kind told once until all is as wanted again. */
+  refused(problem: MeshError): void;
+}
+
+/**
+ * Keeps the kernel at a plan that changes.
+ *
+ *     apply ──► waiting ──one at a time──► applying ──► as planned
+ *                  ▲                          │
+ *                  └─── after a second, then ─┴─────► refused: told, in health
+ *                       ever more seldom
+ */
+export class HostKeeper {
+  readonly #host: Pick<Host, 'apply'>;
+  readonly #plan: () => HostPlan;
+  readonly #listener: HostKeeperListener;
+  #running: Promise<void> = Promise.resolve();
+  /** A round that has not begun: whoever calls now is served by it. */
+  #waiting: Promise<void> | undefined;
+  readonly #later: Later;
+  #cancelRetry = () => {};
+  #wait = firstWait;
+  #refused: MeshError | undefined;
+  #isOver = false;
+
+  constructor(host: Pick<Host, 'apply'>, plan: () => HostPlan, listener: HostKeeperListener, later: Later = byTimer) {
+    this.#host = host;
+    this.#plan = plan;
+    this.#listener = listener;
+    this.#later = later;
+  }
+
+  /** The kernel is as planned when this resolves, or `stop` was called. Throws the MeshError of `Host.apply`; it is tried again all the same. */
+  apply(): Promise<void> {
+    this.#waiting ??= this.#running.then(() => {
+      this.#waiting = undefined;
+      if (this.#isOver) return;
+      const round = this.#round();
+      this.#running = round.catch(() => {});
+      return round;
+    });
+    return this.#waiting;
+  }
+
+  /** The same, where nobody waits for it: what is refused is told, and in `health`. */
+  follow(): void {
+    void this.apply().catch(() => {});
+  }
+
+  /** What the kernel refused the last time, until it takes it. */
+  health(): readonly HealthItem[] {
+    if (!this.#refused) return [];
+    const { code, message, cure } = this.#refused;
+    return [{ code, severity: 'warning', message, fix: cure }];
+  }
+
+  /** Begins nothing more. */
+  stop(): void {
+    this.#isOver = true;
+    this.#cancelRetry();
+  }
+
+  async #round(): Promise<void> {
+    this.#cancelRetry();
+    try {
+      const { ipv6Enabled } = await this.#host.apply(this.#plan());
+      this.#refused = undefined;
+      this.#wait = firstWait;
+      for (const device of ipv6Enabled) this.#listener.ipv6Enabled(device);
+    } catch (error) {
+      const problem = error instanceof MeshError ? error : unexpected(error);
+      if (this.#refused?.code !== problem.code) this.#listener.refused(problem);
+      this.#refused = problem;
+      if (!this.#isOver) this.#cancelRetry = this.#later(this.#wait, () => this.#tryAgain());
+      throw problem;
+    }
+  }
+
+  #tryAgain(): void {
+    this.#wait = Math.min(2 * this.#wait, longestWait);
+    this.follow();
+  }
+}
+
+function unexpected(cause: unknown): MeshError {
+  return new MeshError('kernel-refused', `the kernel could not be changed: ${cause}`, 'see "weft doctor"', { cause });
+}

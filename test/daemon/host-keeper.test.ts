@@ -1,0 +1,131 @@
+import test from 'ava';
+import type { HostReport } from '../../daemon/kernel/host.js';
+import { HostKeeper } from '../../daemon/kernel/host-keeper.js';
+import type { HostPlan } from '../../daemon/kernel/plan.js';
+import { MeshError } from '../../src/errors.js';
+
+/** All that follows without a wait has happened. */
+const settled = () => new Promise(setImmediate);
+
+/** A keeper of a kernel that answers when it is told to; plans are counted instead of made. */
+function kept() {
+  const applied: number[] = [];
+  const said: string[] = [];
+  const waits: number[] = [];
+  let plans = 0;
+  let answer: (error?: Error) => void = () => {};
+  let due: (() => void) | undefined;
+  const keeper = new HostKeeper(
+    {
+      apply: (plan) =>
+        new Promise<HostReport>((resolve, reject) => {
+          applied.push(plan as unknown as number);
+          answer = (error) => (error ? reject(error) : resolve({ ipv6Enabled: ['weft0'], changes: 1 }));
+        }),
+    },
+    () => ++plans as unknown as HostPlan,
+    { ipv6Enabled: (device) => said.push(device), refused: (problem) => said.push(problem.code) },
+    (wait, work) => {
+      waits.push(wait);
+      due = work;
+      return () => {
+        due = undefined;
+      };
+    },
+  );
+  /** The kernel is done with what it was asked. */
+  const answered = async (error?: Error) => {
+    answer(error);
+    await settled();
+  };
+  const waited = async () => {
+    due?.();
+    await settled();
+  };
+  return { keeper, applied, said, waits, answered, waited };
+}
+
+const refusal = (what: string) => new MeshError('kernel-refused', `refused ${what}`, 'look at it');
+
+test('what changes while the kernel is being changed is one more round, and who asked waits for that one', async (t) => {
+  const { keeper, applied, answered } = kept();
+  keeper.follow();
+  await settled();
+  let done = 0;
+  for (let i = 0; i < 3; i++) void keeper.apply().then(() => done++);
+  await settled();
+  t.deepEqual([applied, done], [[1], 0]);
+  await answered();
+  t.deepEqual([applied, done], [[1, 2], 0]);
+  await answered();
+  t.deepEqual([applied, done], [[1, 2], 3]);
+});
+
+test('what was refused is tried again by itself, ever more seldom, is told once, and is in health until it is taken', async (t) => {
+  const { keeper, applied, said, waits, answered, waited } = kept();
+  const asked = keeper.apply();
+  await settled();
+  void t.throwsAsync(asked, { instanceOf: MeshError, message: 'refused one' });
+  await answered(refusal('one'));
+  t.deepEqual(keeper.health(), [
+    { code: 'kernel-refused', severity: 'warning', message: 'refused one', fix: 'look at it' },
+  ]);
+  for (let i = 0; i < 6; i++) {
+    await waited();
+    await answered(refusal('two'));
+  }
+  t.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  t.deepEqual(said, ['kernel-refused']);
+  t.is(keeper.health()[0]!.message, 'refused two');
+  await waited();
+  await answered();
+  t.deepEqual(keeper.health(), []);
+  t.deepEqual(said, ['kernel-refused', 'weft0']);
+  await waited();
+  t.is(applied.length, 8, 'and no more');
+  keeper.follow();
+  await settled();
+  await answered(refusal('three'));
+  t.deepEqual([waits.at(-1), said.at(-1)], [1000, 'kernel-refused'], 'anew');
+});
+
+test('a change that comes while the kernel refuses is not forgotten', async (t) => {
+  const { keeper, applied, answered } = kept();
+  keeper.follow();
+  await settled();
+  keeper.follow();
+  await answered(refusal('one'));
+  t.deepEqual(applied, [1, 2]);
+  await answered();
+  t.deepEqual(keeper.health(), []);
+});
+
+test('events bring the next try forward and do not make it rarer', async (t) => {
+  const { keeper, waits, answered } = kept();
+  for (let i = 0; i < 4; i++) {
+    keeper.follow();
+    await settled();
+    await answered(refusal('one'));
+  }
+  t.deepEqual(waits, [1000, 1000, 1000, 1000]);
+});
+
+test('an error that is no refusal of the kernel is one all the same', async (t) => {
+  const { keeper, said, answered } = kept();
+  keeper.follow();
+  await settled();
+  await answered(new Error('spawn EAGAIN'));
+  t.deepEqual(said, ['kernel-refused']);
+  t.regex(keeper.health()[0]!.message, /spawn EAGAIN/);
+});
+
+test('once stopped it begins nothing more', async (t) => {
+  const { keeper, applied, answered, waited } = kept();
+  keeper.follow();
+  await settled();
+  keeper.follow();
+  keeper.stop();
+  await answered(refusal('one'));
+  await waited();
+  t.deepEqual(applied, [1]);
+});
