@@ -354,10 +354,10 @@ class Node implements NodeApi {
     const apps = member?.apps ?? [];
     const own = this.#mesh ? [formatIp(ownAddress(this.#mesh)), ...apps.map((name) => this.#appRow(name).address)] : [];
     return runDoctor({
-      device: config.tun.name,
       ownAddresses: own,
       node: {
         status: this.status(),
+        device: config.tun.name,
         peers: member ? peerRows(member) : [],
         nat: member?.control.reachability.nat() ?? nothingKnown,
         mappingDoubt: member?.control.mapping?.doubt(),

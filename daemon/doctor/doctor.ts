@@ -40,15 +40,13 @@ const checks: readonly ((facts: DoctorFacts) => DoctorCheck)[] = [
 
 export interface DoctorContext {
   readonly node: NodeFacts;
-  /** The TUN's name, also where it is not open. */
-  readonly device: string;
   /** Node and app addresses of this machine, in canonical text. */
   readonly ownAddresses: readonly string[];
 }
 
 /** All checks of `weft doctor`, on this machine, now. Changes nothing; under a second, or 3 s where `nft` hangs. */
-export async function runDoctor({ node, device, ownAddresses }: DoctorContext): Promise<DoctorCheck[]> {
-  return judge({ node, machine: await probeMachine(device, ownAddresses) });
+export async function runDoctor({ node, ownAddresses }: DoctorContext): Promise<DoctorCheck[]> {
+  return judge({ node, machine: await probeMachine(node.device, ownAddresses) });
 }
 
 /** The same of facts already gathered. */

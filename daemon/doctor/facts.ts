@@ -14,6 +14,8 @@ export interface DoctorFacts {
 /** What the running node knows. */
 export interface NodeFacts {
   readonly status: Status;
+  /** The TUN's name, also where it is not open. */
+  readonly device: string;
   readonly peers: readonly Peer[];
   readonly nat: NatClass;
   /** What is odd about the mapping the router granted. */

@@ -1,25 +1,29 @@
 import type { DoctorCheck } from '../api.js';
 import { checkOf, counted } from './check.js';
 import type { DoctorFacts, NodeFacts } from './facts.js';
-import type { Chain, Packet, PacketFilter } from './packet-filter.js';
+import { checkUdpOut } from './network-checks.js';
+import type { Chain, Hook, Packet, PacketFilter } from './packet-filter.js';
 
 const code = 'firewall';
 const name = 'packet filter';
 
-/** Whether the packet filter lets through what a gateway forwards, and in what comes to our port. */
+/** Whether the packet filter lets through what a gateway forwards, out what leaves our port, and in what comes to it. */
 export function checkFirewall(facts: DoctorFacts): DoctorCheck {
   const check = checkOf(code, name);
-  const { packetFilter } = facts.machine;
+  const { packetFilter, legacyTables } = facts.machine;
   if (!packetFilter) {
     return check.unknown('nft is not installed or may not be asked', 'apt install nftables, and ask again as root');
   }
-  const fault = forwarding(packetFilter, facts) ?? incoming(packetFilter, facts);
-  if (fault) return fault;
-  const { legacyTables } = facts.machine;
-  if (legacyTables.length > 0 && (facts.node.lan || !isProven(facts.node))) {
+  const faults = [forwarding, outgoing, incoming].flatMap((judge) => judge(packetFilter, facts) ?? []);
+  const [worst] = (['error', 'warning', 'unknown'] as const).flatMap((state) =>
+    faults.filter((fault) => fault.state === state),
+  );
+  if (worst) return worst;
+  const isWell = checkUdpOut(facts).state === 'ok' && unproven(facts).length === 0;
+  if (legacyTables.length > 0 && (facts.node.lan || !isWell)) {
     return check.unknown(
       `iptables-legacy has rules too (${legacyTables.join(', ')}), which nft does not list: they were not followed`,
-      'look whether they drop what is forwarded or comes to our port: "iptables-legacy -S" and "ip6tables-legacy -S"',
+      'look whether they drop what is forwarded, leaves our port or comes to it: "iptables-legacy -S" and "ip6tables-legacy -S"',
     );
   }
   const drops = packetFilter.chains.filter(({ policy }) => policy === 'drop').length;
@@ -30,7 +34,7 @@ export function checkFirewall(facts: DoctorFacts): DoctorCheck {
 function forwarding(filter: PacketFilter, { machine, node }: DoctorFacts): DoctorCheck | undefined {
   if (!node.lan) return undefined;
   const check = checkOf(code, name);
-  const device = node.status.tun?.name ?? 'weft0';
+  const { device } = node;
   const families = node.lan.carriesIpv4 ? (['ip6', 'ip'] as const) : (['ip6'] as const);
   const packets = node.lan.devices.flatMap((lan) =>
     families.flatMap((family): Packet[] => [
@@ -58,32 +62,83 @@ function forwarding(filter: PacketFilter, { machine, node }: DoctorFacts): Docto
   );
 }
 
-function incoming(filter: PacketFilter, { machine, node }: DoctorFacts): DoctorCheck | undefined {
-  if (isProven(node)) return undefined;
+/** Only while no answer over UDP tells that it gets out. */
+function outgoing(filter: PacketFilter, facts: DoctorFacts): DoctorCheck | undefined {
+  const { state } = checkUdpOut(facts);
+  if (state === 'ok') return undefined;
   const check = checkOf(code, name);
-  const packet = { family: 'ip', iifname: machine.gateways[0]?.device, l4proto: 'udp', dport: node.port } as const;
-  const { dropped, unclear } = stopping(filter, 'input', [packet]);
+  const { port } = facts.node;
+  // Members listen at the usual port, which is ours, and behind routers at any.
+  const packets = outerWays(facts).flatMap(({ family, device }): Packet[] => {
+    const packet = { family, oifname: device, l4proto: 'udp', sport: port };
+    return [{ ...packet, dport: port }, packet];
+  });
+  const { dropped, unclear } = stopping(filter, 'output', packets);
   if (dropped.length > 0) {
-    return check.warning(
-      `what comes to UDP port ${node.port} uncalled is dropped in ${listed(dropped)}, and no endpoint is proven`,
-      `accept UDP port ${node.port}, in the configuration of your firewall too`,
-      dropped.map((chain) => insert(chain, `udp dport ${node.port}`)).join('; '),
+    return check[state === 'error' ? 'error' : 'warning'](
+      `what leaves UDP port ${port} is dropped in ${listed(dropped)}, and no answer came over UDP from outside`,
+      `let it out, in the configuration of your firewall too`,
+      dropped.map((chain) => insert(chain, `udp sport ${port}`)).join('; '),
     );
   }
   if (unclear.length === 0) return undefined;
   return check.unknown(
-    `whether UDP port ${node.port} is let in is decided in ${listed(unclear)} by addresses or other things that were not followed, and no endpoint is proven`,
+    `whether what leaves UDP port ${port} gets out is decided in ${listed(unclear)} by addresses, other ports or other things that were not followed`,
+    `"nft list ruleset" shows the rules: let out UDP from port ${port} to any address and port`,
+  );
+}
+
+/** Only of families that nothing was seen to come in by. */
+function incoming(filter: PacketFilter, facts: DoctorFacts): DoctorCheck | undefined {
+  const check = checkOf(code, name);
+  const { port } = facts.node;
+  const ways = unproven(facts);
+  const packets = ways.map(({ family, device }): Packet => ({ family, iifname: device, l4proto: 'udp', dport: port }));
+  const { dropped, unclear } = stopping(filter, 'input', packets);
+  const only = ways.length < outerWays(facts).length ? `${ways[0]?.family === 'ip' ? 'IPv4' : 'IPv6'} ` : '';
+  const nor = `no ${only}endpoint is proven`;
+  if (dropped.length > 0) {
+    return check.warning(
+      `what comes to UDP port ${port} uncalled is dropped in ${listed(dropped)}, and ${nor}`,
+      `accept UDP port ${port}, in the configuration of your firewall too`,
+      dropped.map((chain) => insert(chain, `udp dport ${port}`)).join('; '),
+    );
+  }
+  if (unclear.length === 0) return undefined;
+  return check.unknown(
+    `whether UDP port ${port} is let in is decided in ${listed(unclear)} by addresses or other things that were not followed, and ${nor}`,
     `"nft list ruleset" shows the rules; an endpoint that is proven would tell that it is`,
   );
 }
 
-/** It was seen that what comes uncalled is let in. */
-function isProven({ status }: NodeFacts): boolean {
-  return status.endpoints.some(({ proven }) => proven);
+interface OuterWay {
+  readonly family: Packet['family'];
+  /** Undefined: not known, or one of several. */
+  readonly device: string | undefined;
+}
+
+/** What our datagrams travel over. */
+function outerWays({ machine: { addresses, gateways }, node }: DoctorFacts): OuterWay[] {
+  const ipv6 = addresses.filter(({ address }) => address.includes(':')).map(({ device }) => device);
+  const ways: OuterWay[] = [];
+  if (ipv6.length === 0 || ipv6.length < addresses.length) ways.push({ family: 'ip', device: gateways[0]?.device });
+  if (node.usesIpv6 && ipv6.length > 0) {
+    ways.push({ family: 'ip6', device: new Set(ipv6).size === 1 ? ipv6[0] : undefined });
+  }
+  return ways;
+}
+
+/** Those of them by which it was not seen that what comes uncalled is let in. */
+function unproven(facts: DoctorFacts): OuterWay[] {
+  return outerWays(facts).filter(({ family }) => !isProven(facts.node, family));
+}
+
+function isProven({ status }: NodeFacts, family: Packet['family']): boolean {
+  return status.endpoints.some(({ proven, address }) => proven && address.includes(':') === (family === 'ip6'));
 }
 
 /** The chains where one of the packets is dropped, and those where one may be. */
-function stopping(filter: PacketFilter, hook: 'input' | 'forward', packets: readonly Packet[]) {
+function stopping(filter: PacketFilter, hook: Hook, packets: readonly Packet[]) {
   const judged = packets.flatMap((packet) => filter.judge(hook, packet));
   const chains = (verdict: 'dropped' | 'unclear') => [
     ...new Set(judged.filter((one) => one.verdict === verdict).map(({ chain }) => chain)),

@@ -36,8 +36,14 @@ export function checkTunDevice({ machine: { tunProblem }, node: { status } }: Do
 
 export function checkOffloads({ node: { status } }: DoctorFacts): DoctorCheck {
   const check = checkOf('offload', 'large packets at once');
+  if (!status.tun) {
+    return check.unknown(
+      'no TUN is open that could be asked',
+      status.node ? 'see the line on the TUN device' : 'ask again once this machine is in a network',
+    );
+  }
   const ways = status.fallbacks.length === 0 ? '' : `; slower ways in use: ${status.fallbacks.join(', ')}`;
-  const offload = status.tun?.offload ?? 'none';
+  const { offload } = status.tun;
   const evidence = `offload ${offload}, cipher ${status.cipher}${ways}`;
   if (offload === 'none')
     return check.warning(evidence, 'set tun.offload = true unless it was switched off to find a fault');
@@ -46,9 +52,8 @@ export function checkOffloads({ node: { status } }: DoctorFacts): DoctorCheck {
 
 const keepIn = 'set it, and keep it in /etc/sysctl.d/weft.conf';
 
-export function checkIpv6({ machine: { sysctls }, node: { status, lan } }: DoctorFacts): DoctorCheck {
+export function checkIpv6({ machine: { sysctls }, node: { device, lan } }: DoctorFacts): DoctorCheck {
   const check = checkOf('ipv6', 'IPv6 of the kernel');
-  const device = status.tun?.name ?? 'weft0';
   const names = ['all', 'lo', device].map((name) => `net.ipv6.conf.${name}.disable_ipv6`);
   if (!sysctls.has(names[0]!)) {
     return check.error(
@@ -141,7 +146,8 @@ const dangerous: ReadonlyMap<number, string> = new Map([
   [27017, 'MongoDB'],
 ]);
 
-export function checkExposure({ machine: { listening }, node: { status, port, lan } }: DoctorFacts): DoctorCheck {
+export function checkExposure({ machine, node: { status, device, port, lan } }: DoctorFacts): DoctorCheck {
+  const { listening, packetFilter, legacyTables } = machine;
   const check = checkOf('exposure', 'open to members');
   if (status.node === null) return check.ok('nothing: this machine has no address in an overlay');
   if (!listening) {
@@ -154,16 +160,33 @@ export function checkExposure({ machine: { listening }, node: { status, port, la
           'scan the LAN from another member, with nmap for instance; a rule for the forward hook closes what should not be reached',
         )
       : check.ok(evidence);
-  const open = listening.filter((one) => !(one.protocol === 'udp' && one.port === port));
-  if (open.length === 0) return unlessGateway('nothing listens on the addresses of the overlay');
-  const risky = open.filter((one) => one.protocol === 'tcp' && dangerous.has(one.port));
-  const list = listOf(open);
-  if (risky.length === 0) return unlessGateway(`every member may connect to ${list}`);
-  const named = risky.map((one) => `${dangerous.get(one.port)} (${one.port})`).join(', ');
-  return check.warning(
-    `every member may connect to ${list}; among them ${named}`,
-    'have it listen on 127.0.0.1 or on an app address only, or close it to weft0 in the firewall',
+  const others = listening.filter((one) => !(one.protocol === 'udp' && one.port === port));
+  if (others.length === 0) return unlessGateway('nothing listens on the addresses of the overlay');
+  const verdictOf = ({ protocol, port: dport }: ListeningPort) =>
+    packetFilter?.outcome('input', { family: 'ip6', iifname: device, l4proto: protocol, dport }) ?? 'passes';
+  const [open, unclear, closed] = (['passes', 'unclear', 'dropped'] as const).map((verdict) =>
+    others.filter((one) => verdictOf(one) === verdict),
+  ) as [ListeningPort[], ListeningPort[], ListeningPort[]];
+  const isFollowed = packetFilter !== undefined && !legacyTables.includes('ip6 filter');
+  const evidence = [
+    ...(open.length === 0 ? [] : [`every member may connect to ${listOf(open)}`]),
+    ...(unclear.length === 0 ? [] : [`rules that were not followed decide who may connect to ${listOf(unclear)}`]),
+    ...(closed.length === 0 ? [] : [`the packet filter closes ${listOf(closed)} to members`]),
+    ...(isFollowed ? [] : ['what the packet filter stops was not followed']),
+  ].join('; ');
+  const remedy = `have it listen on 127.0.0.1 or on an app address only, or close it to ${device} in the firewall`;
+  if (dangerousOf(open) !== '') return check.warning(`${evidence}; open is ${dangerousOf(open)}`, remedy);
+  if (dangerousOf(unclear) === '') return unlessGateway(evidence);
+  return check.unknown(
+    `${evidence}; among what they decide is ${dangerousOf(unclear)}`,
+    `try to connect from another member, "nft list ruleset" shows the rules; if it is open, ${remedy}`,
   );
+}
+
+/** Those that hand out the machine, by name. */
+function dangerousOf(ports: readonly ListeningPort[]): string {
+  const risky = ports.filter((one) => one.protocol === 'tcp' && dangerous.has(one.port));
+  return risky.map((one) => `${dangerous.get(one.port)} (${one.port})`).join(', ');
 }
 
 function listOf(ports: readonly ListeningPort[]): string {

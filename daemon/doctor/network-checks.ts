@@ -199,16 +199,23 @@ export function checkMtu({ machine: { underlayMtu, gateways }, node: { peers } }
       `ip link set ${gateways[0]?.device ?? 'DEVICE'} mtu 1500`,
     );
   }
-  const narrow = peers
-    .flatMap(({ name, tunnel }) =>
-      tunnel && tunnel.mtu > 0 && tunnel.mtu < fullFrame ? [{ name, mtu: tunnel.mtu }] : [],
-    )
-    .sort((a, b) => a.mtu - b.mtu);
+  const tunnels = peers.flatMap(({ name, tunnel }) => (tunnel ? [{ name, mtu: tunnel.mtu }] : []));
+  const measured = tunnels.filter(({ mtu }) => mtu > 0);
+  const narrow = measured.filter(({ mtu }) => mtu < fullFrame).sort((a, b) => a.mtu - b.mtu);
   const own = underlayMtu === undefined ? '' : `, own device ${underlayMtu}`;
-  if (narrow.length === 0) return check.ok(`full packets pass unbroken${own}`);
   const [worst] = narrow;
-  return check.warning(
-    `the way to ${worst!.name} carries ${worst!.mtu} octets: full packets travel in two parts (${counted(narrow.length, 'tunnel')}${own})`,
-    'all works, a little slower; a line with PPPoE or another VPN under it is a usual cause',
-  );
+  if (worst) {
+    return check.warning(
+      `the way to ${worst.name} carries ${worst.mtu} octets: full packets travel in two parts (${counted(narrow.length, 'tunnel')}${own})`,
+      'all works, a little slower; a line with PPPoE or another VPN under it is a usual cause',
+    );
+  }
+  if (tunnels.length === 0) return check.unknown(`no tunnel to measure it on${own}`, onceUp);
+  if (measured.length < tunnels.length) {
+    return check.unknown(
+      `${counted(tunnels.length, 'tunnel')}, ${tunnels.length - measured.length} of them not measured yet${own}`,
+      'ask again in a few seconds',
+    );
+  }
+  return check.ok(`full packets pass unbroken${own}`);
 }

@@ -4,6 +4,7 @@ export interface Packet {
   readonly iifname?: string | undefined;
   readonly oifname?: string | undefined;
   readonly l4proto?: string;
+  readonly sport?: number;
   readonly dport?: number;
 }
 
@@ -15,6 +16,9 @@ export interface Chain {
   readonly hook?: string;
   readonly policy?: string;
 }
+
+/** Where the kernel asks its chains about a packet. */
+export type Hook = 'input' | 'forward' | 'output';
 
 /** unclear: a rule decides by something that is not known here, such as addresses or a named set. */
 export type Verdict = 'passes' | 'dropped' | 'unclear';
@@ -60,10 +64,17 @@ export class PacketFilter {
   }
 
   /** The base chains of a hook that would see this packet, and what each makes of it: it must pass them all. */
-  judge(hook: 'input' | 'forward', packet: Packet): { readonly chain: Chain; readonly verdict: Verdict }[] {
+  judge(hook: Hook, packet: Packet): { readonly chain: Chain; readonly verdict: Verdict }[] {
     return this.chains
       .filter((chain) => chain.hook === hook && (chain.family === 'inet' || chain.family === packet.family))
       .map((chain) => ({ chain, verdict: this.#verdict(chain, packet) }));
+  }
+
+  /** What they make of it together. */
+  outcome(hook: Hook, packet: Packet): Verdict {
+    const verdicts = this.judge(hook, packet).map(({ verdict }) => verdict);
+    if (verdicts.includes('dropped')) return 'dropped';
+    return verdicts.includes('unclear') ? 'unclear' : 'passes';
   }
 
   /** Whether the table of this chain has one of that name too. */
@@ -193,16 +204,25 @@ function matchAnswer({ op, left, right }: Match, packet: Packet): Answer {
 /** Whether what the key stands for is this, or among these, in our packet. */
 function has(key: Key, right: unknown, packet: Packet): Answer {
   if (isOfOther(key, packet)) return 'no';
-  const { meta, payload, ct } = key;
-  const isPort = payload?.field === 'dport';
-  const value = ct?.key === 'state' ? 'new' : meta ? metaOf(meta.key, packet) : isPort ? packet.dport : undefined;
+  const value = valueIn(key, packet);
   return value === undefined ? 'maybe' : isIn(value, right);
 }
 
-/** A port of TCP is no port of UDP. */
-function isOfOther({ payload }: Key, { l4proto }: Packet): boolean {
-  const protocol = payload?.protocol;
-  return l4proto !== undefined && (protocol === 'tcp' || protocol === 'udp') && protocol !== l4proto;
+/** What the key stands for in our packet; undefined: not known. */
+function valueIn({ meta, payload, ct }: Key, packet: Packet): string | number | undefined {
+  if (ct?.key === 'state') return 'new';
+  return meta ? metaOf(meta.key, packet) : fieldOf(payload?.field, packet);
+}
+
+/** Headers that a packet has one of, by the names nftables has for them in payload expressions. */
+const transports = new Set(['tcp', 'udp', 'udplite', 'sctp', 'dccp', 'icmp', 'icmpv6', 'igmp', 'esp', 'ah', 'comp']);
+const families = new Set(['ip', 'ip6', 'arp']);
+
+/** A port of TCP is no port of UDP, and an IPv4 address none of an IPv6 packet. */
+function isOfOther({ payload }: Key, { family, l4proto }: Packet): boolean {
+  const protocol = payload?.protocol ?? '';
+  if (families.has(protocol)) return protocol !== family;
+  return l4proto !== undefined && transports.has(protocol) && protocol !== l4proto;
 }
 
 function metaOf(key: string | undefined, packet: Packet): string | undefined {
@@ -217,6 +237,20 @@ function metaOf(key: string | undefined, packet: Packet): string | undefined {
       return packet.l4proto;
     case 'nfproto':
       return packet.family === 'ip' ? 'ipv4' : 'ipv6';
+    default:
+      return undefined;
+  }
+}
+
+function fieldOf(field: string | undefined, { sport, dport, l4proto }: Packet): string | number | undefined {
+  switch (field) {
+    case 'sport':
+      return sport;
+    case 'dport':
+      return dport;
+    case 'protocol':
+    case 'nexthdr':
+      return l4proto;
     default:
       return undefined;
   }

@@ -14,7 +14,7 @@ const { serial } = test;
 const world = await World.build({
   'dc-1': host(),
   'dc-2': host(),
-  flat: home({ nat: 'symmetric' }),
+  flat: home({ nat: 'symmetric', ipv6: true }),
   office: home({ nat: 'udp-blocked' }),
   late: host(),
 });
@@ -27,17 +27,18 @@ async function doctor(node: WeftNode): Promise<{ lines: readonly DoctorCheck[]; 
   return { lines: JSON.parse(stdout) as DoctorCheck[], code };
 }
 const of = (lines: readonly DoctorCheck[], code: string) => lines.find((line) => line.code === code)!;
-const ill = (script: string) => flat.host.namespace.must(['sh', '-ec', script]);
+const ill = (script: string, { host: { namespace } } = flat) => namespace.must(['sh', '-ec', script]);
 /** The wall clock of a daemon, an hour slow. */
 const slowClock = 'data:text/javascript,const%20now=Date.now;Date.now=()=>now()-3600000';
 
 serial('without a network it speaks of the machine alone', async (t) => {
   await ill('sysctl -qw net.ipv6.conf.all.forwarding=1');
-  await flat.start({ config: '[[babel.interface]]\ndevice = "eth0"\n' });
+  await flat.start({ config: '[underlay]\nipv6 = true\n[[babel.interface]]\ndevice = "eth0"\n' });
   const { lines, code } = await doctor(flat);
   t.is(code, 0, JSON.stringify(lines));
   t.is(lines.length, 14);
   t.is(of(lines, 'tun').state, 'ok');
+  for (const unknown of ['offload', 'mtu']) t.is(of(lines, unknown).state, 'unknown', unknown);
   await flat.kill('SIGTERM');
   const { lines: atRest } = await doctor(flat);
   t.is(atRest.length, 14, 'and with no daemon');
@@ -78,9 +79,10 @@ serial('what is wrong outside: a symmetric NAT, no router to ask, no way in, UDP
   t.regex(text, /symmetric/);
 });
 
-/** How to break `flat`, the line that tells it, and what takes away what is left of it then. */
+/** How to break a machine, `flat` unless another is named, the line that tells it, and what takes away what is left of it then. */
 interface Ill {
   readonly what: string;
+  readonly on?: string;
   readonly breaks: string;
   readonly code: string;
   readonly state: CheckState;
@@ -137,6 +139,27 @@ const ills: readonly Ill[] = [
     mend: 'nft delete table inet mine',
   },
   {
+    what: 'a firewall that lets nothing in by IPv6 but what IPv6 needs',
+    breaks:
+      'nft "add table ip6 mine; add chain ip6 mine in { type filter hook input priority 0; policy drop; }; add rule ip6 mine in ct state established,related accept; add rule ip6 mine in icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept"',
+    code: 'firewall',
+    state: 'warning',
+    evidence: /dropped in ip6 mine in, and no endpoint is proven/,
+    remedy: /ip6 mine in udp dport 16696 counter accept/,
+    mend: 'nft delete table ip6 mine',
+  },
+  {
+    what: 'a firewall that lets out TCP and names alone',
+    on: 'office',
+    breaks:
+      'nft "add table inet mine; add chain inet mine out { type filter hook output priority 0; policy drop; }; add rule inet mine out oif lo accept; add rule inet mine out meta l4proto tcp accept; add rule inet mine out udp dport 53 accept"',
+    code: 'firewall',
+    state: 'warning',
+    evidence: /what leaves UDP port 16696 is dropped in inet mine out/,
+    remedy: /inet mine out udp sport 16696 counter accept/,
+    mend: 'nft delete table inet mine',
+  },
+  {
     what: 'a gateway whose kernel does not forward',
     breaks: 'sysctl -qw net.ipv6.conf.all.forwarding=0',
     code: 'ipv6',
@@ -184,10 +207,11 @@ const ills: readonly Ill[] = [
   },
 ];
 
-for (const { what, breaks, code, state, evidence, remedy, mend } of ills) {
+for (const { what, on, breaks, code, state, evidence, remedy, mend } of ills) {
   serial(`what is wrong on the machine: ${what}`, async (t) => {
-    await ill(breaks);
-    const { lines, code: exit } = await doctor(flat);
+    const node = world.node(on ?? 'flat');
+    await ill(breaks, node);
+    const { lines, code: exit } = await doctor(node);
     const line = of(lines, code);
     t.is(line.state, state, line.evidence);
     t.regex(line.evidence, evidence);
@@ -195,20 +219,20 @@ for (const { what, breaks, code, state, evidence, remedy, mend } of ills) {
     if (state === 'error') t.is(exit, 1);
     if (line.command !== '') {
       t.true(
-        (await flat.run('doctor')).stdout.includes(`\n            ${line.command}\n`),
+        (await node.run('doctor')).stdout.includes(`\n            ${line.command}\n`),
         'printed as it is to be typed',
       );
-      await ill(line.command);
+      await ill(line.command, node);
       const { value } = await until(
         'the line is well when its command was run',
-        async () => of(await flat.api.doctor(), code),
+        async () => of(await node.api.doctor(), code),
         (now) => now.state === 'ok',
         3000,
       );
       t.log(value.evidence);
     }
-    await ill(mend);
-    t.not(of(await flat.api.doctor(), code).evidence, line.evidence, 'mended, it is not said any more');
+    await ill(mend, node);
+    t.not(of(await node.api.doctor(), code).evidence, line.evidence, 'mended, it is not said any more');
   });
 }
 
@@ -219,7 +243,7 @@ serial('what is not known is not called well: what a gateway lets members reach 
   t.not(line.remedy, '');
 });
 
-serial('a database open to members; and large packets switched off', async (t) => {
+serial('a database open to members, and closed to them by the packet filter; large packets switched off', async (t) => {
   const redis = flat.host.namespace.spawn([
     process.execPath,
     '-e',
@@ -229,6 +253,17 @@ serial('a database open to members; and large packets switched off', async (t) =
   const open = of(await flat.api.doctor(), 'exposure');
   t.is(open.state, 'warning', open.evidence);
   t.regex(open.evidence, /Redis \(6379\)/);
+  const member = world.node('dc-1').host.namespace;
+  const connecting = `require("node:net").connect(6379, "${await flat.address()}").on("connect", () => process.exit(0)).on("error", ({ code }) => { console.log(code); process.exit(1); })`;
+  const connects = async () => member.run([process.execPath, '-e', connecting], { timeout: 3000 });
+  await until('a member connects to it', connects, ({ code }) => code === 0, 10_000);
+  await ill(
+    'nft "add table inet mine; add chain inet mine in { type filter hook input priority 0; policy accept; }; add rule inet mine in iifname weft0 tcp dport 6379 reject with tcp reset"',
+  );
+  t.regex((await connects()).stdout, /ECONNREFUSED/);
+  const closed = of(await flat.api.doctor(), 'exposure');
+  t.is(closed.state, 'unknown', closed.evidence);
+  t.regex(closed.evidence, /^the packet filter closes TCP 6379 to members; .* LAN behind eth0 was not checked/);
   redis.kill('SIGKILL');
   await flat.kill('SIGTERM');
   await flat.start({ config: '[tun]\noffload = false\n' });

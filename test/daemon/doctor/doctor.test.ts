@@ -2,7 +2,7 @@ import test from 'ava';
 import type { CheckState, Peer, Status, TlsInfo, TunnelInfo } from '../../../daemon/api.js';
 import { judge } from '../../../daemon/doctor/doctor.js';
 import type { DoctorFacts, MachineFacts, NodeFacts } from '../../../daemon/doctor/facts.js';
-import { PacketFilter } from '../../../daemon/doctor/packet-filter.js';
+import { type Chain, PacketFilter } from '../../../daemon/doctor/packet-filter.js';
 import { parseLegacyTables, parseListening, probeMachine } from '../../../daemon/doctor/probe.js';
 import type { MappingDoubt } from '../../../src/upnp/reasons.js';
 
@@ -54,6 +54,7 @@ const peer: Peer = {
 };
 const node: NodeFacts = {
   status,
+  device: 'weft0',
   peers: [peer],
   nat: { translated: true, mapping: 'endpoint-independent', filtering: undefined, portPreservation: true },
   mappingDoubt: undefined,
@@ -104,7 +105,18 @@ const refused: Status['portMapping'] = {
   reason: 'the router Box refused over UPnP (error 718)',
 };
 const forwardDrop = { family: 'ip6', table: 'filter', name: 'FORWARD', hook: 'forward', policy: 'drop' } as const;
+const ip6InputDrop = { family: 'ip6', table: 'filter', name: 'INPUT', hook: 'input', policy: 'drop' } as const;
 const inputDrop = { family: 'inet', table: 'filter', name: 'input', hook: 'input', policy: 'drop' } as const;
+const inputOpen = { ...inputDrop, policy: 'accept' } as const;
+const outputDrop = { family: 'inet', table: 'mine', name: 'out', hook: 'output', policy: 'drop' } as const;
+/** A rule of one of these chains: what it matches, and what becomes of that. */
+const rule = ({ family, table, name }: Chain, left: object, right: unknown, verdict: 'accept' | 'drop' = 'accept') => ({
+  ...{ family, table, chain: name },
+  expr: [{ match: { op: '==', left, right } }, { [verdict]: null }],
+});
+const port = (protocol: string, field: 'sport' | 'dport') => ({ payload: { protocol, field } });
+const overTcp: Peer = { ...peer, tunnel: { ...tunnel, transport: 'tcp' } };
+const redis = { listening: [{ protocol: 'tcp', port: 6379 } as const, { protocol: 'tcp', port: 22 } as const] };
 const lan = { devices: ['eth1'], carriesIpv4: false };
 const ipv6Alone = [{ device: 'eth0', address: '2001:db8::7' }];
 const noTunnels = { up: 0, total: 1, overTcp: 0, overTls: 0 };
@@ -458,6 +470,109 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /inet filter input/,
     /udp dport 16696 counter accept/,
   ],
+  [
+    'a firewall that lets no UDP out, where nobody answers',
+    {
+      node: { ...node, status: { ...status, tunnels: noTunnels } },
+      machine: {
+        ...machine,
+        packetFilter: new PacketFilter(
+          [outputDrop],
+          [rule(outputDrop, { meta: { key: 'l4proto' } }, 'tcp'), rule(outputDrop, port('udp', 'dport'), 53)],
+        ),
+      },
+    },
+    'firewall',
+    'error',
+    /what leaves UDP port 16696 is dropped in inet mine out/,
+    /nft insert rule inet mine out udp sport 16696 counter accept/,
+  ],
+  [
+    'the same where streams get out: all works over them',
+    {
+      node: { ...node, peers: [overTcp] },
+      machine: { ...machine, packetFilter: new PacketFilter([outputDrop], []) },
+    },
+    'firewall',
+    'warning',
+    /dropped in inet mine out/,
+    /udp sport 16696/,
+  ],
+  [
+    'our port is let out by it',
+    {
+      node: { ...node, peers: [overTcp] },
+      machine: {
+        ...machine,
+        packetFilter: new PacketFilter([outputDrop], [rule(outputDrop, port('udp', 'sport'), 16696)]),
+      },
+    },
+    'firewall',
+    'ok',
+    /1 chain with policy drop, none in our way/,
+    /^$/,
+  ],
+  [
+    'the same, where UDP was seen to get out all the same',
+    withMachine({ packetFilter: new PacketFilter([outputDrop], []) }),
+    'firewall',
+    'ok',
+    /1 chain with policy drop, none in our way/,
+    /^$/,
+  ],
+  [
+    'both ways closed: the worse is said first',
+    {
+      node: { ...node, status: { ...status, tunnels: noTunnels, endpoints: unproven } },
+      machine: { ...machine, packetFilter: new PacketFilter([inputDrop, outputDrop], []) },
+    },
+    'firewall',
+    'error',
+    /inet mine out/,
+    /udp sport/,
+  ],
+  [
+    'IPv6 alone, and its firewall lets nothing in',
+    {
+      node: { ...node, usesIpv6: true, status: { ...status, endpoints: [] } },
+      machine: {
+        ...machine,
+        addresses: ipv6Alone,
+        gateways: [],
+        packetFilter: new PacketFilter([ip6InputDrop], [rule(ip6InputDrop, port('icmpv6', 'dport'), 1)]),
+      },
+    },
+    'firewall',
+    'warning',
+    /UDP port 16696 uncalled is dropped in ip6 filter INPUT, and no endpoint is proven/,
+    /nft insert rule ip6 filter INPUT udp dport 16696 counter accept/,
+  ],
+  [
+    'both families, and only one of them is let in',
+    {
+      node: { ...node, usesIpv6: true },
+      machine: {
+        ...machine,
+        addresses: [...machine.addresses, ...ipv6Alone],
+        packetFilter: new PacketFilter([ip6InputDrop], []),
+      },
+    },
+    'firewall',
+    'warning',
+    /dropped in ip6 filter INPUT, and no IPv6 endpoint is proven/,
+    /ip6 filter INPUT udp dport 16696/,
+  ],
+  [
+    'IPv6 that nobody uses',
+    withMachine({
+      addresses: [...machine.addresses, ...ipv6Alone],
+      packetFilter: new PacketFilter([ip6InputDrop], []),
+    }),
+    'firewall',
+    'ok',
+    /none in our way/,
+    /^$/,
+  ],
   ['iptables-legacy, in nobody’s way', withMachine(legacy), 'firewall', 'ok', /no chain drops/, /^$/],
   ['no nft', withMachine({ packetFilter: undefined }), 'firewall', 'unknown', /nft/, /apt install nftables/],
   [
@@ -511,7 +626,47 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     'exposure',
     'warning',
     /Redis \(6379\)/,
-    /127\.0\.0\.1/,
+    /127\.0\.0\.1.*close it to weft0/,
+  ],
+  [
+    'Redis that the firewall closes to members',
+    withMachine({
+      ...redis,
+      packetFilter: new PacketFilter([inputOpen], [rule(inputOpen, port('tcp', 'dport'), 6379, 'drop')]),
+    }),
+    'exposure',
+    'ok',
+    /^every member may connect to TCP 22; the packet filter closes TCP 6379 to members$/,
+    /^$/,
+  ],
+  [
+    'Redis that it closes to another device',
+    withMachine({
+      ...redis,
+      packetFilter: new PacketFilter([inputOpen], [rule(inputOpen, { meta: { key: 'iifname' } }, 'eth0', 'drop')]),
+    }),
+    'exposure',
+    'warning',
+    /^every member may connect to TCP 6379, 22; open is Redis \(6379\)$/,
+    /./,
+  ],
+  [
+    'Redis, and a packet filter of which nothing is known',
+    withMachine({ ...redis, packetFilter: undefined }),
+    'exposure',
+    'warning',
+    /what the packet filter stops was not followed; open is Redis/,
+    /./,
+  ],
+  [
+    'a firewall that lets nothing in by the overlay: nothing is open',
+    withMachine({
+      packetFilter: new PacketFilter([inputOpen], [rule(inputOpen, { meta: { key: 'iifname' } }, 'weft0', 'drop')]),
+    }),
+    'exposure',
+    'ok',
+    /^the packet filter closes TCP 22 to members$/,
+    /^$/,
   ],
 ];
 
@@ -556,6 +711,48 @@ const unknowns: readonly (readonly [string, DoctorFacts, string, RegExp, RegExp]
     'firewall',
     /not followed/,
     /ip6tables-legacy -S/,
+  ],
+  ['packet size: no tunnel', withNode({ peers: [] }), 'mtu', /no tunnel to measure it on/, /once a tunnel is up/],
+  [
+    'packet size: a tunnel that was not measured yet, beside one that was',
+    withNode({ peers: [peer, { ...peer, tunnel: { ...tunnel, mtu: 0 } }] }),
+    'mtu',
+    /2 tunnels, 1 of them not measured yet/,
+    /in a few seconds/,
+  ],
+  [
+    'offloads of a TUN before there is one',
+    withStatus({ tun: null, node: null, network: null }),
+    'offload',
+    /no TUN is open/,
+    /once this machine is in a network/,
+  ],
+  ['offloads of a TUN that could not be opened', withStatus({ tun: null }), 'offload', /no TUN/, /line on the TUN/],
+  [
+    'UDP that some rules let out, while nobody answers',
+    {
+      node: { ...node, status: { ...status, tunnels: noTunnels } },
+      machine: {
+        ...machine,
+        packetFilter: new PacketFilter([outputDrop], [rule(outputDrop, port('udp', 'dport'), 16696)]),
+      },
+    },
+    'firewall',
+    /whether what leaves UDP port 16696 gets out is decided in inet mine out by addresses, other ports/,
+    /nft list ruleset/,
+  ],
+  [
+    'Redis that some rules let members reach',
+    withMachine({
+      ...redis,
+      packetFilter: new PacketFilter(
+        [inputDrop],
+        [rule(inputDrop, { payload: { protocol: 'ip6', field: 'saddr' } }, '@friends')],
+      ),
+    }),
+    'exposure',
+    /^rules that were not followed decide who may connect to TCP 6379, 22; among what they decide is Redis/,
+    /try to connect from another member/,
   ],
   ['/proc that is closed', withMachine({ listening: undefined }), 'exposure', /could not be read/, /as root/],
   [

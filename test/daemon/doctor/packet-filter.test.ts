@@ -1,5 +1,5 @@
 import test from 'ava';
-import { type Packet, PacketFilter } from '../../../daemon/doctor/packet-filter.js';
+import { type Chain, type Packet, PacketFilter } from '../../../daemon/doctor/packet-filter.js';
 
 type Expression = Readonly<Record<string, unknown>>;
 
@@ -38,6 +38,36 @@ test('a rule that accepts our device lets it pass, one for another device does n
 test('what only lets answers back does not let a new connection in', (t) => {
   t.is(verdict(rule('FORWARD', state('established', 'related'), accept)), 'dropped');
   t.is(verdict(rule('FORWARD', state('new', 'established'), accept)), 'passes');
+});
+
+test('what is for another protocol or family is for no packet of ours', (t) => {
+  const field = (protocol: string, name: string) => ({ payload: { protocol, field: name } });
+  for (const protocol of ['icmpv6', 'icmp', 'tcp', 'sctp', 'esp']) {
+    t.is(verdict(rule('FORWARD', is(field(protocol, 'type'), 1), accept)), 'dropped', protocol);
+  }
+  t.is(verdict(rule('FORWARD', is(field('ip', 'saddr'), '10.0.0.1'), accept)), 'dropped');
+  t.is(verdict(rule('FORWARD', is(field('ip6', 'saddr'), 'fd00::1'), accept)), 'unclear');
+  t.is(verdict(rule('FORWARD', is(field('ip6', 'nexthdr'), 'tcp'), accept)), 'dropped');
+  t.is(verdict(rule('FORWARD', is(field('ip6', 'nexthdr'), 'udp'), accept)), 'passes');
+});
+
+test('where a packet comes from counts where that is known', (t) => {
+  const sport = { payload: { protocol: 'udp', field: 'sport' } };
+  const from = (port: number) => new PacketFilter([forward], [rule('FORWARD', is(sport, port), accept)]);
+  t.is(from(5353).outcome('forward', packet), 'unclear');
+  t.is(from(5353).outcome('forward', { ...packet, sport: 5353 }), 'passes');
+  t.is(from(53).outcome('forward', { ...packet, sport: 5353 }), 'dropped');
+});
+
+test('together base chains let pass what all of them do', (t) => {
+  const other = { ...forward, family: 'inet', table: 'other', policy: 'accept' } as const;
+  const address = { payload: { protocol: 'ip6', field: 'saddr' } };
+  const outcome = (...chains: readonly Chain[]) =>
+    new PacketFilter(chains, [rule('FORWARD', is(address, 'fd00::1'), accept)]).outcome('forward', packet);
+  t.is(outcome(), 'passes');
+  t.is(outcome(other), 'passes');
+  t.is(outcome(other, forward), 'unclear');
+  t.is(outcome(forward, { ...other, policy: 'drop' }), 'dropped');
 });
 
 test('chains are followed where they are jumped to, and left where they return', (t) => {
