@@ -516,6 +516,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tell('certificate-renewed', this.mesh.membership.number, 'certificate renewed');
           break;
         case 'nodeChanged':
+          this.#fallback.heardNews(effect.number, now);
           this.#performConnector(this.#connector.nodeChanged(effect.number, now), now);
           this.#certificateHeld(effect.number, now);
           break;

@@ -27,6 +27,8 @@ const udpPause: Millis = 20 * second;
  */
 const cutOffPatience: Millis = 10 * second;
 const lastRetry: Millis = 10 * minute;
+/** News of a node ends its pause, once in this time: any member can sign a record a second, and each names whom we call. */
+const newsPause: Millis = 30 * second;
 
 /** Where a stream may be opened to a node: plain TCP, or TLS. */
 export type StreamEndpoint =
@@ -43,6 +45,13 @@ export interface Candidate {
 export interface Bridging {
   readonly node: NodeNumber;
   readonly streams: readonly StreamEndpoint[];
+}
+
+interface Tries {
+  readonly count: number;
+  /** When the last one began, or the wait for UDP. */
+  readonly at: Millis;
+  readonly notBefore: Millis;
 }
 
 interface Trial {
@@ -65,8 +74,8 @@ interface Trial {
 export class Fallback {
   readonly #leadsOutside: (endpoint: Endpoint) => boolean;
   readonly #trials = new Map<NodeNumber, Trial>();
-  /** Forgotten when UDP begins to work or ends, and of nodes that were not tried for long. */
-  readonly #tries = new Map<NodeNumber, { readonly count: number; readonly notBefore: Millis }>();
+  /** Forgotten when UDP begins to work or ends, of nodes that are reached while it works, and of those not tried for long. */
+  readonly #tries = new Map<NodeNumber, Tries>();
   /** When to look again; `never` while nobody is to be called. */
   #dueAt: Millis = never;
   #udpAt: Millis = never;
@@ -92,7 +101,9 @@ export class Fallback {
   ): Bridging[] {
     const worksOverUdp = this.worksOverUdp(standing);
     if (worksOverUdp !== this.#worked) this.#beginAnew(worksOverUdp);
-    for (const [node, { notBefore }] of this.#tries) if (now > notBefore + remembered) this.#tries.delete(node);
+    for (const [node, { notBefore }] of this.#tries) {
+      if (now > notBefore + remembered || (worksOverUdp && hasRoute(node))) this.#tries.delete(node);
+    }
     const called = worksOverUdp ? unreached.filter(({ node }) => !hasRoute(node)) : unreached;
     const trying = standing.every(isBridged) ? called : called.flatMap((candidate) => this.#outside(candidate));
     if (trying.length === 0) {
@@ -122,6 +133,13 @@ export class Fallback {
     if (bridge) trial.bridges.push(bridge);
     if (trial.pending === 0 && !trial.later) this.#trials.delete(node);
     return trial.bridges;
+  }
+
+  /** There is something new about a node: it may be back, or elsewhere. */
+  heardNews(node: NodeNumber, now: Millis): void {
+    const tries = this.#tries.get(node);
+    if (!tries) return;
+    this.#tries.set(node, { ...tries, notBefore: Math.min(tries.notBefore, Math.max(now, tries.at + newsPause)) });
   }
 
   /** Whether one of these tunnels goes over UDP to the outside: then so may all. */
@@ -181,14 +199,14 @@ export class Fallback {
   /** UDP has its time with those that are new. */
   #wait(trying: readonly Candidate[], now: Millis): void {
     for (const { node } of trying) {
-      if (!this.#tries.has(node)) this.#tries.set(node, { count: 0, notBefore: now + cutOffPatience });
+      if (!this.#tries.has(node)) this.#tries.set(node, { count: 0, at: now, notBefore: now + cutOffPatience });
     }
   }
 
   #begin({ node, endpoints, tls }: Candidate, now: Millis): Bridging[] {
     const count = this.#tries.get(node)?.count ?? 0;
     const pause = this.#worked ? Math.min(lastRetry, retryPause * 2 ** Math.min(count, 8)) : retryPause;
-    this.#tries.set(node, { count: count + 1, notBefore: now + pause });
+    this.#tries.set(node, { count: count + 1, at: now, notBefore: now + pause });
     const kinds: StreamEndpoint[][] = [
       endpoints.slice(0, maxTried).map((endpoint) => ({ kind: 'tcp', endpoint })),
       tls.slice(0, maxTried).map((endpoint) => ({ kind: 'tls', endpoint })),

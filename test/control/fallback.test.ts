@@ -9,6 +9,7 @@ import {
   isBridged,
   isOurBridge,
 } from '../../src/control/fallback.js';
+import { type Millis, minute, second } from '../../src/time.js';
 
 const endpoint: Endpoint = { address: '192.0.2.1', port: 16696 };
 const secure: TlsEndpoint = { address: '192.0.2.1', port: 443, name: 'a.example.net' };
@@ -170,6 +171,44 @@ test('where UDP works, who is not reached in ten seconds by any way is called ov
     called,
     seconds.map((at) => [at * 1000, 1]),
   );
+});
+
+/** Calls of node 1 over TCP from `start` on, a second apart at least, each in vain; UDP works to others. */
+function callsOf(fallback: Fallback, start: Millis, end: Millis, each: (now: Millis) => void = () => {}): Millis[] {
+  const calls: Millis[] = [];
+  for (let now = start; now < end; now += second) {
+    each(now);
+    for (const { node } of fallback.due(now, [endpoint], trying(1), () => false)) {
+      calls.push(now);
+      fallback.answered(node);
+    }
+  }
+  return calls;
+}
+
+test('a node that was reached meanwhile is called as if it were new when it is cut off again', (t) => {
+  const fallback = new Fallback(isOutside);
+  t.is(callsOf(fallback, 0, 25 * minute).length, 8);
+  const back = 26 * minute;
+  fallback.due(back, [endpoint, bridged], [], hasRoute);
+  t.deepEqual(
+    callsOf(fallback, back + minute, back + 2 * minute),
+    [10, 20, 40].map((at) => back + minute + at * second),
+  );
+});
+
+test('news of a node has it called at once, and then once in half a minute', (t) => {
+  const fallback = new Fallback(isOutside);
+  fallback.heardNews(1, 0);
+  t.is(callsOf(fallback, 0, 25 * minute).length, 8);
+  fallback.heardNews(1, 25 * minute);
+  t.deepEqual(callsOf(fallback, 25 * minute, 27 * minute), [25 * minute]);
+  const flooded = callsOf(fallback, 30 * minute, 40 * minute, (now) => fallback.heardNews(1, now));
+  t.deepEqual(
+    flooded,
+    Array.from({ length: 20 }, (_, i) => 30 * minute + i * 30 * second),
+  );
+  t.deepEqual(callsOf(fallback, 40 * minute, 45 * minute), [40 * minute], 'and less often again');
 });
 
 test('a neighbour on the LAN does not end it: who is outside is called over TCP, at its endpoints outside', (t) => {

@@ -136,6 +136,30 @@ test('once UDP gets out to one, the streams to others move without a break; one 
   );
 });
 
+test('a node that no route leads to is called over TCP as soon as there is news of it', (t) => {
+  const world = new World(10);
+  world.tcp = true;
+  const [dc, desk, far] = [world.machine('dc'), world.machine('desk'), world.machine('far')];
+  dc.relay = { mode: 'no', limitBitsPerSecond: 0, octetsPerMonth: 0 };
+  dc.found();
+  for (const machine of [desk, far]) {
+    machine.join(dc.invite());
+    world.until(() => machine.control !== undefined && machine.hasTunnelTo(dc), 10 * second);
+  }
+  world.until(() => desk.hasTunnelTo(far), 2 * minute);
+  world.separate(desk, far);
+  desk.takesTcp = false;
+  far.crash();
+  world.run(40 * minute);
+  const called = desk.bridges.length;
+  far.start();
+  world.until(() => dc.hasTunnelTo(far), 10 * second);
+  far.announceTls({ address: far.address, port: 443 });
+  const took = world.until(() => desk.isOverTcp(far), 30 * second);
+  t.log(`${called} calls while it was off, then after ${Math.round(took)} ms`);
+  t.true(desk.hasTunnelTo(dc) && !desk.isOverTcp(dc));
+});
+
 for (const [name, address] of [
   ['IPv6 that is off', '2001:db8::7'],
   ['a LAN that is not ours', '10.9.9.9'],
