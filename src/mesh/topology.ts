@@ -274,7 +274,8 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         if (this.#tunnels.size === 0) for (const node of this.#lost.keys()) this.#backoffs.delete(node);
         break;
       case 'dialFailed':
-        this.#backOff(event.node, now);
+        // Others were given up before, or were to move a tunnel that stands.
+        if (this.#dialling.has(event.node)) this.#backOff(event.node, now);
         break;
       case 'measured':
         if (tunnel) tunnel.rtt = event.rtt;

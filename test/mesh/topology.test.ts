@@ -574,6 +574,28 @@ for (const booted of [0, 90 * 24 * 60 * minute]) {
   });
 }
 
+test('dials that failed while the tunnel stood delay none when it falls', (t) => {
+  const topology = new Topology(seededRandom(1), new MeshMessages());
+  for (const node of [2, 3]) {
+    topology.handle({ kind: 'nodeKnown', node }, 0);
+    topology.handle({ kind: 'tunnelUp', node, own: true }, 0);
+  }
+  const fell = 10 * minute;
+  for (let now = 30 * second; now < fell; now += 30 * second) topology.handle({ kind: 'dialFailed', node: 2 }, now);
+  topology.handle({ kind: 'tunnelDown', node: 2 }, fell);
+  t.is(dialsOf(topology, 2, fell, fell + minute)[0], fell);
+});
+
+test('a dial that goes on beyond its time and then fails is waited for once', (t) => {
+  const topology = new Topology(seededRandom(1), new MeshMessages());
+  topology.handle({ kind: 'nodeKnown', node: 2 }, 0);
+  t.deepEqual(topology.tick(0), [{ kind: 'dial', node: 2 }]);
+  topology.tick(15 * second); // it was sent elsewhere under way
+  topology.handle({ kind: 'dialFailed', node: 2 }, 20 * second);
+  const again = dialsOf(topology, 2, 20 * second, minute)[0]!;
+  t.true(again > 15 * second + 0.7 * 5 * second && again <= 15 * second + 1.3 * 5 * second + second, `${again}`);
+});
+
 test('who slept dials those whose tunnels fell, for what it had them for', (t) => {
   const topology = new Topology(seededRandom(12), new MeshMessages());
   for (let node = 1; node <= 100; node++) topology.handle({ kind: 'nodeKnown', node }, 0);
