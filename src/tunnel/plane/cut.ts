@@ -25,6 +25,7 @@ export class Cutter {
   #payload = 0;
   #end = 0;
   #index = 0;
+  /** Signed, as V8's small integers are: what grows beyond them makes it throw away what it compiled. */
   #sequence = 0;
   #identification = 0;
   #flags = 0;
@@ -56,7 +57,7 @@ export class Cutter {
     for (let i = 0; i < this.#headers; i++) this.#template[i] = this.#bytes[at + i]!;
     this.#identification = this.#version === 4 ? view.getUint16(at + 4) : 0;
     if (this.#tcp) {
-      this.#sequence = view.getUint32(at + transport + 4);
+      this.#sequence = view.getInt32(at + transport + 4);
       this.#flags = view.getUint8(at + transport + 13);
     }
     return true;
@@ -88,7 +89,7 @@ export class Cutter {
       sumIpv4Header(view, at, (this.#template[0]! & 15) << 2);
     }
     if (this.#tcp) {
-      view.setUint32(transport + 4, (this.#sequence + this.#index * this.#size) >>> 0);
+      view.setInt32(transport + 4, this.#sequence + this.#index * this.#size);
       let flags = this.#flags;
       if (!last) flags &= ~(TcpFlag.fin | TcpFlag.psh);
       if (this.#index > 0) flags &= ~TcpFlag.cwr;

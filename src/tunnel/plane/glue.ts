@@ -32,6 +32,7 @@ export class Glue {
   #ipHeader = 0;
   #headers = 0;
   #size = 0;
+  /** Signed, as V8's small integers are: what grows beyond them makes it throw away what it compiled. */
   #nextSequence = 0;
   #closed = false;
 
@@ -73,7 +74,7 @@ export class Glue {
       if (!this.#tun.tcpSegmentation) return;
       const flags = this.#view.getUint8(packet.transport + 13);
       this.#closed = (flags & ~(TcpFlag.ece | TcpFlag.ack)) !== 0 || (flags & TcpFlag.ack) === 0;
-      this.#nextSequence = (this.#view.getUint32(packet.transport + 4) + this.#size) >>> 0;
+      this.#nextSequence = (this.#view.getInt32(packet.transport + 4) + this.#size) | 0;
     } else this.#closed = !this.#tun.udpSegmentation;
   }
 
@@ -111,7 +112,7 @@ export class Glue {
     const view = this.#view;
     const a = this.#at + this.#ipHeader;
     const b = packet.transport;
-    if (view.getInt32(a) !== view.getInt32(b) || view.getUint32(b + 4) !== this.#nextSequence) return false;
+    if (view.getInt32(a) !== view.getInt32(b) || view.getInt32(b + 4) !== this.#nextSequence) return false;
     if (view.getInt32(a + 8) !== view.getInt32(b + 8)) return false;
     // Data offset, flags, window: equal but for PSH, which may end the group.
     if (((view.getInt32(a + 12) ^ view.getInt32(b + 12)) & ~(TcpFlag.psh << 16)) !== 0) return false;
@@ -129,7 +130,7 @@ export class Glue {
     this.#gather.add(packet.at + packet.headers, payload);
     this.#length += payload;
     this.#segments++;
-    this.#nextSequence = (this.#nextSequence + payload) >>> 0;
+    this.#nextSequence = (this.#nextSequence + payload) | 0;
     if (payload < this.#size) this.#closed = true;
     if (packet.protocol === Protocol.tcp && (this.#view.getUint8(packet.transport + 13) & TcpFlag.psh) !== 0) {
       const flags = this.#at + this.#ipHeader + 13;

@@ -202,7 +202,9 @@ function connect(
   plane.apply({ command: { kind: 'installSession', session }, shared: words }, now);
   const nodes = [{ node: other, hops: [link] }];
   const prefixes = [{ prefix: nodePrefix(network, other).bytes, length: 64, egress: other }];
-  plane.apply({ command: { kind: 'patchRoutes', nodes, prefixes, removedPrefixes: [] } }, now);
+  // As orders come, through a port: arrays made so are of another kind to V8, and code compiled for one meets no other.
+  const routes = structuredClone({ kind: 'patchRoutes', nodes, prefixes, removedPrefixes: [] } as const);
+  plane.apply({ command: routes }, now);
 }
 
 function closeEnd({ plane, fds }: End): void {
