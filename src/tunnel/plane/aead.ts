@@ -48,6 +48,11 @@ export interface AeadKey {
   seal(at: number, counter: number, text: number, length: number, destination: number, source: number): void;
   /** Opens in place `length` octets behind the header, their tag behind them. False: not authentic, and spoilt. */
   open(at: number, length: number, destination: number, source: number): boolean;
+  /**
+   * Does now what can be done for the next frame, should it have the length, flags and ends of the last one: while nothing waits, for
+   * a packet that comes alone and for which all memory is cold.
+   */
+  prime(): void;
   /** Forgets the key; not usable any more. */
   wipe(): void;
 }
@@ -123,6 +128,8 @@ class NodeAeadKey implements AeadKey {
     bytes.set(plain, text);
     return true;
   }
+
+  prime(): void {}
 
   wipe(): void {
     this.#key.fill(0);

@@ -117,11 +117,12 @@ export class DataPlane {
 
   /**
    * Moves packets both ways until nothing waits or the budgets are used; how many reads found something. `waiting` says
-   * where something waits, so that no system call is spent on the rest.
+   * where something waits, so that no system call is spent on the rest. `isLone`: after a rest; then one read each way is all, since
+   * looking whether more waits would only delay what came. It will be said that it does.
    */
-  work(now: Millis, waiting: number = Waiting.anywhere): number {
+  work(now: Millis, waiting: number = Waiting.anywhere, isLone = false): number {
     let fromUdp = 0;
-    if ((waiting & Waiting.udp) !== 0) fromUdp = this.#inbound.drain(burstsPerTurn, now);
+    if ((waiting & Waiting.udp) !== 0) fromUdp = this.#inbound.drain(isLone ? 1 : burstsPerTurn, now);
     // Our kernel answers many a lone packet while it is handed over, as it does an echo request: that waits by now.
     const readsTun = (waiting & Waiting.tun) !== 0 || (fromUdp > 0 && this.#inbound.deliveredOne);
     if ((waiting & Waiting.handshakes) !== 0) fromUdp += this.#inbound.drainHandshakes(now);
@@ -133,9 +134,15 @@ export class DataPlane {
       }
       this.#outbox.flush();
     }
-    const fromTun = readsTun ? this.#outbound.drain(now) : 0;
+    const fromTun = readsTun ? this.#outbound.drain(now, isLone ? 1 : undefined) : 0;
     if (fromTun > 0) this.#outbox.flush();
     return fromTun + fromUdp;
+  }
+
+  /** What can be done for the next lone packet before it comes. */
+  prime(): void {
+    this.#inbound.lastKey?.prime();
+    this.#transmitter.lastKey?.prime();
   }
 
   tick(now: Millis): void {

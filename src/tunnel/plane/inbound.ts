@@ -12,6 +12,7 @@ import {
   transportHeaderLength,
 } from '../frame.js';
 import type { UdpPort, UnderlayAddress } from './adapters.js';
+import type { AeadKey } from './aead.js';
 import type { Answers } from './answers.js';
 import type { Arena } from './arena.js';
 import type { Path, PlaneEvent } from './contract.js';
@@ -76,6 +77,15 @@ export class Inbound {
   confirmedAny = false;
   /** Packets handed to our kernel since `drain` began. */
   #delivered = 0;
+
+  /** Of the tunnel's frame that was opened last. */
+  lastKey: AeadKey | undefined;
+  /** Of which lane the frames of a burst were, since the last `#noteHeard`: how many, and their newest counter. */
+  #notedLane: ReceiveLane | undefined;
+  #notedFrames = 0;
+  #notedOctets = 0;
+  #notedCarried = 0;
+  #notedCounter = -1;
 
   constructor(
     arena: Arena,
@@ -168,6 +178,19 @@ export class Inbound {
     }
     this.#glue.flush();
     this.#flushRun();
+    this.#noteHeard(now);
+  }
+
+  /** What a burst says of its tunnel, told once its packets are on their way. All of it came from one address. */
+  #noteHeard(now: Millis): void {
+    const lane = this.#notedLane;
+    if (!lane) return;
+    const { link } = lane.session;
+    link.shared.heard(this.#notedOctets, this.#notedFrames, this.#notedCarried, now);
+    if (lane.isNewest(this.#notedCounter)) this.#checkSource(link, now);
+    this.#notedLane = undefined;
+    this.#notedFrames = this.#notedOctets = this.#notedCarried = 0;
+    this.#notedCounter = -1;
   }
 
   #takeDatagram(at: number, length: number, now: Millis): void {
@@ -176,10 +199,16 @@ export class Inbound {
     const sealed = type === FrameType.relay ? relayHeaderLength : length - frameOverhead;
     const lane = this.#open(at, length, sealed, undefined, now);
     if (!lane) return;
-    const link = lane.session.link;
     const carries = type === FrameType.packet || type === FrameType.relay;
-    link.shared.heard(length, carries ? 1 : 0, now);
-    if (lane.isNewest(this.#arena.view.getUint32(at + 12))) this.#checkSource(link, now);
+    if (lane !== this.#notedLane) {
+      this.#noteHeard(now);
+      this.#notedLane = lane;
+    }
+    this.#notedFrames++;
+    this.#notedOctets += length;
+    if (carries) this.#notedCarried++;
+    const counter = this.#arena.view.getUint32(at + 12);
+    if (counter > this.#notedCounter) this.#notedCounter = counter;
     if (type === FrameType.relay) this.#takeRelayed(lane, at, length, now);
     else this.#takeOpened(lane, at, sealed, firstHopLimit, now);
   }
@@ -201,8 +230,10 @@ export class Inbound {
     const session = lane.session;
     if (session.isExpired(now)) return this.#refuse('expired-session');
     let authentic: boolean;
-    if (source === undefined) authentic = lane.key.open(at, sealed, 0, 0);
-    else {
+    if (source === undefined) {
+      this.lastKey = lane.key;
+      authentic = lane.key.open(at, sealed, 0, 0);
+    } else {
       if (session.link.node !== source) return this.#refuse('wrong-source');
       authentic = lane.key.open(at, sealed, this.#state.node, source);
     }
@@ -291,7 +322,7 @@ export class Inbound {
     if (!end) return;
     // What came through relays says nothing about the direct path, which must still be found silent.
     const { address, shared } = end.session.link;
-    shared.heard(innerLength, 0, address ? shared.lastHeard : now);
+    shared.heard(innerLength, 1, 0, address ? shared.lastHeard : now);
     this.#takeOpened(end, inner, sealed, hopLimit, now);
   }
 
@@ -329,7 +360,7 @@ export class Inbound {
     const counter = this.#transmitter.takeForRelay(session);
     if (counter < 0) return this.#drops.count('worn-session');
     this.#transmitter.sealRelay(at, session, 0, counter, destination, source, hop);
-    via.shared.sent(length, 1);
+    via.shared.sent(length, 1, 1);
     this.#extendRun(via, via.address, at, length);
   }
 

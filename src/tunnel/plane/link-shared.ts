@@ -60,20 +60,21 @@ export class LinkShared {
     return this.#numbers[0]!;
   }
 
-  /** `carried`: 1 for a packet or a relayed frame, 0 for what keeps the tunnel itself. */
-  heard(octets: number, carried: 0 | 1, now: Millis): void {
+  /** `carried`: how many of the frames were packets or relayed frames, and no such as keep the tunnel itself. */
+  heard(octets: number, frames: number, carried: number, now: Millis): void {
     this.#numbers[0] = now;
     this.#numbers[this.#base + 4]! += carried;
     this.#numbers[this.#base + 1]! += octets;
-    this.#numbers[this.#base + 3]! += 1;
+    this.#numbers[this.#base + 3]! += frames;
   }
 
-  sent(octets: number, carried: 0 | 1): void {
+  /** The same of frames sent. */
+  sent(octets: number, frames: number, carried: number): void {
     this.#numbers[this.#base + 4]! += carried;
     this.#numbers[this.#base + 5]! += carried;
     this.#numbers[this.#base]! += octets;
-    this.#numbers[this.#base + 2]! += 1;
-    if (carried === 1 && this.#words[3] !== 0) this.#endRest();
+    this.#numbers[this.#base + 2]! += frames;
+    if (carried > 0 && this.#words[3] !== 0) this.#endRest();
   }
 
   /** Nobody sends on it: until `usedAgain` it need not be looked at for that. */

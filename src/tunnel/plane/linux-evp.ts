@@ -168,6 +168,13 @@ class RecordKey implements AeadKey {
   #headers: HeaderKey | undefined;
   /** OpenSSL counts nonces itself while it seals; this is the one it would use next. */
   #next = 0;
+  /** What was authenticated with the last frame, beside its text. */
+  #word = 0;
+  #destination = 0;
+  #source = 0;
+  #length = 0;
+  /** OpenSSL has been told of it once more, and waits for a frame. */
+  #isPrimed = false;
 
   constructor(
     evp: Evp,
@@ -198,8 +205,7 @@ class RecordKey implements AeadKey {
     const out = at + transportHeaderLength;
     this.#bytes.copyWithin(out, text, text + length);
     const sealed = explicitNonce + length + tagLength;
-    writeAad(this.#memory.view, aadAt, this.#view.getInt32(at), destination, source, explicitNonce + length);
-    this.#setParameters(this.#context, this.#parameters);
+    this.#authenticate(this.#view.getInt32(at), destination, source, explicitNonce + length);
     const frame = this.#arena.address(at + explicitNonce);
     if (this.#cipher(this.#context, frame, frame, sealed) !== sealed) throw new Error('EVP cannot seal');
   }
@@ -207,8 +213,7 @@ class RecordKey implements AeadKey {
   open(at: number, length: number, destination: number, source: number): boolean {
     if (this.#isQuick(at, length, destination, source)) return this.#headerKey().open(at);
     const sealed = explicitNonce + length + tagLength;
-    writeAad(this.#memory.view, aadAt, this.#view.getInt32(at), destination, source, sealed);
-    this.#setParameters(this.#context, this.#parameters);
+    this.#authenticate(this.#view.getInt32(at), destination, source, sealed);
     const frame = this.#arena.address(at + explicitNonce);
     return this.#cipher(this.#context, frame, frame, sealed) > 0;
   }
@@ -220,6 +225,31 @@ class RecordKey implements AeadKey {
     this.#context = 0;
     this.#blockContext = 0;
     this.#headers?.wipe();
+  }
+
+  prime(): void {
+    if (this.#context === 0 || this.#length === 0 || this.#isPrimed) return;
+    this.#setAad();
+    this.#isPrimed = true;
+  }
+
+  /** Tells OpenSSL what the frame that comes next is authenticated with, unless it has been told. It forgets with each frame. */
+  #authenticate(word: number, destination: number, source: number, length: number): void {
+    const isAsBefore =
+      word === this.#word && length === this.#length && destination === this.#destination && source === this.#source;
+    const isTold = this.#isPrimed && isAsBefore;
+    this.#isPrimed = false;
+    if (isTold) return;
+    this.#word = word;
+    this.#destination = destination;
+    this.#source = source;
+    this.#length = length;
+    this.#setAad();
+  }
+
+  #setAad(): void {
+    writeAad(this.#memory.view, aadAt, this.#word, this.#destination, this.#source, this.#length);
+    this.#setParameters(this.#context, this.#parameters);
   }
 
   /** A relay header of an uncut frame, as each relayed packet has one. */
@@ -280,6 +310,8 @@ class StepKey implements AeadKey {
     if (length > 0) update(this.#context, address, written, address, length);
     return final(this.#context, tag, written) === 1;
   }
+
+  prime(): void {}
 
   wipe(): void {
     if (this.#context !== 0) this.#evp.freeContext(this.#context);

@@ -63,11 +63,11 @@ export class Outbound {
     this.#answers = answers;
   }
 
-  /** Takes packets from the TUN, until none waits or the other direction should have its turn; how many there were. */
-  drain(now: Millis): number {
+  /** Takes up to `most` packets from the TUN, until none waits or the other direction should have its turn; how many there were. */
+  drain(now: Millis, most: number = mostPackets): number {
     let packets = 0;
     let octets = 0;
-    while (packets < mostPackets && octets < mostOctets) {
+    while (packets < most && octets < mostOctets) {
       const length = this.#tun.read(this.#arena.tunIn, this.#arena.tunInLength);
       if (length === 0) break;
       packets++;

@@ -1,6 +1,7 @@
 import type { UdpPort, UnderlayAddress } from './adapters.js';
 import type { Arena } from './arena.js';
 import type { Drops } from './drops.js';
+import type { LinkShared } from './link-shared.js';
 
 /** UDP_MAX_SEGMENTS of the kernels we run on, and what one IPv4 datagram holds: 65,535 less 28 of headers. */
 const mostSegments = 64;
@@ -19,6 +20,11 @@ export class Outbox {
   #used = 0;
   #count = 0;
   #closed = false;
+  /** Of whose tunnel the frames that wait are: their number, octets, and how many carry something. */
+  #shared: LinkShared | undefined;
+  #frames = 0;
+  #octets = 0;
+  #carried = 0;
 
   constructor(arena: Arena, udp: UdpPort, drops: Drops) {
     this.#arena = arena;
@@ -46,7 +52,14 @@ export class Outbox {
     return this.#arena.outbox + this.#used;
   }
 
-  commit(length: number): void {
+  commit(length: number, shared: LinkShared, carried: 0 | 1): void {
+    if (shared !== this.#shared) {
+      this.#account();
+      this.#shared = shared;
+    }
+    this.#frames++;
+    this.#octets += length;
+    this.#carried += carried;
     if (this.#count === 0) this.#segment = length;
     else if (length < this.#segment) this.#closed = true;
     this.#count++;
@@ -60,6 +73,13 @@ export class Outbox {
     this.#count = 0;
     this.#used = 0;
     this.#closed = false;
+    this.#account();
+  }
+
+  /** Counts what has left, which need not wait for that. */
+  #account(): void {
+    if (this.#frames > 0) this.#shared!.sent(this.#octets, this.#frames, this.#carried);
+    this.#frames = this.#octets = this.#carried = 0;
   }
 
   /** Sends frames that lie ready elsewhere in the arena. */

@@ -1,6 +1,7 @@
 import type { Millis } from '../../time.js';
 import { FrameFlag, FrameType, relayHeaderLength, tagLength, transportHeaderLength } from '../frame.js';
 import type { UnderlayAddress } from './adapters.js';
+import type { AeadKey } from './aead.js';
 import type { Arena } from './arena.js';
 import type { PlaneEvent } from './contract.js';
 import type { Drops } from './drops.js';
@@ -47,6 +48,8 @@ export class Transmitter {
   readonly #drops: Drops;
   readonly #emit: (event: PlaneEvent) => void;
   readonly #heads: SentHeads;
+  /** Of the tunnel's frame that was sealed last. */
+  lastKey: AeadKey | undefined;
 
   constructor(
     arena: Arena,
@@ -94,10 +97,10 @@ export class Transmitter {
     if (relayOverhead + length > via.shared.pathSize) {
       return this.relayCut(via, session, via.address, node, this.#state.node, firstHopLimit, text, length);
     }
-    const at = this.#beginRelay(via, session, via.address, node, 0, length, firstHopLimit);
+    const at = this.#beginRelay(session, via.address, node, 0, length, firstHopLimit);
     if (at < 0) return false;
     this.#arena.bytes.copyWithin(at + relayOverhead, text, text + length);
-    this.#outbox.commit(relayOverhead + length);
+    this.#outbox.commit(relayOverhead + length, via.shared, 1);
     return true;
   }
 
@@ -139,9 +142,9 @@ export class Transmitter {
     const frame = length + frameOverhead;
     const at = this.#outbox.begin(to, frame);
     writeHeader(this.#view, at, type, flags, session.sendIndex, counter);
+    this.lastKey = session.sendKey;
     session.sendKey.seal(at, counter, text, length, 0, 0);
-    this.#outbox.commit(frame);
-    link.shared.sent(frame, type === FrameType.packet ? 1 : 0);
+    this.#outbox.commit(frame, link.shared, type === FrameType.packet ? 1 : 0);
     return true;
   }
 
@@ -164,15 +167,15 @@ export class Transmitter {
       this.#heads.keep(session.sendIndex, counter, this.#arena.bytes, text, length);
     }
     if (inner + relayOverhead <= via.shared.pathSize) {
-      const at = this.#beginRelay(via, viaSession, to, link.node, 0, inner, way.hopLimit);
+      const at = this.#beginRelay(viaSession, to, link.node, 0, inner, way.hopLimit);
       if (at < 0) return false;
       this.#sealEndToEnd(link, session, type, flags, counter, text, length, at + relayOverhead);
-      this.#outbox.commit(relayOverhead + inner);
-      link.shared.sent(inner, type === FrameType.packet ? 1 : 0);
+      this.#outbox.commit(relayOverhead + inner, via.shared, 1);
+      link.shared.sent(inner, 1, type === FrameType.packet ? 1 : 0);
       return true;
     }
     this.#sealEndToEnd(link, session, type, flags, counter, text, length, endToEndAt);
-    link.shared.sent(inner, type === FrameType.packet ? 1 : 0);
+    link.shared.sent(inner, 1, type === FrameType.packet ? 1 : 0);
     return this.relayCut(via, viaSession, to, link.node, this.#state.node, way.hopLimit, endToEndAt, inner);
   }
 
@@ -199,8 +202,7 @@ export class Transmitter {
       const flag = half === 0 ? FrameFlag.firstHalf : FrameFlag.secondHalf;
       this.sealRelay(at, session, flag, counter + half, destination, source, hopLimit);
       this.#arena.bytes.copyWithin(at + relayOverhead, inner + start, inner + start + size);
-      this.#outbox.commit(frame);
-      via.shared.sent(frame, 1);
+      this.#outbox.commit(frame, via.shared, 1);
     }
     return true;
   }
@@ -221,7 +223,6 @@ export class Transmitter {
 
   /** Room for a relayed frame with its outer part sealed; the caller fills the rest and commits. -1: worn out. */
   #beginRelay(
-    via: Link,
     session: Session,
     to: UnderlayAddress,
     destination: number,
@@ -236,7 +237,6 @@ export class Transmitter {
     }
     const at = this.#outbox.begin(to, relayOverhead + inner);
     this.sealRelay(at, session, flags, counter, destination, this.#state.node, hopLimit);
-    via.shared.sent(relayOverhead + inner, 1);
     return at;
   }
 

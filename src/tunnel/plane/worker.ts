@@ -31,6 +31,8 @@ const anyNews = 0x39;
 /** poll passes over negative descriptors. */
 const notPolled = -1;
 const longestSleep: Millis = 60_000;
+/** What comes after such a rest is taken for a lone packet. */
+const loneAfter: Millis = 2;
 
 function post(message: WorkerMessage): void {
   parentPort!.postMessage(message);
@@ -75,6 +77,7 @@ function run(data: WorkerData): void {
   const sleepWatch = data.worker === 0 ? new SleepWatch(now, bootClock.asleep()) : undefined;
   let warmUp: WarmUp | undefined;
   let waiting: number = Waiting.anywhere;
+  let restedFrom = now;
   const isReadable = (i: number) => (polled.view.getUint16(8 * i + 6, true) & anyNews) !== 0;
   while (Atomics.load(signals, Signal.stop) === 0) {
     if (Atomics.exchange(signals, Signal.orders, 0) !== 0) {
@@ -86,11 +89,15 @@ function run(data: WorkerData): void {
           warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
       }
     }
+    const isLone = now - restedFrom >= loneAfter;
+    if (waiting !== 0) {
+      if (plane.work(now, waiting, isLone) > 0) warmUp?.yield(now);
+      if (isLone) plane.prime();
+    }
     if (sleepWatch && now >= sleepWatch.dueAt) {
       const after = sleepWatch.look(now, bootClock.asleep());
       if (after !== undefined) emit({ kind: 'wokeUp', after });
     }
-    if (waiting !== 0 && plane.work(now, waiting) > 0) warmUp?.yield(now);
     now = clock();
     if (now >= plane.deadline()) plane.tick(now);
     if (warmUp && now >= warmUp.deadline) {
@@ -101,6 +108,7 @@ function run(data: WorkerData): void {
     const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(due - now)));
     polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
     sleepWatch?.waitsUntil(now + sleep);
+    restedFrom = now;
     system.poll(polled.address, 5, sleep);
     waiting = 0;
     if (isReadable(0)) waiting |= Waiting.tun;

@@ -31,9 +31,21 @@ for (const cipher of ['aes-256-gcm', 'chacha20-poly1305'] as const satisfies Cip
       source: fc.nat(2 ** 24 - 1),
       octet: fc.nat(255),
     });
+    // One like the last, or like it but for one thing, and made ready for or not.
+    const next = fc.record({
+      isPrimed: fc.boolean(),
+      differs: fc.constantFrom('length', 'flags', 'destination', 'source', 'all', undefined),
+      frame,
+    });
     fc.assert(
-      fc.property(fc.array(frame, { minLength: 1, maxLength: 8 }), (frames) => {
-        for (const { counter, length, flags, destination, source, octet } of frames) {
+      fc.property(fc.array(next, { minLength: 1, maxLength: 8 }), (steps) => {
+        let last = { length: 0, flags: 0, destination: 0, source: 0 };
+        for (const { isPrimed, differs, frame } of steps) {
+          if (isPrimed) for (const key of [...sealers, ...openers]) key.prime();
+          const changed = differs === 'all' ? frame : differs ? { [differs]: frame[differs] } : {};
+          last = { ...last, ...changed };
+          const { counter, octet } = frame;
+          const { length, flags, destination, source } = last;
           const plain = new Uint8Array(length).fill(octet);
           const results = sealers.map((sealer) => {
             arena.bytes.set(plain, text);

@@ -89,9 +89,10 @@ function carry(
 }
 
 const [one, two] = [nodeAddress(network, 1), nodeAddress(network, 2)];
-const packetTo = (source: Uint8Array, destination: Uint8Array) =>
-  buildPacket({ version: 6, protocol: 'udp', source, destination, payload: new Uint8Array(64) });
+const packetTo = (source: Uint8Array, destination: Uint8Array, payload = new Uint8Array(64)) =>
+  buildPacket({ version: 6, protocol: 'udp', source, destination, payload });
 const question = packetTo(one, two);
+const longer = packetTo(one, two, new Uint8Array(200));
 const answer = packetTo(two, one);
 
 test('what the kernel answers to a lone packet leaves in the same turn', (t) => {
@@ -103,6 +104,26 @@ test('what the kernel answers to a lone packet leaves in the same turn', (t) => 
     t.is(b.tun.written.length, turn);
     t.is(b.udp.sent.length, turn);
   }
+});
+
+test('after a rest one packet is taken each way, and its answer leaves before anybody looks whether more waits', (t) => {
+  const [a, b] = [station(1, 2), station(2, 1)];
+  b.tun.answer = answer;
+  carry(a, b, question, 1);
+  carry(a, b, longer, 1); // which no offload puts into one read with the shorter
+  b.plane.work(1, Waiting.udp, true);
+  t.is(b.tun.written.length, 1);
+  t.is(b.tun.reads, 1);
+  t.is(b.udp.sent.length, 1);
+  b.plane.prime();
+  b.plane.work(1, Waiting.udp);
+  t.is(b.tun.written.length, 2);
+  t.is(b.udp.sent.length, 2);
+  for (let i = 0; i < 2; i++) a.tun.push(withoutOffload(question));
+  a.plane.work(1, Waiting.tun, true);
+  t.is(a.udp.sent.length, 1);
+  a.plane.work(1, Waiting.tun);
+  t.is(a.udp.sent.length, 2);
 });
 
 test('a burst is not taken for a question: the kernel is asked when it says that something waits', (t) => {

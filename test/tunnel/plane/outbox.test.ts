@@ -2,6 +2,7 @@ import test from 'ava';
 import type { UdpPort } from '../../../src/tunnel/plane/adapters.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import { Drops } from '../../../src/tunnel/plane/drops.js';
+import { LinkShared } from '../../../src/tunnel/plane/link-shared.js';
 import { Outbox } from '../../../src/tunnel/plane/outbox.js';
 
 const frame = 1412;
@@ -20,11 +21,13 @@ function made() {
   const put = (count: number) => {
     for (let i = 0; i < count; i++) {
       outbox.begin(to, frame);
-      outbox.commit(frame);
+      outbox.commit(frame, shared, 1);
     }
   };
   return { outbox, sends, put };
 }
+
+const shared = new LinkShared(new SharedArrayBuffer(LinkShared.byteLength(1)), 0);
 
 test('a super-packet goes in one send, and what waited before it in another', (t) => {
   const { outbox, sends, put } = made();
