@@ -153,7 +153,8 @@ export class LanBabel {
 
   #tellOf(device: LanDevice, grants: readonly Prefix[], view: KernelView): void {
     const lan = this.#interfaces.find((one) => one.device === device.name)!;
-    const policy = lanPolicy({ device: device.name, import: lan.import, export: lan.export }, grants, view);
+    const rules = { device: device.name, import: lan.import, export: lan.export };
+    const policy = lanPolicy(rules, grants, view, ownAddresses(device.name));
     const text = policyText(policy);
     const before = this.#told.get(device.name);
     if (before === text) return;
@@ -214,9 +215,12 @@ function policyText(policy: LanPolicy): string {
     .join(' | ');
 }
 
-function ownAddresses(): IpBytes[] {
-  return Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
+/** Of all devices; with the name of one, without the link-local ones of others, which others may have there. */
+function ownAddresses(device?: string): IpBytes[] {
+  return Object.entries(networkInterfaces())
+    .flatMap(([name, list = []]) =>
+      list.filter((entry) => device === undefined || name === device || !/^fe[89ab]/.test(entry.address)),
+    )
     .map((entry) => parseIp(entry.address))
     .filter((address) => address !== undefined);
 }

@@ -19,14 +19,20 @@ function isDefault(prefix: Prefix): boolean {
   return prefix.length === 0 || prefix.key === everyIpv4.key;
 }
 
-/** What the speaker may take from a LAN and tell it, by config, certificate and kernel. */
-export function lanPolicy(rules: LanRules, grants: readonly Prefix[], view: KernelView): LanPolicy {
+/** What the speaker may take from a LAN and tell it, by config, certificate and kernel. `own`: addresses as in `LanPolicy`. */
+export function lanPolicy(
+  rules: LanRules,
+  grants: readonly Prefix[],
+  view: KernelView,
+  own: readonly IpBytes[],
+): LanPolicy {
   return {
     // A default route never follows from a certificate alone.
     imports: rules.import ?? grants.filter((prefix) => !isDefault(prefix)),
     exports: rules.export ?? [...everything, everyIpv4],
     connected: takenPrefixes(view),
     onLink: view.connected.filter(({ device }) => device === rules.device).map(({ prefix }) => prefix),
+    own: own.map((address) => new Prefix(address, 128)),
   };
 }
 

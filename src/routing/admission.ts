@@ -9,6 +9,7 @@ import { none } from './hot-fields.js';
 import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
 import { isMartian } from './martians.js';
 import type { Neighbour } from './neighbour.js';
+import { mayBeRouter } from './next-hop.js';
 import { type Epoch, routerIdFrom } from './router-id.js';
 import { seqnoDistance } from './seqno.js';
 import type { Tables } from './tables.js';
@@ -215,6 +216,10 @@ export class Admission {
       const { routerIdHigh: high, routerIdLow: low } = reader;
       const echoed = known && known.selected !== none && this.#tables.routers.is(known.router, high, low);
       return echoed ? false : this.#refuse(refusal, reader, neighbour, now);
+    }
+    if (!mayBeRouter(reader.nextHop, neighbour.interface.ownAddress, lan.policy)) {
+      this.#tables.reports.dropped('foreign-next-hop');
+      return false;
     }
     if (known) this.#recall(known, reader);
     else if (!this.#hasRoom(reader, neighbour, now) || !this.#make(reader, neighbour, 0, now)) return false;

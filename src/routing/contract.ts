@@ -25,8 +25,13 @@ export interface LanPolicy {
   readonly exports: readonly Prefix[];
   /** Connected networks and default gateways (host prefixes): an imported prefix that overlaps one is refused. */
   readonly connected: readonly Prefix[];
-  /** Networks connected to this very LAN: its machines reach them without us, so they are not announced there. */
+  /**
+   * Networks connected to this very LAN: its machines reach them without us, so they are not announced there; and there the
+   * global IPv6 addresses of its routers are.
+   */
   readonly onLink: readonly Prefix[];
+  /** Addresses of this machine (host prefixes), link-local ones of this very LAN: no router there has them. */
+  readonly own: readonly Prefix[];
 }
 
 export interface LanOptions extends LanPolicy {
@@ -151,6 +156,8 @@ export type QuietReason =
   | 'own-router-id'
   /** A LAN packet whose source is no link-local address. */
   | 'not-link-local'
+  /** A next hop that no router of the LAN can have. */
+  | 'foreign-next-hop'
   /** Stamps of RFC 9616 from the future, of long ago or running backwards. */
   | 'nonsense-timestamp'
   /** Requests of a neighbour beyond the rate at which we answer. */

@@ -12,6 +12,7 @@ import { none, ourselves } from './hot-fields.js';
 import { type Interface, listCovers } from './interface.js';
 import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
+import { mayBeRouter } from './next-hop.js';
 import type { Outlet } from './outlet.js';
 import { Ripening } from './ripening.js';
 import { Flag } from './route-matrix.js';
@@ -102,7 +103,7 @@ export class Routes {
     if (isOwn || !believed) return;
     const { destination, router, egress, isUnproven } = this.admission;
     const nextHop = neighbour.interface.lan ? reader.nextHop : neighbour.address;
-    if (!destination || equalBytes(nextHop, neighbour.interface.ownAddress)) return;
+    if (!destination) return;
     const { row } = destination;
     if (!isUnproven && this.#keepsSelected(destination, neighbour, router, reader, now)) return;
     const flags = matrix.flags(row, neighbour.column);
@@ -784,10 +785,13 @@ export class Routes {
   /** A LAN's policy is another: what it refuses now goes. */
   policyChanged(neighbour: Neighbour, now: Millis): void {
     const { matrix, destinations } = this.#tables;
-    const { policy } = neighbour.interface.lan!;
+    const { ownAddress, lan } = neighbour.interface;
+    const { policy } = lan!;
     for (const destination of destinations) {
-      if (!matrix.has(destination.row, neighbour.column, Flag.present)) continue;
-      if (!importRefusal(policy, destination.prefix)) continue;
+      const { row } = destination;
+      if (!matrix.has(row, neighbour.column, Flag.present)) continue;
+      const nextHop = neighbour.nextHops.get(row) ?? neighbour.address;
+      if (!importRefusal(policy, destination.prefix) && mayBeRouter(nextHop, ownAddress, policy)) continue;
       this.#flush(destination, neighbour);
       this.reselect(destination, now);
     }

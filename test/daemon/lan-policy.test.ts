@@ -20,16 +20,19 @@ const shown = (connected: string[], own: string[], grants: string[]) =>
 
 test('without lists of its own, a LAN may tell us what our certificate grants, but no default route', (t) => {
   const grants = prefixes('10.9.0.0/16', '::/0', '0.0.0.0/0');
-  const policy = lanPolicy({ device: 'eth1', import: undefined, export: undefined }, grants, view);
+  const policy = lanPolicy({ device: 'eth1', import: undefined, export: undefined }, grants, view, [
+    parseIp('fd01:1::5')!,
+  ]);
   t.deepEqual(policy.imports.map(String), ['10.9.0.0/16']);
   t.deepEqual(policy.exports.map(String), ['::/0', '0.0.0.0/0']);
   t.deepEqual(policy.connected.map(String), ['192.168.1.0/24', 'fd01:1::/64']);
   t.deepEqual(policy.onLink.map(String), ['fd01:1::/64']);
+  t.deepEqual(policy.own.map(String), ['fd01:1::5/128']);
 });
 
 test('the lists of the operator stand as they are', (t) => {
   const rules = { device: 'eth1', import: prefixes('0.0.0.0/0'), export: [] };
-  const policy = lanPolicy(rules, prefixes('10.9.0.0/16'), view);
+  const policy = lanPolicy(rules, prefixes('10.9.0.0/16'), view, []);
   t.deepEqual(policy.imports.map(String), ['0.0.0.0/0']);
   t.deepEqual(policy.exports, []);
 });

@@ -131,6 +131,7 @@ const lans = new Lans(settings.devices, {
           exports: everything,
           connected: view.connected.map((network) => network.prefix),
           onLink: [],
+          own: [],
           type: settings.type ?? 'wired',
           helloInterval: 1000,
           updateInterval: 2000,

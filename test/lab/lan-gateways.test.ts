@@ -169,6 +169,27 @@ serial('real routers on both LANs: their prefixes reach the other side, and what
   t.deepEqual([...babeld.complaints, ...bird.complaints], []);
 });
 
+serial(
+  'what the kernel refuses is in status, keeps nothing else out, and is in the kernel once it may be',
+  async (t) => {
+    // The router's address on a device that is down: the kernel takes it for ours, and no event tells of it.
+    await ip('gwb', 'link', 'add', 'off9', 'type', 'veth', 'peer', 'name', 'off8');
+    await ip('gwb', 'addr', 'add', '192.168.20.11/32', 'dev', 'off9');
+    await ip('rb', 'addr', 'add', '10.20.0.2/32', 'dev', 'lo');
+    await ip('rb', '-6', 'addr', 'add', 'fd0b:bb::2/128', 'dev', 'lo', 'nodad');
+    const kernel = async () =>
+      `${await table('gwb')}\n${(await gwb.status()).health.map((item) => JSON.stringify(item)).join('\n')}`;
+    const comes = (wanted: RegExp, unwanted: RegExp) =>
+      until(`${wanted} without ${unwanted}`, kernel, (text) => wanted.test(text) && !unwanted.test(text), 10 * second);
+    const { value } = await comes(/kernel-refused.*10\.20\.0\.2.*ip route get 192\.168\.20\.11/, /10\.20\.0\.2 via/);
+    t.regex(value, /10\.20\.0\.1 via 192\.168\.20\.11 dev eth0/, 'what was taken before stays');
+    await comes(/fd0b:bb::2 via fe80::/, /10\.20\.0\.2 via/);
+    await ip('gwb', 'link', 'del', 'off9');
+    const { took } = await comes(/10\.20\.0\.2 via 192\.168\.20\.11 dev eth0/, /kernel-refused/);
+    t.log(`taken ${Math.round(took)} ms after the reason was gone`);
+  },
+);
+
 serial('a prefix withdrawn on the LAN is gone everywhere; kill -9 and a restart leave no stale route', async (t) => {
   await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': true }, 5 * second);
   await gwa.kill('SIGKILL');

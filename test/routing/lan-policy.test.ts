@@ -7,7 +7,7 @@ import { Network, overlay, prefix } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
 const everything = [prefix('::/0'), prefix('0.0.0.0/0')];
-const open: LanPolicy = { imports: everything, exports: everything, connected: [], onLink: [] };
+const open: LanPolicy = { imports: everything, exports: everything, connected: [], onLink: [], own: [] };
 
 interface Voice {
   readonly address: string;

@@ -270,7 +270,7 @@ export class Network {
       interface: lan,
       ownAddress: address,
       mtu,
-      options: { imports: all, exports: all, connected: [], onLink: [], ...options },
+      options: { imports: all, exports: all, connected: [], onLink: [], own: [], ...options },
     });
   }
 
