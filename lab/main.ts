@@ -22,7 +22,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
   'nat-matrix': {
-    does: 'every pair of places behind NATs meets; words after the name choose the pairs that contain them all, a number how often',
+    does: 'every pair of places behind NATs meets; words after the name choose the pairs that contain them all, a number how often, by turns with the one and the other joining',
     async run(tell, words) {
       const isNumber = (word: string) => /^\d+$/.test(word);
       const named = words.filter((word) => !isNumber(word));
