@@ -467,12 +467,15 @@ export class Peer<Certificate> {
 
   // Ending
 
-  /** Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. */
+  /**
+   * Ends the tunnel, the keys go on serving over the overlay; or ends the association when it is not a tunnel. Of a dial that
+   * ends with it is told last: who hears of that while the tunnel still seems to stand would hang up what is left of it.
+   */
   hangUp(reason: string): void {
-    this.#asking.giveUp('direct', reason);
     if (this.#standing === 'tunnel') {
       this.#say({ kind: 'part', reason });
       this.#toOverlay(reason);
+      this.#asking.giveUp('direct', reason);
     } else {
       this.dismiss(reason);
     }
@@ -484,13 +487,13 @@ export class Peer<Certificate> {
     this.close(reason);
   }
 
-  /** Ends all of it without a word. */
+  /** Ends all of it without a word; of dials that end with it is told last. */
   close(reason: string): void {
-    this.#asking.giveUp('direct', reason);
-    this.#asking.giveUp('overlay', reason);
+    this.#closeLink(reason);
     this.#challenge?.outcomes.drop();
     this.#challenge = undefined;
-    this.#closeLink(reason);
+    this.#asking.giveUp('direct', reason);
+    this.#asking.giveUp('overlay', reason);
   }
 
   #closeLink(reason: string): void {

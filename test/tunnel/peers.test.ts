@@ -511,6 +511,20 @@ test('a packet for a node that is no neighbour: keys over the overlay, supersede
   t.is(alice.plane.links.size, 1);
 });
 
+for (const ending of ['hangUp', 'revoked'] as const) {
+  test(`of a dial elsewhere that ends with the tunnel is told after the tunnel’s end (${ending})`, (t) => {
+    const { world, alice, bob } = joined();
+    alice.dial(bob, [endpointOf(9)]);
+    world.run(second);
+    const { length } = alice.said;
+    if (ending === 'hangUp') alice.do({ kind: 'hangUp', node: 2, reason: 'too many tunnels' });
+    else alice.do({ kind: 'revoked', publicKey: bob.key.publicKey });
+    const told = alice.said.slice(length).map(({ effect }) => effect.kind);
+    t.deepEqual(told, ending === 'hangUp' ? ['tunnelDown', 'sessionUp', 'dialFailed'] : ['tunnelDown', 'dialFailed']);
+    t.is(alice.standing(bob), ending === 'hangUp' ? 'session' : 'none');
+  });
+}
+
 test('a way through relays serves while the direct one is tried, whichever was asked for first', (t) => {
   for (const overlayFirst of [true, false]) {
     const { world, alice, bob } = pair();
