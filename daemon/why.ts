@@ -37,7 +37,7 @@ const reasons: Readonly<Record<Standing, string>> = {
   'better-not-long-enough': 'better than the one in use, but not for long enough yet',
   'left-lately': 'it was left a short while ago because it got worse; it must prove itself first',
   suspected: 'nothing is heard from that neighbour at the moment',
-  unfeasible: 'taking it could make a loop: a newer sequence number was asked for',
+  unfeasible: 'taking it could make a loop: a newer sequence number is asked for once it is the best there is',
   retracted: 'the neighbour has taken it back',
   'neighbour-unreachable': 'the neighbour does not hear us, or we do not hear it',
   unproven: 'the certificate of its owner is not here yet',

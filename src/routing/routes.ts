@@ -547,25 +547,35 @@ export class Routes {
    * (RFC 8966 §3.8.2.1). Asked at the first suspicion, so that the answer is there long before the tunnel is given up.
    */
   #starve(destination: Destination, now: Millis): void {
-    const { matrix, columns, pending } = this.#tables;
-    let router = destination.owner !== 0 ? destination.newestRouter : destination.router;
-    let source = router === none ? undefined : destination.source(router);
-    if (!source) {
-      source = destination.sources;
-      if (!source) return;
-      router = source.router;
+    for (const neighbour of this.#tables.columns) {
+      if (!neighbour) continue;
+      this.#askStarving(destination, routerOf(destination), neighbour, now);
+      const its = this.#tables.matrix.router(destination.row, neighbour.column);
+      if (its !== routerOf(destination)) this.#askStarving(destination, its, neighbour, now);
     }
-    const seqno = seqnoPlus(source.seqno, 1);
-    pending.note(destination.row, router, seqno, undefined, now);
+  }
+
+  #askStarving(destination: Destination, router: number, neighbour: Neighbour, now: Millis): void {
+    const source = router === none ? undefined : destination.source(router);
+    if (!source || !this.#mayHaveNewer(destination, router, neighbour)) return;
+    const { pending } = this.#tables;
+    pending.note(destination.row, router, seqnoPlus(source.seqno, 1), undefined, now);
     const entry = pending.get(destination.row, router);
-    if (!entry) return;
-    for (const neighbour of columns) {
-      if (!neighbour?.isReachable || !matrix.has(destination.row, neighbour.column, Flag.present)) continue;
-      if (matrix.refmetric(destination.row, neighbour.column) === infinity) continue;
-      if (entry.asked.has(neighbour.column)) continue;
-      entry.asked.add(neighbour.column);
-      this.#sendSeqnoRequest(destination, router, entry.seqno, spec.requestHops, neighbour, now);
-    }
+    if (!entry || entry.asked.has(neighbour.column)) return;
+    entry.asked.add(neighbour.column);
+    this.#sendSeqnoRequest(destination, router, entry.seqno, spec.requestHops, neighbour, now);
+  }
+
+  /**
+   * Of a neighbour with a route: by the router-id in use or just lost, and by that of its own route. They differ where a
+   * prefix has several originators, and then the one that is lost has nothing to say of the ways to the others.
+   */
+  #mayHaveNewer(destination: Destination, router: number, neighbour: Neighbour): boolean {
+    const { matrix } = this.#tables;
+    const { row, owner } = destination;
+    if (!neighbour.isReachable || !matrix.has(row, neighbour.column, Flag.present)) return false;
+    if (matrix.refmetric(row, neighbour.column) === infinity) return false;
+    return router === routerOf(destination) || (owner === 0 && router === matrix.router(row, neighbour.column));
   }
 
   #sendSeqnoRequest(
@@ -689,7 +699,7 @@ export class Routes {
   }
 
   #requestsDue(now: Millis): void {
-    const { pending, destinations, columns, matrix } = this.#tables;
+    const { pending, destinations, columns } = this.#tables;
     for (const entry of pending.due(now)) {
       const destination = destinations.at(entry.row);
       const starving = destination !== undefined && !this.#hasGoodRoute(destination);
@@ -699,8 +709,7 @@ export class Routes {
       }
       pending.again(entry, now);
       for (const neighbour of columns) {
-        if (!neighbour?.isReachable || !matrix.has(entry.row, neighbour.column, Flag.present)) continue;
-        if (matrix.refmetric(entry.row, neighbour.column) === infinity) continue;
+        if (!neighbour || !this.#mayHaveNewer(destination, entry.router, neighbour)) continue;
         this.#sendSeqnoRequest(destination, entry.router, entry.seqno, spec.requestHops, neighbour, now);
       }
     }
@@ -1209,4 +1218,9 @@ export class Routes {
       ...(source ? { distance: { seqno: source.seqno, metric: source.metric } } : {}),
     };
   }
+}
+
+/** The router-id in use, or last in use; of a node's own prefix the newest, which alone may be used. */
+function routerOf(destination: Destination): number {
+  return destination.owner !== 0 ? destination.newestRouter : destination.router;
 }

@@ -89,6 +89,14 @@ export const mutants: readonly Mutant[] = [
     by: ['j'],
   },
   {
+    name: 'W21: of several originators only the one just lost is asked for a newer seqno',
+    file: 'routes.ts',
+    search: 'if (its !== routerOf(destination)) this.#askStarving(destination, its, neighbour, now);',
+    replace: 'if (its === none) this.#askStarving(destination, its, neighbour, now);',
+    scenario: 'a way that is left to another originator than the one lost is asked for there',
+    by: ['j'],
+  },
+  {
     name: 'W19: requests for a seqno are not passed on',
     file: 'routes.ts',
     search: 'if (reader.hopCount < 2) return;',

@@ -4,7 +4,8 @@ import { BabelNetwork, noHysteresis } from './babel-network.js';
 import { prefixOf, prefixText } from './babel-node.js';
 import { cleanLink } from './link.js';
 import { none, own } from './next-hops.js';
-import { expect, expectWhole, premise, type Scenario } from './scenario.js';
+import { expect, expectWhole, type Scenario } from './scenario.js';
+import { sharedPrefixScenarios } from './shared-prefix-scenarios.js';
 import { type Edges, grid, line, randomTunnels, ring } from './topology.js';
 
 /**
@@ -243,57 +244,6 @@ const restarts: Scenario = {
   },
 };
 
-const anycast: Scenario = {
-  name: 'a prefix with two originators is reached at the nearer one, and at the other when that one goes',
-  run(seed) {
-    const prefix = parsePrefix('fd00:1234::/48')!;
-    const text = prefixText(prefix);
-    const world = new BabelNetwork({ seed, nodes: 8, tuning: noHysteresis, shared: [text] });
-    const { network } = world;
-    for (const [a, b] of line(8)) network.link(a, b, { delay: 10 });
-    for (const end of [0, 7]) {
-      network.tell(end, { kind: 'originate', prefix, metric: 0 });
-      world.invariants.chosen(end, text, own);
-    }
-    world.runTo(20 * second);
-    for (const index of [1, 2, 3])
-      expect('h', world.invariants.via(index, text) === index - 1, `seed ${seed}: ${index} goes left`);
-    for (const index of [4, 5, 6])
-      expect('h', world.invariants.via(index, text) === index + 1, `seed ${seed}: ${index} goes right`);
-    world.explained(() => network.tell(0, { kind: 'withdraw', prefix }));
-    const allRight = () => [1, 2, 3, 4, 5, 6].every((index) => world.invariants.via(index, text) === index + 1);
-    expect('j', world.runUntil(allRight, network.now + 10 * second), `seed ${seed}: not all go right after 10 s`);
-  },
-};
-
-/**
- * Invariant f: two neighbours of different originators lose both at once, and each takes the other's route: of that
- * router-id it has announced nothing yet, so everything is feasible (RFC 8966 §2.8). The updates they send each other
- * end it.
- */
-const sharedLoop: Scenario = {
-  name: 'a loop between the routes of two originators dies of its own updates',
-  run(seed) {
-    const prefix = parsePrefix('fd00:1234::/48')!;
-    const text = prefixText(prefix);
-    const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, shared: [text] });
-    const { network, invariants } = world;
-    //  0 ─── 1 ─── 2 ─── 3      1, 2 and 4 are a ring between the two originators
-    //         └─ 4 ─┘
-    for (const [a, b] of [...line(4), [1, 4], [4, 2]] as const) network.link(a, b, { delay: 10 });
-    for (const end of [0, 3]) {
-      network.tell(end, { kind: 'originate', prefix, metric: 0 });
-      invariants.chosen(end, text, own);
-    }
-    world.runTo(20 * second);
-    const outer = [network.linkBetween(0, 1), network.linkBetween(2, 3)];
-    for (const link of outer) network.cut(link, 100);
-    const ended = () => [1, 2, 4].every((node) => invariants.via(node, text) === none);
-    expect('i', world.runUntil(ended, network.now + 5 * second), `seed ${seed}: a route to nobody lives on`);
-    premise(invariants.loopsSeen > 0, `seed ${seed}: no loop to look at`);
-  },
-};
-
 /** Invariant i: who never hears the retraction has the route until it expires twice, and then no trace of it is left. */
 const expiry: Scenario = {
   name: 'a prefix that is gone is forgotten everywhere, told or not, within 3.5 Update intervals and the life of a source',
@@ -465,8 +415,7 @@ export const scenarios: readonly Scenario[] = [
   counting,
   partition,
   restarts,
-  anycast,
-  sharedLoop,
+  ...sharedPrefixScenarios,
   expiry,
   lostRetraction,
   silence,
