@@ -1,6 +1,7 @@
 import type { IpBytes } from '../../src/addr/ip.js';
 import { Prefix } from '../../src/addr/prefix.js';
 import type { LanPolicy } from '../../src/routing/contract.js';
+import { isDefaultRoute } from '../../src/routing/interface.js';
 import { type KernelView, takenPrefixes } from './kernel-view.js';
 
 /** What one `[[babel.interface]]` says of prefixes. */
@@ -15,10 +16,6 @@ export interface LanRules {
 const everything = [new Prefix(new Uint8Array(16), 0)];
 const everyIpv4 = new Prefix(Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]), 96);
 
-function isDefault(prefix: Prefix): boolean {
-  return prefix.length === 0 || prefix.key === everyIpv4.key;
-}
-
 /** What the speaker may take from a LAN and tell it, by config, certificate and kernel. `own`: addresses as in `LanPolicy`. */
 export function lanPolicy(
   rules: LanRules,
@@ -28,7 +25,7 @@ export function lanPolicy(
 ): LanPolicy {
   return {
     // A default route never follows from a certificate alone.
-    imports: rules.import ?? grants.filter((prefix) => !isDefault(prefix)),
+    imports: rules.import ?? grants.filter((prefix) => !isDefaultRoute(prefix)),
     exports: rules.export ?? [...everything, everyIpv4],
     connected: takenPrefixes(view),
     onLink: view.connected.filter(({ device }) => device === rules.device).map(({ prefix }) => prefix),

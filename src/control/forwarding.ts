@@ -1,12 +1,16 @@
 import { type NodeNumber, nodeNumberOf } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
 import type { RouteChange, RouteChoice } from '../routing/contract.js';
+import { isDefaultRoute } from '../routing/interface.js';
 import type { NodeRoute, PlaneCommand, PrefixRoute } from '../tunnel/plane/contract.js';
 
 /** Interfaces of the speaker from here on are LANs; below are tunnels, numbered as their links. */
 export const firstLanInterface = 0x1_0000;
 
-/** How the kernel reaches a LAN prefix; `overlay`: into the TUN; `nowhere`: not now, and not by a shorter prefix either. */
+/**
+ * How the kernel reaches a LAN prefix; `overlay`: into the TUN; `nowhere`: not now, and not by a shorter prefix either (never
+ * of a default route).
+ */
 export type KernelRoute =
   | { readonly prefix: Prefix; readonly via: 'overlay' | 'nowhere' }
   | { readonly prefix: Prefix; readonly via: 'lan'; readonly interface: number; readonly gateway: Uint8Array };
@@ -79,7 +83,9 @@ export class Forwarding {
       } else if (change.held) {
         // Node 0 is never assigned and has no next hop: packets are dropped rather than follow a shorter prefix.
         prefixes.push({ prefix, length, egress: 0 });
-        this.#kernel.set(change.prefix.key, { prefix: change.prefix, via: 'nowhere' });
+        // Of a default route nothing is shorter, but the machine's own way out would be hidden, with all it leads to.
+        if (isDefaultRoute(change.prefix)) this.#kernel.delete(change.prefix.key);
+        else this.#kernel.set(change.prefix.key, { prefix: change.prefix, via: 'nowhere' });
       } else {
         removedPrefixes.push({ prefix, length });
         this.#kernel.delete(change.prefix.key);
