@@ -21,6 +21,8 @@ const headStart: Millis = 0.7 * second;
  * its end and somebody is told of it; little longer, so that UDP is found soon after it begins to work.
  */
 const udpPause: Millis = 20 * second;
+/** The first time: the stream may have won against UDP that was slow, or not there yet. */
+const firstUdpPause: Millis = 5 * second;
 /**
  * Where UDP works, a node is given this long to be reached over it, by whatever way, before it is called over TCP; and then ever
  * longer pauses, for most that nobody reaches are switched off.
@@ -165,7 +167,8 @@ export class Fallback {
       return [];
     }
     const unasked = works ? nodes.filter((node) => !asked.has(node)) : [];
-    this.#udpAt = unasked.length > 0 ? now + udpPause : Math.min(this.#udpAt, now + udpPause);
+    if (unasked.length > 0) this.#udpAt = now + udpPause;
+    else if (this.#udpAt === never) this.#udpAt = now + firstUdpPause;
     if (now < this.#udpAt) return unasked;
     this.#udpAt = now + udpPause;
     this.#lastOverUdp = nodes.find((node) => node > this.#lastOverUdp) ?? nodes[0]!;
