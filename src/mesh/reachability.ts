@@ -77,8 +77,11 @@ export type ReachabilityEffect =
   | { readonly kind: 'trialWanted' }
   /** It was shown, or not. */
   | { readonly kind: 'trialEnded' }
-  /** The address most neighbours see us at: what a mapping's external address is compared with. */
-  | { readonly kind: 'observedExternally'; readonly address: string };
+  /**
+   * The address most neighbours outside see us at, undefined when none does any more: what a mapping's external address is
+   * compared with.
+   */
+  | { readonly kind: 'observedExternally'; readonly address: string | undefined };
 
 export interface ReachabilityConfig {
   /** The UDP port we listen on. */
@@ -509,8 +512,9 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     const natText = JSON.stringify(nat);
     if (natText !== this.#toldNat) effects.push({ kind: 'natClassified', nat });
     this.#toldNat = natText;
-    const address = this.#mostSeen().find((seen) => !seen.address.includes(':'))?.address;
-    if (address !== undefined && address !== this.#toldAddress) effects.push({ kind: 'observedExternally', address });
+    const isOutside = ({ address }: Endpoint) => !address.includes(':') && !isPrivateAddress(address);
+    const address = this.#mostSeen().find(isOutside)?.address;
+    if (address !== this.#toldAddress) effects.push({ kind: 'observedExternally', address });
     this.#toldAddress = address;
     return effects;
   }

@@ -42,7 +42,7 @@ export type RefusalCode =
   | 'not-authorised'
   /** The table is full (UPnP 728, NAT-PMP result 4). */
   | 'no-resources'
-  /** The router itself has no address on the Internet side (NAT-PMP result 3, external address 0.0.0.0). */
+  /** The router itself has no address on the Internet side (NAT-PMP result 3, UPnP 501, external address 0.0.0.0). */
   | 'not-connected'
   /** No answer in time. */
   | 'silent'
@@ -69,6 +69,7 @@ export type MapAnswer =
 export interface CheckAnswer {
   /** False: nothing came back at all. */
   readonly answered: boolean;
+  /** `noAddress` where it says that it has none. */
   readonly externalAddress?: string;
   /** Whether its table still holds our mapping. */
   readonly held?: boolean;

@@ -16,6 +16,9 @@ const privateRanges = prefixes('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 
 const sharedRange = parsePrefix('100.64.0.0/10')!;
 const unusableRanges = prefixes('0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3');
 
+/** What a router is taken to say that has none, in whatever words. */
+export const noAddress = '0.0.0.0';
+
 export function worthOfExternalAddress(address: string): AddressWorth {
   const bytes = parseIp(address);
   if (!bytes || !isIpv4Bytes(bytes) || unusableRanges.some((range) => range.contains(bytes))) return 'unusable';

@@ -9,6 +9,7 @@ import type {
   MappingRequest,
   RefusalCode,
 } from './contract.js';
+import { noAddress } from './external-address.js';
 import type { DefaultGateway } from './gateways-routes.js';
 import {
   decodeNatPmp,
@@ -83,7 +84,10 @@ export class NatPmpGateway implements Gateway {
   async check(depth: CheckDepth, mapping: MappingRequest): Promise<CheckAnswer> {
     const answer = await ask(this.#gateway, encodeAddressRequest(), opcodeAddress);
     if (answer === undefined) return { answered: false };
-    if (answer.kind !== 'address') return { answered: true };
+    if (answer.kind !== 'address') {
+      const hasNone = answer.kind === 'failure' && failures[answer.result]?.code === 'not-connected';
+      return hasNone ? { answered: true, externalAddress: noAddress } : { answered: true };
+    }
     const seen: CheckAnswer = { answered: true, externalAddress: answer.address, epochSeconds: answer.epochSeconds };
     if (depth === 'pulse') return seen;
     const again = await this.map(mapping);

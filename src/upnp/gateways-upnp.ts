@@ -10,11 +10,11 @@ import type {
   Refusal,
 } from './contract.js';
 import { type ConnectionService, parseDeviceDescription, printable } from './device-description.js';
-import { worthOfExternalAddress } from './external-address.js';
+import { noAddress, worthOfExternalAddress } from './external-address.js';
 import { exchange } from './gateways-http.js';
 import type { DefaultGateway } from './gateways-routes.js';
 import { isAnswerFor } from './gateways-ssdp.js';
-import { encodeCall, errorNumberOf, noSuchEntry, refusalOfFault } from './soap.js';
+import { actionFailed, encodeCall, errorNumberOf, noSuchEntry, refusalOfFault } from './soap.js';
 import { decodeSsdp, encodeSearch, ssdpPort } from './ssdp.js';
 import { textOf } from './xml.js';
 
@@ -104,7 +104,10 @@ export class UpnpGateway implements Gateway {
   async check(depth: CheckDepth, { internalPort, externalPort }: MappingRequest): Promise<CheckAnswer> {
     if (depth === 'pulse') return this.#pulse();
     const address = await this.#externalAddress(this.#services[0]!);
-    if (typeof address !== 'string') return { answered: address.code !== 'silent' };
+    if (typeof address !== 'string') {
+      if (address.code === 'not-connected') return { answered: true, externalAddress: noAddress };
+      return { answered: address.code !== 'silent' };
+    }
     const entry = this.#showsEntries ? await this.#entry(externalPort) : 'unknown';
     const held = entry === 'unknown' ? undefined : entry !== undefined && this.#isOurs(entry, internalPort);
     return { answered: true, externalAddress: address, ...(held === undefined ? {} : { held }) };
@@ -128,7 +131,9 @@ export class UpnpGateway implements Gateway {
 
   async #externalAddress(service: ConnectionService): Promise<string | Refusal> {
     const reply = await this.#callOn(service, 'GetExternalIPAddress', []);
-    if (reply.kind === 'refused') return reply.refusal;
+    if (reply.kind === 'refused') {
+      return reply.number === actionFailed ? { ...reply.refusal, code: 'not-connected' } : reply.refusal;
+    }
     return (
       textOf(reply.body, 'NewExternalIPAddress')?.slice(0, 64) ?? { code: 'malformed', detail: 'no external address' }
     );

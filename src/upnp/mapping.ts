@@ -10,9 +10,11 @@ import {
   type MappingProtocol,
   type MappingRequest,
   type Refusal,
+  type RefusalCode,
 } from './contract.js';
 import { worthOfExternalAddress } from './external-address.js';
 import { epochWasReset } from './nat-pmp.js';
+import { type Outcome, Patience } from './patience.js';
 import {
   doubtAbout,
   type MappingDoubt,
@@ -47,8 +49,8 @@ export type MappingEvent =
   | { readonly kind: 'announced'; readonly address: string }
   /** An address, a link or the default route of this machine changed, or it woke up. */
   | { readonly kind: 'networkChanged' }
-  /** The address from which peers see our frames come. */
-  | { readonly kind: 'observedExternally'; readonly address: string }
+  /** The address from which peers see our frames come; undefined: no peer says. */
+  | { readonly kind: 'observedExternally'; readonly address: string | undefined }
   /**
    * Whether the router forwards what it says cannot be seen at the port it has mapped: another one is mapped for a
    * trial, as soon as nothing else is asked of the router, and again when it was lost to a search or a renewal.
@@ -107,12 +109,11 @@ const silenceLimit: Millis = 90 * second;
 const mostPorts = 8;
 /** Routers remembered from one search. */
 const mostGateways = 8;
-const firstRetry: Millis = 2 * second;
-/** One multicast and one unicast datagram; a router that boots slower than we do is found soon after. */
-const lastRetryAbsent: Millis = 30 * second;
-/** A router that refused is not pestered. */
-const lastRetryRefused: Millis = 10 * minute;
+/** After a silence of this long the router may have been restarted, also one that has no sign of it. */
+const longSilence: Millis = 3 * pulseInterval;
 const searchLimit: Millis = 20 * second;
+/** What a router says, or does not, while it starts or has no line yet. */
+const passing: ReadonlySet<RefusalCode> = new Set(['not-connected', 'silent', 'failed', 'malformed']);
 
 interface Held {
   readonly gateway: GatewayDescription;
@@ -126,6 +127,11 @@ interface Asking {
   readonly ports: number;
   readonly since: Millis;
   readonly isTrial: boolean;
+}
+
+interface Refused {
+  readonly gateway: GatewayDescription;
+  readonly refusal: Refusal;
 }
 
 export interface MappingConfig {
@@ -153,12 +159,15 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #trial: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
   /** A trial is wanted, and there was neither an end to it nor a refusal. */
   #trialIsWanted = false;
-  #refusals: string[] = [];
+  /** Of the search that runs or ran last. */
+  #refusals: Refused[] = [];
+  /** Those that the last search came to in the end. */
+  #refused: readonly Refused[] = [];
   /** What we hold was granted since the last search began: no reason to give it up when other routers refuse. */
   #fresh = false;
   #searching: Millis | undefined;
   #retryAt: Millis = 0;
-  #retries = 0;
+  readonly #patience: Patience;
   #stopped = false;
 
   #pulseAt: Millis = never;
@@ -173,6 +182,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   constructor(config: MappingConfig) {
     this.#config = config;
     this.#lease = config.lease ?? usualLease;
+    this.#patience = new Patience(config.random);
   }
 
   handle(event: MappingEvent, now: Millis): MappingEffect[] {
@@ -197,10 +207,10 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       case 'announced':
         return this.#onAnnounced(event.address, now);
       case 'networkChanged':
+        this.#patience.beginAnew();
         return this.#search(now);
       case 'observedExternally':
-        this.#observed = event.address;
-        return [];
+        return this.#onObserved(event.address, now);
       case 'trialWanted':
         this.#trialIsWanted = this.#held !== undefined;
         return this.#trial ? [mappedOnTrial(this.#trial, this.#held!.grant)] : [];
@@ -250,8 +260,21 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       externalAddress: usable?.grant.externalAddress ?? null,
       externalPort: usable?.grant.externalPort ?? null,
       leaseSeconds: usable?.grant.leaseSeconds ?? null,
-      reason: this.#reason ?? (usable && reasonForWorth(usable.gateway, usable.grant, this.#observed)) ?? null,
+      reason:
+        this.#reason ??
+        this.#whyRefused() ??
+        (usable && reasonForWorth(usable.gateway, usable.grant, this.#observed)) ??
+        null,
     };
+  }
+
+  #whyRefused(): string | undefined {
+    if (this.#refused.length === 0) return undefined;
+    const port = this.#config.internalPort;
+    return this.#refused
+      .slice(0, 3)
+      .map(({ gateway, refusal }) => reasonForRefusal(gateway, refusal, port))
+      .join('; ');
   }
 
   /** Of the mapping that `status` shows; undefined when there is none, or nothing odd about it. */
@@ -347,7 +370,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#state = 'mapped';
     this.#fresh = true;
     this.#reason = undefined;
-    this.#retries = 0;
+    this.#refused = [];
+    this.#patience.beginAnew();
     this.#retryAt = never;
     this.#life = this.#epoch = undefined;
     this.#lastAnswer = now;
@@ -399,7 +423,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     if (refusal.code === 'conflict' && ports < mostPorts) {
       return this.#ask(gateway, this.#anotherPort(), request.leaseSeconds, ports + 1, now);
     }
-    this.#refusals.push(reasonForRefusal(gateway, refusal, this.#config.internalPort));
+    this.#refusals.push({ gateway, refusal });
     return this.#askNext(now);
   }
 
@@ -477,20 +501,39 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   /** No router is left to ask: say why, and try again later. */
   #giveUp(seen: string | undefined, now: Millis): MappingEffect[] {
-    const refused = this.#refusals.length > 0;
+    this.#refused = this.#refusals;
+    const refused = this.#refused.length > 0;
+    if (this.#held) this.#patience.lost(now);
     this.#held = undefined;
     this.#trialIsWanted = false;
     this.#fresh = false;
     this.#stopChecking();
     this.#state = refused ? 'refused' : 'absent';
-    this.#reason = refused ? this.#refusals.slice(0, 3).join('; ') : reasonForAbsence(seen);
-    this.#retryAt = now + this.#backOff(refused ? lastRetryRefused : lastRetryAbsent);
+    this.#reason = refused ? undefined : reasonForAbsence(seen);
+    this.#retryAt = now + this.#patience.waitAfter(this.#outcome(), now);
     return [];
   }
 
-  #backOff(most: Millis): Millis {
-    const wait = Math.min(most, firstRetry * 2 ** Math.min(this.#retries++, 16));
-    return wait * (0.75 + 0.5 * this.#config.random.unit());
+  /** Peers see us by some line: then a router that says it has none stands behind another one, and will not get one soon. */
+  #outcome(): Outcome {
+    if (this.#refused.length === 0) return 'absent';
+    if (this.#observed === undefined && this.#lacksLine) return 'unconnected';
+    return this.#refused.some(({ refusal }) => passing.has(refusal.code)) ? 'passing' : 'firm';
+  }
+
+  get #lacksLine(): boolean {
+    return this.#refused.some(({ refusal }) => refusal.code === 'not-connected');
+  }
+
+  /** The first peer that sees us again tells that a line is back, and another address that the router may have it too. */
+  #onObserved(address: string | undefined, now: Millis): MappingEffect[] {
+    this.#observed = address;
+    if (address === undefined) return [];
+    if (this.#state === 'absent' || (this.#state === 'refused' && this.#lacksLine)) {
+      const soonest = this.#patience.hinted(now);
+      if (this.#retryAt !== never) this.#retryAt = Math.min(this.#retryAt, soonest);
+    }
+    return [];
   }
 
   /** While a trial is under way, a router with one entry for our port must not be asked for the mapped one. */
@@ -550,11 +593,12 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#checking = undefined;
     if (!answer.answered) {
       // It lives, and does not answer where its table was: a router that started anew, or another in its place.
-      const isElsewhere = this.#depth === 'table' && now - this.#lastAnswer < 3 * pulseInterval;
+      const isElsewhere = this.#depth === 'table' && now - this.#lastAnswer < longSilence;
       if (!isElsewhere) return [];
       this.#reason = reasonForSilence(held.gateway);
       return this.#search(now);
     }
+    if (this.#depth === 'pulse' && now >= this.#lastAnswer + longSilence) this.#tableAt = now;
     this.#lastAnswer = now;
     const restarted = this.#noteLife(answer, now);
     const { externalAddress } = answer;

@@ -30,6 +30,8 @@ const meanings: Readonly<Record<number, RefusalCode>> = {
   729: 'conflict',
 };
 export const noSuchEntry = 714;
+/** To GetExternalIPAddress, miniupnpd's answer where the outer address is missing, or one that is not of the Internet. */
+export const actionFailed = 501;
 
 /** What a fault means, with the router's number and words. */
 export function refusalOfFault(xml: string, httpStatus: number): Refusal {

@@ -5,6 +5,7 @@ import { until } from '../../lab/until.js';
 import { seededRandom } from '../../src/random.js';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
 import { RouterFinder } from '../../src/upnp/gateways.js';
+import { findNatPmpGateway, NatPmpGateway } from '../../src/upnp/gateways-nat-pmp.js';
 import { MappingShell } from '../../src/upnp/gateways-shell.js';
 import { openUpnpGateway } from '../../src/upnp/gateways-upnp.js';
 import { Mapping, type MappingEffect, type MappingEvent, type MappingStatus } from '../../src/upnp/mapping.js';
@@ -252,6 +253,53 @@ for (const address of ['0.0.0.0', '127.0.0.1', '169.254.3.4', '239.1.1.1', 'a.ho
     t.deepEqual([...router.table.keys()], []);
   });
 }
+
+const lacksAddress = (action: string) =>
+  action === 'GetExternalIPAddress' ? { errorCode: 501, words: 'ActionFailed' } : undefined;
+
+test('25: a router without an address outside, by 0.0.0.0 or by error 501, is asked for that alone: one description and one call', async (t) => {
+  const zero = await routerThat(t, (it) => {
+    it.externalAddress = '0.0.0.0';
+  });
+  const failing = await routerThat(t, (it) => {
+    it.refuse = lacksAddress;
+  });
+  for (const router of [zero, failing]) {
+    const { status } = await mapOn(t, router.address, hasEnded);
+    t.regex(status.reason!, /it has no address on the Internet side/);
+    t.deepEqual([router.calls, router.paths.length], [['GetExternalIPAddress'], 2]);
+  }
+});
+
+test('25: a router that has lost its address, by error 501 or NAT-PMP result 3, is seen to have: by a look, and by a pulse', async (t) => {
+  const request = { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 };
+  const router = await routerThat(t, (it) => {
+    it.refuse = lacksAddress;
+  });
+  const byUpnp = await openUpnpGateway(new URL(router.location()), { address: router.address, localAddress });
+  if (typeof byUpnp === 'string') return t.fail(byUpnp);
+  t.deepEqual(await byUpnp.check('table', request), { answered: true, externalAddress: '0.0.0.0' });
+  const address = freshAddress();
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(5351, address, resolve));
+  t.teardown(() => socket.close());
+  socket.on('message', (_, { port, address: from }) =>
+    socket.send(Buffer.from([0, 128, 0, 3, 0, 0, 0, 9]), port, from),
+  );
+  const byNatPmp = new NatPmpGateway({ address, localAddress });
+  t.deepEqual(await byNatPmp.check('pulse', request), { answered: true, externalAddress: '0.0.0.0' });
+});
+
+test('25: a search over NAT-PMP where nothing answers is four datagrams', async (t) => {
+  const address = freshAddress();
+  const heard: string[] = [];
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(5351, address, resolve));
+  t.teardown(() => socket.close());
+  socket.on('message', (bytes) => heard.push(bytes.toString('hex')));
+  t.is(await findNatPmpGateway({ address, localAddress }), undefined);
+  t.deepEqual(heard, ['0000', '0000', '0000', '0000']);
+});
 
 test('25: a private external address is double NAT, and said so', async (t) => {
   const router = await routerThat(t, (it) => {
