@@ -114,6 +114,8 @@ function remedyFor(doubt: MappingDoubt | undefined, { externalAddress, externalP
       return 'it is asked again by itself; restart the router if this lasts';
     case 'shared':
       return `ask the provider for a public IPv4 address; without one, ${publicMember}`;
+    case 'hidden':
+      return `put one of two routers in bridge mode; if the one in front is the provider's, ask for a public IPv4 address; without one, ${publicMember}`;
     case 'private':
       return `forward UDP port ${externalPort} on the router in front to ${externalAddress}, or put one of the two in bridge mode; if the one in front is the provider's, ask for a public IPv4 address; without one, ${publicMember}`;
     default:
@@ -139,6 +141,7 @@ export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
   if (machine.gateways.length === 0) return check.unknown(evidence, '"ip route" shows the way out, if there is one');
   if (state === 'asked' || reason === null) return check.unknown(evidence, 'ask again in a few seconds');
   const byHand = `forward UDP port ${port} to this machine there by hand`;
+  if (mappingDoubt === 'hidden') return check.warning(evidence, remedyFor(mappingDoubt, status.portMapping));
   if (state === 'refused') {
     return check.warning(
       evidence,

@@ -273,13 +273,13 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     const port = this.#config.internalPort;
     return this.#refused
       .slice(0, 3)
-      .map(({ gateway, refusal }) => reasonForRefusal(gateway, refusal, port))
+      .map(({ gateway, refusal }) => reasonForRefusal(gateway, refusal, port, this.#observed))
       .join('; ');
   }
 
-  /** Of the mapping that `status` shows; undefined when there is none, or nothing odd about it. */
+  /** Of the mapping that `status` shows, or of the router that gives none; undefined when there is nothing odd about it. */
   doubt(): MappingDoubt | undefined {
-    if (!this.#held) return undefined;
+    if (!this.#held) return this.#lacksLine && this.#observed !== undefined ? 'hidden' : undefined;
     // While something is held there is no other reason of our own.
     return this.#reason === undefined ? doubtAbout(this.#held.grant, this.#observed) : 'silent';
   }

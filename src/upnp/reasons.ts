@@ -13,7 +13,13 @@ function openPage(gateway: GatewayDescription): string {
 
 const protocolNames = { upnp: 'UPnP', 'nat-pmp': 'NAT-PMP' } as const;
 
-export function reasonForRefusal(gateway: GatewayDescription, refusal: Refusal, port: number): string {
+/** `observed`: where peers see us, if any does. */
+export function reasonForRefusal(
+  gateway: GatewayDescription,
+  refusal: Refusal,
+  port: number,
+  observed: string | undefined,
+): string {
   const said = `${nameOf(gateway)} refused over ${protocolNames[gateway.protocol]} (${refusal.detail})`;
   const byHand = `forward UDP port ${port} to ${gateway.localAddress} there by hand`;
   switch (refusal.code) {
@@ -28,6 +34,9 @@ export function reasonForRefusal(gateway: GatewayDescription, refusal: Refusal, 
     case 'no-resources':
       return `${said}: its table is full; ${openPage(gateway)} and remove port forwardings no longer used`;
     case 'not-connected':
+      if (observed !== undefined) {
+        return `${said}: it has no address of its own on the Internet, but peers see us at ${observed}, so a line works: another NAT stands in front of it, a second router (double NAT) or the provider (CGNAT), and it maps nothing; put one of two routers in bridge mode, or ask the provider for a public IPv4 address. Tunnels are punched or relayed meanwhile`;
+      }
       return `${said}: it has no address on the Internet side; check its line or the device in front of it`;
     case 'silent':
       return `${nameOf(gateway)} was found over ${protocolNames[gateway.protocol]}, but does not answer (${refusal.detail}); restart it if this lasts, or ${byHand}`;
@@ -57,12 +66,16 @@ export function reasonForSilence(gateway: GatewayDescription): string {
 
 /**
  * Why a mapping that the router granted may be of no use: it is silent now; its Internet side has an address that the provider
- * shares among customers (CGNAT), or a private one (double NAT); or peers see us at another one.
+ * shares among customers (CGNAT), or a private one (double NAT); or peers see us at another one. Or why one maps nothing: it has
+ * no address there, but peers see us.
  */
-export type MappingDoubt = 'silent' | 'shared' | 'private' | 'seen-elsewhere';
+export type MappingDoubt = 'silent' | 'shared' | 'private' | 'seen-elsewhere' | 'hidden';
 
 /** Undefined when nothing is odd about what was granted. `observed`: where peers see us. */
-export function doubtAbout(grant: Grant, observed: string | undefined): Exclude<MappingDoubt, 'silent'> | undefined {
+export function doubtAbout(
+  grant: Grant,
+  observed: string | undefined,
+): Exclude<MappingDoubt, 'silent' | 'hidden'> | undefined {
   const worth = worthOfExternalAddress(grant.externalAddress);
   if (worth === 'shared' || worth === 'private') return worth;
   return observed !== undefined && observed !== grant.externalAddress ? 'seen-elsewhere' : undefined;

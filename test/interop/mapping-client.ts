@@ -8,9 +8,9 @@ import { Mapping, type MappingEffect, type MappingEvent } from '../../src/upnp/m
 /**
  * The Mapping and its shell as a program of their own, to be started inside a home's namespace. Prints one JSON a line:
  * each status, and each datagram that reaches the port as `{received}`. SIGTERM ends it, after the mapping was removed.
- * Arguments: the UDP port, the lease in seconds, and the protocols.
+ * Arguments: the UDP port, the lease in seconds, where peers see us or "nowhere", and the protocols.
  */
-const [port = '16696', lease = '3600', ...protocols] = process.argv.slice(2);
+const [port = '16696', lease = '3600', seenAt = 'nowhere', ...protocols] = process.argv.slice(2);
 const mapping = new Mapping({ internalPort: Number(port), lease: Number(lease), random: systemRandom() });
 const finder = new RouterFinder(protocols as MappingProtocol[]);
 const shell = new MappingShell(finder, handle);
@@ -37,4 +37,5 @@ process.on('SIGTERM', () => {
   listener.close();
   shell.close();
 });
+if (seenAt !== 'nowhere') handle({ kind: 'observedExternally', address: seenAt });
 apply(mapping.tick(performance.now()));

@@ -94,8 +94,9 @@ export class MiniupnpdHome {
     inside(this.#names.outside, 'bash', '-c', `echo -n ${text} > /dev/udp/${this.#externalAddress}/${port}`);
   }
 
-  startClient(protocols: readonly MappingProtocol[], lease = 3600): MappingClient {
-    const client = new MappingClient(this.#names.home, lease, protocols);
+  /** `seenAt`: where its peers see it. */
+  startClient(protocols: readonly MappingProtocol[], lease = 3600, seenAt = 'nowhere'): MappingClient {
+    const client = new MappingClient(this.#names.home, lease, seenAt, protocols);
     this.#clients.add(client);
     return client;
   }
@@ -116,9 +117,9 @@ export class MappingClient {
   readonly #lines: string[] = [];
   #wake = () => {};
 
-  constructor(namespace: string, lease: number, protocols: readonly MappingProtocol[]) {
+  constructor(namespace: string, lease: number, seenAt: string, protocols: readonly MappingProtocol[]) {
     const program = new URL('./mapping-client.js', import.meta.url).pathname;
-    const args = ['netns', 'exec', namespace, process.execPath, program, '16696', `${lease}`, ...protocols];
+    const args = ['netns', 'exec', namespace, process.execPath, program, '16696', `${lease}`, seenAt, ...protocols];
     this.#process = spawn('ip', args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#exited = new Promise((resolve) => this.#process.on('exit', resolve));
     createInterface({ input: this.#process.stdout! }).on('line', (line) => {

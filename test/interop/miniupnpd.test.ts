@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
+import type { MappingStatus } from '../../src/upnp/mapping.js';
 import { homeAddress, MiniupnpdHome, type RouterOptions } from './miniupnpd-home.js';
 
 /** Runs a scenario in a home of its own, which is removed whatever happens. */
@@ -69,6 +70,24 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
       home.sendFromOutside(16696, 'again');
       await client.received('again', 1000);
     },
+  );
+}
+
+for (const protocol of ['upnp', 'nat-pmp'] as const) {
+  scenario(
+    `${protocol}: behind a carrier's NAT the router maps nothing and names no address: the reason is the NAT where peers see us, else its line`,
+    async (t, home) => {
+      const isRefused = ({ state }: MappingStatus) => state === 'refused';
+      const client = home.startClient([protocol]);
+      const alone = await client.status(isRefused, 3000);
+      await client.stop();
+      t.regex(alone.reason!, /it has no address on the Internet side; check its line/);
+      const seen = await home.startClient([protocol], 3600, '11.0.0.77').status(isRefused, 3000);
+      t.regex(seen.reason!, /peers see us at 11\.0\.0\.77, so a line works: another NAT stands in front of it.*CGNAT/);
+      t.notRegex(seen.reason!, /by hand|check its line/);
+      t.deepEqual(home.forwardings(), []);
+    },
+    { externalAddress: '100.64.0.2' },
   );
 }
 

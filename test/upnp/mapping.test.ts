@@ -536,6 +536,17 @@ test('what peers see and what the router says differ: said, and taken back when 
   t.is(world.hears({ kind: 'observedExternally', address: '11.0.0.2' }).mapping.status().reason, null);
 });
 
+test('a router without an address outside: its line, and once peers see us the NAT in front of it', (t) => {
+  const world = reach.asked().hears(searchEnded, refusedWith('not-connected'));
+  t.is(world.mapping.doubt(), undefined);
+  t.regex(world.mapping.status().reason!, /it has no address on the Internet side; check its line/);
+  world.hears({ kind: 'observedExternally', address: '11.9.9.9' });
+  t.regex(world.mapping.status().reason!, /peers see us at 11\.9\.9\.9, so a line works: another NAT stands in front/);
+  t.is(world.mapping.doubt(), 'hidden');
+  world.hears({ kind: 'observedExternally', address: undefined });
+  t.regex(world.mapping.status().reason!, /check its line/);
+});
+
 test('a grant that arrives while we leave is taken back', (t) => {
   const world = reach.asked().hears(stopping, granted);
   t.deepEqual(world.orders, [{ kind: 'unmap', gateway: 'one', internalPort: 16696, externalPort: 16696 }]);

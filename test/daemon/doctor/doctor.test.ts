@@ -289,6 +289,21 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /^ask the provider for a public IPv4 address; without one, one member with a public address [^;]*$/,
   ],
   [
+    'a router without an address outside, while peers see us',
+    withNode({
+      mappingDoubt: 'hidden',
+      status: {
+        ...status,
+        endpoints: unproven,
+        portMapping: { ...refused, reason: 'another NAT stands in front of it' },
+      },
+    }),
+    'port-mapping',
+    'warning',
+    /another NAT stands in front/,
+    /^put one of two routers in bridge mode; .*ask for a public IPv4 address; without one, one member with a public address [^;]*$/,
+  ],
+  [
     'a router that has fallen silent',
     doubted('silent', { state: 'renewing', reason: 'the router Box no longer answers; looking for it again' }),
     'port-mapping',
