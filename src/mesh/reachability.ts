@@ -479,12 +479,14 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   #isProven(endpoint: Endpoint & { readonly source: EndpointSource }): boolean {
     if (!this.#asker.isProven(endpoint)) return false;
     if (endpoint.source === 'observed') return this.#strangerCame;
-    return !(
-      this.#mapping &&
-      sameEndpoint(this.#mapping.endpoint, endpoint) &&
-      endpoint.source !== 'configured' &&
-      this.#isDoubtful
-    );
+    const isMapped = this.#mapping && sameEndpoint(this.#mapping.endpoint, endpoint);
+    return !isMapped || endpoint.source === 'configured' || !(this.#isDoubtful || this.#isElsewhere(endpoint));
+  }
+
+  /** Peers see us, and none at this address: the router may have another one by now, and that of before be somebody else's. */
+  #isElsewhere({ address }: Endpoint): boolean {
+    const seen = this.#seers().filter((each) => isOutside(each.seen));
+    return seen.length > 0 && !seen.some((each) => each.seen.address === address);
   }
 
   /** Told only by endpoints that nothing but our own traffic opens. */
@@ -512,12 +514,16 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     const natText = JSON.stringify(nat);
     if (natText !== this.#toldNat) effects.push({ kind: 'natClassified', nat });
     this.#toldNat = natText;
-    const isOutside = ({ address }: Endpoint) => !address.includes(':') && !isPrivateAddress(address);
     const address = this.#mostSeen().find(isOutside)?.address;
     if (address !== this.#toldAddress) effects.push({ kind: 'observedExternally', address });
     this.#toldAddress = address;
     return effects;
   }
+}
+
+/** IPv4, and not of a private network, which a neighbour in it sees us at. */
+function isOutside({ address }: Endpoint): boolean {
+  return !address.includes(':') && !isPrivateAddress(address);
 }
 
 /** For `isInside`: whether an address lies in one of the overlay's prefixes. */

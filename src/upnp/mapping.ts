@@ -103,6 +103,8 @@ const trialLease = 120;
 const pulseInterval: Millis = 4 * second;
 /** What a pulse cannot see: an entry deleted by hand, a router without boot number. */
 const tableInterval: Millis = minute;
+/** A peer that tells another address each moment must not make us look all day. */
+const hintedTableInterval: Millis = 10 * second;
 /** A router that is silent for longer is looked for anew: it may have another address. Restarts take about a minute. */
 const silenceLimit: Millis = 90 * second;
 /** External ports tried on one router in a row: each costs a slow router seconds (re6st counted a quarter of an hour). */
@@ -172,6 +174,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   #pulseAt: Millis = never;
   #tableAt: Millis = never;
+  /** The next look for what peers see. */
+  #hintedTableAt: Millis = 0;
   #checking: Millis | undefined;
   /** Of the check that runs. */
   #depth: CheckDepth = 'pulse';
@@ -527,8 +531,16 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   /** The first peer that sees us again tells that a line is back, and another address that the router may have it too. */
   #onObserved(address: string | undefined, now: Millis): MappingEffect[] {
+    const isNews = address !== this.#observed;
     this.#observed = address;
-    if (address === undefined) return [];
+    if (address === undefined || !isNews) return [];
+    if (this.#held && this.#state === 'mapped' && address !== this.#held.grant.externalAddress) {
+      const lookAt = Math.max(now, this.#hintedTableAt);
+      if (lookAt < this.#tableAt) {
+        this.#tableAt = lookAt;
+        this.#hintedTableAt = lookAt + hintedTableInterval;
+      }
+    }
     if (this.#state === 'absent' || (this.#state === 'refused' && this.#lacksLine)) {
       const soonest = this.#patience.hinted(now);
       if (this.#retryAt !== never) this.#retryAt = Math.min(this.#retryAt, soonest);

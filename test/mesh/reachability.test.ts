@@ -384,6 +384,31 @@ test('proven again after every change: the router reboots and forwards from anot
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
 });
 
+test('a mapping at an address that no peer sees us at any more is not proven, at once; where one still does, and to who sees us on its LAN, it is', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'port-restricted');
+  home.nat!.forward(20_000, home.inner);
+  home.hears(mappedAt(20_000, 'upnp'));
+  for (const number of [2, 3]) home.tunnelTo(new Node(all, number, 'public'));
+  all.runUntil(5 * second);
+  const mapped = ['11.0.1.1:20000 upnp'];
+  t.deepEqual(home.proven(), mapped);
+  const seenBy = (by: number, address: string) => home.hears({ kind: 'observed', by, endpoint: { address, port } });
+  seenBy(2, '11.0.9.9');
+  t.deepEqual(home.proven(), mapped);
+  home.hears({ kind: 'neighbourAt', node: 4, endpoint: { address: '192.168.1.4', port } });
+  seenBy(4, '192.168.1.2');
+  seenBy(3, '11.0.9.9');
+  t.deepEqual(home.proven(), [], 'whom the address belongs to now is not known');
+  all.runUntil(6 * second);
+  t.deepEqual(home.effects.filter(({ kind }) => kind === 'endpointsChanged').at(-1), {
+    kind: 'endpointsChanged',
+    endpoints: home.reach.endpoints(),
+  });
+  for (const node of [2, 3]) home.hears({ kind: 'neighbourDown', node });
+  t.deepEqual(home.proven(), mapped, 'the LAN says nothing');
+});
+
 test('a mapping lost without a sign is found out, and is unproven then', (t) => {
   const all = world();
   const [home, peer, other] = [

@@ -23,8 +23,9 @@ export class AwayRouter {
   address = '11.0.0.2';
   /** When each search began. */
   readonly searches: Millis[] = [];
-  /** When each question was put to the router. */
-  readonly asked: Millis[] = [];
+  /** At its table. */
+  looks = 0;
+  grants = 0;
   readonly #protocol: MappingProtocol;
   #pending: { readonly at: Millis; readonly events: () => MappingEvent[] }[] = [];
   #forwards = false;
@@ -108,12 +109,12 @@ export class AwayRouter {
         ]);
       return;
     }
-    this.asked.push(this.now);
     if (order.kind === 'unmap') return;
     const { externalPort, leaseSeconds } = order.request;
     const gateway = this.#description.id;
     if (order.kind === 'check') {
       const { depth } = order;
+      if (depth === 'table') this.looks++;
       if (answers) this.#later(answersIn, () => [{ kind: 'checked', gateway, answer: this.#seen(depth) }]);
       else this.#later(wait.question, () => [{ kind: 'checked', gateway, answer: { answered: false } }]);
       return;
@@ -125,6 +126,7 @@ export class AwayRouter {
     this.#later(answersIn, () => {
       if (this.presence !== 'there') return refused('not-connected');
       this.#forwards = true;
+      this.grants++;
       const grant = { externalAddress: this.address, externalPort, leaseSeconds };
       return [{ kind: 'granted', gateway, asked: externalPort, grant }];
     });

@@ -95,6 +95,26 @@ test('a router that waits an hour for its line at the start is asked rarely in t
   t.true(world.untilMapped(minute) < 5 * second);
 });
 
+test('upnp: another address of a router that was up all the time is mapped as soon as peers see it', (t) => {
+  const times = Array.from({ length: 20 }, (_, seed) => {
+    const world = mapped('upnp', seed)
+      .hears(seenAt('11.0.0.2'))
+      .passes(3 * second);
+    world.address = '11.0.0.9';
+    return world.hears(seenAt('11.0.0.9')).untilMapped(minute);
+  });
+  t.true(Math.max(...times) < second, `after up to ${Math.max(...times)} ms`);
+});
+
+test('a peer that tells another address each moment has us look at the table no more than once in ten seconds, and map nothing', (t) => {
+  const world = mapped('upnp', 1).hears(seenAt('11.0.0.2')).passes(minute);
+  const before = world.looks;
+  for (let i = 0; i < 1200; i++) world.hears(seenAt(`11.0.${i % 2}.1`)).passes(100);
+  const looks = world.looks - before;
+  t.true(looks >= 12 && looks <= 14, `${looks} in two minutes`);
+  t.is(world.grants, 1);
+});
+
 /** The most that fall into any span of this length. */
 function mostIn(times: readonly Millis[], span: Millis): number {
   return Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + span).length));
