@@ -163,6 +163,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #trialIsWanted = false;
   /** Of the search that runs or ran last. */
   #refusals: Refused[] = [];
+  /** Of this search; a router that forwards only equal ports. */
+  #equalPortsOnly: string | undefined;
   /** Those that the last search came to in the end. */
   #refused: readonly Refused[] = [];
   /** What we hold was granted since the last search began: no reason to give it up when other routers refuse. */
@@ -293,6 +295,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#searching = now;
     this.#candidates = [];
     this.#refusals = [];
+    this.#equalPortsOnly = undefined;
     const effects = this.#dropTrial();
     this.#asking = undefined;
     this.#fresh = false;
@@ -422,12 +425,15 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return this.#ask(gateway, request.externalPort, 0, ports, now);
     }
     if (refusal.code === 'same-port-only' && request.externalPort !== request.internalPort) {
+      this.#equalPortsOnly = id;
       return this.#ask(gateway, request.internalPort, request.leaseSeconds, mostPorts, now);
     }
     if (refusal.code === 'conflict' && ports < mostPorts) {
       return this.#ask(gateway, this.#anotherPort(), request.leaseSeconds, ports + 1, now);
     }
-    this.#refusals.push({ gateway, refusal });
+    // No other port can be forwarded: the conflict is not the whole reason.
+    const isEqualTaken = refusal.code === 'conflict' && this.#equalPortsOnly === id;
+    this.#refusals.push({ gateway, refusal: isEqualTaken ? { ...refusal, code: 'same-port-only' } : refusal });
     return this.#askNext(now);
   }
 
