@@ -2,6 +2,14 @@ import type { Random } from '../random.js';
 import { hashKeys, shiftFor } from './keyed-hash.js';
 import { highOf, lowOf, type RouterId, routerIdFrom } from './router-id.js';
 
+/** All places: one number fewer than two octets hold. */
+const places = 0xffff;
+/**
+ * Of these, for router-ids of our own, however many others there are. Ours change once a minute at most, and the sweep frees
+ * those before; a few are still bounds of what is feasible.
+ */
+const ownPlaces = 16;
+
 /** Both halves, as signed numbers, and the next number of the same bucket. */
 const stride = 3;
 
@@ -35,22 +43,27 @@ export class RouterTable {
     return index;
   }
 
-  /** The number of this router-id, a new one if need be; -1 when the table is full. */
+  /** The number of another's router-id, a new one if need be; -1 when the table is full. */
   intern(high: number, low: number): number {
+    return this.#intern(high, low, places - ownPlaces);
+  }
+
+  /** The number of a router-id of ours; there is always one. */
+  internOwn(id: RouterId): number {
+    return this.#intern(highOf(id), lowOf(id), places);
+  }
+
+  #intern(high: number, low: number, most: number): number {
     const known = this.find(high, low);
     if (known >= 0) return known;
+    if (this.size >= most) return -1;
     const index = this.#free.pop() ?? this.#count;
-    if (index >= 0xffff) return -1;
     if (index === this.#count) this.#grow();
     this.#ids[index] = undefined;
     this.#cells[stride * index] = high;
     this.#cells[stride * index + 1] = low;
     this.#link(index);
     return index;
-  }
-
-  internId(id: RouterId): number {
-    return this.intern(highOf(id), lowOf(id));
   }
 
   is(index: number, high: number, low: number): boolean {

@@ -406,7 +406,7 @@ export class Routes {
     }
     const { row } = destination;
     if (column === ourselves) {
-      destination.router = routers.internId(numbering.routerId);
+      destination.router = routers.internOwn(numbering.routerId);
       destination.seqno = numbering.seqno;
       destination.metric = destination.own!;
       destination.egress = node;

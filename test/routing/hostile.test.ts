@@ -8,6 +8,7 @@ import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { DropReason } from '../../src/routing/codec/tlv.js';
 import type { LanOptions } from '../../src/routing/contract.js';
 import { routerIdBurst } from '../../src/routing/interface.js';
+import { routerIdFrom } from '../../src/routing/router-id.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { Network, overlay, prefix, signAs } from './network.js';
 import { dropsOf, hex, packet, tlvsOf } from './tlvs.js';
@@ -644,6 +645,58 @@ test('36: thousands of prefixes, router-ids and source addresses in one burst', 
     rows().some(({ neighbour }) => formatIp(neighbour!) === 'fe80::98'),
     'there is room again',
   );
+});
+
+test('36: routers of LANs that use up all router-ids leave one for our own next', (t) => {
+  const world = new Network(4);
+  const [node, friend] = [world.node(1), world.node(2)];
+  world.link(1, 2);
+  const lans = Array.from({ length: 6 }, () => world.lan());
+  for (const lan of lans) world.attach(1, lan, { exports: [] });
+  world.run(3000);
+  let ids = 0;
+  /** One more router-id each for so many prefixes, from the first on. */
+  const announce = (lan: number, count: number) => {
+    const from = 'fe80::99';
+    world.say(lan, from, packet(helloBody));
+    for (let i = 0; i < count; ) {
+      const writer = new PacketWriter(1200);
+      const fields = () => ({
+        prefix: hex(`fd00 0000 ${i.toString(16).padStart(8, '0')} 0000 0000 0000 0000`),
+        prefixLength: 64,
+        routerIdHigh: 0x01020304,
+        routerIdLow: ids + 1,
+        seqno: 1,
+        metric: 1,
+        interval: 0xffff,
+      });
+      for (; i < count && writer.update(fields()); i++) ids++;
+      world.say(lan, from, writer.finish());
+    }
+  };
+  announce(lans[0]!, defaultTuning.maxDestinations - 2);
+  for (const lan of lans.slice(1)) announce(lan, routerIdBurst);
+  announce(lans[0]!, routerIdBurst);
+  t.true((node.speaker.counts().get('quota') ?? 0) > 0, 'not one more is taken');
+  // What we signed under a later epoch, before our disk was lost: we go on above it.
+  const home = nodePrefix(overlay, 1);
+  const [high, epoch, seqno] = [0x100, 5000, 1];
+  const writer = new PacketWriter(1200);
+  writer.update({
+    prefix: home.bytes,
+    prefixLength: home.length,
+    routerIdHigh: high,
+    routerIdLow: epoch,
+    seqno,
+    metric: 1,
+    interval: 30_000,
+    signature: signAs(1, signedOctets(home, high, epoch, seqno, 0)),
+  });
+  world.inject(2, 1, writer.finish());
+  world.run(1000);
+  const [row] = friend.speaker.view(world.now, home);
+  t.is(row?.routerId, routerIdFrom(high, epoch + 1));
+  t.is(row?.selected, true);
 });
 
 test('37: packets from addresses that are not link-local, and from our own', (t) => {
