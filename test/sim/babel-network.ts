@@ -100,7 +100,7 @@ export class BabelNetwork {
           if (!watch) {
             this.promises.chosen(node, target.text, via, held, choices[0]?.routerId);
             this.requests.chosen(node, target.text, via);
-            this.distances.chosen(node, prefix, via);
+            this.distances.chosen(node, prefix, via, choices[0]?.routerId, this.network.now);
           }
           if (held) target.held.add(node);
           else target.held.delete(node);

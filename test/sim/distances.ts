@@ -7,7 +7,7 @@ import { own, type Via } from './next-hops.js';
 import { infinity, isNewer, type Seen } from './packet-view.js';
 import { Violation } from './violation.js';
 
-/** A source not announced for so long may have been forgotten (RFC 8966 §3.7.3; appendix B: 180 s). */
+/** A source neither announced nor used for so long may have been forgotten (RFC 8966 §3.7.3; appendix B: 180 s). */
 const sourceLifetime: Millis = 175_000;
 
 interface Distance {
@@ -25,10 +25,13 @@ export class Distances implements Checker {
   readonly #rowsOf: (node: number, prefix: Prefix, now: Millis) => readonly RouteRow[];
   readonly #prefixes = new Map<string, Prefix>();
   /**
-   * By node, prefix and router-id: the best sent, and the stored one when last seen; and when something was last sent.
+   * By node, prefix and router-id: the best sent, and the stored one when last seen; and when something was last sent, or the
+   * way last used.
    */
   readonly #sent = new Map<string, Distance & { at: Millis }>();
   readonly #stored = new Map<string, Distance>();
+  /** By node and prefix: the router-id of the way in use. */
+  readonly #used = new Map<string, string>();
   readonly #touched = new Set<string>();
   readonly #ownPrefixes = new Set<string>();
   checks = 0;
@@ -37,21 +40,30 @@ export class Distances implements Checker {
     this.#rowsOf = rowsOf;
   }
 
-  chosen(node: number, prefix: Prefix, via: Via): void {
+  chosen(node: number, prefix: Prefix, via: Via, routerId: string | undefined, now: Millis): void {
     const text = prefixText(prefix);
     this.#prefixes.set(text, prefix);
     this.#touched.add(text);
-    if (via === own) this.#ownPrefixes.add(`${node} ${text}`);
-    else this.#ownPrefixes.delete(`${node} ${text}`);
+    const place = `${node} ${text}`;
+    if (via === own) this.#ownPrefixes.add(place);
+    else this.#ownPrefixes.delete(place);
+    const before = this.#used.get(place);
+    if (before === routerId) return;
+    const sent = this.#sent.get(`${place} ${before}`);
+    if (sent) sent.at = now;
+    if (routerId === undefined) this.#used.delete(place);
+    else this.#used.set(place, routerId);
   }
 
   sent(from: number, _to: number, packet: readonly Seen[], now: Millis): void {
     for (const seen of packet) {
       if (seen.kind !== 'update' || seen.metric === infinity || this.#ownPrefixes.has(`${from} ${seen.prefix}`))
         continue;
-      const key = `${from} ${seen.prefix} ${seen.routerId}`;
+      const place = `${from} ${seen.prefix}`;
+      const key = `${place} ${seen.routerId}`;
       const before = this.#sent.get(key);
-      const forgotten = before !== undefined && now - before.at > sourceLifetime;
+      const isUsed = this.#used.get(place) === seen.routerId;
+      const forgotten = before !== undefined && !isUsed && now - before.at > sourceLifetime;
       const best = !before || forgotten || isBetter(seen, before) ? seen : before;
       if (forgotten) this.#stored.delete(key);
       this.#sent.set(key, { seqno: best.seqno, metric: best.metric, at: now });
@@ -76,9 +88,10 @@ export class Distances implements Checker {
 
   #check(node: number, prefix: string, { routerId, distance }: RouteRow, now: Millis): void {
     this.checks++;
-    const key = `${node} ${prefix} ${routerId}`;
+    const place = `${node} ${prefix}`;
+    const key = `${place} ${routerId}`;
     const sent = this.#sent.get(key);
-    const counts = sent !== undefined && now - sent.at <= sourceLifetime;
+    const counts = sent !== undefined && (this.#used.get(place) === routerId || now - sent.at <= sourceLifetime);
     const stored = this.#stored.get(key);
     if (distance) this.#stored.set(key, distance);
     else this.#stored.delete(key);
@@ -102,7 +115,7 @@ export class Distances implements Checker {
   }
 
   died(node: number): void {
-    for (const table of [this.#sent, this.#stored]) {
+    for (const table of [this.#sent, this.#stored, this.#used]) {
       for (const key of table.keys()) if (key.startsWith(`${node} `)) table.delete(key);
     }
   }

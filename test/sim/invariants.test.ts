@@ -142,7 +142,7 @@ test('c and d: a feasibility distance that gets worse, and one worse than what w
       distances.settled(1, now);
     });
   };
-  distances.chosen(1, prefix, 0);
+  distances.chosen(1, prefix, none, undefined, 0);
   distances.sent(1, 2, [update(200)], 0);
   t.is(settle(5, 200, 0), undefined);
   t.is(settle(5, 190, 0), undefined, 'better is well');
@@ -154,6 +154,14 @@ test('c and d: a feasibility distance that gets worse, and one worse than what w
   distances.sent(1, 2, [update(90, 6)], 1000);
   t.regex(settle(6, 100, 1000) ?? '', /^d:/);
   t.is(settle(6, 60_000, 200_000), undefined, 'it may have been forgotten by now');
+  distances.sent(1, 2, [update(90, 6)], 200_000);
+  distances.chosen(1, prefix, 0, routerId, 200_000);
+  t.is(settle(6, 90, 200_000), undefined);
+  t.regex(settle(6, 60_000, 500_000) ?? '', /^c:/, 'in use it may not, however long ago it was announced');
+  t.is(settle(6, 90, 500_000), undefined);
+  distances.chosen(1, prefix, 0, '0000010000000002', 500_000);
+  t.regex(settle(6, 60_000, 674_000) ?? '', /^c:/, 'nor until three minutes after that');
+  t.is(settle(6, 60_000, 676_000), undefined);
 });
 
 test('e: a metric no greater than the one that was given', (t) => {
