@@ -6,6 +6,7 @@ import type { Millis } from '../time.js';
 import type { Interner } from './contract.js';
 import { HotFields, Lane, none, stride } from './hot-fields.js';
 import { hashKeys, shiftFor } from './keyed-hash.js';
+import type { LeftWays } from './left-ways.js';
 import { infinity, type Metric } from './metric.js';
 import { isNewer, type Seqno } from './seqno.js';
 
@@ -62,8 +63,7 @@ export class Destination {
   foundAt: Millis = 0;
   /** The metric when the selected route was chosen: has it become worse since? */
   chosenMetric: Metric = infinity;
-  /** Neighbours left because they had become worse, and how bad they were then. */
-  left: { readonly column: number; readonly until: Millis; readonly metric: Metric }[] | undefined;
+  left: LeftWays | undefined;
 
   /** What the forwarding table was told: columns, best first. */
   toldFirst = none;

@@ -231,7 +231,7 @@ export class Routes {
     for (const destination of destinations) {
       if (!matrix.has(destination.row, neighbour.column, Flag.present)) continue;
       this.#flush(destination, neighbour);
-      destination.left = destination.left?.filter((left) => left.column !== neighbour.column);
+      destination.left?.forget(now, neighbour.column);
       if (destination.selected === neighbour.column || destination.isToldBy(neighbour.column)) {
         this.reselect(destination, now);
       }
@@ -242,7 +242,7 @@ export class Routes {
   /** That it was left lately counts no more: it was for what its path was like. */
   forgetLeaving(neighbour: Neighbour, now: Millis): void {
     for (const destination of this.#tables.destinations) {
-      destination.left = destination.left?.filter((left) => left.column !== neighbour.column);
+      destination.left?.forget(now, neighbour.column);
     }
     this.costChanged(neighbour, now);
   }
@@ -418,6 +418,7 @@ export class Routes {
       destination.egress = destination.owner || (neighbour.interface.lan ? node : matrix.egress(row, column));
     }
     if (wasSelected !== column) destination.chosenMetric = destination.metric;
+    destination.left?.uses(wasSelected !== column, destination.metric, now);
     if (column >= 0) this.#watchExpiry(destination, this.#tables.columns[column]!);
     destination.heldUntil = 0;
     const isNew = wasSelected === none;
@@ -1057,10 +1058,10 @@ export class Routes {
   /** A neighbour left long enough ago may be returned to; nothing else would make us look again when nothing changes. */
   #forgiveLeft(destination: Destination, now: Millis): void {
     const { left } = destination;
-    if (!left?.some(({ until }) => until <= now)) return;
-    const kept = left.filter(({ until }) => until > now);
-    destination.left = kept.length > 0 ? kept : undefined;
-    this.reselect(destination, now);
+    if (!left) return;
+    const isAny = left.forget(now);
+    if (left.isEmpty) destination.left = undefined;
+    if (isAny) this.reselect(destination, now);
   }
 
   #isProofUsed(destination: Destination, router: number, seqno: number): boolean {

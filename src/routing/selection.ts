@@ -2,6 +2,7 @@ import type { Millis } from '../time.js';
 import type { Standing } from './contract.js';
 import type { Destination } from './destination.js';
 import { none } from './hot-fields.js';
+import { LeftWays } from './left-ways.js';
 import { addMetric, infinity, type Metric } from './metric.js';
 import type { Neighbour } from './neighbour.js';
 import { Flag, type RouteMatrix } from './route-matrix.js';
@@ -188,16 +189,21 @@ export class Selection {
   #remember(destination: Destination, column: number, now: Millis): void {
     const metric = this.metricOf(destination, column);
     if (metric <= destination.chosenMetric + this.#margin(destination.chosenMetric)) return;
-    destination.left = (destination.left ?? []).filter((other) => other.until > now && other.column !== column);
-    destination.left.push({ column, until: now + this.#tuning.leftFor, metric });
-    if (destination.left.length > 8) destination.left.shift();
+    destination.left ??= new LeftWays(this.#tuning.followsWithin);
+    destination.left.add({ column, until: now + this.#tuning.leftFor, metric }, now);
   }
 
-  /** A route that is not to be returned to yet, unless what we have in its place has become worse by far than it was. */
+  /**
+   * A route that is not to be returned to yet, unless what we have in its place has become worse by far than it was, or
+   * has become worse by itself: what our own traffic does to a way shows soon after it came there.
+   */
   leftLately(destination: Destination, column: number, now: Millis): boolean {
-    const left = destination.left?.find((one) => one.column === column && one.until > now);
-    if (left === undefined) return false;
-    return this.metricOf(destination, destination.selected) < this.#tuning.returnFrom * left.metric;
+    const { left } = destination;
+    const way = left?.find(column, now);
+    if (left === undefined || way === undefined) return false;
+    const metric = this.metricOf(destination, destination.selected);
+    const { returnFrom, worseByItself } = this.#tuning;
+    return metric < returnFrom * way.metric && left.worseBy(metric, now) < worseByItself;
   }
 
   /** Why this route of the row is, or is not, the selected one. */

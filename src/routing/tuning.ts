@@ -67,6 +67,10 @@ export interface Tuning {
   readonly leftFor: Millis;
   /** But it is when the way in its place is so many times as bad as it was then: that is more than congestion that followed us. */
   readonly returnFrom: number;
+  /** Congestion of our own making shows within so long after we came: later the way becomes worse by itself, ... */
+  readonly followsWithin: Millis;
+  /** ... if by so much, half of the 100 ms that are to be noticed; and then ways left before may be returned to. */
+  readonly worseByItself: number;
   /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
   readonly holdTime: Millis;
   /**
@@ -119,6 +123,8 @@ export const defaultTuning: Tuning = {
   settling: 1 * second,
   leftFor: 5 * minute,
   returnFrom: 1.4,
+  followsWithin: 30 * second,
+  worseByItself: 500,
   holdTime: 1 * minute,
   holdLeast: 2 * second,
   seqnoBurst: 8,

@@ -134,6 +134,32 @@ test('a path that was left is taken back sooner when the one in its place become
   t.true(took !== undefined && took < 10_000, `${took} ms`);
 });
 
+test('half a minute after a switch, a path that becomes 100 ms worse is left within 10 s for the one left before', (t) => {
+  const world = twoWays(35, 20, 40);
+  const next = () => world.nodes.get(1)!.next(4);
+  world.change(1, 2, { delay: 300 });
+  t.truthy(world.until(() => next() === 3, 12_000));
+  world.change(1, 2, { delay: 10 });
+  world.run(31_000);
+  t.is(next(), 3, 'not for being the longer way');
+  world.change(1, 3, { delay: 70 });
+  const took = world.until(() => next() === 2, 20_000);
+  t.true(took !== undefined && took < 10_000, `${took} ms`);
+});
+
+test('traffic that stops and comes back makes no path the worse: it is as bad as our traffic made it before', (t) => {
+  const world = twoWays(35, 20, 20);
+  const count = switches(world);
+  for (let i = 0; i < 300; i++) {
+    const used = world.nodes.get(1)!.next(4) as number;
+    const queue = i % 60 < 20 ? 80 + 10 * world.random.unit() : 0;
+    world.measure(1, used, { rtt: 20 + queue, jitter: queue / 10 });
+    world.measure(1, used === 2 ? 3 : 2, { rtt: 20 + world.random.unit(), jitter: 1 });
+    world.run(1000);
+  }
+  t.is(count(), 1);
+});
+
 test('a way that is not feasible for a moment is taken again as soon as it is, not after the dwell', (t) => {
   const world = new Network(36);
   for (let i = 1; i <= 4; i++) world.node(i);
