@@ -166,6 +166,10 @@ export class Member {
     this.#keeper = new HostKeeper(this.#host, () => this.#plan(), {
       ipv6Enabled: (device) => log.warn('ipv6 was off and is on now', { device }),
       refused: (problem) => this.#complain(problem),
+      deviceSet: (isDown) => {
+        const [code, detail] = isDown ? ['device-down', 'down'] : ['device-up', 'up again'];
+        this.#tell({ kind: 'told', code, node: undefined, detail: `${config.tun.name} was set ${detail}` });
+      },
     });
     this.#mapping = new MappingShell(new RouterFinder(config.portMapping.protocols), (event) =>
       this.#driver.post({ kind: 'mapping', event }),
@@ -203,6 +207,7 @@ export class Member {
     }
     plane.onEvent((event) => {
       if (event.kind === 'failed') this.#fail(new Error(event.reason));
+      else if (event.kind === 'tunGone') this.#fail(tunGone(config.tun.name));
       else this.#driver.post({ kind: 'plane', event });
     });
     let located = () => {};
@@ -210,9 +215,8 @@ export class Member {
       located = resolve;
     });
     if (config.force.sleepSeconds > 0) process.on('SIGCONT', this.#pretendSleep);
-    this.#stopWatching = watchUnderlay(
-      (device) => device === config.tun.name || /^weft\d+$/.test(device),
-      (underlay) => {
+    this.#stopWatching = watchUnderlay((device) => device === config.tun.name || /^weft\d+$/.test(device), {
+      changed: (underlay) => {
         this.#beacons.setAddresses(underlay.addresses.map(({ address }) => address));
         this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses });
         located();
@@ -220,11 +224,14 @@ export class Member {
         // The kernel drops routes with the device they leave by.
         if (this.#followsHost) this.#keeper.follow();
       },
-      (error) => {
+      ownTouched: () => {
+        if (this.#followsHost) this.#keeper.follow();
+      },
+      failed: (error) => {
         log.warn('the network cannot be watched', { reason: String(error) });
         located();
       },
-    );
+    });
   }
 
   /** What the kernel refused, and what is wrong with our LANs. */
@@ -424,6 +431,10 @@ async function openPlane(options: LinuxPlaneOptions): Promise<LinuxPlane> {
     await ipBatch('-6', [`link del ${options.tunName}`]);
     return openLinuxPlane(options);
   }
+}
+
+function tunGone(device: string): MeshError {
+  return new MeshError('tun-gone', `${device} was deleted`, 'start weftd again: it makes it anew');
 }
 
 function decodeApps(bytes: Uint8Array | undefined): string[] {

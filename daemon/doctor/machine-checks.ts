@@ -29,6 +29,8 @@ export function checkClock({ machine: { now, clockIsSynchronised }, node }: Doct
 
 export function checkTunDevice({ machine: { tunProblem }, node: { status } }: DoctorFacts): DoctorCheck {
   const check = checkOf('tun', 'TUN device');
+  const down = status.health.find(({ code }) => code === 'device-down');
+  if (down) return check.error(down.message, 'set it up again', down.fix);
   if (status.tun) return check.ok(`${status.tun.name}, MTU ${status.tun.mtu}`);
   if (!tunProblem && !status.node) return check.ok('none is open yet; one can be made');
   return tunProblem ? check.error(tunProblem.message, tunProblem.cure) : check.error('none is open', 'restart weftd');

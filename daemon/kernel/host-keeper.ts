@@ -23,6 +23,8 @@ export interface HostKeeperListener {
   ipv6Enabled(device: string): void;
   /** Something was refused; of each kind told once until all is as wanted again. */
   refused(problem: MeshError): void;
+  /** Somebody set our device down, or up again. */
+  deviceSet(isDown: boolean): void;
 }
 
 /**
@@ -44,6 +46,7 @@ export class HostKeeper {
   #cancelRetry = () => {};
   #wait = firstWait;
   #refused: MeshError | undefined;
+  #deviceIsDown = false;
   #isOver = false;
 
   constructor(host: Pick<Host, 'apply'>, plan: () => HostPlan, listener: HostKeeperListener, later: Later = byTimer) {
@@ -70,11 +73,19 @@ export class HostKeeper {
     void this.apply().catch(() => {});
   }
 
-  /** What the kernel refused the last time, until it takes it. */
+  /** What the kernel refused the last time, until it takes it; and whether our device is set down. */
   health(): readonly HealthItem[] {
-    if (!this.#refused) return [];
-    const { code, message, cure } = this.#refused;
-    return [{ code, severity: 'warning', message, fix: cure }];
+    const items: HealthItem[] = [];
+    if (this.#refused) {
+      const { code, message, cure } = this.#refused;
+      items.push({ code, severity: 'warning', message, fix: cure });
+    }
+    if (this.#deviceIsDown) {
+      const { device } = this.#plan();
+      const message = `${device} was set down: nothing of this machine's enters the overlay`;
+      items.push({ code: 'device-down', severity: 'error', message, fix: `ip link set ${device} up` });
+    }
+    return items;
   }
 
   /** Begins nothing more. */
@@ -86,10 +97,12 @@ export class HostKeeper {
   async #round(): Promise<void> {
     this.#cancelRetry();
     try {
-      const { ipv6Enabled } = await this.#host.apply(this.#plan());
+      const { ipv6Enabled, deviceIsDown } = await this.#host.apply(this.#plan());
       this.#refused = undefined;
       this.#wait = firstWait;
       for (const device of ipv6Enabled) this.#listener.ipv6Enabled(device);
+      if (deviceIsDown !== this.#deviceIsDown) this.#listener.deviceSet(deviceIsDown);
+      this.#deviceIsDown = deviceIsDown;
     } catch (error) {
       const problem = error instanceof MeshError ? error : unexpected(error);
       if (this.#refused?.code !== problem.code) this.#listener.refused(problem);

@@ -3,7 +3,15 @@ import { MeshError } from '../../src/errors.js';
 import { readHost, readKernel } from './actual.js';
 import { enableForwarding } from './forwarding.js';
 import { ipBatch, isTun, type Link, readLinks } from './ip.js';
-import { type HostChanges, type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
+import {
+  type HostChanges,
+  type HostPlan,
+  hostChanges,
+  hostTag,
+  noEntries,
+  planEntries,
+  withoutDevice,
+} from './plan.js';
 
 /** What `apply` did beyond tables: worth a line in the log. */
 export interface HostReport {
@@ -11,6 +19,8 @@ export interface HostReport {
   readonly ipv6Enabled: readonly string[];
   /** Commands it took; 0 when all was as wanted. */
   readonly changes: number;
+  /** Somebody set the device down that an earlier `apply` had set up. It is left so, and without its routes. */
+  readonly deviceIsDown: boolean;
 }
 
 /**
@@ -20,6 +30,8 @@ export interface HostReport {
 export class Host {
   readonly #device: string;
   #queue: Promise<unknown> = Promise.resolve();
+  /** From then on who sets the device down means it. */
+  #wasSetUp = false;
 
   constructor(device: string) {
     this.#device = device;
@@ -37,13 +49,17 @@ export class Host {
         throw new MeshError('no-device', `the device ${this.#device} is gone`, 'restart weftd: it makes it again');
       }
       const ipv6Enabled = ['lo', this.#device].filter(enableIpv6);
+      const deviceIsDown = this.#wasSetUp && !isUp(links.find((link) => link.ifname === this.#device));
       const linkCommands = this.#linkCommands(links, plan);
       await ipBatch('-6', linkCommands);
+      this.#wasSetUp = true;
       // The kernel makes and drops entries by itself when a device or its IPv6 comes up.
       if (linkCommands.length + ipv6Enabled.length > 0) ({ entries } = await readKernel(tag));
-      const changes = hostChanges(entries, planEntries(plan));
+      const wanted = planEntries(plan);
+      const changes = hostChanges(entries, deviceIsDown ? withoutDevice(wanted, this.#device) : wanted);
       await carryOut(changes);
-      return { ipv6Enabled, changes: linkCommands.length + changes.commands6.length + changes.commands4.length };
+      const { commands6, commands4 } = changes;
+      return { ipv6Enabled, changes: linkCommands.length + commands6.length + commands4.length, deviceIsDown };
     });
   }
 
@@ -76,11 +92,11 @@ export class Host {
     const device = links.find((link) => link.ifname === this.#device);
     const lo = links.find((link) => link.ifname === 'lo');
     const commands: string[] = [];
-    if (lo && !lo.flags.includes('UP')) commands.push('link set lo up');
+    if (lo && !isUp(lo)) commands.push('link set lo up');
     if (device?.mtu !== mtu) commands.push(`link set ${this.#device} mtu ${mtu}`);
     if (device?.gso_max_segs !== segments) commands.push(`link set ${this.#device} gso_max_segs ${segments}`);
     // No link-local address, so no router solicitations and multicast reports into the overlay.
-    if (!device?.flags.includes('UP')) commands.push(`link set ${this.#device} addrgenmode none up`);
+    if (!isUp(device) && !this.#wasSetUp) commands.push(`link set ${this.#device} addrgenmode none up`);
     return commands;
   }
 }
@@ -90,6 +106,10 @@ async function carryOut({ commands6, commands4 }: HostChanges): Promise<void> {
   const outcomes = await Promise.allSettled([ipBatch('-6', commands6), ipBatch('-4', commands4)]);
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed) throw failed.reason;
+}
+
+function isUp(link: Link | undefined): boolean {
+  return link?.flags.includes('UP') ?? false;
 }
 
 /** Switches IPv6 on for one device where a sysctl has it off; true when it did. */

@@ -120,6 +120,12 @@ export function planEntries(plan: HostPlan): HostEntries {
   };
 }
 
+/** The same without what leaves by the device. */
+export function withoutDevice(entries: HostEntries, device: string): HostEntries {
+  const others = (lines: readonly string[]) => lines.filter((line) => !line.includes(` dev ${device} `));
+  return { ...entries, routes6: others(entries.routes6), routes4: others(entries.routes4) };
+}
+
 /** "via 10.1.0.9", or "via inet6 fe80::9" of an IPv4 route. */
 export function viaText(isIpv4: boolean, gateway: string): string {
   return isIpv4 && gateway.includes(':') ? `via inet6 ${gateway}` : `via ${gateway}`;

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import type { Millis } from '../../src/time.js';
 import { ipJsonBatch } from './ip.js';
 
@@ -34,6 +35,9 @@ interface DefaultRoute {
   readonly metric?: number;
 }
 
+/** "7: weft0: <POINTOPOINT,...> ..." of `ip -o monitor`; lines of addresses and routes have no colon behind the name. */
+const linkEvent = /^\d+: ([^:@\s]+)[@:]/;
+
 /** A snapshot now; `own` are devices of overlays, such as weft0. */
 export async function readUnderlay(isOwn: (device: string) => boolean): Promise<Underlay> {
   const [links, routes] = (await ipJsonBatch(undefined, ['addr show', 'route show default'])) as [
@@ -55,15 +59,19 @@ export async function readUnderlay(isOwn: (device: string) => boolean): Promise<
   return { addresses, gateways };
 }
 
+export interface UnderlayListener {
+  changed(underlay: Underlay): void;
+  /** One of our own devices was set up, down, or otherwise: the kernel may have dropped what leaves by it. */
+  ownTouched(): void;
+  /** `ip` fails: told once for each reason. */
+  failed(error: unknown): void;
+}
+
 /**
  * Tells every change of the underlay, from netlink events and not by polling; the first snapshot at once. Returns the end
- * of it. A failing `ip` is told to `onFailure`, once for each reason, and tried again.
+ * of it. A failing `ip` is tried again.
  */
-export function watchUnderlay(
-  isOwn: (device: string) => boolean,
-  onChange: (underlay: Underlay) => void,
-  onFailure: (error: unknown) => void,
-): () => void {
+export function watchUnderlay(isOwn: (device: string) => boolean, listener: UnderlayListener): () => void {
   let last = '';
   let over = false;
   let pending: NodeJS.Timeout | undefined;
@@ -72,10 +80,11 @@ export function watchUnderlay(
   let lookAgain = false;
   let delay = restartDelay;
   let complaint = '';
+  let ownTouched = false;
   const fail = (error: unknown): void => {
     if (String(error) === complaint) return;
     complaint = String(error);
-    onFailure(error);
+    listener.failed(error);
   };
   const look = async (): Promise<void> => {
     pending = undefined;
@@ -100,7 +109,11 @@ export function watchUnderlay(
     const text = JSON.stringify(underlay);
     if (underlay && !over && text !== last) {
       last = text;
-      onChange(underlay);
+      listener.changed(underlay);
+    }
+    if (underlay && !over && ownTouched) {
+      ownTouched = false;
+      listener.ownTouched();
     }
     if (!lookAgain || over) return;
     lookAgain = false;
@@ -109,14 +122,17 @@ export function watchUnderlay(
   const listen = () => {
     if (over) return;
     monitor = startMonitor();
-    monitor.stdout.on('data', () => {
+    createInterface({ input: monitor.stdout }).on('line', (line) => {
+      const device = linkEvent.exec(line)?.[1];
+      if (device !== undefined && isOwn(device)) ownTouched = true;
       pending ??= setTimeout(look, settle);
     });
     monitor.on('error', fail);
     monitor.stdout.on('close', () => {
       monitor?.stdin.end();
       if (over) return;
-      // What was missed meanwhile shows in the next snapshot.
+      // What was missed meanwhile shows in the next snapshot, or is looked for.
+      ownTouched = true;
       setTimeout(listen, delay).unref();
       pending ??= setTimeout(look, delay + settle);
     });

@@ -211,6 +211,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
       case 'closed':
         this.#closing.delete(event.link);
         return;
+      case 'tunGone':
       case 'failed':
         return;
       case 'wokeUp':

@@ -15,16 +15,22 @@ function kept() {
   let plans = 0;
   let answer: (error?: Error) => void = () => {};
   let due: (() => void) | undefined;
+  const device = { isDown: false };
   const keeper = new HostKeeper(
     {
       apply: (plan) =>
         new Promise<HostReport>((resolve, reject) => {
           applied.push(plan as unknown as number);
-          answer = (error) => (error ? reject(error) : resolve({ ipv6Enabled: ['weft0'], changes: 1 }));
+          answer = (error) =>
+            error ? reject(error) : resolve({ ipv6Enabled: ['weft0'], changes: 1, deviceIsDown: device.isDown });
         }),
     },
     () => ++plans as unknown as HostPlan,
-    { ipv6Enabled: (device) => said.push(device), refused: (problem) => said.push(problem.code) },
+    {
+      ipv6Enabled: (name) => said.push(name),
+      refused: (problem) => said.push(problem.code),
+      deviceSet: (isDown) => said.push(isDown ? 'down' : 'up'),
+    },
     (wait, work) => {
       waits.push(wait);
       due = work;
@@ -42,7 +48,7 @@ function kept() {
     due?.();
     await settled();
   };
-  return { keeper, applied, said, waits, answered, waited };
+  return { keeper, applied, said, waits, answered, waited, device };
 }
 
 const refusal = (what: string) => new MeshError('kernel-refused', `refused ${what}`, 'look at it');
@@ -128,4 +134,22 @@ test('once stopped it begins nothing more', async (t) => {
   await answered(refusal('one'));
   await waited();
   t.deepEqual(applied, [1]);
+});
+
+test('a device that somebody set down is told once, and an error in health until it is up', async (t) => {
+  const { keeper, said, answered, device } = kept();
+  const round = async (isDown: boolean) => {
+    device.isDown = isDown;
+    keeper.follow();
+    await settled();
+    await answered();
+  };
+  for (const isDown of [false, true, true]) await round(isDown);
+  t.like(keeper.health(), [{ code: 'device-down', severity: 'error' }]);
+  await round(false);
+  t.deepEqual(keeper.health(), []);
+  t.deepEqual(
+    said.filter((what) => what !== 'weft0'),
+    ['down', 'up'],
+  );
 });

@@ -44,14 +44,14 @@ test.serial('a look at the network that fails is repeated, not put off until the
   t.timeout(10_000);
   const failures: unknown[] = [];
   const underlay = await new Promise<Underlay>((resolve) => {
-    const stop = watchUnderlay(
-      () => false,
-      (seen) => {
+    const stop = watchUnderlay(() => false, {
+      changed: (seen) => {
         stop();
         resolve(seen);
       },
-      (error) => failures.push(error),
-    );
+      ownTouched: () => {},
+      failed: (error) => void failures.push(error),
+    });
   });
   t.deepEqual(underlay, { addresses: [], gateways: [] });
   t.regex(String(failures[0]), /busy/);

@@ -295,6 +295,33 @@ serial('IPv6 switched off by sysctl is switched on for lo and weft0 only, and sa
   t.deepEqual((await host.apply(first)).ipv6Enabled, []);
 });
 
+serial(
+  'a device that somebody set down is left so, all else is kept up, and its routes come back with it',
+  async (t) => {
+    makeTun(t, 'weft0');
+    const host = new Host('weft0');
+    t.teardown(() => host.remove());
+    t.false((await host.apply(first)).deviceIsDown);
+    ip('link', 'set', 'weft0', 'down');
+    const lans = [
+      { prefix: parsePrefix('10.8.0.0/16')!, via: 'overlay' } as const,
+      { prefix: parsePrefix('10.7.0.0/16')!, via: 'nowhere' } as const,
+    ];
+    t.true((await host.apply({ ...first, lans })).deviceIsDown);
+    t.notRegex(ip('link', 'show', 'weft0'), /[<,]UP[,>]/);
+    t.regex(spawnSync('ip', ['route', 'get', '10.7.1.1']).stderr.toString(), /unreachable|No route/);
+    t.like(await host.apply({ ...first, lans }), { changes: 0, deviceIsDown: true });
+    ip('link', 'set', 'weft0', 'up');
+    t.false((await host.apply({ ...first, lans })).deviceIsDown);
+    t.regex(wayTo('fd5e:cd52:8402::1'), /dev weft0 .*src fd5e:cd52:8401:7::1/);
+    t.regex(ip('route', 'get', '10.8.1.1'), /dev weft0/);
+    // The next daemon begins anew.
+    ip('link', 'set', 'weft0', 'down');
+    t.false((await new Host('weft0').apply(first)).deviceIsDown);
+    t.regex(ip('link', 'show', 'weft0'), /[<,]UP[,>]/);
+  },
+);
+
 serial('a device that went away is an error with a cure', async (t) => {
   const error = await t.throwsAsync(new Host('weft0').apply(first), { instanceOf: MeshError });
   t.is(error.code, 'no-device');
@@ -357,15 +384,19 @@ serial('every change of the underlay is told, and our own devices are none of it
   ip('link', 'set', 'far9', 'down');
   makeTun(t, 'weft0');
   const seen: Underlay[] = [];
+  let touched = 0;
   let wake = () => {};
-  const stop = watchUnderlay(
-    (device) => device === 'weft0',
-    (underlay) => {
+  const stop = watchUnderlay((device) => device === 'weft0', {
+    changed: (underlay) => {
       seen.push(underlay);
       wake();
     },
-    (error) => t.fail(String(error)),
-  );
+    ownTouched: () => {
+      touched++;
+      wake();
+    },
+    failed: (error) => t.fail(String(error)),
+  });
   t.teardown(stop);
   const until = async (isThere: (underlay: Underlay) => boolean) => {
     while (!seen.length || !isThere(seen.at(-1)!)) {
@@ -385,6 +416,9 @@ serial('every change of the underlay is told, and our own devices are none of it
   await until((underlay) => underlay.addresses.length === 0);
   ip('link', 'set', 'far9', 'up');
   await until((underlay) => underlay.addresses.some((address) => address.device === 'eth9'));
+  const before = touched;
+  ip('link', 'set', 'weft0', 'up');
+  await until(() => touched > before);
   ip('-6', 'addr', 'add', 'fd5e::1/64', 'dev', 'weft0');
   ip('addr', 'add', '11.0.0.2/24', 'dev', 'eth9');
   await until((underlay) => underlay.addresses.some((address) => address.address === '11.0.0.2'));

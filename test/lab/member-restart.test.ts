@@ -85,6 +85,52 @@ serial(
   },
 );
 
+serial(
+  'weft0 set down is an error with its cure until it is up again; deleted, weftd ends and the next makes it anew',
+  async (t) => {
+    const there = await anna.address();
+    const ip = (...words: string[]) => carl.host.namespace.must(['ip', 'link', ...words]);
+    const faults = async () => (await carl.status()).health.filter(({ code }) => code === 'device-down');
+    const carries = () =>
+      until(
+        'carl pings anna',
+        () => carl.pings(there),
+        (answers) => answers,
+        5 * second,
+        () => carl.tail(),
+      );
+    await carries();
+    await ip('set', 'weft0', 'down');
+    const { value } = await until('it is told', faults, ({ length }) => length > 0, 2 * second);
+    t.like(value[0], { severity: 'error', fix: 'ip link set weft0 up' });
+    t.like(
+      (await carl.api.doctor()).find(({ code }) => code === 'tun'),
+      { state: 'error', command: 'ip link set weft0 up' },
+    );
+    // What else changes meanwhile does not undo what the operator did.
+    await carl.app('talk');
+    t.notRegex(await ip('show', 'weft0'), /[<,]UP[,>]/);
+    await ip('set', 'weft0', 'up');
+    await carries();
+    await until('it is well', faults, ({ length }) => length === 0, 2 * second);
+    // So short that a look afterwards sees no change: the kernel dropped the routes all the same.
+    await carl.host.namespace.must(['sh', '-c', 'ip link set weft0 down; ip link set weft0 up']);
+    await carries();
+
+    await ip('del', 'weft0');
+    await until(
+      'the daemon has ended',
+      () => carl.pid,
+      (pid) => pid === undefined,
+      3 * second,
+      () => carl.tail(),
+    );
+    t.regex(carl.tail(), /weft0 was deleted; start weftd again/);
+    await carl.start();
+    await carries();
+  },
+);
+
 type Child = ReturnType<WeftNode['host']['namespace']['spawn']>;
 
 /**

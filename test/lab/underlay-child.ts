@@ -1,9 +1,9 @@
 import { watchUnderlay } from '../../daemon/kernel/underlay.js';
 
 /** A process that watches the underlay until it is told to stop, or killed. */
-const stop = watchUnderlay(
-  () => false,
-  (underlay) => process.stdout.write(`${JSON.stringify(underlay)}\n`),
-  (error) => process.stderr.write(`${error}\n`),
-);
+const stop = watchUnderlay(() => false, {
+  changed: (underlay) => process.stdout.write(`${JSON.stringify(underlay)}\n`),
+  ownTouched: () => {},
+  failed: (error) => process.stderr.write(`${error}\n`),
+});
 process.on('SIGTERM', stop);

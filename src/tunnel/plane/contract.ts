@@ -146,7 +146,9 @@ export type PlaneEvent =
   | { readonly kind: 'closed'; readonly link: LinkId }
   /** The machine slept, or this process was stopped, for so long: what others and routers held for us is gone. */
   | { readonly kind: 'wokeUp'; readonly after: Millis }
-  /** A worker or the TUN failed for good: the daemon says so and stops. */
+  /** Somebody deleted the TUN: no worker reads on; the daemon says so and stops. */
+  | { readonly kind: 'tunGone' }
+  /** A worker failed for good: the daemon says so and stops. */
   | { readonly kind: 'failed'; readonly reason: string };
 
 /** Counters of one link, summed over workers. Frames and octets of the underlay, headers included. */

@@ -111,7 +111,13 @@ function run(data: WorkerData): void {
     restedFrom = now;
     system.poll(polled.address, 5, sleep);
     waiting = 0;
-    if (isReadable(0)) waiting |= Waiting.tun;
+    const tunNews = polled.view.getUint16(6, true);
+    if ((tunNews & readable) !== 0) waiting |= Waiting.tun;
+    else if (tunNews !== 0) {
+      // In trouble it has lost its device; one that is only set down is not.
+      emit({ kind: 'tunGone' });
+      break;
+    }
     if (isReadable(1)) waiting |= Waiting.udp;
     if (isReadable(3)) waiting |= Waiting.handshakes;
     if (isReadable(2)) system.read(data.eventFd, woken.address, 8);

@@ -177,6 +177,14 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /2001:db8::7 on eth0, and no IPv4 address$/,
     /^$/,
   ],
+  [
+    'weft0 was set down',
+    withStatus({ health: [{ code: 'device-down', severity: 'error', message: 'weft0 was set down', fix: 'ip link' }] }),
+    'tun',
+    'error',
+    /weft0 was set down/,
+    /set it up again/,
+  ],
   ['no default route', withMachine({ gateways: [] }), 'underlay', 'warning', /no default route/, /ip route/],
   [
     'nobody answers',
