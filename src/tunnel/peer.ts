@@ -424,7 +424,6 @@ export class Peer<Certificate> {
   installed(localIndex: number): void {
     const session = this.#sessions.find(localIndex);
     if (!session) return;
-    session.keys.wipe();
     if (session.role === 'responder') return;
     this.#say({ kind: 'hello', observed: this.endpoint });
     this.#stand();
@@ -619,7 +618,6 @@ export class Peer<Certificate> {
   #drop(sessions: readonly Session[], tellPlane = true): void {
     for (const session of sessions) {
       for (const initiation of this.#answers.forget(session)) this.#host.remember(initiation, undefined);
-      session.keys.wipe();
       this.#host.giveIndexBack(session.localIndex);
       if (tellPlane) this.#command({ kind: 'dropSession', link: this.#link!, localIndex: session.localIndex });
     }

@@ -220,9 +220,6 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
       case 'confirmed':
         this.#isCloned(this.#trials.confirmed(event.link));
         break;
-      case 'installed':
-        this.#trials.installed(event.link);
-        break;
       default:
         break;
     }

@@ -1,7 +1,10 @@
 import type { Millis } from '../time.js';
 import type { Cipher, SessionInstall } from './plane/contract.js';
 
-/** Transport keys on their way to the plane: outside the JavaScript heap, zeroed when every worker has them. */
+/**
+ * Transport keys on their way to the plane: outside the JavaScript heap. Once they are under way the plane zeroes them: a
+ * worker that has not taken them yet must find them whole, whatever became of the session meanwhile.
+ */
 export class SessionKeys {
   readonly send = new SharedArrayBuffer(32);
   readonly receive = new SharedArrayBuffer(32);
@@ -11,6 +14,7 @@ export class SessionKeys {
     split(new Uint8Array(this.send), new Uint8Array(this.receive));
   }
 
+  /** Of keys that the plane is never told. */
   wipe(): void {
     new Uint8Array(this.send).fill(0);
     new Uint8Array(this.receive).fill(0);

@@ -14,7 +14,6 @@ interface Trial<Certificate> {
   readonly peer: Peer<Certificate>;
   readonly endpoint: Endpoint;
   readonly localIndex: number;
-  readonly keys: SessionKeys;
   readonly until: Millis;
 }
 
@@ -55,7 +54,7 @@ export class Trials<Certificate> {
     }
     const keys = new SessionKeys((send, receive) => newcomer.split(send, receive));
     const link = this.#takeLink();
-    this.#trials.set(link, { peer, endpoint, localIndex, keys, until: now + trialLifetime });
+    this.#trials.set(link, { peer, endpoint, localIndex, until: now + trialLifetime });
     const to = { kind: 'direct', endpoint } as const;
     this.#command({ kind: 'openLink', link, node: 0, carriage: to });
     this.#command({
@@ -73,10 +72,6 @@ export class Trials<Certificate> {
       },
     });
     this.#command({ kind: 'sendDatagram', to, bytes: appendMacs(newcomer.remotePublicKey, body) });
-  }
-
-  installed(link: LinkId): void {
-    this.#trials.get(link)?.keys.wipe();
   }
 
   /**
@@ -100,7 +95,6 @@ export class Trials<Certificate> {
   #end(link: LinkId, trial: Trial<Certificate>): void {
     this.#trials.delete(link);
     this.#host.giveIndexBack(trial.localIndex);
-    trial.keys.wipe();
     this.#command({ kind: 'closeLink', link });
   }
 

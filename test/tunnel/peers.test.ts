@@ -2,6 +2,7 @@ import test from 'ava';
 import { type Millis, minute, second } from '../../src/time.js';
 import { FrameType } from '../../src/tunnel/frame.js';
 import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
+import type { PlaneCommand } from '../../src/tunnel/plane/contract.js';
 import { endpointOf, type Parcel } from './plane-stand-in.js';
 import { type Machine, World } from './world.js';
 
@@ -33,11 +34,41 @@ test('a dial makes a tunnel within a round trip and a half, and both know where 
   t.deepEqual([alice.plane.packets, bob.plane.packets], [[2], [1]]);
 });
 
-test('keys are zeroed once the plane has them', (t) => {
-  const { alice, bob } = joined();
-  for (const install of [...alice.plane.installs, ...bob.plane.installs]) {
-    t.deepEqual(new Uint8Array(install.sendKey), new Uint8Array(32));
-    t.deepEqual(new Uint8Array(install.receiveKey), new Uint8Array(32));
+test('keys are whole until the plane has taken them, however soon their session ends', (t) => {
+  const { world, alice, bob } = pair();
+  const late: PlaneCommand[] = [];
+  const command = alice.plane.command.bind(alice.plane);
+  alice.plane.command = (given, now) => (given.kind === 'sendDatagram' ? command(given, now) : void late.push(given));
+  alice.dial(bob);
+  world.run(25);
+  alice.do({ kind: 'revoked', publicKey: bob.key.publicKey });
+  t.is(late.at(-1)?.kind, 'closeLink');
+  const installs = late.flatMap((given) => (given.kind === 'installSession' ? [given.session] : []));
+  t.is(installs.length, 1);
+  for (const { sendKey, receiveKey } of installs) {
+    for (const key of [sendKey, receiveKey]) t.true(new Uint8Array(key).some((octet) => octet !== 0));
+  }
+});
+
+test('keys of a second machine on trial are whole until the plane has taken them', (t) => {
+  const { world, alice, bob } = joined();
+  const late: PlaneCommand[] = [];
+  const command = alice.plane.command.bind(alice.plane);
+  const clone = world.cloneOf(bob, 9).start();
+  clone.dial(alice);
+  const links = new Set<number>();
+  alice.plane.command = (given, now) => {
+    if (given.kind === 'openLink' && given.node === 0) links.add(given.link);
+    if ('link' in given && links.has(given.link)) late.push(given);
+    else if (given.kind === 'installSession' && links.has(given.session.link)) late.push(given);
+    else command(given, now);
+  };
+  world.run(10 * second);
+  t.is(late.at(-1)?.kind, 'closeLink');
+  const installs = late.flatMap((given) => (given.kind === 'installSession' ? [given.session] : []));
+  t.is(installs.length, 1);
+  for (const { sendKey, receiveKey } of installs) {
+    for (const key of [sendKey, receiveKey]) t.true(new Uint8Array(key).some((octet) => octet !== 0));
   }
 });
 

@@ -157,6 +157,8 @@ export class PlaneStandIn {
       since: this.#now,
     });
     if (link.sessions.length > 6) throw new Error('more than six sessions on a link');
+    new Uint8Array(install.sendKey).fill(0);
+    new Uint8Array(install.receiveKey).fill(0);
     this.#say({ kind: 'installed', link: install.link, localIndex: install.localIndex });
   }
 

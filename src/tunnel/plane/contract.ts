@@ -37,7 +37,8 @@ export interface SessionInstall {
   readonly remoteLanes: number;
   /**
    * 32 octets each; the key of lane n is HKDF-SHA256(session key, info "lane" ‖ u8 n), 32 octets. In SharedArrayBuffers
-   * so that no copy stays on a heap; the control plane zeroes them once every worker has answered `installed`.
+   * so that no copy stays on a heap. The plane zeroes them once every worker has taken them, and nobody before: keys of
+   * zeros, which all can guess, would be as good as any to a worker that comes late.
    */
   readonly sendKey: SharedArrayBuffer;
   readonly receiveKey: SharedArrayBuffer;
@@ -114,7 +115,7 @@ export type PlaneEvent =
   | { readonly kind: 'datagram'; readonly from: Path; readonly bytes: Uint8Array }
   /** An opened control frame; first octet a ControlChannel. */
   | { readonly kind: 'control'; readonly link: LinkId; readonly bytes: Uint8Array; readonly receivedAt: Millis }
-  /** Every worker holds the session; the control plane may zero the key buffers. */
+  /** Every worker holds the session, and the key buffers are zeroed. */
   | { readonly kind: 'installed'; readonly link: LinkId; readonly localIndex: number }
   /** The first frame of a session we answered has opened, from there: it is now the one we send on. */
   | { readonly kind: 'confirmed'; readonly link: LinkId; readonly localIndex: number; readonly from: Path }

@@ -261,7 +261,11 @@ export class DataPlane {
     for (const old of link.sessions.splice(sessionsPerLink)) this.#forget(old);
     for (const lane of session.lanes) this.#state.lanes.set(lane.index, lane);
     this.#expiresAt = Math.min(this.#expiresAt, now + sessionLifetime);
-    if (session.completedInstall) emit({ kind: 'installed', link: link.id, localIndex: session.localIndex });
+    if (session.completedInstall) {
+      new Uint8Array(install.sendKey).fill(0);
+      new Uint8Array(install.receiveKey).fill(0);
+      emit({ kind: 'installed', link: link.id, localIndex: session.localIndex });
+    }
     this.#prober.wake(now);
     this.#outbound.retry(now);
     this.#outbox.flush();

@@ -72,9 +72,9 @@ export class WarmUp {
       new Uint8Array(shared).set(systemRandom().bytes(32));
       return shared;
     }) as [SharedArrayBuffer, SharedArrayBuffer];
+    const copies = keys.map((key) => key.slice(0)) as typeof keys; // each end zeroes what it was given
     connect(a, 1, b.port, keys[0], keys[1], cipher, now);
-    connect(b, 2, a.port, keys[1], keys[0], cipher, now);
-    for (const key of keys) new Uint8Array(key).fill(0);
+    connect(b, 2, a.port, copies[1], copies[0], cipher, now);
     return new WarmUp(data.tun, [a, b], now);
   }
 

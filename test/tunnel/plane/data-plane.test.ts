@@ -3,7 +3,9 @@ import { parseIp } from '../../../src/addr/ip.js';
 import { parsePrefix } from '../../../src/addr/prefix.js';
 import { addressOf } from '../../../src/ffi.js';
 import { FrameType } from '../../../src/tunnel/frame.js';
+import { laneKey, NodeAead } from '../../../src/tunnel/plane/aead.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
+import type { SessionInstall } from '../../../src/tunnel/plane/contract.js';
 import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
 import { buildPacket, isSound } from './packets.js';
 import { type Flight, type Node, World, type WorldOptions } from './world.js';
@@ -37,6 +39,43 @@ everyWay('a packet between neighbours arrives as it was, and nothing of it is re
   const frame = world.captured.at(-1)!.bytes;
   t.is(frame.length, sent.length + 32);
   t.false(Buffer.from(frame).includes(Buffer.alloc(8, 0x55)));
+});
+
+everyWay('keys on their way are zeroed when the last worker has taken them, which finds them whole', (t, options) => {
+  const world = new World(options);
+  const { a, b } = world.neighbours();
+  const installs: { readonly session: SessionInstall; readonly sendKey: Uint8Array }[] = [];
+  const command = a.command.bind(a);
+  a.command = (given) => {
+    if (given.kind === 'installSession') {
+      const { session } = given;
+      installs.push({ session, sendKey: Uint8Array.from(new Uint8Array(session.sendKey)) });
+    }
+    command(given);
+  };
+  world.rekey(a, b, 2);
+  t.is(installs.length, 1);
+  const { session, sendKey } = installs[0]!;
+  for (const key of [session.sendKey, session.receiveKey]) t.deepEqual(new Uint8Array(key), new Uint8Array(32));
+  const before = world.captured.length;
+  const [source, payload] = [a.address, new Uint8Array(100)];
+  for (const last of [1, 2, 3]) {
+    const destination = Uint8Array.from(b.address);
+    destination[15] = last; // to each worker one
+    a.plane.fromKernel(buildPacket({ version: 6, protocol: 'udp', source, destination, payload }));
+  }
+  world.settle();
+  const arena = new Arena();
+  const aead = new NodeAead(arena);
+  const lanes = new Set<number>();
+  for (const { bytes } of world.captured.slice(before).filter((flight) => flight.bytes[0] === FrameType.packet)) {
+    const lane = new DataView(bytes.buffer, bytes.byteOffset).getInt32(4) - session.remoteIndex;
+    arena.bytes.set(bytes, arena.udpIn);
+    const key = aead.opening(session.cipher, laneKey(sendKey, lane));
+    t.true(key.open(arena.udpIn, bytes.length - 32, 0, 0), `lane ${lane}`);
+    lanes.add(lane);
+  }
+  t.is(lanes.size, options.workers ?? 1);
 });
 
 everyWay('a packet through a relay arrives as it was; the relay hands nothing to its kernel', (t, options) => {
