@@ -6,7 +6,7 @@ import { seededRandom } from '../../../src/random.js';
 import type { TunPort, UdpPort } from '../../../src/tunnel/plane/adapters.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import type { PlaneCommand, SessionInstall } from '../../../src/tunnel/plane/contract.js';
-import { DataPlane } from '../../../src/tunnel/plane/data-plane.js';
+import { DataPlane, Waiting } from '../../../src/tunnel/plane/data-plane.js';
 import { Drops } from '../../../src/tunnel/plane/drops.js';
 import type { Gather } from '../../../src/tunnel/plane/gather.js';
 import { sessionSharedLength } from '../../../src/tunnel/plane/link.js';
@@ -15,8 +15,6 @@ import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
 import { toUnderlay } from '../../../src/tunnel/plane/underlay-address.js';
 import { buildPacket } from './packets.js';
 import { network } from './world.js';
-
-const burst = 32;
 
 /** A line that holds one burst, in memory made once. */
 class Line implements UdpPort {
@@ -182,9 +180,10 @@ function allocated(work: () => void): { readonly octets: number; readonly by: st
   return { octets, by: by.map(([name, size]) => `${name} ${size}`).join('\n') };
 }
 
-for (const [name, relayed] of [
-  ['between neighbours', false],
-  ['through a relay', true],
+for (const [name, relayed, burst] of [
+  ['between neighbours', false, 32],
+  ['between neighbours, one by one', false, 1],
+  ['through a relay', true, 32],
 ] as const) {
   test.serial(`no allocation per packet, ${name}`, (t) => {
     const [a, relay, b] = [new Station(1, 0), new Station(2, 1), new Station(3, relayed ? 2 : 1)];
@@ -205,17 +204,21 @@ for (const [name, relayed] of [
     const payload = new Uint8Array(40).fill(7);
     const [source, destination] = [nodeAddress(network, 1), nodeAddress(network, 3)];
     a.kernel.packet = buildPacket({ version: 6, protocol: 'udp', source, destination, payload });
+    const isLone = burst === 1;
+    const stations = relayed ? [a, relay, b] : [a, b];
     const run = (bursts: number) => {
       for (let i = 0; i < bursts; i++) {
         a.kernel.left = burst;
-        a.plane.work(1);
-        if (relayed) relay.plane.work(1);
-        b.plane.work(1);
+        for (let at = 0; at < stations.length; at++) {
+          const { plane } = stations[at]!;
+          plane.work(1, Waiting.anywhere, isLone);
+          if (isLone) plane.prime();
+        }
       }
     };
-    run(1500);
+    run(6000); // what is done once a burst is compiled late
     const before = b.kernel.octets;
-    const bursts = 3000;
+    const bursts = isLone ? 30_000 : 3000;
     const { octets, by } = allocated(() => run(bursts));
     t.is(b.kernel.octets - before, bursts * burst * (a.kernel.packet.length + 10));
     const perPacket = octets / (bursts * burst);
