@@ -64,6 +64,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   readonly #traffic = new Traffic();
   readonly #neighbours = new Neighbours();
   readonly #quota: RelayQuota;
+  /** What the last event said of the mapping. */
+  #toldOfMapping = '';
   /** The quota, as plane and neighbours were told. */
   #wasReached = false;
   #lookAt: Millis = 0;
@@ -661,7 +663,10 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       const endpoint = holds ? { address: externalAddress, port: externalPort } : undefined;
       const of = { source: protocol ?? 'upnp', router: gateway ?? '', renewing: state === 'renewing' } as const;
       this.#reach({ kind: 'mappingChanged', endpoint, ...of }, now);
-      this.#tell('port-mapping', undefined, effect.status.reason ?? effect.status.state);
+      const says = effect.status.reason ?? effect.status.state;
+      // Asked again and again, a router mostly says the same.
+      if (says !== this.#toldOfMapping) this.#tell('port-mapping', undefined, says);
+      this.#toldOfMapping = says;
     }
   }
 

@@ -12,6 +12,8 @@ const answersIn: Millis = 30;
 export class HomeRouter {
   /** The external ports it forwards. */
   readonly forwards = new Set<number>();
+  /** It has no line, and maps nothing. */
+  isOffline = false;
   readonly #protocol: MappingProtocol;
 
   constructor(protocol: MappingProtocol) {
@@ -36,6 +38,8 @@ export class HomeRouter {
       case 'map': {
         const { externalPort, leaseSeconds } = order.request;
         at(answersIn, () => {
+          const refusal = { code: 'not-connected', detail: '' } as const;
+          if (this.isOffline) return [{ kind: 'refused', gateway: 'router', asked: externalPort, refusal }];
           this.#map(externalPort);
           const grant = { externalAddress: address, externalPort, leaseSeconds };
           return [{ kind: 'granted', gateway: 'router', asked: externalPort, grant }];

@@ -95,3 +95,14 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
     });
   }
 }
+
+test('a router that refuses for an hour what it is asked again and again is an event once', (t) => {
+  const world = new World(4);
+  const home = world.network(4)[3]!;
+  world.run(10 * second);
+  startBehind('upnp', world, home).isOffline = true;
+  world.run(60 * minute);
+  const told = home.told.filter(({ code }) => code === 'port-mapping');
+  t.is(home.control!.mapping!.status().state, 'refused');
+  t.true(told.length >= 1 && told.length <= 3, told.map(({ detail }) => detail).join('; '));
+});
