@@ -9,7 +9,7 @@ import type {
   MappingRequest,
   RefusalCode,
 } from './contract.js';
-import { noAddress } from './external-address.js';
+import { noAddress, worthOfExternalAddress } from './external-address.js';
 import type { DefaultGateway } from './gateways-routes.js';
 import {
   decodeNatPmp,
@@ -58,11 +58,13 @@ export class NatPmpGateway implements Gateway {
       ask(this.#gateway, encodeAddressRequest(), opcodeAddress),
       ask(this.#gateway, encodeMapRequest(internalPort, externalPort, leaseSeconds), opcodeMapUdp, internalPort),
     ]);
-    for (const answer of [mapping, address]) {
+    for (const answer of [address, mapping]) {
       if (answer === undefined) return refused('silent', 'no answer over NAT-PMP');
       if (answer.kind === 'failure') {
         const failure = failures[answer.result];
-        return refused(failure?.code ?? 'failed', failure?.detail ?? `result ${answer.result}`);
+        // miniupnpd says "network failure" for whatever its packet filter refuses: that it has no address is told by the other.
+        const code = failure?.code === 'not-connected' && hasAddress(address) ? 'failed' : failure?.code;
+        return refused(code ?? 'failed', failure?.detail ?? `result ${answer.result}`);
       }
     }
     if (mapping?.kind !== 'mapping' || address?.kind !== 'address' || mapping.leaseSeconds === 0) {
@@ -93,6 +95,10 @@ export class NatPmpGateway implements Gateway {
     const again = await this.map(mapping);
     return again.kind === 'granted' ? { ...seen, held: again.grant.externalPort === mapping.externalPort } : seen;
   }
+}
+
+function hasAddress(answer: NatPmpAnswer | undefined): boolean {
+  return answer?.kind === 'address' && worthOfExternalAddress(answer.address) !== 'unusable';
 }
 
 function refused(code: RefusalCode, detail: string): MapAnswer {
