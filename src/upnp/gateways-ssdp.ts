@@ -1,4 +1,4 @@
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket } from 'node:dgram';
 import type { Millis } from '../time.js';
 import type { DefaultGateway } from './gateways-routes.js';
 import { decodeSsdp, encodeSearch, gatewayTypes, isGatewayType, ssdpGroup, ssdpPort } from './ssdp.js';
@@ -78,52 +78,4 @@ export function searchGateways(
   });
   timers.push(setTimeout(() => stop(), searchEnd));
   return { done, stop };
-}
-
-/**
- * Listens for devices that announce themselves, on the sides of these local addresses. Calls back with the sender's address.
- * Where port 1900 cannot be shared, nothing is heard, and the regular checks do the work alone.
- */
-export class AnnouncementListener {
-  readonly #socket: Socket;
-  /** Asked for before there was a port. */
-  readonly #early = new Set<string>();
-  #bound = false;
-
-  /** `socket`: not bound yet; the listener's own from now on. */
-  constructor(heard: (from: string) => void, socket = createSocket({ type: 'udp4', reuseAddr: true })) {
-    this.#socket = socket;
-    this.#socket.on('error', () => {});
-    this.#socket.on('message', (bytes, from) => {
-      const message = decodeSsdp(bytes);
-      if (message && message.kind !== 'answer' && isGatewayType(message.type)) heard(from.address);
-    });
-    this.#socket.bind(ssdpPort, () => {
-      this.#bound = true;
-      for (const address of this.#early) this.#join(address);
-    });
-    this.#socket.unref();
-  }
-
-  /** Said again with every search: an interface that had no multicast yet has it now, or has gone and come back. */
-  listenOn(localAddress: string): void {
-    if (this.#bound) this.#join(localAddress);
-    else this.#early.add(localAddress);
-  }
-
-  close(): void {
-    try {
-      this.#socket.close();
-    } catch {
-      // its bind had failed
-    }
-  }
-
-  #join(localAddress: string): void {
-    try {
-      this.#socket.addMembership(ssdpGroup, localAddress);
-    } catch {
-      // the interface is gone or has no multicast; or it was joined before
-    }
-  }
 }

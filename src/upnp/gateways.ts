@@ -1,7 +1,8 @@
 import type { Gateway, GatewayFinder, MappingProtocol } from './contract.js';
+import { AnnouncementListener, natPmpAnnouncements, ssdpAnnouncements } from './gateways-announcements.js';
 import { findNatPmpGateway } from './gateways-nat-pmp.js';
 import { type DefaultGateway, readDefaultGateways } from './gateways-routes.js';
-import { AnnouncementListener, searchGateways } from './gateways-ssdp.js';
+import { searchGateways } from './gateways-ssdp.js';
 import { openUpnpGateway } from './gateways-upnp.js';
 
 /** Sides of the machine that are searched: more uplinks than that are no home. */
@@ -14,7 +15,7 @@ const mostUplinks = 4;
 export class RouterFinder implements GatewayFinder {
   readonly #protocols: readonly MappingProtocol[];
   readonly #defaultGateways: () => DefaultGateway[];
-  readonly #announcements: AnnouncementListener;
+  readonly #announcements: readonly AnnouncementListener[];
   #listener: (address: string) => void = () => {};
   #gateways: readonly DefaultGateway[] = [];
 
@@ -22,9 +23,11 @@ export class RouterFinder implements GatewayFinder {
   constructor(protocols: readonly MappingProtocol[], defaultGateways = readDefaultGateways) {
     this.#protocols = protocols;
     this.#defaultGateways = defaultGateways;
-    this.#announcements = new AnnouncementListener((from) => {
+    const heard = (from: string) => {
       if (this.#gateways.some((gateway) => gateway.address === from)) this.#listener(from);
-    });
+    };
+    // Both, whatever is spoken: a router that has started, or has another address, may say so by either.
+    this.#announcements = [ssdpAnnouncements, natPmpAnnouncements].map((kind) => new AnnouncementListener(kind, heard));
   }
 
   async findGateways(found: (gateway: Gateway) => void): Promise<string | undefined> {
@@ -39,11 +42,11 @@ export class RouterFinder implements GatewayFinder {
   }
 
   close(): void {
-    this.#announcements.close();
+    for (const listener of this.#announcements) listener.close();
   }
 
   async #ask(gateway: DefaultGateway, found: (gateway: Gateway) => void): Promise<string[]> {
-    this.#announcements.listenOn(gateway.localAddress);
+    for (const listener of this.#announcements) listener.listenOn(gateway.localAddress);
     const words: string[] = [];
     const tasks: Promise<void>[] = [];
     if (this.#protocols.includes('nat-pmp')) {

@@ -49,6 +49,19 @@ export function encodeMapRequest(internalPort: number, externalPort: number, lea
   return bytes;
 }
 
+/** Where routers tell all of a network of another address or a start of theirs (RFC 6886 §3.2.1). */
+export const natPmpAnnouncementGroup = '224.0.0.1';
+export const natPmpAnnouncementPort = 5350;
+const pcpVersion = 2;
+const pcpAnnounced = 0x80;
+const pcpHeaderLength = 24;
+
+/** An answer about the address that nobody asked for; or the announcement of PCP, the next version (RFC 6887 §14.1). */
+export function isNatPmpAnnouncement(bytes: Uint8Array): boolean {
+  if (bytes[0] === pcpVersion) return bytes[1] === pcpAnnounced && bytes.length >= pcpHeaderLength;
+  return decodeNatPmp(bytes)?.kind === 'address';
+}
+
 /** The answer in these octets, or undefined when they are none. */
 export function decodeNatPmp(bytes: Uint8Array): NatPmpAnswer | undefined {
   if (bytes.length < 4 || bytes[0] !== 0 || bytes[1]! < 128) return undefined;

@@ -1,7 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import test from 'ava';
-import { AnnouncementListener } from '../../src/upnp/gateways-ssdp.js';
+import { until } from '../../lab/until.js';
+import { AnnouncementListener, natPmpAnnouncements, ssdpAnnouncements } from '../../src/upnp/gateways-announcements.js';
 
 test('an interface that could not be listened on is tried again when it is asked for again', async (t) => {
   const socket = createSocket({ type: 'udp4', reuseAddr: true });
@@ -13,7 +14,7 @@ test('an interface that could not be listened on is tried again when it is asked
     if (!isThere) throw new Error('no such device');
     joined.push(address!);
   };
-  const listener = new AnnouncementListener(() => {}, socket);
+  const listener = new AnnouncementListener(ssdpAnnouncements, () => {}, socket);
   t.teardown(() => listener.close());
   listener.listenOn('192.0.2.1');
   await once(socket, 'listening');
@@ -22,4 +23,29 @@ test('an interface that could not be listened on is tried again when it is asked
   isThere = true;
   for (const address of ['192.0.2.1', '192.0.2.2']) listener.listenOn(address);
   t.deepEqual(joined, ['192.0.2.1', '192.0.2.2']);
+});
+
+test('what a router tells all of its network of its address or its start is heard, and nothing else', async (t) => {
+  const heard: string[] = [];
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  const listener = new AnnouncementListener(natPmpAnnouncements, (from) => heard.push(from), socket);
+  t.teardown(() => listener.close());
+  listener.listenOn('127.0.0.1');
+  await once(socket, 'listening');
+  const router = createSocket('udp4');
+  t.teardown(() => router.close());
+  const address = `127.${64 + (process.pid % 128)}.${(process.pid >> 7) & 0xff}.200`;
+  await new Promise<void>((resolve) => router.bind(0, address, resolve));
+  router.setMulticastInterface('127.0.0.1');
+  const told = Buffer.from([0, 128, 0, 0, 0, 0, 0, 9, 11, 0, 0, 7]);
+  const notTold = [Buffer.of(), Buffer.from([0, 0]), told.subarray(0, 11), Buffer.from([2, 0x80]), Buffer.alloc(24, 2)];
+  const pcp = Buffer.concat([Buffer.from([2, 0x80]), Buffer.alloc(22)]);
+  for (const bytes of [...notTold, told, pcp]) router.send(bytes, 5350, '224.0.0.1');
+  await until(
+    'heard',
+    () => heard.filter((from) => from === address).length,
+    (count) => count >= 2,
+    3000,
+  );
+  t.is(heard.filter((from) => from === address).length, 2);
 });

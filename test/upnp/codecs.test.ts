@@ -5,7 +5,13 @@ import { fromHex, toHex } from '../../src/bytes.js';
 import { parseDeviceDescription, printable } from '../../src/upnp/device-description.js';
 import { worthOfExternalAddress } from '../../src/upnp/external-address.js';
 import { parseRouteTable } from '../../src/upnp/gateways-routes.js';
-import { decodeNatPmp, encodeAddressRequest, encodeMapRequest, epochWasReset } from '../../src/upnp/nat-pmp.js';
+import {
+  decodeNatPmp,
+  encodeAddressRequest,
+  encodeMapRequest,
+  epochWasReset,
+  isNatPmpAnnouncement,
+} from '../../src/upnp/nat-pmp.js';
 import { encodeCall, refusalOfFault } from '../../src/upnp/soap.js';
 import { decodeSsdp, encodeSearch, gatewayTypes, plainUrl } from '../../src/upnp/ssdp.js';
 import { contentsOf, textOf } from '../../src/upnp/xml.js';
@@ -44,6 +50,16 @@ test('NAT-PMP answers are read, and at every shorter length are none', (t) => {
     for (let length = 0; length < whole.length; length++) t.is(decodeNatPmp(whole.subarray(0, length)), undefined);
   }
   t.is(decodeNatPmp(Uint8Array.from([2, ...address.subarray(1)])), undefined);
+});
+
+test('an announcement is the answer about the address or that of PCP, and at every shorter length is none', (t) => {
+  for (const whole of [octetsOf('NAT-PMP, address answered'), octetsOf('PCP, announced')]) {
+    t.true(isNatPmpAnnouncement(whole));
+    for (let length = 0; length < whole.length; length++) t.false(isNatPmpAnnouncement(whole.subarray(0, length)));
+  }
+  const others = ['NAT-PMP, address asked', 'NAT-PMP, mapping answered', 'NAT-PMP, mapping refused'];
+  for (const name of others) t.false(isNatPmpAnnouncement(octetsOf(name)));
+  t.false(isNatPmpAnnouncement(octetsOf('PCP, announced').with(1, 0)), 'PCP, asked');
 });
 
 test('UPnP answers are read as the vectors say', (t) => {
