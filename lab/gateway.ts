@@ -61,6 +61,11 @@ export class Gateway {
     child.unref();
   }
 
+  /** Its outer address has changed: where it speaks NAT-PMP alone it watches no devices, and the router's scripts tell it. */
+  addressChanged(): void {
+    this.#child?.kill('SIGUSR1');
+  }
+
   /** Ends it as a lost power line would; its mappings are forgotten. */
   async stop(): Promise<void> {
     const child = this.#child;

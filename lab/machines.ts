@@ -77,12 +77,23 @@ export class Router {
 
   /** Power on, with another outer address where one is given (of the same /24). */
   async switchOn(address = this.#address): Promise<void> {
+    await this.lineUp(address);
+    await this.gateway?.start();
+  }
+
+  /** Power on, while the line is still dead: it maps nothing, and says so. `lineUp` comes next. */
+  async switchOnWithoutLine(): Promise<void> {
+    await this.gateway?.start();
+  }
+
+  /** The line carries, and gives it this outer address. */
+  async lineUp(address = this.#address): Promise<void> {
     const net = address.split('.').slice(0, 3).join('.');
     this.#address = address;
     await this.namespace.must(['ip', 'addr', 'add', `${address}/24`, 'dev', 'wan']);
     await this.namespace.must(['ip', 'route', 'replace', 'default', 'via', `${net}.1`]);
     await this.wire.heal();
-    await this.gateway?.start();
+    this.gateway?.addressChanged();
   }
 }
 

@@ -69,9 +69,9 @@ export const verifyParts: readonly VerifyPart[] = [
   },
   {
     name: 'underlay',
-    what: 'the daemons behind real routers: mapped and proven, punching counted, takeover without loss',
+    what: 'the daemons behind real routers: mapped and proven, also when away for long, punching counted, takeover without loss',
     command: ['dist/test/lab/verify-underlay.js'],
-    minutes: 4,
+    minutes: 7,
     root: true,
   },
   {

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PortMappingInfo } from '../../daemon/api.js';
-import { type Millis, second } from '../../src/time.js';
+import { type Millis, minute, second } from '../../src/time.js';
 import { home, host, type MappingProtocol } from '../description.js';
 import { duration, type Narrator } from '../narrator.js';
 import { network } from '../network.js';
@@ -69,6 +70,38 @@ export async function mapping(tell: Narrator, protocols: readonly MappingProtoco
     const left = (await router.gateway!.mappings()).length;
     tell.good(`${protocols}: ${left} mappings are left after an orderly stop`);
     return { protocol, start, ready, reboot, left };
+  } finally {
+    world.remove();
+  }
+}
+
+/** How long a router is without power, and then without its line, in `routersAway`. */
+export const outage = { power: 120 * second, line: 60 * second } as const;
+
+/**
+ * Homes behind real miniupnpd, one for each protocol, whose routers lose their power and then wait for their line: from the moment
+ * that it carries, with another outer address, to mapped and proven.
+ */
+export async function routersAway(tell: Narrator, protocols: readonly MappingProtocol[]): Promise<Map<string, Millis>> {
+  const homes = Object.fromEntries(protocols.map((protocol) => [protocol, home({ mapping: [protocol] })]));
+  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...homes });
+  try {
+    await network(world, ['dc-1', 'dc-2', ...protocols]);
+    await Promise.all(protocols.map((name) => mappedAndProven(world.node(name), 90 * second)));
+    const routers = protocols.map((name) => world.router(name));
+    for (const router of routers) await router.switchOff();
+    await sleep(outage.power);
+    for (const router of routers) await router.switchOnWithoutLine();
+    tell.step(`the routers answer again after ${duration(outage.power)}, and have no line`);
+    await sleep(outage.line);
+    const back = protocols.map(async (name) => {
+      const router = world.router(name);
+      await router.lineUp(router.address.replace(/\d+$/, '77'));
+      const took = await mappedAndProven(world.node(name), minute);
+      tell.good(`${name}: mapped and proven ${duration(took)} after its line`);
+      return [name, took] as const;
+    });
+    return new Map(await Promise.all(back));
   } finally {
     world.remove();
   }

@@ -1,5 +1,5 @@
 import { Narrator } from '../../lab/narrator.js';
-import { mapping } from '../../lab/scenarios/mapping.js';
+import { mapping, outage, routersAway } from '../../lab/scenarios/mapping.js';
 import { mostPackets, punchBudget } from '../../lab/scenarios/punch-budget.js';
 import { takeover } from '../../lab/scenarios/takeover.js';
 import { reportRow } from '../../scripts/verify-row.js';
@@ -29,6 +29,12 @@ for (const protocol of ['igd2', 'nat-pmp'] as const) {
   reportRow({ what: `${protocol}: mappings left on exit`, target: '0', measured: left, ok: !/[1-9]/.test(left) });
 }
 
+const seconds = (time: number) => `${time / 1000} s`;
+for (const [protocol, took] of await routersAway(tell, ['igd2', 'nat-pmp'])) {
+  const away = `router away ${seconds(outage.power)}, its line back ${seconds(outage.line)} after it`;
+  row(`${protocol}: ${away}: to mapped and proven at another address`, 10_000, [took]);
+}
+
 const takeovers = [];
 for (let i = 0; i < times; i++) takeovers.push(await takeover(tell));
 const flows = takeovers.flatMap((each) => each.flows);
@@ -37,9 +43,10 @@ const noneLost = flows.every(({ missing }) => missing.length === 0);
 const takesOver = 'datagrams lost while the direct tunnel takes over, both ways at once';
 reportRow({ what: takesOver, target: '0', measured: lost, ok: noneLost });
 
-const { sent, seconds } = await punchBudget(tell, 4, 60);
+const punched = await punchBudget(tell, 4, 60);
+const { sent } = punched;
 reportRow({
-  what: `packets of a home to three it cannot meet, in ${seconds} s, counted at its router`,
+  what: `packets of a home to three it cannot meet, in ${punched.seconds} s, counted at its router`,
   target: `<= ${mostPackets}`,
   measured: sent.join(', '),
   ok: Math.max(...sent) <= mostPackets,
