@@ -415,6 +415,11 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #try(now: Millis): ReachabilityEffect[] {
+    if (this.#trial && this.#isElsewhere(this.#trial)) {
+      // Nobody will dial it, and the router is not looked at before it is over.
+      this.#trialAt = now;
+      return this.#endTrial(now);
+    }
     if (this.#trial) {
       const isProven = this.#asker.isProven(this.#trial);
       if (!isProven && !this.#asker.hasFailed(this.#trial)) return [];

@@ -254,6 +254,21 @@ test('a trial that was lost has shown nothing: another one is wanted at once, an
   t.deepEqual(home.proven(), ['11.0.1.1:16696 nat-pmp']);
 });
 
+test('a trial is over when peers see us at another address: what the router says of its own waits for that', (t) => {
+  const all = world();
+  const home = mappedWhereItLeaves(all, 'lies');
+  all.runUntil(second);
+  t.deepEqual(toldOfTrials(home), ['trialWanted']);
+  const seenAt = (address: string) => home.hears({ kind: 'observed', by: 2, endpoint: { address, port } });
+  seenAt('11.0.9.9');
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialEnded']);
+  all.runUntil(minute);
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialEnded'], 'nobody could dial another one');
+  seenAt('11.0.1.1');
+  all.runUntil(minute + second);
+  t.deepEqual(toldOfTrials(home), ['trialWanted', 'trialEnded', 'trialWanted']);
+});
+
 test('a trial waits for somebody to dial it, and one where nothing can be tried is given back', (t) => {
   const all = world();
   const home = mappedWhereItLeaves(all);
