@@ -1,0 +1,152 @@
+import test from 'ava';
+import { decodeMap } from '../../src/addr/fields.js';
+import { Connector, type ConnectorEffect } from '../../src/control/connector.js';
+import { mostTries } from '../../src/mesh/punching.js';
+import { decodePunch, encodePunch } from '../../src/mesh/punching-message.js';
+import { type TopologyLimits, usualLimits } from '../../src/mesh/topology.js';
+import { seededRandom } from '../../src/random.js';
+import { type Millis, minute, never, second } from '../../src/time.js';
+import { natKinds } from '../helpers/nat-model.js';
+import { World } from '../mesh/world.js';
+
+const anywhere = () => true;
+const hour: Millis = 60 * minute;
+/** What another node says arrives after this; a dial that leads nowhere ends after that. */
+const answersIn: Millis = 40;
+const dialLasts: Millis = 15 * second;
+
+/**
+ * The connector of a home behind a symmetric NAT. Some others stand open, and a tunnel comes to stand with each of them that
+ * is dialled; the rest are homes like it, which know that punching is hopeless, and dials of them lead nowhere.
+ */
+class Home {
+  readonly homes: ReadonlySet<number>;
+  /** With whom it has begun exchanges, in their order. */
+  readonly offered: number[] = [];
+  /** Why it says that one stays relayed. */
+  readonly reasons = new Set<string>();
+  tunnels = 0;
+  readonly #connector: Connector;
+  readonly #exchanges = new Set<string>();
+  #agenda: { readonly at: Millis; readonly happens: () => ConnectorEffect[] }[] = [];
+  #now: Millis = 0;
+
+  constructor(open: number, homes: number, limits: TopologyLimits) {
+    const world = new World(20);
+    const first = world.found();
+    const numbers: number[] = [];
+    const addOther = () => {
+      const other = world.member(first, 'other');
+      numbers.push(other.mesh!.membership.number);
+      return other;
+    };
+    while (numbers.length < open - 1) addOther();
+    // The homes are there for their records alone, which the first takes in and they need not.
+    world.lose = (from, { kind }) => from === first && kind === 'sendMesh';
+    for (let i = 0; i < homes; i++) {
+      const other = addOther();
+      const seen = { ...other.endpoint, source: 'observed', proven: false } as const;
+      world.post(other, { kind: 'endpointsChanged', endpoints: [seen] });
+      world.run(second);
+      world.crash(other);
+    }
+    world.lose = () => false;
+    const me = world.member(first, 'me').mesh!;
+    world.run(minute);
+    this.homes = new Set(numbers.slice(open - 1));
+    this.#connector = new Connector(me, [], [], seededRandom(20), anywhere, () => 0, limits);
+    this.movesTo('12.0.0.1');
+  }
+
+  /** Its router has another address; the NAT is of the same kind. */
+  movesTo(address: string): void {
+    const side = { open: false, nat: natKinds.symmetric };
+    this.#perform(this.#connector.sideChanged([{ address, port: 40_000 }], side, this.#now));
+  }
+
+  /** The homes that are not among these. */
+  missedIn(nodes: readonly number[]): number[] {
+    return [...this.homes].filter((home) => !nodes.includes(home));
+  }
+
+  run(time: Millis): void {
+    const end = this.#now + time;
+    for (;;) {
+      const next = this.#agenda.reduce((earliest, { at }) => Math.min(earliest, at), never);
+      const at = Math.max(this.#now, Math.min(next, this.#connector.deadline()));
+      if (at > end) break;
+      this.#now = at;
+      const due = this.#agenda.filter((each) => each.at <= at);
+      this.#agenda = this.#agenda.filter((each) => each.at > at);
+      for (const { happens } of due) this.#perform(happens());
+      this.#perform(this.#connector.tick(at));
+    }
+    this.#now = end;
+  }
+
+  #later(after: Millis, happens: () => ConnectorEffect[]): void {
+    this.#agenda.push({ at: this.#now + after, happens });
+  }
+
+  #perform(effects: readonly ConnectorEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'dial') this.#dial(effect.node);
+      if (effect.kind === 'failed') this.reasons.add(effect.reason);
+      if (effect.kind === 'sendMesh') this.#say(effect.to, effect.bytes);
+    }
+  }
+
+  #dial(node: number): void {
+    if (this.homes.has(node)) this.#later(dialLasts, () => this.#connector.dialFailed(node, this.#now));
+    else
+      this.#later(answersIn, () => {
+        this.tunnels++;
+        return this.#connector.tunnelUp(node, this.#now);
+      });
+  }
+
+  #say(to: number, bytes: Uint8Array): void {
+    const message = decodePunch(decodeMap(bytes)!);
+    if (message?.kind !== 'offer') return;
+    const { exchange } = message;
+    const key = Buffer.from(exchange).toString('hex');
+    if (this.#exchanges.has(key)) return;
+    this.#exchanges.add(key);
+    this.offered.push(to);
+    const refusal = decodeMap(encodePunch({ kind: 'no', exchange, reason: 'hopeless' }))!;
+    this.#later(answersIn, () => this.#connector.messageReceived(to, refusal, this.#now));
+  }
+}
+
+/** Three tunnels of its own choice are all it wants. */
+const few: TopologyLimits = { ...usualLimits, ownRandom: 3, ownNear: 0, leastTunnels: 3 };
+
+test('among more than 16 nodes, homes that were tried in vain are left in peace once there are tunnels enough', (t) => {
+  const home = new Home(4, 20, few);
+  home.run(2 * minute);
+  t.true(home.tunnels >= 3, 'tunnels enough');
+  t.true(home.offered.length > 0, 'some homes were tried before');
+  const before = home.offered.length;
+  home.run(2 * hour);
+  t.deepEqual(home.offered.slice(before), []);
+});
+
+test('among few nodes, where all are wanted, a home that was tried in vain is tried ever more seldom, and soon after a move', (t) => {
+  const home = new Home(2, 5, usualLimits);
+  home.run(2 * hour);
+  for (const other of home.homes) {
+    const times = home.offered.filter((to) => to === other).length;
+    t.true(times >= 10 && times <= 30, `${times} times in two hours`);
+  }
+  const before = home.offered.length;
+  home.movesTo('12.0.0.2');
+  home.run(20 * second);
+  t.deepEqual(home.missedIn(home.offered.slice(before)), []);
+});
+
+test('homes that cannot be reached, more than punching keeps at a time, are all tried, and none is told that there is no place', (t) => {
+  const home = new Home(1, mostTries + 12, usualLimits);
+  home.run(30 * minute);
+  t.deepEqual(home.missedIn(home.offered), []);
+  t.deepEqual([...home.reasons], ['the NATs of both sides do not allow it']);
+});
