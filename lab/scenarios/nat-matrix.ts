@@ -1,5 +1,6 @@
 import type { Millis } from '../../src/time.js';
 import { carrier, home, host, type Internet } from '../description.js';
+import type { Host } from '../machines.js';
 import { median } from '../median.js';
 import { duration, type Narrator } from '../narrator.js';
 import { allPairsPing, network, pairState } from '../network.js';
@@ -21,10 +22,16 @@ const places = [
 export type Place = (typeof places)[number];
 export type Way = 'direct' | 'relayed';
 
+/**
+ * Where two machines may stand that share more than the Internet: one LAN, or two homes with equal LANs behind one carrier's
+ * NAT, which sends back in what its customers send to its outer address (RFC 4787 §6), or does not.
+ */
+export type Shared = 'same-lan' | 'one-carrier' | 'hairpin-carrier';
+
 /** One meeting of two machines: `a` is a member already when `b` joins. */
 export interface Meeting {
-  readonly a: Place | 'same-lan';
-  readonly b: Place | 'same-lan';
+  readonly a: Place | Shared;
+  readonly b: Place | Shared;
   readonly expected: Way;
 }
 
@@ -37,6 +44,8 @@ export interface Met extends Meeting {
   /** `weft why`, and what `weft peers` has as the reason. */
   readonly said: string;
   readonly why: string;
+  /** Datagrams that others on the two LANs were sent who have the address that the far one has on its own. */
+  readonly strays: number;
 }
 
 /**
@@ -60,17 +69,48 @@ const expectations = `
   .split('\n')
   .map((row) => row.trim().split(/ +/).slice(1) as Way[]);
 
-export const sameLan: Meeting = { a: 'same-lan', b: 'same-lan', expected: 'direct' };
+/**
+ * Behind one carrier each is known by the carrier's address alone, and the private one that both have is no way either: so
+ * they need the carrier to send back in, or a relay.
+ */
+const sharedExpectations: Readonly<Record<Shared, Way>> = {
+  'same-lan': 'direct',
+  'one-carrier': 'relayed',
+  'hairpin-carrier': 'direct',
+};
+
+const shares = Object.keys(sharedExpectations) as Shared[];
+
+function isShared(where: Place | Shared): where is Shared {
+  return where in sharedExpectations;
+}
+
+/** The meeting of two that share this. */
+export function meetingWithin(shared: Shared): Meeting {
+  return { a: shared, b: shared, expected: sharedExpectations[shared] };
+}
 
 /** The meeting of a newcomer at `b` with who is at `a`. */
 export function meetingOf(a: Place, b: Place): Meeting {
   return { a, b, expected: expectations[places.indexOf(a)]![places.indexOf(b)]! };
 }
 
-/** Every pair, each once, and two members of one LAN. */
+/** Every pair, each once, and those that share something. */
 export function allMeetings(): Meeting[] {
   const pairs = places.flatMap((a, i) => places.slice(i).map((b) => meetingOf(a, b)));
-  return [...pairs, sameLan];
+  return [...pairs, ...shares.map(meetingWithin)];
+}
+
+/** Machines that have, on their LAN, the address that the far one has on its own. */
+const bystanders = ['left-other', 'right-other'];
+
+function describeShared(shared: Shared): Internet {
+  if (shared === 'same-lan') return { home: home({ members: ['left', 'right'] }) };
+  return {
+    isp: carrier({ nat: 'endpoint-independent', hairpin: shared === 'hairpin-carrier' }),
+    'left-home': home({ behind: 'isp', members: ['left', 'left-other'] }),
+    'right-home': home({ behind: 'isp', members: ['right-other', 'right'] }),
+  };
 }
 
 function describe(name: string, place: Place): Internet {
@@ -133,12 +173,12 @@ const watched: Millis = 6000;
 
 /** Builds an Internet of two data centres and the two places, founds a network, and sees how the two get together. */
 export async function meet({ a, b, expected }: Meeting): Promise<Met> {
-  const scene: Internet =
-    a === 'same-lan' || b === 'same-lan'
-      ? { home: home({ members: ['left', 'right'] }) }
-      : { ...describe('left', a), ...describe('right', b) };
+  const scene =
+    isShared(a) || isShared(b) ? describeShared(a as Shared) : { ...describe('left', a), ...describe('right', b) };
   const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...scene });
+  const others = world.hosts().filter(({ name }) => bystanders.includes(name));
   try {
+    for (const { namespace } of others) await namespace.nft(countStrays);
     const [left, right] = [world.node('left'), world.node('right')];
     await Promise.all([network(world, ['dc-1', 'dc-2', 'left']), right.start()]);
     const token = await world.node('dc-1').invite();
@@ -161,18 +201,39 @@ export async function meet({ a, b, expected }: Meeting): Promise<Met> {
     }
     const peer = await right.peer('left');
     const said = (await right.run('why', 'left')).stdout;
-    return { a, b, expected, got, connected, took, said, why: peer?.lastError ?? (peer?.via ? `via ${peer.via}` : '') };
+    const why = peer?.lastError ?? (peer?.via ? `via ${peer.via}` : '');
+    const strays = await Promise.all(others.map(straysAt));
+    return { a, b, expected, got, connected, took, said, why, strays: strays.reduce((sum, count) => sum + count, 0) };
   } finally {
     world.remove();
   }
 }
 
+/** What comes to a machine's own address at the port of the daemons; beacons go to a group. */
+const countStrays = `
+table inet strays {
+  counter seen {}
+  chain in {
+    type filter hook prerouting priority raw; policy accept;
+    fib daddr type local udp dport 16696 counter name seen
+  }
+}
+`;
+
+async function straysAt({ namespace }: Host): Promise<number> {
+  const text = await namespace.must(['nft', 'list', 'counter', 'inet', 'strays', 'seen']);
+  return Number(/packets (\d+)/.exec(text)![1]);
+}
+
 /** How soon any two reach each other, and have a direct tunnel where theory allows one. */
 const soon: Millis = 3000;
 
+/** What a meeting may send to machines that have nothing to do with it: of each side two dials of ten datagrams and five punches. */
+const mostStrays = 2 * (2 * 10 + 5);
+
 /** A meeting is as good as theory allows, and soon; better is no fault, however late. */
-export function isAsExpected({ expected, got, connected, took }: Met): boolean {
-  if (got === 'unreachable' || connected >= soon) return false;
+export function isAsExpected({ expected, got, connected, took, strays }: Met): boolean {
+  if (got === 'unreachable' || connected >= soon || strays > mostStrays) return false;
   return expected === 'relayed' || (got === 'direct' && took < soon);
 }
 
@@ -200,13 +261,22 @@ async function tryToMeet(tell: Narrator, meeting: Meeting): Promise<Met> {
   const title = `${meeting.a}, joined by ${meeting.b}`;
   try {
     const met = await meet(meeting);
-    const text = `${title}: ${met.got} after ${duration(met.took)}${met.why && `, ${met.why}`}`;
+    const strays = met.strays > 0 ? `; ${met.strays} datagrams to others` : '';
+    const text = `${title}: ${met.got} after ${duration(met.took)}${met.why && `, ${met.why}`}${strays}`;
     if (isAsExpected(met)) tell.good(text);
     else tell.bad(`${text}; expected ${met.expected}`);
     return met;
   } catch (error) {
     tell.bad(`${title}: ${error instanceof Error ? error.message : String(error)}`);
-    return { ...meeting, got: 'unreachable', connected: 0, took: 0, said: '', why: String(error).split('\n')[0]! };
+    return {
+      ...meeting,
+      got: 'unreachable',
+      connected: 0,
+      took: 0,
+      said: '',
+      why: String(error).split('\n')[0]!,
+      strays: 0,
+    };
   }
 }
 
@@ -216,13 +286,16 @@ async function tryToMeet(tell: Narrator, meeting: Meeting): Promise<Met> {
  */
 export function matrixTable(results: readonly Met[]): string {
   const found = (a: string, b: string) => results.filter((met) => met.a === a && met.b === b);
-  const lan = found('same-lan', 'same-lan');
+  const within = shares.flatMap((shared) => {
+    const cell = cellOf(found(shared, shared));
+    return cell ? [`${shared}: ${cell}`] : [];
+  });
   return [
     table(
       ['there ↓, joins →', ...places],
       places.map((a) => [a, ...places.map((b) => cellOf(found(a, b)))]),
     ),
-    ...(lan.length > 0 ? [`same LAN: ${cellOf(lan)}`] : []),
+    ...within,
   ].join('\n');
 }
 

@@ -13,7 +13,7 @@ import {
   type PunchMessage,
   type PunchTerms,
 } from './punching-message.js';
-import { worthDialling } from './reachability-candidates.js';
+import { commonAddress, worthDialling } from './reachability-candidates.js';
 
 export type PunchingEvent =
   /** A direct tunnel to this node is wanted; it is reached through relays meanwhile. */
@@ -378,10 +378,13 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     return [...effects, { kind: 'dial', node, endpoints: targets }];
   }
 
-  #whyNothingCame({ isOtherSymmetric, isHeldBack }: Try): string {
+  #whyNothingCame({ isOtherSymmetric, isHeldBack, targets }: Try): string {
     if (isHeldBack) return spentBudget(this.#punchBudget, 'hole punches');
     const symmetric = Number(isSymmetric(this.#side)) + Number(isOtherSymmetric);
     const nothing = 'no datagram got through from either side';
+    const common = commonAddress(targets, this.#endpoints);
+    if (common !== undefined)
+      return `${nothing}: both stand behind ${common}, which lets nothing back in (no hairpinning)`;
     if (symmetric === 0) return nothing;
     const whose = symmetric === 2 ? 'both NATs are' : isOtherSymmetric ? 'the other NAT is' : 'the NAT here is';
     return `${nothing}: ${whose} symmetric, with another port for every destination`;

@@ -18,13 +18,17 @@ export function isPrivateAddress(address: string): boolean {
  * the same /24 (IPv4) or /64 (IPv6) ourselves.
  */
 export function worthDialling<One extends Endpoint>(theirs: readonly One[], ours: readonly Endpoint[]): One[] {
-  const publicOf = (list: readonly Endpoint[]) => list.filter(({ address }) => !isPrivateAddress(address));
-  const ourPublic = new Set(publicOf(ours).map(({ address }) => address));
-  const behindOneNat = publicOf(theirs).some(({ address }) => ourPublic.has(address));
+  const behindOneNat = commonAddress(theirs, ours) !== undefined;
   return theirs.filter(
     ({ address }) =>
       !isPrivateAddress(address) || behindOneNat || ours.some((own) => isOneNetwork(own.address, address)),
   );
+}
+
+/** The public address at which both are reached, as two are behind one NAT. */
+export function commonAddress(theirs: readonly Endpoint[], ours: readonly Endpoint[]): string | undefined {
+  const ourAddresses = new Set(ours.map(({ address }) => address));
+  return theirs.find(({ address }) => ourAddresses.has(address) && !isPrivateAddress(address))?.address;
 }
 
 /**

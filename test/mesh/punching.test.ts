@@ -477,6 +477,25 @@ test('a budget between one exchange and two lets one out whole, cuts the next sh
   t.deepEqual(failed.sort(), ['2: no datagram got through from either side', `3: ${spent}`, `4: ${spent}`]);
 });
 
+test('27: of two behind one NAT through which neither gets back in, the reason names it', (t) => {
+  const punching = new Punching(1, seededRandom(7), anywhere);
+  const side: PunchSide = { open: false, nat: natKinds['port-restricted'] };
+  punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
+  const endpoints = [
+    { address: '11.0.0.1', port: 6 },
+    { address: '192.168.1.7', port: 16696 },
+  ];
+  const message = decodeMap(encodePunch({ kind: 'offer', exchange: new Uint8Array(8), endpoints, side }))!;
+  const effects = [...punching.handle({ kind: 'messageReceived', from: 2, message, admitted: true }, 0)];
+  while (punching.deadline() < 10 * second) effects.push(...punching.tick(punching.deadline()));
+  t.deepEqual(
+    effects.flatMap((effect) => (effect.kind === 'punchFailed' ? [effect.reason] : [])),
+    [
+      'no datagram got through from either side: both stand behind 11.0.0.1, which lets nothing back in (no hairpinning)',
+    ],
+  );
+});
+
 /** A node that wants tunnels to as many silent ones as it may, one after another, each given up when it has failed. */
 function manySilent(givesUp: boolean) {
   const punching = new Punching(1, seededRandom(29), anywhere);

@@ -848,6 +848,8 @@ test('whose private endpoints are worth a datagram', (t) => {
   t.deepEqual(worthDialling(theirs, at('11.0.1.1', '192.168.9.9')), theirs);
   t.deepEqual(worthDialling(theirs, at('11.0.2.2', '192.168.1.9')), theirs);
   t.deepEqual(worthDialling(at('100.72.0.9'), at('11.0.2.2')), []);
+  const customer = at('11.0.1.1', '100.72.0.9');
+  t.deepEqual(worthDialling(customer, at('11.0.1.1', '192.168.9.9')), customer, 'two customers of one carrier');
 });
 
 test('what leads outside: neither private, nor ours, nor in our own /64', (t) => {
