@@ -1,8 +1,14 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { addressOf } from '../../src/ffi.js';
+import { FrameType } from '../../src/tunnel/frame.js';
+import { Arena } from '../../src/tunnel/plane/arena.js';
+import { system } from '../../src/tunnel/plane/linux-system.js';
+import { LinuxUdp, openUdp } from '../../src/tunnel/plane/linux-udp.js';
 import type { PlaneNodeOptions } from './plane-node.js';
 
 /**
@@ -228,3 +234,36 @@ test.serial('a plane that was stopped for a while accuses nobody when it goes on
     b.remove();
   }
 });
+
+test.serial(
+  'what is too short for a frame waits in the socket of handshakes, and an empty datagram ends no reading',
+  async (t) => {
+    const workers = 2;
+    const udp = openUdp({ port: 0, address: '127.0.0.1', sockets: workers, mark: 0, ipv6: false, noUdpGso: false });
+    const arena = new Arena(addressOf);
+    const sender = createSocket('udp4');
+    t.teardown(() => {
+      sender.close();
+      for (const fd of [...udp.sockets, udp.handshakes!]) system.close(fd);
+    });
+    const frame = (length: number, index: number) => {
+      const bytes = new Uint8Array(length);
+      if (length > 0) bytes[0] = FrameType.packet;
+      if (length > 7) bytes[7] = index;
+      return bytes;
+    };
+    // Loopback delivers before the send is over.
+    const datagrams = [frame(0, 0), frame(1, 0), frame(7, 0), frame(31, 1), frame(0, 0), frame(32, 1), frame(33, 0)];
+    for (const bytes of datagrams) await new Promise((resolve) => sender.send(bytes, udp.port, '127.0.0.1', resolve));
+    const lengths = (fd: number) => {
+      const port = new LinuxUdp(fd, udp, arena);
+      const all: number[] = [];
+      for (let length = port.receive(arena.udpIn, arena.udpInLength); length !== 0; ) {
+        all.push(length);
+        length = port.receive(arena.udpIn, arena.udpInLength);
+      }
+      return all;
+    };
+    t.deepEqual([...udp.sockets, udp.handshakes!].map(lengths), [[33], [32], [-1, 1, 7, 31, -1]]);
+  },
+);

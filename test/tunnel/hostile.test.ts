@@ -31,7 +31,7 @@ test('datagrams of every length from 0 to 65507, of rotating types, from strange
   const send = (type: number, length: number) => {
     bytes[0] = type;
     subject.receive(bytes.subarray(0, length), stranger);
-    if (length > 0) sent++; // an empty one is not even handed over
+    sent++;
     if (subject.answers > 0) t.fail(`type ${type} length ${length} was answered`);
   };
   for (let length = 0; length <= 65_507; length++) send((length * 7) & 0xff, length);
@@ -41,6 +41,14 @@ test('datagrams of every length from 0 to 65507, of rotating types, from strange
   const passed = subject.events.filter(({ kind }) => kind === 'datagram').length;
   t.is(totalOf(subject) + passed, sent);
   t.true(passed < 300, 'only dial-backs and cookie replies, within their budget');
+});
+
+test('empty datagrams are counted and end no reading', (t) => {
+  const subject = new HostileMember(seededRandom(3));
+  for (let i = 0; i < 3; i++) subject.udp.push(stranger, new Uint8Array(0));
+  subject.receive(subject.seal(0x10, 0, innerPacket(seededRandom(5), 'in')));
+  t.is(subject.tun.written.length, 1);
+  t.deepEqual([...dropsOf(subject)], [['malformed-frame', 3]]);
 });
 
 test('a frame of a member, truncated at each octet or with any bit flipped, is dropped and counted; whole, it still opens', (t) => {

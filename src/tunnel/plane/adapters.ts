@@ -27,7 +27,10 @@ export interface UdpPort {
    * locally.
    */
   send(to: UnderlayAddress, at: number, length: number, segment: number): number;
-  /** Receives a burst of equal datagrams (the last possibly shorter) of one sender to `at`; 0: none waits. */
+  /**
+   * Receives a burst of equal datagrams (the last possibly shorter) of one sender to `at`; 0: none waits; -1: an empty one
+   * was taken, and more may wait.
+   */
   receive(at: number, room: number): number;
   /** Of the burst received last. */
   readonly segment: number;

@@ -127,7 +127,8 @@ export class Inbound {
       const length = this.#udp.receive(this.#arena.udpIn, this.#arena.udpInLength);
       if (length === 0) break;
       bursts++;
-      this.#takeBurst(length, now);
+      if (length > 0) this.#takeBurst(length, now);
+      else this.#drops.count('malformed-frame');
     }
     return bursts;
   }
@@ -149,8 +150,9 @@ export class Inbound {
     while (datagrams < handshakesAtOnce) {
       const length = port.receive(this.#arena.udpIn, this.#arena.udpInLength);
       if (length === 0) return datagrams;
-      datagrams += Math.ceil(length / port.segment);
-      this.#takeBurst(length, now);
+      datagrams += length > 0 ? Math.ceil(length / port.segment) : 1;
+      if (length > 0) this.#takeBurst(length, now);
+      else this.#drops.count('malformed-frame');
     }
     this.restEnd = now + datagrams * handshakePause;
     return datagrams;

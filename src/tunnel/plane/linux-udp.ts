@@ -1,5 +1,6 @@
 import { formatIp, type IpBytes, isIpv4Bytes, parseIp } from '../../addr/ip.js';
 import { MeshError } from '../../errors.js';
+import { tagLength, transportHeaderLength } from '../frame.js';
 import type { UdpPort, UnderlayAddress } from './adapters.js';
 import type { Arena } from './arena.js';
 import { Errno, errno, StructMemory, setOption, system } from './linux-system.js';
@@ -181,12 +182,15 @@ const loopback: IpBytes = parseIp('127.0.0.1')!;
 
 /**
  * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, the one behind the
- * workers' for all else. The kernel runs it on the UDP payload. Receiver indexes of a session begin at a multiple of
+ * workers' for all else, short and empty ones too: a load beyond the end would give them to worker 0. The kernel runs it on
+ * the UDP payload. Receiver indexes of a session begin at a multiple of
  * its lanes, so lane n finds worker n. False where the kernel refuses: it then spreads by hash, and every worker opens
  * every frame.
  */
 function steer(fd: number, workers: number): boolean {
   const program = [
+    [0x80, 0, 0, 0], // load the length
+    [0x35, 0, 2, transportHeaderLength + tagLength], // can it be a frame? else go to the socket of handshakes
     [0x30, 0, 0, 0], // load octet 0, the type
     [0x35, 1, 0, 0x10], // transport frame? skip one
     [0x06, 0, 0, workers], // return the socket of handshakes
@@ -278,7 +282,7 @@ export class LinuxUdp implements UdpPort {
     message.setInt(iovecAt + 8, room);
     message.setInt(40, 64);
     const length = system.recvmsg(this.#fd, message.address, dontWait);
-    if (length <= 0) return 0; // an empty datagram says nothing either
+    if (length <= 0) return length < 0 ? 0 : -1;
     const view = message.view;
     const offload = view.getInt32(40, true) >= 20 && view.getInt32(controlAt + 12, true) === udpReceiveOffload;
     this.segment = offload ? view.getInt32(controlAt + 16, true) : length;

@@ -98,11 +98,12 @@ export class QueueUdp implements UdpPort {
     this.sent.push({ address: to, bytes: new Uint8Array(bytes), fresh: true });
   }
 
-  /** As a kernel with receive offload: datagrams of one sender and one size in a row come as one burst. */
+  /** As a kernel with receive offload: datagrams of one sender and one size in a row come as one burst, empty ones alone. */
   receive(at: number, room: number): number {
     let first = this.#waiting.shift();
-    while (first && (first.bytes.length === 0 || first.bytes.length > room)) first = this.#waiting.shift();
+    while (first && first.bytes.length > room) first = this.#waiting.shift();
     if (!first) return 0;
+    if (first.bytes.length === 0) return -1;
     this.#arena.bytes.set(first.bytes, at);
     this.source.set(first.address);
     this.segment = first.bytes.length;
