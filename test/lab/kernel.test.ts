@@ -1,16 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -24,10 +16,12 @@ import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
 import { StreamMark } from '../../daemon/stream-mark.js';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { TlsListener } from '../../daemon/tls-listener.js';
+import { until } from '../../lab/until.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { MeshError } from '../../src/errors.js';
 import { foreign } from '../../src/ffi.js';
-import { defaultMark as outerMark } from '../../src/tunnel/plane/linux.js';
+import { openLinuxPlane, defaultMark as outerMark } from '../../src/tunnel/plane/linux.js';
+import { openTun } from '../../src/tunnel/plane/linux-tun.js';
 import { makeCertificate, writeCertificate } from '../helpers/tls-certificate.js';
 
 /*
@@ -341,7 +335,7 @@ serial('a machine without IPv4 is told so; with an address all is well', async (
   await t.notThrowsAsync(checkMachine({ device: 'weft0', listen }));
 });
 
-serial('a port in use is named with its cure', async (t) => {
+serial('29: a port that another daemon has is named with its cure', async (t) => {
   const at = { address: '127.0.0.1', port: 16696 };
   const other = createSocket('udp4');
   t.teardown(() => void other.close());
@@ -356,21 +350,22 @@ serial('an address this machine lacks is named', async (t) => {
   t.is((await finding(t, 'weft0', { address: '11.9.9.9', port: 16696 })).code, 'listen-address-missing');
 });
 
-serial('a device that is no TUN, or that another process holds, is not touched', async (t) => {
+serial('29: a TUN that another daemon holds, or a device that is none, is named with its cure', async (t) => {
   const at = { address: '127.0.0.1', port: 16696 };
   makeWire(t, 'weft5');
-  t.is((await finding(t, 'weft5', at)).code, 'tun-mismatch');
+  const none = await finding(t, 'weft5', at);
+  t.is(none.code, 'tun-mismatch');
+  t.regex(none.cure, /tun\.name = "weft1"/);
 
-  makeTun(t, 'weft0');
+  const all = { noVnetHeader: false, noTso: false, noUso: false };
+  const { queues } = openTun({ name: 'weft0', queues: 2, persistent: true, ...all });
+  t.teardown(() => void ip('link', 'del', 'weft0'));
   ip('link', 'set', 'weft0', 'up');
-  await t.notThrowsAsync(checkMachine({ device: 'weft0', listen: at }));
-  const tun = openSync('/dev/net/tun', 'r+');
-  const request = Buffer.alloc(40);
-  request.write('weft0');
-  request.writeUInt16LE(0x1001, 16);
-  t.is(foreign('int ioctl(int fd, unsigned long request, uint8_t *argument)')(tun, 0x4004_54ca, request), 0);
-  t.is((await finding(t, 'weft0', at)).code, 'tun-busy');
-  closeSync(tun);
+  const busy = await finding(t, 'weft0', at);
+  t.is(busy.code, 'tun-busy');
+  t.regex(busy.cure, /^stop it \(another weftd\?\), or .*tun\.name = "weft1"/);
+  for (const queue of queues) closeSync(queue);
+  await t.notThrowsAsync(checkMachine({ device: 'weft0', listen: at }), 'nobody holds it any more');
 });
 
 serial('no /dev/net/tun and no permission are told apart', (t) => {
@@ -509,6 +504,77 @@ serial(
     t.deepEqual(refused, []);
   },
 );
+
+serial('29: no packet of a tunnel enters the overlay that has the best route to its other end', async (t) => {
+  makeWire(t, 'lan9');
+  ip('link', 'set', 'lan9', 'up');
+  ip('addr', 'add', '10.9.0.1/24', 'dev', 'lan9');
+  ip('-6', 'addr', 'add', '2001:db8:9::1/64', 'dev', 'lan9', 'nodad');
+  for (const router of ['10.9.0.254', '2001:db8:9::fe']) {
+    ip('neigh', 'add', router, 'lladdr', '02:00:00:00:00:09', 'dev', 'lan9');
+    ip(router.includes(':') ? '-6' : '-4', 'route', 'add', 'default', 'via', router);
+  }
+  const plane = await openLinuxPlane({ tunName: 'weft0', port: 16_696, ipv6: true });
+  const host = new Host('weft0');
+  const [bare4, bare6] = [createSocket('udp4'), createSocket('udp6')];
+  const streams: Socket[] = [];
+  t.teardown(async () => {
+    for (const socket of [bare4, bare6]) socket.close();
+    for (const stream of streams) stream.destroy();
+    await host.remove();
+    await plane.stop();
+    nft('delete table inet marks');
+  });
+  const lans = ['192.0.2.0/24', '2001:db8:7::/48'].map((text) => ({
+    prefix: parsePrefix(text)!,
+    via: 'overlay' as const,
+  }));
+  await host.apply({ ...first, lans });
+  const ends = [
+    { link: 1, family: 'ip', address: '192.0.2.9', bare: bare4 },
+    { link: 2, family: 'ip6', address: '2001:db8:7::9', bare: bare6 },
+  ] as const;
+  const kinds = ['udp sport 16696', 'udp sport != 16696', 'meta l4proto tcp'];
+  const rules = ends.flatMap(({ family, address }) => [
+    `${family} daddr ${address} oifname weft0 counter comment "${family} overlay"`,
+    ...kinds.map((kind, i) => `${family} daddr ${address} oifname lan9 ${kind} counter comment "${family} ${i}"`),
+  ]);
+  nft(`table inet marks { chain out { type filter hook output priority 0; ${rules.join('\n')}\n}\n}`);
+  const key = () => new SharedArrayBuffer(32);
+  for (const { link, family, address, bare } of ends) {
+    const endpoint = { address, port: 16_696 };
+    const path = { kind: 'direct', endpoint } as const;
+    await new Promise((resolve) => bare.send('x', endpoint.port, address, resolve));
+    t.is(counted(`${family} overlay`), 1, `${address}: what is not of a tunnel goes into the overlay`);
+    for (const fresh of [false, true]) {
+      plane.command({ kind: 'sendDatagram', to: path, bytes: new Uint8Array(64), fresh });
+    }
+    plane.command({ kind: 'openLink', link, node: 100 + link, carriage: path });
+    plane.command({
+      kind: 'installSession',
+      session: {
+        ...{
+          link,
+          cipher: 'aes-256-gcm',
+          localIndex: 6 * link,
+          localLanes: 6,
+          remoteIndex: 6 * link,
+          remoteLanes: 6,
+        },
+        ...{ sendKey: key(), receiveKey: key(), role: 'initiator' },
+      },
+    });
+    const stream = new StreamMark().socket(address).on('error', () => {});
+    streams.push(stream.connect(443, address));
+    await until(
+      `${address}: handshakes and probes, a dial-back, a SYN leave`,
+      () => kinds.map((_, i) => counted(`${family} ${i}`)),
+      ([packets, dialBacks, streams]) => packets! >= 2 && dialBacks! >= 1 && streams! >= 1,
+      5000,
+    );
+    t.is(counted(`${family} overlay`), 1, `${address}: and none into the overlay`);
+  }
+});
 
 function nft(rules: string): void {
   const { stderr, status } = spawnSync('nft', ['-f', '-'], { input: `${rules}\n`, env: systemEnv });

@@ -23,7 +23,7 @@ test.serial('code that never met a packet is compiled after the warm-up, in slic
   const arena = new Arena(addressOf);
   const aead = EvpAead.tryOpen(arena)!;
   const tun = { fd: -1, virtioHeader: true, tcpSegmentation: true, udpSegmentation: true };
-  const udp = { fd: -1, handshakes: undefined, family: 4, segmentation: true, receiveOffload: true } as const;
+  const udp = { fd: -1, handshakes: undefined, family: 4, mark: 0, segmentation: true, receiveOffload: true } as const;
   for (const f of path) t.false(isOptimized(f));
   const warmUp = WarmUp.open({ tun, udp }, arena, aead, 'aes-256-gcm', clock())!;
   const slices: Millis[] = [];
@@ -43,7 +43,14 @@ test.serial('whoever sends has the right of way, and an end closes everything', 
   const arena = new Arena(addressOf);
   const aead = EvpAead.tryOpen(arena)!;
   const tun = { fd: -1, virtioHeader: false, tcpSegmentation: false, udpSegmentation: false };
-  const udp = { fd: -1, handshakes: undefined, family: 6, segmentation: false, receiveOffload: false } as const;
+  const udp = {
+    fd: -1,
+    handshakes: undefined,
+    family: 6,
+    mark: 0,
+    segmentation: false,
+    receiveOffload: false,
+  } as const;
   const warmUp = WarmUp.open({ tun, udp }, arena, aead, 'chacha20-poly1305', 1000)!;
   t.true(warmUp.deadline > 1000);
   warmUp.yield(2000);

@@ -45,6 +45,8 @@ export interface UdpSockets {
   readonly handshakes: number | undefined;
   readonly port: number;
   readonly family: 4 | 6;
+  /** SO_MARK of all of them, and of those that dial back. */
+  readonly mark: number;
   readonly segmentation: boolean;
   readonly receiveOffload: boolean;
 }
@@ -93,7 +95,7 @@ export function openUdp(options: UdpOptions): UdpSockets {
     system.close(handshakes);
     handshakes = undefined;
   }
-  return { sockets, handshakes, port, family, segmentation, receiveOffload };
+  return { sockets, handshakes, port, family, mark: options.mark, segmentation, receiveOffload };
 }
 
 /** Every IPv4 address of this machine. */
@@ -223,6 +225,7 @@ export class LinuxUdp implements UdpPort {
   readonly #fd: number;
   readonly #arena: Arena;
   readonly #family: 4 | 6;
+  readonly #mark: number;
   #segmentation: boolean;
   readonly #sending = new StructMemory(168);
   readonly #receiving = new StructMemory(168);
@@ -232,6 +235,7 @@ export class LinuxUdp implements UdpPort {
     this.#fd = fd;
     this.#arena = arena;
     this.#family = kind.family;
+    this.#mark = kind.mark;
     this.#segmentation = kind.segmentation;
     for (const message of [this.#sending, this.#receiving]) {
       message.setPointer(0, message.address + nameAt);
@@ -305,6 +309,7 @@ export class LinuxUdp implements UdpPort {
   sendFresh(to: UnderlayAddress, bytes: Uint8Array): void {
     const fd = system.socket(this.#family === 6 ? family6 : family4, datagram | closeOnExec, 0);
     if (fd < 0) return;
+    if (this.#mark !== 0) setOption(fd, Level.socket, SocketOption.mark, this.#mark);
     const message = new StructMemory(168);
     const body = new StructMemory(bytes.length);
     body.bytes.set(bytes);

@@ -21,6 +21,7 @@ export interface WorkerData {
     /** Worker 0: the socket of handshake-class datagrams, where there is one. */
     readonly handshakes: number | undefined;
     readonly family: 4 | 6;
+    readonly mark: number;
     readonly segmentation: boolean;
     readonly receiveOffload: boolean;
   };
