@@ -93,8 +93,11 @@ export interface ReachabilityConfig {
   readonly ipv6: boolean;
 }
 
-/** Devices of container and virtual machine hosts, whose addresses nobody outside can reach. */
-const innerDevices = /^(docker|br-|veth|virbr|vnet|vmnet|cni|flannel|cali|lxc|lxd|podman|kube|weft)/;
+/**
+ * Devices of container and virtual machine hosts, whose addresses nobody outside can reach. Docker names the bridge of a network
+ * of its own by twelve digits of the network's id; routers and people have bridges such as br-lan, with addresses to be reached at.
+ */
+const innerDevices = /^(docker|br-[0-9a-f]{12}$|veth|virbr|vnet|vmnet|cni|flannel|cali|lxc|lxd|podman|kube|weft)/;
 /** Of the endpoints that peers see: behind a NAT that gives each peer another port they are of no use to others. */
 const mostObserved = 2;
 const mostNeighbours = 256;

@@ -12,7 +12,7 @@ import { World } from '../../lab/world.js';
 import { FrameType } from '../../src/tunnel/frame.js';
 
 for (const protocol of ['igd2', 'nat-pmp'] as const) {
-  test(`${protocol}: mapped and proven, again after the router's reboot, removed on exit`, async (t) => {
+  test(`25: ${protocol}: mapped and proven, again after the router's reboot with another address and an empty table, removed on exit`, async (t) => {
     const result = await mapping(new Narrator(t.log), [protocol]);
     // From the process on it is a figure of `npm run verify`, where nothing else keeps the machine busy.
     t.true(result.ready < 3000, `proven ${result.ready} ms after the daemon was ready`);

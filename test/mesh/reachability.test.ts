@@ -734,14 +734,17 @@ test('a prover confirms only the proof its own datagram carried', (t) => {
   t.is(hear(2, { kind: 'arrived', nonce, proof }).length, 1);
 });
 
-test('29, 31: no overlay address, no container bridge, no loopback or link-local address is advertised; 100.64.0.0/10 is', (t) => {
+/** Of a machine with these addresses, those it advertises. */
+function advertised(addresses: readonly (readonly [device: string, address: string])[], observed?: string): string[] {
   const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: true });
+  reach.handle({ kind: 'addressesChanged', addresses: addresses.map(([device, address]) => ({ device, address })) }, 0);
+  if (observed) reach.handle({ kind: 'observed', by: 2, endpoint: { address: observed, port } }, 0);
+  return reach.endpoints().map(({ address }) => address);
+}
+
+test('29: no overlay address is advertised, whichever device has it and whoever sees us there; nor a loopback or link-local one', (t) => {
   const addresses = [
     ['eth0', '192.168.1.20'],
-    ['wwan0', '100.72.0.9'],
-    ['docker0', '172.17.0.1'],
-    ['br-1a2b', '172.18.0.1'],
-    ['veth12', '10.88.0.1'],
     ['weft0', 'fd12:3400:1::1'],
     ['tun9', 'fd12:3400:ff::1'],
     ['eth0', 'fe80::1'],
@@ -749,12 +752,23 @@ test('29, 31: no overlay address, no container bridge, no loopback or link-local
     ['lo', '127.0.0.1'],
     ['eth0', '2001:db8::5'],
   ] as const;
-  reach.handle({ kind: 'addressesChanged', addresses: addresses.map(([device, address]) => ({ device, address })) }, 0);
-  reach.handle({ kind: 'observed', by: 2, endpoint: { address: 'fd12:3400:9::1', port } }, 0);
-  t.deepEqual(
-    reach.endpoints().map(({ address }) => address),
-    ['192.168.1.20', '100.72.0.9', '2001:db8::5'],
-  );
+  t.deepEqual(advertised(addresses, 'fd12:3400:9::1'), ['192.168.1.20', '2001:db8::5']);
+});
+
+test('31: no address of a container bridge is advertised; one of 100.64.0.0/10 is, and one of any other bridge', (t) => {
+  const addresses = [
+    ['wwan0', '100.72.0.9'],
+    ['docker0', '172.17.0.1'],
+    ['br-1a2b3c4d5e6f', '172.18.0.1'],
+    ['docker_gwbridge', '172.19.0.1'],
+    ['veth12', '10.88.0.1'],
+    ['virbr0', '192.168.122.1'],
+    ['cni0', '10.42.0.1'],
+    ['br-lan', '192.168.1.1'],
+    ['br-ext', '198.51.100.7'],
+    ['br0', '192.168.2.1'],
+  ] as const;
+  t.deepEqual(advertised(addresses).sort(), ['100.72.0.9', '192.168.1.1', '192.168.2.1', '198.51.100.7']);
 });
 
 test('IPv6 stays out where underlay.ipv6 is off', (t) => {

@@ -389,7 +389,7 @@ test('a permanent mapping is never renewed, but looked at every minute', (t) => 
   t.true(looks >= 118 && looks <= 120, `${looks} looks`);
 });
 
-test('another external address, boot number or a smaller epoch: mapped again at once', (t) => {
+test('25: another external address in the middle of a lease, or a reboot told by boot number or epoch: mapped again at once', (t) => {
   const first = { answered: true, life: '1', epochSeconds: 500, externalAddress: '11.0.0.2' };
   const later = [
     { ...first, externalAddress: '11.0.0.9' },
