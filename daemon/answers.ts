@@ -3,7 +3,7 @@ import { formatIp } from '../src/addr/ip.js';
 import { type NodeNumber, nodeAddress, nodeNumberOf, nodePrefix } from '../src/addr/node-number.js';
 import { nodeKey } from '../src/addr/public-key.js';
 import type { ControlPlane } from '../src/control/control-plane.js';
-import { isBridged } from '../src/control/fallback.js';
+import { isBridged, isOurBridge } from '../src/control/fallback.js';
 import { firstLanInterface } from '../src/control/forwarding.js';
 import { meshHealth } from '../src/mesh/commands.js';
 import type { Mesh } from '../src/mesh/mesh.js';
@@ -116,10 +116,11 @@ function kebab(reason: string): string {
 }
 
 /** How a tunnel's packets travel: the plane knows a stream by the loopback end of its bridge. */
-function wayOf(member: Member, endpoint: Endpoint): Pick<TunnelInfo, 'endpoint' | 'transport'> {
-  if (!isBridged(endpoint)) return { endpoint: formatEndpoint(endpoint), transport: 'udp' };
+function wayOf(member: Member, endpoint: Endpoint): Pick<TunnelInfo, 'endpoint' | 'transport' | 'openedBy'> {
+  if (!isBridged(endpoint)) return { endpoint: formatEndpoint(endpoint), transport: 'udp', openedBy: null };
   const way = member.streamOf(endpoint);
-  return { endpoint: way?.far ?? formatEndpoint(endpoint), transport: way?.kind ?? 'tcp' };
+  const openedBy = isOurBridge(endpoint) ? 'self' : 'peer';
+  return { endpoint: way?.far ?? formatEndpoint(endpoint), transport: way?.kind ?? 'tcp', openedBy };
 }
 
 function tlsInfo(member: Member, listen: Endpoint | undefined): TlsInfo | null {

@@ -103,6 +103,8 @@ export interface TunnelInfo {
   /** Of the other end: where its datagrams, or the TCP connection, come from. */
   readonly endpoint: string;
   readonly transport: 'udp' | 'tcp' | 'tls';
+  /** Which end dialled the stream; null over UDP, where both do. */
+  readonly openedBy: 'self' | 'peer' | null;
   readonly rttMs: number;
   readonly jitterMs: number;
   readonly lossPercent: number;

@@ -53,9 +53,15 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
   };
   const here = up - streams.length;
   const how = streams.every(({ transport }) => transport === 'tls') ? 'TLS' : 'TCP';
-  // Who opened a stream is not told: the others may have reasons of their own to come over TCP.
   const others = streams.length > 0 ? `, ${streams.length} of them over ${how}` : '';
   if (up > 0 && tunnels.some(isOutside)) return check.ok(`${counted(up, 'tunnel')} up${others}`);
+  // Those that come to us over streams may have reasons of their own.
+  if (streams.length > 0 && streams.every(({ openedBy }) => openedBy === 'peer')) {
+    return check.unknown(
+      `${counted(streams.length, 'tunnel')} up over ${how}, opened by the other ends, and none over UDP to the outside`,
+      'a tunnel over UDP to any member outside would tell, and their networks may block it: look at "weft doctor" there',
+    );
+  }
   if (streams.length > 0) {
     const inside = here > 0 ? `, and ${here} inside this network` : '';
     return check.warning(

@@ -3,7 +3,10 @@ import type { NodeNumber } from '../addr/node-number.js';
 import type { TlsEndpoint } from '../addr/tls-endpoint.js';
 import { type Millis, minute, never, second } from '../time.js';
 
-/** Nodes reached over TCP at once: enough to be in the network; the others are then reached through them. */
+/**
+ * Nodes that we reach over TCP at once: enough to be in the network; the others are then reached through them. Those that reach us
+ * over streams of theirs may come from one place and lead nowhere else, and are none of the three.
+ */
 const maxBridges = 3;
 const maxTried = 4;
 /** How long UDP alone is tried, and the pause after a failed bridge. */
@@ -118,7 +121,7 @@ export class Fallback {
     if (now < this.#dueAt) return [];
     this.#dueAt = now + second;
     const seconds = this.#secondKinds(now, trying);
-    const room = Math.max(0, maxBridges - standing.filter(isBridged).length - this.#trials.size);
+    const room = Math.max(0, maxBridges - standing.filter(isOurBridge).length - this.#trials.size);
     const free = trying.filter(
       ({ node }) => !this.#trials.has(node) && now >= (this.#tries.get(node)?.notBefore ?? Number.NEGATIVE_INFINITY),
     );

@@ -240,6 +240,15 @@ test('tunnels on the LAN take no place of the three', (t) => {
   );
 });
 
+test('streams opened to us take no place of the three: who has callers over TCP still opens its own', (t) => {
+  const fallback = new Fallback(isOutside);
+  const callers = [1, 2, 3].map((source) => ({ address: bridgeAddress('theirs', source), port: 40_000 }));
+  const nodes = (now: number, standing: Endpoint[]) =>
+    fallback.due(now, standing, trying(1, 2, 3, 4), hasRoute).map(({ node }) => node);
+  nodes(0, callers);
+  t.deepEqual(nodes(1000, [...callers, bridged]), [1, 2]);
+});
+
 test('a network all of private addresses is called over TCP while nothing stands, and no more when one tunnel does', (t) => {
   const fallback = new Fallback(isOutside);
   const candidates = [{ node: 1, endpoints: [neighbour], tls: [] }];

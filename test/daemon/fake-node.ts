@@ -86,6 +86,7 @@ export const fakePeers: readonly Peer[] = [
     tunnel: {
       endpoint: '11.0.0.8:16696',
       transport: 'udp',
+      openedBy: null,
       rttMs: 12.345,
       jitterMs: 0.4,
       lossPercent: 0,

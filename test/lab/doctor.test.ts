@@ -71,6 +71,10 @@ serial('what is wrong outside: a symmetric NAT, no router to ask, no way in, UDP
       t.not(value.remedy, '', value.code);
     }),
   );
+  const dialler = async (node: WeftNode, other: string) => (await node.peer(other))?.tunnel?.openedBy;
+  t.is(await dialler(world.node('office'), 'dc-1'), 'self');
+  t.is(await dialler(world.node('dc-1'), 'office'), 'peer');
+  t.is(await dialler(world.node('dc-1'), 'dc-2'), null);
   const { health } = await world.node('late').status();
   const clock = health.find((line) => line.code === 'clock');
   t.is(clock?.severity, 'error');

@@ -34,6 +34,7 @@ const status: Status = {
 const tunnel: TunnelInfo = {
   endpoint: '11.0.0.3:16696',
   transport: 'udp',
+  openedBy: null,
   rttMs: 1,
   jitterMs: 0,
   lossPercent: 0,
@@ -115,7 +116,8 @@ const rule = ({ family, table, name }: Chain, left: object, right: unknown, verd
   expr: [{ match: { op: '==', left, right } }, { [verdict]: null }],
 });
 const port = (protocol: string, field: 'sport' | 'dport') => ({ payload: { protocol, field } });
-const overTcp: Peer = { ...peer, tunnel: { ...tunnel, transport: 'tcp' } };
+const overTcp: Peer = { ...peer, tunnel: { ...tunnel, transport: 'tcp', openedBy: 'self' } };
+const caller: Peer = { ...peer, tunnel: { ...tunnel, transport: 'tcp', openedBy: 'peer' } };
 const redis = { listening: [{ protocol: 'tcp', port: 6379 } as const, { protocol: 'tcp', port: 22 } as const] };
 const lan = { devices: ['eth1'], carriesIpv4: false };
 const ipv6Alone = [{ device: 'eth0', address: '2001:db8::7' }];
@@ -196,7 +198,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ],
   [
     'UDP does not get out, TCP does',
-    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, transport: 'tcp' } }] }),
+    withNode({ peers: [overTcp, caller] }),
     'udp-out',
     'warning',
     /over TCP only/,
@@ -204,7 +206,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ],
   [
     'neither UDP nor plain TCP gets out, TLS does',
-    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, transport: 'tls' } }] }),
+    withNode({ peers: [{ ...peer, tunnel: { ...tunnel, transport: 'tls', openedBy: 'self' } }] }),
     'udp-out',
     'warning',
     /over TLS only/,
@@ -217,7 +219,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
       node: {
         ...node,
         status: { ...status, tunnels: { up: 2, total: 2, overTcp: 1, overTls: 0 } },
-        peers: [onLan, { ...peer, tunnel: { ...tunnel, transport: 'tcp' } }],
+        peers: [onLan, overTcp],
       },
     },
     'udp-out',
@@ -240,7 +242,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
       node: {
         ...node,
         status: { ...status, tunnels: { up: 2, total: 2, overTcp: 1, overTls: 0 } },
-        peers: [peer, { ...peer, tunnel: { ...tunnel, transport: 'tcp' } }],
+        peers: [peer, overTcp],
       },
     },
     'udp-out',
@@ -734,6 +736,13 @@ const unknowns: readonly (readonly [string, DoctorFacts, string, RegExp, RegExp]
     'firewall',
     /not followed/,
     /ip6tables-legacy -S/,
+  ],
+  [
+    'whether UDP gets out, where others come over TCP and nobody else is there',
+    withNode({ peers: [onLan, caller] }),
+    'udp-out',
+    /^1 tunnel up over TCP, opened by the other ends, and none over UDP to the outside$/,
+    /would tell, and their networks may block it/,
   ],
   ['packet size: no tunnel', withNode({ peers: [] }), 'mtu', /no tunnel to measure it on/, /once a tunnel is up/],
   [
