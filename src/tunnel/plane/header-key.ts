@@ -132,7 +132,8 @@ export class HeaderKey {
     const square = product(h, h);
     const data = Int32Array.of(quickWord, 0, 0, relayHeaderLength << 24);
     const lengths = Int32Array.of(0, 8 * aadLength, 0, 8 * relayHeaderLength);
-    const constant = product(product(data, square), h);
+    const inner = product(data, square);
+    const constant = product(inner, h);
     const last = product(lengths, h);
     for (let i = 0; i < 4; i++) this.#table[1024 + i] = swapped(constant[i]! ^ last[i]!);
     // From H² on, times x with each bit: the field's elements have their lowest power in the highest bit.
@@ -146,7 +147,8 @@ export class HeaderKey {
         timesX(power);
       }
     }
-    for (const secret of [h, square, constant, last]) secret.fill(0);
+    // The inner one is A·H² with A known to all: as good as H. So is E(0), which would lie there until the next batch.
+    for (const secret of [h, square, inner, constant, last, output]) secret.fill(0);
   }
 }
 
