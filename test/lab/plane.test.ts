@@ -267,3 +267,26 @@ test.serial(
     t.deepEqual([...udp.sockets, udp.handshakes!].map(lengths), [[33], [32], [-1, 1, 7, 31, -1]]);
   },
 );
+
+test.serial('a device that takes less than before costs a flow two packets, not those of seconds', async (t) => {
+  const [a, b] = world();
+  try {
+    await Promise.all([a.plane({}), b.plane({})]);
+    a.reach(addresses[1]);
+    await sleep(1500); // the path is measured
+    const flow = a.start('ping', '-n', '-i', '0.05', '-c', '50', '-w', '8', '-s', '1332', addresses[1]);
+    let said = '';
+    flow.stdout!.on('data', (chunk) => {
+      said += chunk;
+    });
+    await once(flow.stdout!, 'data');
+    for (const side of [a, b]) side.ip('link', 'set', 'wire', 'mtu', '1400');
+    await once(flow, 'close');
+    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? [];
+    t.true(Number(sent) - Number(received) <= 4, said.slice(-300));
+    await Promise.all([a.stop(), b.stop()]);
+  } finally {
+    a.remove();
+    b.remove();
+  }
+});

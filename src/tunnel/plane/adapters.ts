@@ -32,6 +32,8 @@ export interface UdpPort {
    * was taken, and more may wait.
    */
   receive(at: number, room: number): number;
+  /** Of what the last send lost, something was longer than our own device takes: nobody else can have said so. */
+  readonly tooLong: boolean;
   /** Of the burst received last. */
   readonly segment: number;
   /** Of the burst received last; overwritten by the next. */

@@ -85,6 +85,11 @@ export class InProcessPlane implements Plane {
     this.#workers[worker]!.tun.push(withoutOffload(packet));
   }
 
+  /** Our own device takes datagrams of so many octets from now on, and refuses what is longer. */
+  deviceTakes(octets: number): void {
+    for (const { udp } of this.#workers) udp.most = octets;
+  }
+
   fromUnderlay(bytes: Uint8Array, source: Endpoint): void {
     const address = toUnderlay(source);
     if (!address) throw new Error(`no address: ${source.address}`);

@@ -405,7 +405,8 @@ export class Inbound {
     if (this.#runAddress && this.#runLength > 0) {
       const segment = Math.min(this.#segment, this.#runLength);
       const inJoin = this.#runAt >= this.#arena.join;
-      this.#outbox.sendInPlace(this.#runAddress, this.#runAt, this.#runLength, inJoin ? this.#runLength : segment);
+      const each = inJoin ? this.#runLength : segment;
+      this.#outbox.sendInPlace(this.#runAddress, this.#runAt, this.#runLength, each, this.#runTo?.shared);
     }
     this.#runTo = undefined;
     this.#runAddress = undefined;

@@ -35,6 +35,7 @@ export const Errno = {
   permission: 1,
   noDevice: 19,
   inUse: 98,
+  messageSize: 90,
 } as const;
 
 export { errno };

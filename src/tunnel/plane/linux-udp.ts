@@ -221,6 +221,7 @@ const controlAt = 104;
 /** One socket, in the thread that owns it. */
 export class LinuxUdp implements UdpPort {
   segment = 0;
+  tooLong = false;
   readonly source: UnderlayAddress = new Uint8Array(18);
   readonly #fd: number;
   readonly #arena: Arena;
@@ -255,13 +256,19 @@ export class LinuxUdp implements UdpPort {
       if (this.#sendOne(at, length, 24)) return 0;
       const code = errno();
       // A full queue is as full for the parts: drop, as a router would, rather than wait and hear nobody meanwhile.
-      if (code === Errno.again || code === Errno.noBuffers) return Math.ceil(length / segment);
+      if (code === Errno.again || code === Errno.noBuffers) {
+        this.tooLong = false;
+        return Math.ceil(length / segment);
+      }
       // A device without the offload. (Other errors: a segment larger than the device takes; each part says for itself.)
       if (code === Errno.inputOutput) this.#segmentation = false;
     }
     let lost = 0;
+    this.tooLong = false;
     for (let done = 0; done < length; done += segment) {
-      if (!this.#sendOne(at + done, Math.min(segment, length - done), 0)) lost++;
+      if (this.#sendOne(at + done, Math.min(segment, length - done), 0)) continue;
+      lost++;
+      if (errno() === Errno.messageSize) this.tooLong = true;
     }
     return lost;
   }

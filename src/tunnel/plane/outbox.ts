@@ -1,7 +1,7 @@
 import type { UdpPort, UnderlayAddress } from './adapters.js';
 import type { Arena } from './arena.js';
 import type { Drops } from './drops.js';
-import type { LinkShared } from './link-shared.js';
+import { type LinkShared, smallestPathSize } from './link-shared.js';
 
 /** UDP_MAX_SEGMENTS of the kernels we run on, and what one IPv4 datagram holds: 65,535 less 28 of headers. */
 const mostSegments = 64;
@@ -69,7 +69,7 @@ export class Outbox {
   flush(): void {
     if (this.#count === 0 || this.#to === undefined) return;
     const lost = this.#udp.send(this.#to, this.#arena.outbox, this.#used, this.#segment);
-    if (lost > 0) this.#drops.count('send-failed', lost);
+    if (lost > 0) this.#lost(lost, this.#segment, this.#shared);
     this.#count = 0;
     this.#used = 0;
     this.#closed = false;
@@ -82,9 +82,15 @@ export class Outbox {
     this.#frames = this.#octets = this.#carried = 0;
   }
 
-  /** Sends frames that lie ready elsewhere in the arena. */
-  sendInPlace(to: UnderlayAddress, at: number, length: number, segment: number): void {
+  /** Sends frames that lie ready elsewhere in the arena. `shared`: of the tunnel they go by, where they do. */
+  sendInPlace(to: UnderlayAddress, at: number, length: number, segment: number, shared?: LinkShared): void {
     const lost = this.#udp.send(to, at, length, segment);
-    if (lost > 0) this.#drops.count('send-failed', lost);
+    if (lost > 0) this.#lost(lost, segment, shared);
+  }
+
+  #lost(frames: number, segment: number, shared: LinkShared | undefined): void {
+    this.#drops.count('send-failed', frames);
+    // Longer than what passed until now is only a probe.
+    if (this.#udp.tooLong && shared && segment <= shared.pathSize) shared.pathSize = smallestPathSize;
   }
 }

@@ -167,6 +167,7 @@ export class Prober {
   /** `othersToo`: some tunnel is probed now. */
   #tickLink(watched: Watched, othersToo: boolean, now: Millis): void {
     const { link, liveness, pathSize } = watched;
+    this.#heedDevice(watched, now);
     const session = link.sending(now);
     if (!link.address || !session) {
       // `wake` comes when it can send; another worker may have heard the frame that confirms a session.
@@ -198,6 +199,11 @@ export class Prober {
     this.#report(watched, now);
     const soonest = Math.min(liveness.deadline(), alive ? pathSize.deadline() : never);
     this.#deadline = Math.min(this.#deadline, Math.max(soonest, now + 5));
+  }
+
+  /** A worker's frame was too long for our own device, and it says so there: the path is searched anew. */
+  #heedDevice({ link, pathSize }: Watched, now: Millis): void {
+    if (link.shared.pathSize < pathSize.size) pathSize.restart(now);
   }
 
   #report(watched: Watched, now: Millis): void {
@@ -259,6 +265,7 @@ export class Prober {
       // At once, not at the next probe: routing counts an unmeasured tunnel as slow, and one at rest is probed rarely.
       this.#report(watched, at);
     } else if (kind === ProbeKind.passed) {
+      this.#heedDevice(watched, at);
       watched.pathSize.passed(view.getUint16(2), at);
       watched.link.shared.pathSize = watched.pathSize.size;
     } else if (kind === ProbeKind.answer) this.#challengeAnswered(watched, answer, report.source, at);

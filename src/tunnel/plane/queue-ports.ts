@@ -72,6 +72,9 @@ export class QueueUdp implements UdpPort {
   readonly #waiting: Datagram[] = [];
   readonly sent: Datagram[] = [];
   segment = 0;
+  tooLong = false;
+  /** Datagrams of more are refused, as by a kernel whose device takes no more. */
+  most = Number.POSITIVE_INFINITY;
   readonly source: UnderlayAddress = new Uint8Array(18);
 
   constructor(arena: Arena) {
@@ -87,11 +90,14 @@ export class QueueUdp implements UdpPort {
   }
 
   send(to: UnderlayAddress, at: number, length: number, segment: number): number {
+    let lost = 0;
     for (let done = 0; done < length; done += segment) {
       const bytes = this.#arena.bytes.slice(at + done, at + Math.min(length, done + segment));
-      this.sent.push({ address: to, bytes, fresh: false });
+      if (bytes.length > this.most) lost++;
+      else this.sent.push({ address: to, bytes, fresh: false });
     }
-    return 0;
+    this.tooLong = lost > 0;
+    return lost;
   }
 
   sendFresh(to: UnderlayAddress, bytes: Uint8Array): void {

@@ -46,6 +46,8 @@ class Line implements UdpPort {
     return length;
   }
 
+  readonly tooLong = false;
+
   sendFresh(): void {}
 }
 

@@ -78,6 +78,33 @@ everyWay('keys on their way are zeroed when the last worker has taken them, whic
   t.is(lanes.size, options.workers ?? 1);
 });
 
+everyWay(
+  'a device that takes less at once costs one packet: our own kernel says so, and nobody waits for probes',
+  (t, options) => {
+    const world = new World(options);
+    const { a, b } = world.neighbours();
+    const mtu = () => a.events.findLast((event) => event.kind === 'measured')?.mtu;
+    for (let i = 0; i < 30; i++) {
+      a.send(b);
+      world.run(100);
+    }
+    t.is(mtu(), 1472);
+    a.plane.deviceTakes(1372);
+    b.received.length = 0;
+    for (let i = 0; i < 3; i++) {
+      a.send(b, 1300);
+      world.settle();
+    }
+    t.is(b.received.length, 2);
+    for (let i = 0; i < 30; i++) {
+      a.send(b, 1300);
+      world.run(100);
+    }
+    t.is(mtu(), 1372);
+    t.is(b.received.length, 32);
+  },
+);
+
 everyWay('a packet through a relay arrives as it was; the relay hands nothing to its kernel', (t, options) => {
   const world = new World(options);
   const { a, relay, b } = world.relayed();
