@@ -69,6 +69,7 @@ export function memberStatus(
     !capabilities.udpSegmentation && 'no-uso',
     !capabilities.udpGso && 'no-udp-gso',
     !capabilities.udpGro && 'no-udp-gro',
+    !capabilities.steering && 'no-steering',
     !capabilities.evp && 'no-evp',
     !member.aesFaster && 'no-aes',
   ].filter((text) => text !== false);

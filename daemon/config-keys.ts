@@ -213,6 +213,7 @@ export const configKeys = {
     noTso: flag(false, 'No large TCP packets from the TUN.'),
     noUso: flag(false, 'No large UDP packets from the TUN.'),
     noUdpGso: flag(false, 'One datagram for each system call.'),
+    noSteering: flag(false, 'Any thread gets any datagram.'),
     noVnetHeader: flag(false, 'A TUN without virtio header: full checksums.'),
   },
 } as const;

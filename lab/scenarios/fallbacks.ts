@@ -14,7 +14,9 @@ export interface Forced {
 
 /** Each fallback alone, and other numbers of threads. */
 export const eachFallback: readonly Forced[] = [
-  ...['no-uso', 'no-tso', 'no-udp-gso', 'no-vnet-header', 'no-evp', 'no-aes'].map((key) => ({ force: [key] })),
+  ...['no-uso', 'no-tso', 'no-udp-gso', 'no-vnet-header', 'no-evp', 'no-aes', 'no-steering'].map((key) => ({
+    force: [key],
+  })),
   { force: [], workers: 1 },
   { force: [], workers: 3 },
 ];

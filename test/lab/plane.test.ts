@@ -154,6 +154,7 @@ const variants: readonly {
   { name: 'ChaCha20-Poly1305', options: { cipher: 'chacha20-poly1305', force: { noAes: true } } },
   { name: 'one worker', options: { workers: 1 } },
   { name: 'three workers', options: { workers: 3 } },
+  { name: 'three workers, no steering', options: { workers: 3, force: { noSteering: true } } },
   { name: 'IPv4 underlay by an IPv6 socket', options: { ipv6: true } },
   { name: 'IPv6 underlay', options: { ipv6: true }, underlay: '2001:db8::' },
 ];
@@ -171,6 +172,7 @@ test.serial('real packets pass between two planes, with every fallback', async (
       if (options.force?.noUso) t.false(capabilities.udpSegmentation);
       if (options.force?.noUdpGso) t.false(capabilities.udpGso);
       if (options.force?.noEvp) t.false(capabilities.evp);
+      t.is(capabilities.steering, !options.force?.noSteering, name);
       // The wire's own address resolution comes first, and on IPv6 it may cost a packet.
       a.reach(addresses[1]);
       // Without -w a busy machine's late answers would count as lost; what is lost in truth shows in the drops below.
@@ -239,7 +241,15 @@ test.serial(
   'what is too short for a frame waits in the socket of handshakes, and an empty datagram ends no reading',
   async (t) => {
     const workers = 2;
-    const udp = openUdp({ port: 0, address: '127.0.0.1', sockets: workers, mark: 0, ipv6: false, noUdpGso: false });
+    const udp = openUdp({
+      port: 0,
+      address: '127.0.0.1',
+      sockets: workers,
+      mark: 0,
+      ipv6: false,
+      noUdpGso: false,
+      noSteering: false,
+    });
     const arena = new Arena(addressOf);
     const sender = createSocket('udp4');
     t.teardown(() => {

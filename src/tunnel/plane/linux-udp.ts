@@ -59,6 +59,7 @@ export interface UdpOptions {
   readonly mark: number;
   readonly ipv6: boolean;
   readonly noUdpGso: boolean;
+  readonly noSteering: boolean;
 }
 
 /** Opens the sockets of one port. Throws a MeshError where the port is taken. */
@@ -91,7 +92,7 @@ export function openUdp(options: UdpOptions): UdpSockets {
     throw error;
   }
   let handshakes = sockets.pop();
-  if (handshakes !== undefined && !steer(sockets[0]!, options.sockets)) {
+  if (handshakes !== undefined && (options.noSteering || !steer(sockets[0]!, options.sockets))) {
     system.close(handshakes);
     handshakes = undefined;
   }

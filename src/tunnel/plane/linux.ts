@@ -26,6 +26,8 @@ export interface PlaneForce {
   readonly noUso?: boolean;
   readonly noTso?: boolean;
   readonly noUdpGso?: boolean;
+  /** The kernel spreads datagrams by hash: any worker may get any frame, and handshakes wait among packets. */
+  readonly noSteering?: boolean;
   readonly noVnetHeader?: boolean;
   readonly noEvp?: boolean;
   /** Seen by who measures ciphers: ChaCha20-Poly1305 is then the faster here. */
@@ -61,6 +63,7 @@ export interface PlaneCapabilities {
   readonly udpSegmentation: boolean;
   readonly udpGso: boolean;
   readonly udpGro: boolean;
+  readonly steering: boolean;
   readonly evp: boolean;
 }
 
@@ -97,6 +100,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
       mark: options.mark ?? defaultMark,
       ipv6: options.ipv6 ?? false,
       noUdpGso: force.noUdpGso ?? false,
+      noSteering: force.noSteering ?? false,
     });
   } catch (error) {
     close(tun.queues);
@@ -142,6 +146,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     udpSegmentation: tun.udpSegmentation,
     udpGso: udp.segmentation,
     udpGro: udp.receiveOffload,
+    steering: udp.handshakes !== undefined,
     evp,
   };
   const pretendSleep = (millis: Millis) => {
