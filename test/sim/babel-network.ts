@@ -3,12 +3,12 @@ import type { RouteChange, RouteChoice, SpeakerEffect, SpeakerEvent } from '../.
 import type { Speaker } from '../../src/routing/speaker.js';
 import { defaultTuning, type Tuning } from '../../src/routing/tuning.js';
 import type { Millis } from '../../src/time.js';
-import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText } from './babel-node.js';
+import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText, type SharedPrefix } from './babel-node.js';
 import { Reading } from './checker.js';
 import { Distances } from './distances.js';
 import { explained } from './explain.js';
 import { Invariants } from './invariants.js';
-import type { LinkQuality } from './link.js';
+import type { Link, LinkQuality } from './link.js';
 import { Network } from './network.js';
 import { none, own, type Via } from './next-hops.js';
 import { PacketScan } from './packet-scan.js';
@@ -27,8 +27,8 @@ export interface BabelNetworkOptions {
   readonly quality?: (a: number, b: number) => Partial<LinkQuality>;
   /** Announcing nodes; all by default. */
   readonly announces?: (index: number) => boolean;
-  /** Prefixes with more than one originator. */
-  readonly shared?: readonly string[];
+  /** Prefixes with more than one originator, announced from the start. */
+  readonly shared?: readonly SharedPrefix[];
   /**
    * The announcing nodes whose prefixes are watched, where there are too many nodes to watch all: then only by
    * Invariants, and nothing else of the packets is read. All prefixes, by all checkers, when undefined.
@@ -66,6 +66,7 @@ export class BabelNetwork {
   readonly #tuning: Tuning;
   readonly #recorder: SequenceRecorder | undefined;
   readonly #announcing: readonly number[];
+  readonly #shared: readonly SharedPrefix[];
   /** The prefixes that are watched; all, when undefined. */
   readonly #only: ReadonlySet<string> | undefined;
   /** By the text of the prefix; the same by the prefix itself, of which the nodes share one. */
@@ -81,15 +82,18 @@ export class BabelNetwork {
   constructor(options: BabelNetworkOptions) {
     this.#seed = options.seed;
     this.#tuning = { ...defaultTuning, ...options.tuning };
-    const { shared, watch } = options;
+    const { shared = [], watch } = options;
+    this.#shared = shared;
     const only = watch && new Set(watch.map((index) => prefixText(prefixOf(index))));
     this.#only = only;
-    this.invariants = new Invariants({ ...(shared ? { shared } : {}), ...(only ? { only } : {}) });
+    const sharedTexts = shared.map(({ prefix }) => prefixText(prefix));
+    this.invariants = new Invariants({ shared: sharedTexts, ...(only ? { only } : {}) });
     this.distances = new Distances((node, prefix, now) => this.network.nodes[node]!.machine.view(now, prefix));
     const kind = new BabelKind({
       authority: hashAuthority,
       ...(options.tuning ? { tuning: options.tuning } : {}),
       ...(options.announces ? { announces: options.announces } : {}),
+      shared,
       routesChanged: (node, changes) => {
         options.routed?.(node, changes);
         for (const { prefix, choices, own: isOwn, held } of changes) {
@@ -128,8 +132,14 @@ export class BabelNetwork {
       this.#nodeByNumber.set(numberOf(index), index);
       this.network.addNode();
       if (options.announces?.(index) ?? true) this.#chose(index, this.#target(prefixText(prefixOf(index))), own);
+      this.#choseShared(index);
     }
     for (const [a, b] of options.edges ?? []) this.network.link(a, b, options.quality?.(a, b));
+  }
+
+  /** What the plane of one end finds of a link; nothing where there is no tunnel. */
+  plane(link: Link, end: number, kind: 'suspected' | 'recovered' | 'moved'): void {
+    if (link.up && this.network.nodes[end]!.alive) this.network.tell(end, { kind, interface: link.index });
   }
 
   get announcing(): readonly number[] {
@@ -162,7 +172,15 @@ export class BabelNetwork {
     vias[node] = via;
   }
 
+  /** What it announces with others. */
+  #choseShared(node: number): void {
+    for (const { prefix, originators } of this.#shared) {
+      if (originators.includes(node)) this.#chose(node, this.#target(prefixText(prefix)), own);
+    }
+  }
+
   #forget(node: number): void {
+    this.#choseShared(node);
     const home = prefixText(prefixOf(node));
     for (const target of this.#targets.values()) {
       if (!target.vias) continue;
@@ -213,6 +231,35 @@ export class BabelNetwork {
     return edges;
   }
 
+  /** Of the shared prefixes, each to the nearest of its originators: to a node behind all of them, at a cost of 1. */
+  sharedAtRest(): RestReport[] {
+    const costs = this.costs();
+    return this.#shared.map(({ prefix, originators }) => {
+      const text = prefixText(prefix);
+      const edges = [...costs.map((ways) => [...ways]), []];
+      const behind = costs.length;
+      for (const node of originators) if (this.network.nodes[node]!.alive) edges[node]!.push({ to: behind, cost: 1 });
+      const viaOf = (node: number): Via => {
+        if (node === behind) return own;
+        const via = this.network.nodes[node]!.alive ? this.invariants.via(node, text) : none;
+        return via === own ? behind : via;
+      };
+      return compareAtRest(edges, [behind], viaOf, {
+        mostKept: defended(this.#tuning),
+        metricOf: (node) => {
+          const believed = this.#believed(node, text, viaOf(node), edges);
+          return believed === undefined ? undefined : believed + 1;
+        },
+      });
+    });
+  }
+
+  /** The metric in which a node believes: that of its next hop, with the cost of the link. */
+  #believed(node: number, text: string, via: Via, edges: readonly (readonly CostEdge[])[]): number | undefined {
+    const announced = this.invariants.metricHeard(node, text);
+    return announced === undefined ? undefined : announced + edges[node]!.find(({ to }) => to === via)!.cost;
+  }
+
   atRest(targets: readonly number[] = this.#announcing): RestReport {
     const costs = this.costs();
     const texts = new Map(targets.map((target) => [target, prefixText(prefixOf(target))] as const));
@@ -222,11 +269,7 @@ export class BabelNetwork {
       (node, target) => (this.network.nodes[node]!.alive ? this.via(node, target) : none),
       {
         mostKept: defended(this.#tuning),
-        metricOf: (node, target) => {
-          const announced = this.invariants.metricHeard(node, texts.get(target)!);
-          const via = this.via(node, target);
-          return announced === undefined ? undefined : announced + costs[node]!.find(({ to }) => to === via)!.cost;
-        },
+        metricOf: (node, target) => this.#believed(node, texts.get(target)!, this.via(node, target), costs),
       },
     );
   }

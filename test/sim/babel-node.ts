@@ -32,10 +32,17 @@ export function prefixText(prefix: Prefix): string {
   return `2:${toHex(prefix.bytes.subarray(0, Math.ceil(prefix.length / 8)))}/${prefix.length}`;
 }
 
+/** A prefix of no node, and the indexes of those that announce it whenever they run. */
+export interface SharedPrefix {
+  readonly prefix: Prefix;
+  readonly originators: readonly number[];
+}
+
 export interface BabelKindOptions {
   readonly tuning?: Partial<Tuning>;
   /** Which nodes announce their own prefix; all by default. */
   readonly announces?: (index: number) => boolean;
+  readonly shared?: readonly SharedPrefix[];
   readonly authority: (index: number) => OriginAuthority;
   readonly routesChanged: (index: number, changes: readonly RouteChange[], now: Millis) => void;
   readonly reported?: (index: number, effect: SpeakerEffect & { kind: 'reported' }) => void;
@@ -67,8 +74,10 @@ export class BabelKind implements NodeKind<Speaker, SpeakerEvent, SpeakerEffect>
   }
 
   started(index: number): SpeakerEvent[] {
-    if (this.#options.announces && !this.#options.announces(index)) return [];
-    return [{ kind: 'originate', prefix: prefixOf(index), metric: 0 }];
+    const { announces, shared = [] } = this.#options;
+    const its = shared.filter(({ originators }) => originators.includes(index)).map(({ prefix }) => prefix);
+    if (announces?.(index) ?? true) its.unshift(prefixOf(index));
+    return its.map((prefix) => ({ kind: 'originate', prefix, metric: 0 }));
   }
 
   linkUp(index: number, link: Link): SpeakerEvent[] {

@@ -52,7 +52,18 @@ export class Distances implements Checker {
     const sent = this.#sent.get(`${place} ${before}`);
     if (sent) sent.at = now;
     if (routerId === undefined) this.#used.delete(place);
-    else this.#used.set(place, routerId);
+    else {
+      this.#used.set(place, routerId);
+      this.#forgetOld(`${place} ${routerId}`, now);
+    }
+  }
+
+  /** Of a router-id that comes into use again, so long after the last time that its source may be gone. */
+  #forgetOld(key: string, now: Millis): void {
+    const sent = this.#sent.get(key);
+    if (!sent || now - sent.at <= sourceLifetime) return;
+    this.#sent.delete(key);
+    this.#stored.delete(key);
   }
 
   sent(from: number, _to: number, packet: readonly Seen[], now: Millis): void {

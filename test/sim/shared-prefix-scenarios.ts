@@ -2,33 +2,27 @@ import { parsePrefix } from '../../src/addr/prefix.js';
 import { second } from '../../src/time.js';
 import { BabelNetwork, noHysteresis } from './babel-network.js';
 import { prefixText } from './babel-node.js';
-import { none, own } from './next-hops.js';
+import { none } from './next-hops.js';
 import { expect, premise, type Scenario } from './scenario.js';
 import { line } from './topology.js';
 
-const prefix = parsePrefix('fd00:1234::/48')!;
-const text = prefixText(prefix);
-
-function originate(world: BabelNetwork, nodes: readonly number[]): void {
-  for (const node of nodes) {
-    world.network.tell(node, { kind: 'originate', prefix, metric: 0 });
-    world.invariants.chosen(node, text, own);
-  }
-}
+/** A prefix of no node. */
+export const sharedPrefix = parsePrefix('fd00:1234::/48')!;
+const text = prefixText(sharedPrefix);
+const sharedBy = (...originators: readonly number[]) => [{ prefix: sharedPrefix, originators }];
 
 const anycast: Scenario = {
   name: 'a prefix with two originators is reached at the nearer one, and at the other when that one goes',
   run(seed) {
-    const world = new BabelNetwork({ seed, nodes: 8, tuning: noHysteresis, shared: [text] });
+    const world = new BabelNetwork({ seed, nodes: 8, tuning: noHysteresis, shared: sharedBy(0, 7) });
     const { network } = world;
     for (const [a, b] of line(8)) network.link(a, b, { delay: 10 });
-    originate(world, [0, 7]);
     world.runTo(20 * second);
     for (const index of [1, 2, 3])
       expect('h', world.invariants.via(index, text) === index - 1, `seed ${seed}: ${index} goes left`);
     for (const index of [4, 5, 6])
       expect('h', world.invariants.via(index, text) === index + 1, `seed ${seed}: ${index} goes right`);
-    world.explained(() => network.tell(0, { kind: 'withdraw', prefix }));
+    world.explained(() => network.tell(0, { kind: 'withdraw', prefix: sharedPrefix }));
     const allRight = () => [1, 2, 3, 4, 5, 6].every((index) => world.invariants.via(index, text) === index + 1);
     expect('j', world.runUntil(allRight, network.now + 10 * second), `seed ${seed}: not all go right after 10 s`);
   },
@@ -42,12 +36,11 @@ const anycast: Scenario = {
 const sharedLoop: Scenario = {
   name: 'a loop between the routes of two originators dies of its own updates',
   run(seed) {
-    const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, shared: [text] });
+    const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, shared: sharedBy(0, 3) });
     const { network, invariants } = world;
     //  0 ─── 1 ─── 2 ─── 3      1, 2 and 4 are a ring between the two originators
     //         └─ 4 ─┘
     for (const [a, b] of [...line(4), [1, 4], [4, 2]] as const) network.link(a, b, { delay: 10 });
-    originate(world, [0, 3]);
     world.runTo(20 * second);
     const outer = [network.linkBetween(0, 1), network.linkBetween(2, 3)];
     for (const link of outer) network.cut(link, 100);
@@ -68,7 +61,7 @@ const otherOriginator: Scenario = {
     //        ├─ 3 ─┘      4 is told of all of them
     //        4
     for (const pause of [200, 30 * second]) {
-      const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, shared: [text] });
+      const world = new BabelNetwork({ seed, nodes: 5, tuning: noHysteresis, shared: sharedBy(1, 2) });
       const { network, invariants } = world;
       const near = network.link(0, 2, { delay: 2 });
       const far = network.link(0, 1, { delay: 10 });
@@ -78,7 +71,6 @@ const otherOriginator: Scenario = {
         [0, 4, 5],
       ] as const)
         network.link(a, b, { delay });
-      originate(world, [1, 2]);
       world.runTo(30 * second);
       expect('h', invariants.via(0, text) === 2, `seed ${seed}: 0 goes by 2`);
       network.cut(near, 200);
