@@ -148,6 +148,7 @@ function portMappingInfo(control: ControlPlane): PortMappingInfo {
     externalPort: null,
     leaseSeconds: null,
     reason: null,
+    tcp: null,
   };
 }
 

@@ -51,6 +51,8 @@ export interface PortMappingInfo {
   readonly externalPort: number | null;
   readonly leaseSeconds: number | null;
   readonly reason: string | null;
+  /** Whether the router forwards the same port over TCP too, for members whose network blocks UDP; null: none is mapped. */
+  readonly tcp: { readonly mapped: boolean; readonly reason: string | null } | null;
 }
 
 /** What is served over TLS for members whose network lets nothing else out. */

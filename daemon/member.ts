@@ -194,6 +194,9 @@ export class Member {
       const { code, message, cure } = problem;
       log.warn('nobody can fall back to tcp here', { code, reason: message, cure });
     });
+    void this.#bridge.listening.then(() =>
+      this.#driver.post({ kind: 'mapping', event: { kind: 'companion', event: { kind: 'listening' } } }),
+    );
     const { listen, certificate, key } = config.tls;
     if (listen && certificate && key) {
       this.#tls = new TlsListener({

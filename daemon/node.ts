@@ -152,6 +152,7 @@ class Node implements NodeApi {
         externalPort: null,
         leaseSeconds: null,
         reason: null,
+        tcp: null,
       },
       tunnels: { up: 0, total: 0, overTcp: 0, overTls: 0 },
       tls: null,

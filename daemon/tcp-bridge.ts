@@ -50,6 +50,8 @@ export interface StreamWay {
  * and each source has a share of the places (./stream-share.ts): who comes from another one gets in.
  */
 export class TcpBridge {
+  /** Resolves when connections are taken. */
+  readonly listening: Promise<void>;
   readonly #plane: Endpoint;
   readonly #mark: StreamMark;
   readonly #dial: typeof dialStream;
@@ -62,6 +64,7 @@ export class TcpBridge {
   #server: Server | undefined;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #heard: () => void = () => {};
   /** Connections on their way out. */
   #opening = 0;
 
@@ -76,6 +79,9 @@ export class TcpBridge {
     this.#mark = mark;
     this.#dial = dial;
     this.#now = now;
+    this.listening = new Promise((resolve) => {
+      this.#heard = resolve;
+    });
     this.#plane = { address: listen === '0.0.0.0' ? loopback : listen, port: planePort };
   }
 
@@ -97,6 +103,7 @@ export class TcpBridge {
       server.on('error', (cause) => resolve(portProblem('tcp', { address, port }, 'listen', cause)));
       server.listen(port, address, () => {
         if (this.#isClosed) server.close();
+        else this.#heard();
         this.#mark.server(server);
         resolve(undefined);
       });

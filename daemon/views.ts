@@ -76,7 +76,8 @@ function portMappingText(mapping: PortMappingInfo): string {
   if (mapping.state === 'mapped' || mapping.state === 'renewing') {
     const lease = mapping.leaseSeconds === null ? '' : ` for ${formatSeconds(mapping.leaseSeconds)}`;
     const outside = `${mapping.externalAddress ?? '?'}:${mapping.externalPort ?? '?'}`;
-    return `${mapping.state} by ${mapping.protocol} at ${mapping.gateway}: ${outside}${lease}`;
+    const tcp = mapping.tcp?.mapped ? ', over TCP too' : '';
+    return `${mapping.state} by ${mapping.protocol} at ${mapping.gateway}: ${outside}${lease}${tcp}`;
   }
   return mapping.reason === null ? mapping.state : `${mapping.state}: ${mapping.reason}`;
 }

@@ -129,15 +129,21 @@ function remedyFor(doubt: MappingDoubt | undefined, { externalAddress, externalP
   }
 }
 
+/** What it costs to have no TCP port is nothing where UDP works, so it is said and no more. */
+function tcpText(tcp: PortMappingInfo['tcp']): string {
+  if (tcp?.mapped) return ', over TCP too';
+  return tcp?.reason ? `, not over TCP: ${tcp.reason}` : '';
+}
+
 export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
   const { status, port, mappingDoubt } = node;
   const check = checkOf('port-mapping', 'router forwards our port');
-  const { state, protocol, gateway, externalAddress, externalPort, leaseSeconds, reason } = status.portMapping;
+  const { state, protocol, gateway, externalAddress, externalPort, leaseSeconds, reason, tcp } = status.portMapping;
   const provenWithout = status.endpoints.some(({ proven }) => proven);
   if (state === 'disabled') return check.ok('switched off by port-mapping.enabled');
   if (state === 'mapped' || state === 'renewing') {
     const lease = leaseSeconds === 0 ? 'permanent' : `lease ${leaseSeconds} s`;
-    const held = `${externalAddress}:${externalPort} on ${gateway} over ${protocol === 'upnp' ? 'UPnP' : 'NAT-PMP'}, ${lease}`;
+    const held = `${externalAddress}:${externalPort} on ${gateway} over ${protocol === 'upnp' ? 'UPnP' : 'NAT-PMP'}, ${lease}${tcpText(tcp)}`;
     return reason === null
       ? check.ok(held)
       : check.warning(`${held}; ${reason}`, remedyFor(mappingDoubt, status.portMapping));

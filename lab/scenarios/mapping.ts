@@ -17,7 +17,7 @@ export interface MappingResult {
   readonly ready: Millis;
   /** From the router's return, with another outer address, to the same again. */
   readonly reboot: Millis;
-  /** Mappings left on the router after an orderly stop. */
+  /** Mappings left on the router after an orderly stop, of UDP and TCP. */
   readonly left: number;
 }
 
@@ -43,6 +43,18 @@ async function mappedAndProven(node: WeftNode, within: Millis): Promise<Millis> 
   return took;
 }
 
+/** Waits until the router forwards the node's port over both: UDP at once, TCP a moment later. */
+async function bothForwarded(node: WeftNode, within: Millis): Promise<void> {
+  const forwarded = async () => (await node.host.router!.gateway!.mappings()).map(({ protocol }) => protocol).sort();
+  await until(
+    'UDP and TCP are forwarded',
+    forwarded,
+    (seen) => seen.join() === 'tcp,udp',
+    within,
+    () => node.tail(),
+  );
+}
+
 /** A home behind real miniupnpd: start, a reboot of the router with another address, an orderly stop. */
 export async function mapping(tell: Narrator, protocols: readonly MappingProtocol[]): Promise<MappingResult> {
   const world = await World.build({ 'dc-1': host(), 'dc-2': host(), 'home-a': home({ mapping: protocols }) });
@@ -66,6 +78,7 @@ export async function mapping(tell: Narrator, protocols: readonly MappingProtoco
     const reboot = await mappedAndProven(node, 30 * second);
     tell.good(`${protocols}: mapped and proven at another address ${duration(reboot)} after the router came back`);
 
+    await bothForwarded(node, 5 * second);
     await node.kill('SIGTERM');
     const left = (await router.gateway!.mappings()).length;
     tell.good(`${protocols}: ${left} mappings are left after an orderly stop`);

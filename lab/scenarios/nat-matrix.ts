@@ -52,19 +52,18 @@ export interface Met extends Meeting {
  * What theory allows, written before any result; rows and columns as in `places`. A port-restricted NAT lets in only
  * endpoints it spoke to, and a symmetric one speaks to each from a port that nobody can know before: these two, and two
  * symmetric ones, need a relay. A double NAT is as strict as the stricter of its two (here port-restricted behind
- * endpoint-independent). Who may not use UDP reaches public machines by TCP, and all others through them. One of these
- * is a choice of ours and no theory: a UPnP router could be asked for a TCP port too, by which upnp-home and
- * udp-blocked would meet; only the UDP port is asked for (docs/decisions/tls-on-443.md).
+ * endpoint-independent). Who may not use UDP reaches by TCP public machines, and those whose router maps a port for them;
+ * and all others through these.
  */
 const expectations = `
   public                direct direct direct direct direct  direct  direct  direct
-  upnp-home             direct direct direct direct direct  direct  direct  relayed
+  upnp-home             direct direct direct direct direct  direct  direct  direct
   endpoint-independent  direct direct direct direct direct  direct  direct  relayed
   address-restricted    direct direct direct direct direct  direct  direct  relayed
   port-restricted       direct direct direct direct direct  relayed direct  relayed
   symmetric             direct direct direct direct relayed relayed relayed relayed
   double-nat            direct direct direct direct direct  relayed direct  relayed
-  udp-blocked           direct relayed relayed relayed relayed relayed relayed relayed`
+  udp-blocked           direct direct relayed relayed relayed relayed relayed relayed`
   .trim()
   .split('\n')
   .map((row) => row.trim().split(/ +/).slice(1) as Way[]);

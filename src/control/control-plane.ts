@@ -654,6 +654,11 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         this.#reach({ kind: 'trialMapped', endpoint }, now);
         continue;
       }
+      if (effect.kind === 'companionChanged') {
+        const { mapped, reason } = effect.status;
+        this.#tell('port-mapping', undefined, mapped ? 'the same port over TCP too' : `not over TCP: ${reason}`);
+        continue;
+      }
       if (effect.kind !== 'statusChanged') {
         this.#out.push({ kind: 'mapping', order: effect });
         continue;

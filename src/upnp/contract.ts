@@ -16,6 +16,9 @@ export interface GatewayDescription {
   readonly localAddress: string;
 }
 
+/** What is mapped: our UDP port, and beside it the TCP port of the same number (docs/protocol/tcp.md). */
+export type Transport = 'udp' | 'tcp';
+
 export interface MappingRequest {
   readonly internalPort: number;
   readonly externalPort: number;
@@ -82,10 +85,12 @@ export interface CheckAnswer {
 /** One router that was asked and can be asked again. Every answer comes in bounded time, and none throws. */
 export interface Gateway {
   readonly description: GatewayDescription;
-  map(request: MappingRequest): Promise<MapAnswer>;
-  unmap(internalPort: number, externalPort: number): Promise<void>;
+  map(transport: Transport, request: MappingRequest): Promise<MapAnswer>;
+  unmap(transport: Transport, internalPort: number, externalPort: number): Promise<void>;
   /** `pulse`: one small datagram, fit for every few seconds. `table`: a full look, fit for once a minute. */
   check(depth: CheckDepth, mapping: MappingRequest): Promise<CheckAnswer>;
+  /** Whether it holds this mapping over TCP; fit for once a minute. Undefined: it did not say. */
+  holdsTcp(mapping: MappingRequest): Promise<boolean | undefined>;
 }
 
 export type CheckDepth = 'pulse' | 'table';

@@ -8,6 +8,7 @@ import type {
   MapAnswer,
   MappingRequest,
   RefusalCode,
+  Transport,
 } from './contract.js';
 import { noAddress, worthOfExternalAddress } from './external-address.js';
 import type { DefaultGateway } from './gateways-routes.js';
@@ -18,7 +19,7 @@ import {
   type NatPmpAnswer,
   natPmpPort,
   opcodeAddress,
-  opcodeMapUdp,
+  opcodeMap,
 } from './nat-pmp.js';
 
 /** When a request is sent again, after the one before: doubling from 250 ms (RFC 6886 §3.1), given up after about 2 s. */
@@ -53,10 +54,10 @@ export class NatPmpGateway implements Gateway {
     };
   }
 
-  async map({ internalPort, externalPort, leaseSeconds }: MappingRequest): Promise<MapAnswer> {
+  async map(transport: Transport, request: MappingRequest): Promise<MapAnswer> {
     const [address, mapping] = await Promise.all([
       ask(this.#gateway, encodeAddressRequest(), opcodeAddress),
-      ask(this.#gateway, encodeMapRequest(internalPort, externalPort, leaseSeconds), opcodeMapUdp, internalPort),
+      this.#askMapping(transport, request),
     ]);
     for (const answer of [address, mapping]) {
       if (answer === undefined) return refused('silent', 'no answer over NAT-PMP');
@@ -78,8 +79,8 @@ export class NatPmpGateway implements Gateway {
     return { kind: 'granted', grant };
   }
 
-  async unmap(internalPort: number): Promise<void> {
-    await ask(this.#gateway, encodeMapRequest(internalPort, 0, 0), opcodeMapUdp, internalPort);
+  async unmap(transport: Transport, internalPort: number): Promise<void> {
+    await this.#askMapping(transport, { internalPort, externalPort: 0, leaseSeconds: 0 });
   }
 
   /** The epoch tells a reset table of most routers. Some count it from the boot of the machine: only asking again tells. */
@@ -92,8 +93,20 @@ export class NatPmpGateway implements Gateway {
     }
     const seen: CheckAnswer = { answered: true, externalAddress: answer.address, epochSeconds: answer.epochSeconds };
     if (depth === 'pulse') return seen;
-    const again = await this.map(mapping);
+    const again = await this.map('udp', mapping);
     return again.kind === 'granted' ? { ...seen, held: again.grant.externalPort === mapping.externalPort } : seen;
+  }
+
+  /** Only asking again tells. */
+  async holdsTcp(mapping: MappingRequest): Promise<boolean | undefined> {
+    const again = await this.#askMapping('tcp', mapping);
+    return again?.kind === 'mapping' ? again.externalPort === mapping.externalPort : undefined;
+  }
+
+  #askMapping(transport: Transport, request: MappingRequest): Promise<NatPmpAnswer | undefined> {
+    const { internalPort, externalPort, leaseSeconds } = request;
+    const bytes = encodeMapRequest(transport, internalPort, externalPort, leaseSeconds);
+    return ask(this.#gateway, bytes, opcodeMap[transport], internalPort);
   }
 }
 
@@ -103,6 +116,12 @@ function hasAddress(answer: NatPmpAnswer | undefined): boolean {
 
 function refused(code: RefusalCode, detail: string): MapAnswer {
   return { kind: 'refused', refusal: { code, detail } };
+}
+
+/** Of the request that it answers. */
+function opcodeOf(answer: NatPmpAnswer): number {
+  if (answer.kind === 'failure') return answer.opcode;
+  return answer.kind === 'address' ? opcodeAddress : opcodeMap[answer.transport];
 }
 
 /**
@@ -133,9 +152,7 @@ function ask(
     socket.on('message', (bytes) => {
       const answer = decodeNatPmp(bytes);
       if (!answer) return;
-      const about =
-        answer.kind === 'failure' ? answer.opcode : answer.kind === 'address' ? opcodeAddress : opcodeMapUdp;
-      if (about !== opcode || (answer.kind === 'mapping' && answer.internalPort !== internalPort)) return;
+      if (opcodeOf(answer) !== opcode || (answer.kind === 'mapping' && answer.internalPort !== internalPort)) return;
       end(answer);
     });
     // Refused (ICMP port unreachable): the next attempt may find the router's service started.

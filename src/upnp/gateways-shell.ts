@@ -1,5 +1,11 @@
-import type { Gateway, GatewayFinder } from './contract.js';
+import type { CompanionEvent, CompanionOrder } from './companion.js';
+import type { Gateway, GatewayFinder, MapAnswer } from './contract.js';
 import type { MappingEvent, MappingOrder } from './mapping.js';
+
+const forgotten: MapAnswer = {
+  kind: 'refused',
+  refusal: { code: 'silent', detail: 'it is not found any more' },
+};
 
 /** Carries out what a Mapping orders, against real routers, and hands back what they answer. */
 export class MappingShell {
@@ -36,11 +42,14 @@ export class MappingShell {
   }
 
   async #start(order: Exclude<MappingOrder, { kind: 'search' }>): Promise<void> {
+    if (order.kind === 'companion') {
+      return this.#onEvent({ kind: 'companion', event: await this.#overTcp(order.order) });
+    }
     const gateway = this.#gateways.get(order.gateway);
     if (!gateway) return; // forgotten by a newer search: the machine's own time limit says silent
     switch (order.kind) {
       case 'map': {
-        const answer = await gateway.map(order.request);
+        const answer = await gateway.map('udp', order.request);
         return this.#onEvent({ ...answer, gateway: order.gateway, asked: order.request.externalPort });
       }
       case 'check': {
@@ -48,7 +57,21 @@ export class MappingShell {
         return this.#onEvent({ kind: 'checked', gateway: order.gateway, answer });
       }
       case 'unmap':
-        return gateway.unmap(order.internalPort, order.externalPort);
+        return gateway.unmap('udp', order.internalPort, order.externalPort);
+    }
+  }
+
+  /** Answered in any case: the machine waits for it. */
+  async #overTcp({ kind, gateway: id, request }: CompanionOrder): Promise<CompanionEvent> {
+    const gateway = this.#gateways.get(id);
+    switch (kind) {
+      case 'map':
+        return { kind: 'mapAnswered', answer: (await gateway?.map('tcp', request)) ?? forgotten };
+      case 'look':
+        return { kind: 'looked', held: await gateway?.holdsTcp(request) };
+      case 'unmap':
+        await gateway?.unmap('tcp', request.internalPort, request.externalPort);
+        return { kind: 'unmapped' };
     }
   }
 

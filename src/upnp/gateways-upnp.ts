@@ -8,6 +8,7 @@ import type {
   MapAnswer,
   MappingRequest,
   Refusal,
+  Transport,
 } from './contract.js';
 import { type ConnectionService, parseDeviceDescription, printable } from './device-description.js';
 import { noAddress, worthOfExternalAddress } from './external-address.js';
@@ -49,8 +50,8 @@ export class UpnpGateway implements Gateway {
   readonly description: GatewayDescription;
   readonly #gateway: DefaultGateway;
   #services: readonly ConnectionService[];
-  /** False for routers whose table does not show what they have just accepted: there its silence means nothing. */
-  #showsEntries = true;
+  /** Of which the router's table does not show what it has just accepted: there its silence means nothing. */
+  readonly #hidden = new Set<Transport>();
 
   constructor(gateway: DefaultGateway, name: string, services: readonly ConnectionService[]) {
     this.#gateway = gateway;
@@ -64,18 +65,19 @@ export class UpnpGateway implements Gateway {
     };
   }
 
-  async map({ internalPort, externalPort, leaseSeconds }: MappingRequest): Promise<MapAnswer> {
+  async map(transport: Transport, request: MappingRequest): Promise<MapAnswer> {
+    const { internalPort, externalPort, leaseSeconds } = request;
     const external = await this.#findExternalAddress();
     if (typeof external !== 'string') return { kind: 'refused', refusal: external };
     // Some routers accept a port that is another machine's and then forward it to neither: look before asking.
-    const before = await this.#entry(externalPort);
-    if (before && before !== 'unknown' && before.client !== this.#gateway.localAddress) {
+    const before = await this.#entry(transport, externalPort);
+    if (before && before !== 'unknown' && !this.#mayTake(transport, before, internalPort)) {
       return { kind: 'refused', refusal: { code: 'conflict', detail: `held by ${before.client}` } };
     }
     const reply = await this.#call('AddPortMapping', [
       ['NewRemoteHost', ''],
       ['NewExternalPort', `${externalPort}`],
-      ['NewProtocol', 'UDP'],
+      ['NewProtocol', protocolName(transport)],
       ['NewInternalPort', `${internalPort}`],
       ['NewInternalClient', this.#gateway.localAddress],
       ['NewEnabled', '1'],
@@ -83,8 +85,9 @@ export class UpnpGateway implements Gateway {
       ['NewLeaseDuration', `${leaseSeconds}`],
     ]);
     if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
-    const after = await this.#entry(externalPort);
-    this.#showsEntries = after !== undefined;
+    const after = await this.#entry(transport, externalPort);
+    if (after === undefined) this.#hidden.add(transport);
+    else this.#hidden.delete(transport);
     if (after && after !== 'unknown' && !this.#isOurs(after, internalPort)) {
       const detail = `its table forwards port ${externalPort} to ${after.client}:${after.internalPort}`;
       return { kind: 'refused', refusal: { code: 'not-kept', detail } };
@@ -94,23 +97,31 @@ export class UpnpGateway implements Gateway {
     return { kind: 'granted', grant: { externalAddress: external, externalPort, leaseSeconds: kept ?? leaseSeconds } };
   }
 
-  async unmap(internalPort: number, externalPort: number): Promise<void> {
+  async unmap(transport: Transport, internalPort: number, externalPort: number): Promise<void> {
     // Where asking was not answered, or never got that far, the port may be another machine's.
-    const entry = await this.#entry(externalPort);
+    const entry = await this.#entry(transport, externalPort);
     if (entry && entry !== 'unknown' && !this.#isOurs(entry, internalPort)) return;
-    await this.#call('DeletePortMapping', entryKey(externalPort));
+    await this.#call('DeletePortMapping', entryKey(transport, externalPort));
   }
 
-  async check(depth: CheckDepth, { internalPort, externalPort }: MappingRequest): Promise<CheckAnswer> {
+  async check(depth: CheckDepth, mapping: MappingRequest): Promise<CheckAnswer> {
     if (depth === 'pulse') return this.#pulse();
     const address = await this.#externalAddress(this.#services[0]!);
     if (typeof address !== 'string') {
       if (address.code === 'not-connected') return { answered: true, externalAddress: noAddress };
       return { answered: address.code !== 'silent' };
     }
-    const entry = this.#showsEntries ? await this.#entry(externalPort) : 'unknown';
-    const held = entry === 'unknown' ? undefined : entry !== undefined && this.#isOurs(entry, internalPort);
+    const held = await this.#holds('udp', mapping);
     return { answered: true, externalAddress: address, ...(held === undefined ? {} : { held }) };
+  }
+
+  holdsTcp(mapping: MappingRequest): Promise<boolean | undefined> {
+    return this.#holds('tcp', mapping);
+  }
+
+  async #holds(transport: Transport, { internalPort, externalPort }: MappingRequest): Promise<boolean | undefined> {
+    const entry = this.#hidden.has(transport) ? 'unknown' : await this.#entry(transport, externalPort);
+    return entry === 'unknown' ? undefined : entry !== undefined && this.#isOurs(entry, internalPort);
   }
 
   /** The external address, from the first service that has one; that service is used from then on. */
@@ -140,8 +151,8 @@ export class UpnpGateway implements Gateway {
   }
 
   /** What the table holds at this port; undefined: nothing; `unknown`: the router does not say. */
-  async #entry(externalPort: number): Promise<Entry | 'unknown' | undefined> {
-    const reply = await this.#call('GetSpecificPortMappingEntry', entryKey(externalPort));
+  async #entry(transport: Transport, externalPort: number): Promise<Entry | 'unknown' | undefined> {
+    const reply = await this.#call('GetSpecificPortMappingEntry', entryKey(transport, externalPort));
     if (reply.kind === 'refused') return reply.number === noSuchEntry ? undefined : 'unknown';
     const client = textOf(reply.body, 'NewInternalClient');
     const lease = textOf(reply.body, 'NewLeaseDuration') ?? '';
@@ -151,6 +162,15 @@ export class UpnpGateway implements Gateway {
       internalPort: Number(textOf(reply.body, 'NewInternalPort')),
       leaseSeconds: /^\d{1,9}$/.test(lease) ? Number(lease) : undefined,
     };
+  }
+
+  /**
+   * What the machine itself has over UDP is an older one of ours. Over TCP another of its services may be forwarded there, as a
+   * web server is at 443.
+   */
+  #mayTake(transport: Transport, entry: Entry, internalPort: number): boolean {
+    if (transport === 'tcp') return this.#isOurs(entry, internalPort);
+    return entry.client === this.#gateway.localAddress;
   }
 
   #isOurs(entry: Entry, internalPort: number): boolean {
@@ -214,10 +234,14 @@ export class UpnpGateway implements Gateway {
   }
 }
 
-function entryKey(externalPort: number): readonly (readonly [string, string])[] {
+function protocolName(transport: Transport): string {
+  return transport.toUpperCase();
+}
+
+function entryKey(transport: Transport, externalPort: number): readonly (readonly [string, string])[] {
   return [
     ['NewRemoteHost', ''],
     ['NewExternalPort', `${externalPort}`],
-    ['NewProtocol', 'UDP'],
+    ['NewProtocol', protocolName(transport)],
   ];
 }

@@ -1,6 +1,7 @@
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
+import { Companion, type CompanionEvent, type CompanionOrder, type CompanionStatus } from './companion.js';
 import {
   answerLimit,
   type CheckAnswer,
@@ -58,6 +59,7 @@ export type MappingEvent =
   | { readonly kind: 'trialWanted' }
   /** It was seen, or will not be. */
   | { readonly kind: 'trialEnded' }
+  | { readonly kind: 'companion'; readonly event: CompanionEvent }
   /** The daemon ends, or port mapping was switched off: the mapping is removed, and nothing more is done. */
   | { readonly kind: 'stopping' };
 
@@ -68,14 +70,35 @@ export type MappingEffect =
   | { readonly kind: 'map'; readonly gateway: string; readonly request: MappingRequest }
   | { readonly kind: 'check'; readonly gateway: string; readonly depth: CheckDepth; readonly request: MappingRequest }
   | { readonly kind: 'unmap'; readonly gateway: string; readonly internalPort: number; readonly externalPort: number }
+  | { readonly kind: 'companion'; readonly order: CompanionOrder }
   /** The router says that this is forwarded as well, until `trialEnded`; a port that nothing of ours has sent from. */
   | { readonly kind: 'trialMapped'; readonly externalAddress: string; readonly externalPort: number }
   /** What was mapped on trial is forwarded no more, and nothing was learnt. */
   | { readonly kind: 'trialLost' }
-  | { readonly kind: 'statusChanged'; readonly status: MappingStatus };
+  /** Of the mapping over UDP: `tcp` alone is no change. */
+  | { readonly kind: 'statusChanged'; readonly status: MappingStatus }
+  /** The same port is mapped over TCP too, or why it is not. */
+  | { readonly kind: 'companionChanged'; readonly status: CompanionStatus };
 
 /** What the shell carries out; the rest is for the control plane. */
-export type MappingOrder = Exclude<MappingEffect, { kind: 'statusChanged' | 'trialMapped' | 'trialLost' }>;
+export type MappingOrder = Exclude<MappingEffect, { kind: MappingNews['kind'] }>;
+
+/** What it tells, without anything to be carried out. */
+export type MappingNews = Extract<
+  MappingEffect,
+  { kind: 'statusChanged' | 'companionChanged' | 'trialMapped' | 'trialLost' }
+>;
+
+const news: Readonly<Record<MappingNews['kind'], true>> = {
+  statusChanged: true,
+  companionChanged: true,
+  trialMapped: true,
+  trialLost: true,
+};
+
+export function isOrder(effect: MappingEffect): effect is MappingOrder {
+  return !(effect.kind in news);
+}
 
 /** What `status --json` shows as portMapping (docs/OPERATIONS.md, What scripts read). */
 export interface MappingStatus {
@@ -89,6 +112,8 @@ export interface MappingStatus {
   readonly leaseSeconds: number | null;
   /** One or two sentences for the operator: why not, or what is odd, and what to do. */
   readonly reason: string | null;
+  /** Whether the same port is mapped over TCP too; null while none is mapped over UDP. */
+  readonly tcp: CompanionStatus | null;
 }
 
 /** Our tuning. */
@@ -144,15 +169,17 @@ export interface MappingConfig {
   readonly lease?: number;
 }
 
-/** Keeps one UDP port of this machine mapped on one router. Starts searching at its first tick. */
+/** Keeps one UDP port of this machine mapped on one router, and the TCP port beside it. Starts searching at its first tick. */
 export class Mapping implements Machine<MappingEvent, MappingEffect> {
   readonly #config: MappingConfig;
   readonly #lease: number;
+  readonly #companion: Companion;
   #state: MappingState = 'absent';
   #held: Held | undefined;
   #reason: string | undefined;
   #observed: string | undefined;
   #shown = '';
+  #companionShown = '';
 
   /** Found by the search that runs or ran last, best first; tried from the front. */
   #candidates: GatewayDescription[] = [];
@@ -189,12 +216,13 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#config = config;
     this.#lease = config.lease ?? usualLease;
     this.#patience = new Patience(config.random);
+    this.#companion = new Companion(config.internalPort, this.#lease);
   }
 
   handle(event: MappingEvent, now: Millis): MappingEffect[] {
-    if (this.#stopped) return this.#afterStop(event);
-    const effects = this.#handle(event, now);
-    return this.#show([...effects, ...this.#startTrial(now)]);
+    const effects = this.#stopped ? this.#afterStop(event) : this.#handle(event, now);
+    if (event.kind === 'companion') this.#companion.handle(event.event, now);
+    return this.#conclude([...effects, ...this.#startTrial(now)], now);
   }
 
   #handle(event: MappingEvent, now: Millis): MappingEffect[] {
@@ -222,6 +250,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
         return this.#trial ? [mappedOnTrial(this.#trial, this.#held!.grant)] : [];
       case 'trialEnded':
         return this.#endTrial(now);
+      case 'companion':
+        return [];
       case 'stopping':
         return this.#stop();
     }
@@ -240,7 +270,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     if (now >= this.#retryAt) effects.push(...this.#search(now));
     if (this.#trial && now >= this.#trial.until) effects.push({ kind: 'trialLost' }, ...this.#endTrial(now));
     if (this.#held && this.#state === 'mapped') effects.push(...this.#tend(this.#held, now));
-    return this.#show([...effects, ...this.#startTrial(now)]);
+    return this.#conclude([...effects, ...this.#startTrial(now)], now);
   }
 
   deadline(): Millis {
@@ -252,6 +282,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       this.#checking === undefined ? Math.min(this.#pulseAt, this.#tableDue()) : this.#checking + answerLimit,
       this.#state === 'mapped' ? Math.min(this.#renewAt(), this.#lastAnswer + silenceLimit) : never,
       this.#trial?.until ?? never,
+      this.#companion.deadline(),
     );
   }
 
@@ -271,6 +302,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
         this.#whyRefused() ??
         (usable && reasonForWorth(usable.gateway, usable.grant, this.#observed)) ??
         null,
+      tcp: usable ? this.#companion.status() : null,
     };
   }
 
@@ -621,7 +653,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     const restarted = this.#noteLife(answer, now);
     const { externalAddress } = answer;
     const moved = externalAddress !== undefined && externalAddress !== held.grant.externalAddress;
-    return restarted || moved || answer.held === false ? this.#renew(held, now) : [];
+    if (restarted || moved || answer.held === false) return this.#renew(held, now);
+    if (this.#depth === 'table') this.#companion.udpSeen();
+    return [];
   }
 
   /** Remembers the router's signs of life; true when they say that it was restarted since the last. */
@@ -674,12 +708,25 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return isUnanswered ? [unmap(event.gateway, internalPort, event.asked)] : [];
   }
 
+  #conclude(effects: MappingEffect[], now: Millis): MappingEffect[] {
+    const isAtRest = this.#state === 'mapped' && !this.#asking && !this.#trial;
+    const order = this.#companion.next(this.#held, isAtRest, now);
+    if (order) effects.push({ kind: 'companion', order });
+    return this.#show(effects);
+  }
+
   #show(effects: MappingEffect[]): MappingEffect[] {
     const status = this.status();
-    const text = JSON.stringify(status);
-    if (text === this.#shown) return effects;
+    const text = JSON.stringify({ ...status, tcp: null });
+    if (text !== this.#shown) effects.push({ kind: 'statusChanged', status });
     this.#shown = text;
-    return [...effects, { kind: 'statusChanged', status }];
+    const { tcp } = status;
+    if (!tcp) this.#companionShown = '';
+    if (tcp && (tcp.mapped || tcp.reason !== null) && JSON.stringify(tcp) !== this.#companionShown) {
+      this.#companionShown = JSON.stringify(tcp);
+      effects.push({ kind: 'companionChanged', status: tcp });
+    }
+    return effects;
   }
 }
 

@@ -1,10 +1,12 @@
+import type { Transport } from './contract.js';
+
 /**
  * NAT-PMP messages (RFC 6886 §3), UDP to the router's port 5351. Big-endian.
  *
  *   request, external address:  version 0 u8 | opcode 0 u8
  *   answer:                     version u8 | opcode 128 u8 | result u16 | epoch u32 | IPv4 address 4
- *   request, map UDP:           version 0 u8 | opcode 1 u8 | zero u16 | internal u16 | external u16 | lifetime u32
- *   answer:                     version u8 | opcode 129 u8 | result u16 | epoch u32 | internal u16 | external u16 | lifetime u32
+ *   request, map UDP (TCP):     version 0 u8 | opcode 1 (2) u8 | zero u16 | internal u16 | external u16 | lifetime u32
+ *   answer:                     version u8 | opcode 129 (130) u8 | result u16 | epoch u32 | internal u16 | external u16 | lifetime u32
  */
 export const natPmpPort = 5351;
 
@@ -16,6 +18,7 @@ export interface NatPmpAddress {
 
 export interface NatPmpMapping {
   readonly kind: 'mapping';
+  readonly transport: Transport;
   readonly epochSeconds: number;
   readonly internalPort: number;
   readonly externalPort: number;
@@ -32,17 +35,25 @@ export interface NatPmpFailure {
 export type NatPmpAnswer = NatPmpAddress | NatPmpMapping | NatPmpFailure;
 
 export const opcodeAddress = 0;
-export const opcodeMapUdp = 1;
+/** Of a request to map. */
+export const opcodeMap: Readonly<Record<Transport, number>> = { udp: 1, tcp: 2 };
 
 export function encodeAddressRequest(): Uint8Array {
   return new Uint8Array([0, opcodeAddress]);
 }
 
+const transports: readonly Transport[] = ['udp', 'tcp'];
+
 /** A lease of 0 removes the mapping of the internal port; the external port is then sent as 0 (RFC 6886 §3.4). */
-export function encodeMapRequest(internalPort: number, externalPort: number, leaseSeconds: number): Uint8Array {
+export function encodeMapRequest(
+  transport: Transport,
+  internalPort: number,
+  externalPort: number,
+  leaseSeconds: number,
+): Uint8Array {
   const bytes = new Uint8Array(12);
   const view = new DataView(bytes.buffer);
-  view.setUint8(1, opcodeMapUdp);
+  view.setUint8(1, opcodeMap[transport]);
   view.setUint16(4, internalPort);
   view.setUint16(6, leaseSeconds === 0 ? 0 : externalPort);
   view.setUint32(8, leaseSeconds);
@@ -72,9 +83,11 @@ export function decodeNatPmp(bytes: Uint8Array): NatPmpAnswer | undefined {
   if (bytes.length < 12) return undefined;
   const epochSeconds = view.getUint32(4);
   if (opcode === opcodeAddress) return { kind: 'address', epochSeconds, address: bytes.subarray(8, 12).join('.') };
-  if (opcode !== opcodeMapUdp || bytes.length < 16) return undefined;
+  const transport = transports.find((each) => opcodeMap[each] === opcode);
+  if (!transport || bytes.length < 16) return undefined;
   return {
     kind: 'mapping',
+    transport,
     epochSeconds,
     internalPort: view.getUint16(8),
     externalPort: view.getUint16(10),

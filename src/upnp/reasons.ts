@@ -19,14 +19,15 @@ export function reasonForRefusal(
   refusal: Refusal,
   port: number,
   observed: string | undefined,
+  transport: 'UDP' | 'TCP' = 'UDP',
 ): string {
   const said = `${nameOf(gateway)} refused over ${protocolNames[gateway.protocol]} (${refusal.detail})`;
-  const byHand = `forward UDP port ${port} to ${gateway.localAddress} there by hand`;
+  const byHand = `forward ${transport} port ${port} to ${gateway.localAddress} there by hand`;
   switch (refusal.code) {
     case 'conflict':
       return `${said}: the port belongs to another machine; ${openPage(gateway)}, remove the old port forwarding, or ${byHand}`;
     case 'same-port-only':
-      return `${said}: it forwards only equal ports, and UDP port ${port} is taken; ${openPage(gateway)} and remove the old port forwarding, or choose another port with listen`;
+      return `${said}: it forwards only equal ports, and ${transport} port ${port} is taken; ${openPage(gateway)} and remove the old port forwarding, or choose another port with listen`;
     case 'permanent-only':
       return `${said}: it takes neither a lease nor a permanent entry; ${openPage(gateway)} and ${byHand}`;
     case 'not-authorised':

@@ -68,7 +68,7 @@ running    1d 2h, version 0.1.0
 device     weft0, mtu 1380, offload tcp+udp
 cipher     aes-256-gcm
 endpoints  11.0.0.7:16696 upnp proven, 192.168.1.20:16696 local
-router     mapped by upnp at 192.168.1.1: 11.0.0.7:16696 for 1h
+router     mapped by upnp at 192.168.1.1: 11.0.0.7:16696 for 1h, over TCP too
 tunnels    2 up of 3
 routes     3 selected of 5
 

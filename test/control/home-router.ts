@@ -1,4 +1,5 @@
 import type { Millis } from '../../src/time.js';
+import type { CompanionEvent, CompanionOrder } from '../../src/upnp/companion.js';
 import type { CheckAnswer, GatewayDescription, MappingProtocol } from '../../src/upnp/contract.js';
 import type { MappingEvent, MappingOrder } from '../../src/upnp/mapping.js';
 
@@ -7,13 +8,15 @@ const answersIn: Millis = 30;
 
 /**
  * The router of one machine, that keeps port numbers, lets in whoever was sent to, and forwards what it is asked to: by
- * UPnP as many ports as are wanted, by NAT-PMP one at a time.
+ * UPnP as many ports as are wanted, by NAT-PMP one at a time; of each transport.
  */
 export class HomeRouter {
   /** The external ports it forwards. */
   readonly forwards = new Set<number>();
   /** It has no line, and maps nothing. */
   isOffline = false;
+  /** The same over TCP. */
+  readonly forwardsTcp = new Set<number>();
   readonly #protocol: MappingProtocol;
 
   constructor(protocol: MappingProtocol) {
@@ -40,7 +43,7 @@ export class HomeRouter {
         at(answersIn, () => {
           const refusal = { code: 'not-connected', detail: '' } as const;
           if (this.isOffline) return [{ kind: 'refused', gateway: 'router', asked: externalPort, refusal }];
-          this.#map(externalPort);
+          this.#map(externalPort, this.forwards);
           const grant = { externalAddress: address, externalPort, leaseSeconds };
           return [{ kind: 'granted', gateway: 'router', asked: externalPort, grant }];
         });
@@ -55,15 +58,35 @@ export class HomeRouter {
           const seen: CheckAnswer = { answered: true, externalAddress: address };
           if (order.depth === 'pulse') return [{ kind: 'checked', gateway: 'router', answer: seen }];
           // By NAT-PMP a look is the same question again.
-          if (this.#protocol === 'nat-pmp') this.#map(externalPort);
+          if (this.#protocol === 'nat-pmp') this.#map(externalPort, this.forwards);
           const answer = { ...seen, held: this.forwards.has(externalPort) };
           return [{ kind: 'checked', gateway: 'router', answer }];
         });
+        return;
+      case 'companion':
+        at(answersIn, () => [{ kind: 'companion', event: this.#overTcp(order.order, address) }]);
     }
   }
 
-  #map(externalPort: number): void {
-    if (this.#protocol === 'nat-pmp') this.forwards.clear();
-    this.forwards.add(externalPort);
+  #overTcp({ kind, request }: CompanionOrder, address: string): CompanionEvent {
+    const { externalPort, leaseSeconds } = request;
+    switch (kind) {
+      case 'map':
+        this.#map(externalPort, this.forwardsTcp);
+        return {
+          kind: 'mapAnswered',
+          answer: { kind: 'granted', grant: { externalAddress: address, externalPort, leaseSeconds } },
+        };
+      case 'look':
+        return { kind: 'looked', held: this.forwardsTcp.has(externalPort) };
+      case 'unmap':
+        this.forwardsTcp.delete(externalPort);
+        return { kind: 'unmapped' };
+    }
+  }
+
+  #map(externalPort: number, forwards: Set<number>): void {
+    if (this.#protocol === 'nat-pmp') forwards.clear();
+    forwards.add(externalPort);
   }
 }

@@ -35,6 +35,7 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
       world.run(2 * second);
       t.true(isProven(home), 'and stays so');
       t.deepEqual([...router.forwards], [16696], 'no trial is left behind');
+      t.deepEqual([...router.forwardsTcp], [16696], 'the same port over TCP, and no trial');
     });
 
   again('from its start', () => {});
@@ -68,13 +69,14 @@ test('a home that is stopped and started every 9 s is proven within a second eac
     return false;
   };
   world.run(10 * second);
-  startBehind('upnp', world, home);
+  const router = startBehind('upnp', world, home);
   for (let start = 1; start <= 12; start++) {
     const took = world.until(() => isProven(home), minute);
     t.true(took < second, `start ${start}: ${took} ms`);
     const before = dials;
     home.stop();
     world.run(9 * second - took);
+    t.deepEqual([...router.forwards, ...router.forwardsTcp], [], `start ${start}: all is given back`);
     t.is(dials, before, `start ${start}`);
     home.start();
   }

@@ -354,6 +354,7 @@ export class Machine {
     this.#peers.clear();
     this.#world.byNumber.set(mesh.membership.number, this);
     for (const watcher of this.#world.watchers) watcher.started?.(this.index, now);
+    if (this.router) this.#handle({ kind: 'mapping', event: { kind: 'companion', event: { kind: 'listening' } } });
     this.moves([]);
   }
 

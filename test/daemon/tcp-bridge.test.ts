@@ -294,7 +294,12 @@ test('a TCP port that was taken is taken over once it is free, unless the bridge
     const port = portOf(taken);
     const bridge = new TcpBridge(9);
     t.teardown(() => bridge.close());
+    let listens = false;
+    void bridge.listening.then(() => {
+      listens = true;
+    });
     t.like(await bridge.listen(port, '127.0.0.1', 50), { code: 'tcp-port-taken' });
+    t.false(listens);
     if (isClosed) bridge.close();
     taken.close();
     await once(taken, 'close');
@@ -317,8 +322,8 @@ test('a TCP port that was taken is taken over once it is free, unless the bridge
         await pause(20);
       }
     }
+    t.is(listens, !isClosed);
   }
-  t.pass();
 });
 
 test('why nothing listens: each cause has its cure, and the key of the config that mends it', (t) => {

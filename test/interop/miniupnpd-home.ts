@@ -78,20 +78,26 @@ export class MiniupnpdHome {
     });
   }
 
-  /** What the kernel forwards, as nftables has it: "16696 192.168.1.20:16696" a line. */
+  /** What the kernel forwards, as nftables has it: "udp 16696 192.168.1.20:16696" a line. */
   forwardings(): string[] {
     const table = inside(this.#names.router, 'nft', 'list', 'chain', 'inet', 'nat', 'miniupnpd_pre');
-    return [...table.matchAll(/dport (\d+) dnat ip to (\S+)/g)].map(([, port, to]) => `${port} ${to}`);
+    return table.split('\n').flatMap((line) => {
+      const [, port, to] = /dport (\d+) dnat ip to (\S+)/.exec(line) ?? [];
+      // nft of Debian 12 prints miniupnpd's match of the IP protocol raw: octet 9 of the header.
+      const transport = /\btcp\b|@nh,72,8 0x0?6\b/.test(line) ? 'tcp' : 'udp';
+      return port && to ? [`${transport} ${port} ${to}`] : [];
+    });
   }
 
   /** An entry that another machine of the house has made before. */
-  occupy(externalPort: number): void {
-    inside(this.#names.home, 'upnpc', '-a', '192.168.1.30', '9', `${externalPort}`, 'UDP', '0');
+  occupy(externalPort: number, protocol: 'UDP' | 'TCP'): void {
+    inside(this.#names.home, 'upnpc', '-a', '192.168.1.30', '9', `${externalPort}`, protocol, '0');
   }
 
-  /** Somebody on the Internet sends a datagram to the router's external address. */
-  sendFromOutside(port: number, text: string): void {
-    inside(this.#names.outside, 'bash', '-c', `echo -n ${text} > /dev/udp/${this.#externalAddress}/${port}`);
+  /** Somebody on the Internet sends a datagram, or opens a stream, to the router's external address. */
+  sendFromOutside(port: number, text: string, transport: 'udp' | 'tcp' = 'udp'): void {
+    const to = `/dev/${transport}/${this.#externalAddress}/${port}`;
+    inside(this.#names.outside, 'timeout', '5', 'bash', '-c', `echo -n ${text} > ${to}`);
   }
 
   /** `seenAt`: where its peers see it. */
@@ -109,7 +115,7 @@ export class MiniupnpdHome {
   }
 }
 
-/** A node of the home that keeps UDP port 16696 mapped. */
+/** A node of the home that keeps port 16696 mapped, and listens there. */
 export class MappingClient {
   readonly startedAt = performance.now();
   readonly #process: ChildProcess;

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import { until } from '../../lab/until.js';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
 import type { MappingStatus } from '../../src/upnp/mapping.js';
 import { homeAddress, MiniupnpdHome, type RouterOptions } from './miniupnpd-home.js';
@@ -20,7 +21,9 @@ function scenario(
   });
 }
 
-const here = `16696 ${homeAddress}:16696`;
+const [udp, tcp] = ['udp', 'tcp'].map((transport) => `${transport} 16696 ${homeAddress}:16696`) as [string, string];
+
+const isMappedOverTcp = ({ tcp }: MappingStatus) => tcp?.mapped === true;
 
 function mapsForwardsAndRemoves(protocols: readonly MappingProtocol[]) {
   return async (t: ExecutionContext, home: MiniupnpdHome) => {
@@ -35,9 +38,12 @@ function mapsForwardsAndRemoves(protocols: readonly MappingProtocol[]) {
     });
     // What the router keeps, and it counts the seconds that are left.
     t.true([3599, 3600].includes(status.leaseSeconds!), `${status.leaseSeconds}`);
-    t.deepEqual(home.forwardings(), [here]);
+    await client.status(isMappedOverTcp, 3000);
+    t.deepEqual(home.forwardings().sort(), [tcp, udp]);
     home.sendFromOutside(16696, 'hello');
     await client.received('hello', 1000);
+    home.sendFromOutside(16696, 'hello', 'tcp');
+    await client.received('hello over TCP', 1000);
     await client.stop();
     t.deepEqual(home.forwardings(), []);
   };
@@ -57,7 +63,7 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
     `${protocol}: a router that reboots with an empty table and another address has us again within 10 s`,
     async (t, home) => {
       const client = home.startClient([protocol]);
-      await client.status(({ state }) => state === 'mapped', 3000);
+      await client.status(isMappedOverTcp, 5000);
       await home.stopRouter();
       home.startRouter({ externalAddress: '11.0.0.9' });
       t.deepEqual(home.forwardings(), []);
@@ -66,9 +72,19 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
         10_000,
       );
       t.is(status.externalPort, 16696);
-      t.deepEqual(home.forwardings(), [here]);
       home.sendFromOutside(16696, 'again');
       await client.received('again', 1000);
+      const both = await until(
+        'both',
+        () => home.forwardings().sort(),
+        ({ length }) => length === 2,
+        5000,
+      );
+      t.deepEqual(both.value, [tcp, udp]);
+      home.sendFromOutside(16696, 'again', 'tcp');
+      await client.received('again over TCP', 1000);
+      await client.stop();
+      t.deepEqual(home.forwardings(), []);
     },
   );
 }
@@ -99,7 +115,7 @@ scenario('a lease is renewed before it ends, and ends without us', async (t, hom
     const { leaseSeconds } = await client.status(({ state }) => state === 'mapped', 3000);
     t.true([2, 3].includes(leaseSeconds!), `${leaseSeconds}`);
   }
-  t.deepEqual(home.forwardings(), [here]);
+  t.true(home.forwardings().includes(udp));
   await client.kill();
   const deadline = performance.now() + 6000;
   while (home.forwardings().length > 0 && performance.now() < deadline) {
@@ -111,12 +127,37 @@ scenario('a lease is renewed before it ends, and ends without us', async (t, hom
 scenario(
   'a port that another machine of the house holds is left to it',
   async (t, home) => {
-    home.occupy(16696);
+    home.occupy(16696, 'UDP');
     const before = home.forwardings();
     const client = home.startClient(['upnp']);
     const status = await client.status(({ state }) => state === 'mapped', 3000);
     t.not(status.externalPort, 16696);
-    t.deepEqual(home.forwardings(), [...before, `${status.externalPort} ${homeAddress}:16696`]);
+    t.deepEqual(home.forwardings(), [...before, `udp ${status.externalPort} ${homeAddress}:16696`]);
   },
   { externalAddress: '11.0.0.2', anyClient: true },
 );
+
+for (const protocol of ['upnp', 'nat-pmp'] as const) {
+  scenario(
+    `${protocol}: a port that another machine of the house holds over TCP alone is left to it, and is ours over UDP`,
+    async (t, home) => {
+      home.occupy(16696, 'TCP');
+      const before = home.forwardings();
+      const client = home.startClient([protocol]);
+      const status = await client.status(({ tcp }) => tcp?.reason != null, 10_000);
+      t.like(status, { state: 'mapped', externalPort: 16696, reason: null, tcp: { mapped: false } });
+      const left = await until(
+        'given back',
+        () => home.forwardings(),
+        ({ length }) => length === 2,
+        3000,
+      );
+      t.deepEqual(left.value, [...before, udp]);
+      home.sendFromOutside(16696, 'hello');
+      await client.received('hello', 1000);
+      await client.stop();
+      t.deepEqual(home.forwardings(), before);
+    },
+    { externalAddress: '11.0.0.2', anyClient: true },
+  );
+}

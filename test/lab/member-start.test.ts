@@ -87,7 +87,7 @@ function isAsPromised(t: ExecutionContext, status: Status): void {
   for (const endpoint of status.endpoints) {
     t.deepEqual(Object.keys(endpoint).sort(), ['address', 'askedAgainSeconds', 'port', 'proven', 'source']);
   }
-  const mapping = ['state', 'protocol', 'gateway', 'externalAddress', 'externalPort', 'leaseSeconds', 'reason'];
+  const mapping = ['state', 'protocol', 'gateway', 'externalAddress', 'externalPort', 'leaseSeconds', 'reason', 'tcp'];
   for (const field of mapping) t.true(field in status.portMapping, `portMapping.${field}`);
   for (const item of status.health) {
     t.deepEqual(Object.keys(item).sort(), ['code', 'fix', 'message', 'severity']);

@@ -30,7 +30,8 @@ const [dc, web, hotel, suite, office] = ['dc', 'web', 'hotel', 'suite', 'office'
 
 serial('27: a home whose network blocks UDP joins, is reached by all, and comes back after kill -9', async (t) => {
   const { certificate, key } = writeCertificate(world.folder, makeCertificate('weft.example.net'));
-  const nodes = [dc, world.node('home'), hotel];
+  const atHome = world.node('home');
+  const nodes = [dc, atHome, hotel];
   const tls = `[tls]\nlisten = "0.0.0.0:443"\ncertificate = "${certificate}"\nkey = "${key}"\n`;
   await Promise.all(nodes.map((node) => node.start(node === dc ? { config: tls } : {})));
   await dc.init();
@@ -40,6 +41,11 @@ serial('27: a home whose network blocks UDP joins, is reached by all, and comes 
   const peer = await hotel.peer('dc');
   t.is(peer?.tunnel?.transport, 'tcp', 'plain TCP is enough, so TLS is left alone');
   t.is(peer?.tunnel?.endpoint, `${dc.host.address}:16696`);
+  await pairState(hotel, atHome, 'direct', 5000);
+  const { tunnel } = (await hotel.peer('home'))!;
+  t.is(tunnel?.transport, 'tcp', 'its router maps the port for TCP as well');
+  t.is(tunnel?.endpoint, `${world.router('home').address}:16696`);
+  t.deepEqual((await atHome.status()).portMapping.tcp, { mapped: true, reason: null });
   // Who is found on the LAN, where UDP passes, does not end what goes to the outside.
   await suite.start();
   await suite.join(await dc.invite());

@@ -1,7 +1,7 @@
 import { seededRandom } from '../../src/random.js';
 import { type Millis, second } from '../../src/time.js';
 import type { CheckAnswer, GatewayDescription, MappingProtocol } from '../../src/upnp/contract.js';
-import { Mapping, type MappingEffect, type MappingEvent, type MappingOrder } from '../../src/upnp/mapping.js';
+import { isOrder, Mapping, type MappingEffect, type MappingEvent, type MappingOrder } from '../../src/upnp/mapping.js';
 
 /** What there is of a router: nothing, its service without a line outwards, or all of it. */
 export type Presence = 'away' | 'without-line' | 'there';
@@ -86,9 +86,7 @@ export class AwayRouter {
   }
 
   #carryOut(effects: readonly MappingEffect[]): void {
-    for (const effect of effects)
-      if (effect.kind !== 'statusChanged' && effect.kind !== 'trialMapped' && effect.kind !== 'trialLost')
-        this.#perform(effect);
+    for (const effect of effects) if (isOrder(effect)) this.#perform(effect);
   }
 
   #later(after: Millis, events: () => MappingEvent[]): void {
@@ -109,7 +107,8 @@ export class AwayRouter {
         ]);
       return;
     }
-    if (order.kind === 'unmap') return;
+    // Nothing listens over TCP here.
+    if (order.kind === 'unmap' || order.kind === 'companion') return;
     const { externalPort, leaseSeconds } = order.request;
     const gateway = this.#description.id;
     if (order.kind === 'check') {

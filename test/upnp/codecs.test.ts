@@ -22,8 +22,11 @@ const octetsOf = (name: string) => fromHex(vectors[name]!)!;
 
 test('what a router is asked is as the vectors say', (t) => {
   t.is(toHex(encodeAddressRequest()), vectors['NAT-PMP, address asked']!);
-  t.is(toHex(encodeMapRequest(16696, 40000, 3600)), vectors['NAT-PMP, UDP 16696 asked to be 40000 for 3600 s']!);
-  t.is(toHex(encodeMapRequest(16696, 40000, 0)), vectors['NAT-PMP, UDP 16696 given back']!);
+  for (const transport of ['udp', 'tcp'] as const) {
+    const asked = `NAT-PMP, ${transport.toUpperCase()} 16696`;
+    t.is(toHex(encodeMapRequest(transport, 16696, 40000, 3600)), vectors[`${asked} asked to be 40000 for 3600 s`]!);
+    t.is(toHex(encodeMapRequest(transport, 16696, 40000, 0)), vectors[`${asked} given back`]!);
+  }
   t.is(encodeSearch(gatewayTypes[0]), vectors['SSDP, search']!);
   t.is(encodeSearch(gatewayTypes[1], '192.168.1.1'), vectors['SSDP, question to one host']!);
   const service = 'urn:schemas-upnp-org:service:WANIPConnection:2';
@@ -38,12 +41,11 @@ test('what a router is asked is as the vectors say', (t) => {
 test('NAT-PMP answers are read, and at every shorter length are none', (t) => {
   const [address, mapping] = [octetsOf('NAT-PMP, address answered'), octetsOf('NAT-PMP, mapping answered')];
   t.deepEqual(decodeNatPmp(address), { kind: 'address', epochSeconds: 256, address: '11.0.0.2' });
-  t.deepEqual(decodeNatPmp(mapping), {
-    kind: 'mapping',
-    epochSeconds: 256,
-    internalPort: 16696,
-    externalPort: 40000,
-    leaseSeconds: 3600,
+  const told = { kind: 'mapping', epochSeconds: 256, internalPort: 16696, externalPort: 40000, leaseSeconds: 3600 };
+  t.deepEqual<unknown, unknown>(decodeNatPmp(mapping), { ...told, transport: 'udp' });
+  t.deepEqual<unknown, unknown>(decodeNatPmp(octetsOf('NAT-PMP, mapping over TCP answered')), {
+    ...told,
+    transport: 'tcp',
   });
   t.deepEqual(decodeNatPmp(octetsOf('NAT-PMP, mapping refused')), { kind: 'failure', opcode: 1, result: 3 });
   for (const whole of [address, mapping]) {

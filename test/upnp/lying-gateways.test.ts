@@ -8,8 +8,8 @@ import { RouterFinder } from '../../src/upnp/gateways.js';
 import { findNatPmpGateway, NatPmpGateway } from '../../src/upnp/gateways-nat-pmp.js';
 import { MappingShell } from '../../src/upnp/gateways-shell.js';
 import { openUpnpGateway } from '../../src/upnp/gateways-upnp.js';
-import { Mapping, type MappingEffect, type MappingEvent, type MappingStatus } from '../../src/upnp/mapping.js';
-import { LyingRouter, sendXml } from './lying-router.js';
+import { isOrder, Mapping, type MappingEffect, type MappingEvent, type MappingStatus } from '../../src/upnp/mapping.js';
+import { isTcp, LyingRouter, sendXml } from './lying-router.js';
 
 // Each way in which routers were seen to lie, against real sockets on loopback.
 
@@ -27,7 +27,12 @@ async function mapOn(
   gatewayAddress: string,
   fits: (status: MappingStatus) => boolean,
   protocols: readonly MappingProtocol[] = ['upnp'],
-): Promise<{ status: MappingStatus; hears: (event: MappingEvent) => void; leave: () => Promise<void> }> {
+): Promise<{
+  status: MappingStatus;
+  now: () => MappingStatus;
+  hears: (event: MappingEvent) => void;
+  leave: () => Promise<void>;
+}> {
   const mapping = new Mapping({ internalPort: 16696, random: seededRandom(1) });
   const finder = new RouterFinder(protocols, () => [{ address: gatewayAddress, localAddress }]);
   let timer: NodeJS.Timeout | undefined;
@@ -39,9 +44,8 @@ async function mapOn(
   });
   const apply = (effects: readonly MappingEffect[]) => {
     for (const effect of effects) {
-      if (effect.kind === 'trialMapped' || effect.kind === 'trialLost') continue;
-      if (effect.kind !== 'statusChanged') shell.carryOut(effect);
-      else if (fits(effect.status)) settle(effect.status);
+      if (isOrder(effect)) shell.carryOut(effect);
+      else if (fits(mapping.status())) settle(mapping.status());
     }
     clearTimeout(timer);
     const wait = mapping.deadline() - performance.now();
@@ -56,7 +60,7 @@ async function mapOn(
   };
   t.teardown(leave);
   apply(mapping.tick(performance.now()));
-  return { status: await settled, hears: handle, leave };
+  return { status: await settled, now: () => mapping.status(), hears: handle, leave };
 }
 
 async function routerThat(t: ExecutionContext, lies: (router: LyingRouter) => void): Promise<LyingRouter> {
@@ -105,6 +109,111 @@ test('25: a trial that the router forwards and never answers is removed: by itse
   await trial();
   await leave();
   t.is(router.table.size, 0);
+});
+
+const listening: MappingEvent = { kind: 'companion', event: { kind: 'listening' } };
+/** The question over TCP has come to its end. */
+const isSettled = ({ tcp }: MappingStatus) =>
+  tcp !== null && (tcp.mapped || /TCP port 16696 to/.test(tcp.reason ?? ''));
+
+/** Mapped over UDP, and whatever came of it over TCP. */
+async function mapBoth(t: ExecutionContext, router: LyingRouter) {
+  const run = await mapOn(t, router.address, isMapped);
+  run.hears(listening);
+  const status = await until('asked over TCP', run.now, isSettled, 9000);
+  return { ...run, status: status.value };
+}
+
+const ours = { client: localAddress, internalPort: '16696', lease: '3600' };
+
+test('25: an honest router is asked for the same port over TCP, and both are given back on leaving', async (t) => {
+  const router = await routerThat(t, () => {});
+  const { status, leave } = await mapBoth(t, router);
+  t.deepEqual(status.tcp, { mapped: true, reason: null });
+  t.deepEqual(
+    [...router.table, ...router.tcpTable],
+    [
+      ['16696', ours],
+      ['16696', ours],
+    ],
+  );
+  await leave();
+  t.is(router.table.size + router.tcpTable.size, 0);
+});
+
+for (const [what, entry] of [
+  ['another machine', { client: '192.168.1.9', internalPort: '16696', lease: '0' }],
+  ['another service of this machine', { client: localAddress, internalPort: '8443', lease: '0' }],
+] as const) {
+  test(`25: over TCP the port is ${what}'s: left alone, on leaving too, and UDP is as it was`, async (t) => {
+    const router = await routerThat(t, (it) => {
+      it.tcpTable.set('16696', { ...entry });
+    });
+    const { status, leave } = await mapBoth(t, router);
+    t.like(status, { state: 'mapped', externalPort: 16696, reason: null, tcp: { mapped: false } });
+    t.regex(status.tcp!.reason!, /refused over UPnP \(held by /);
+    t.deepEqual([...router.table], [['16696', ours]]);
+    await leave();
+    t.is(router.table.size, 0);
+    t.deepEqual(router.tcpTable.get('16696'), entry);
+  });
+}
+
+test('25: over TCP: not authorised, made and never answered, not kept: a word each, and UDP is as it was', async (t) => {
+  const lies: readonly (readonly [RegExp, (it: LyingRouter) => void])[] = [
+    [
+      /\(error 606 No\): port mapping is switched off/,
+      (it) => {
+        it.refuse = (action, body) =>
+          action === 'AddPortMapping' && isTcp(body) ? { errorCode: 606, words: 'No' } : undefined;
+      },
+    ],
+    [
+      /does not answer/,
+      (it) => {
+        it.swallows = (action, body) => action === 'AddPortMapping' && isTcp(body);
+      },
+    ],
+    [
+      /said yes, but its table forwards port 16696 to 127\.0\.0\.1:9;/,
+      (it) => {
+        let made = 0;
+        it.store = (entry) => (made++ === 0 ? entry : { ...entry, internalPort: '9' });
+      },
+    ],
+  ];
+  for (const [words, lie] of lies) {
+    const router = await routerThat(t, lie);
+    const { status, leave } = await mapBoth(t, router);
+    t.like(status, { state: 'mapped', externalPort: 16696, reason: null, tcp: { mapped: false } });
+    t.regex(status.tcp!.reason!, words);
+    await leave();
+    t.is(router.table.size, 0);
+    t.true(
+      [...router.tcpTable.values()].every(({ internalPort }) => internalPort === '9'),
+      'nothing of ours is left',
+    );
+  }
+});
+
+test('25: a look for what is mapped over TCP is one call; a table that hides it says nothing of UDP', async (t) => {
+  const router = await routerThat(t, () => {});
+  const gateway = await openUpnpGateway(new URL(router.location()), { address: router.address, localAddress });
+  if (typeof gateway === 'string') return t.fail(gateway);
+  const request = { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 };
+  for (const transport of ['udp', 'tcp'] as const) t.is((await gateway.map(transport, request)).kind, 'granted');
+  const before = router.calls.length;
+  t.true(await gateway.holdsTcp(request));
+  t.deepEqual(router.calls.slice(before), ['GetSpecificPortMappingEntry']);
+  router.tcpTable.clear();
+  t.false(await gateway.holdsTcp(request), 'deleted by hand');
+  router.refuse = (action, body) =>
+    action === 'GetSpecificPortMappingEntry' && isTcp(body) ? { errorCode: 714, words: 'NoSuchEntry' } : undefined;
+  t.is((await gateway.map('tcp', request)).kind, 'granted');
+  t.is(await gateway.holdsTcp(request), undefined);
+  t.true((await gateway.check('table', request)).held);
+  router.table.clear();
+  t.false((await gateway.check('table', request)).held);
 });
 
 test('25: a mapping that the router makes and never answers is removed on leaving', async (t) => {
@@ -515,6 +624,50 @@ test('25: NAT-PMP: an answer from another host is never seen, and one for anothe
   });
   const { status } = await mapOn(t, address, isMapped, ['nat-pmp']);
   t.like(status, { protocol: 'nat-pmp', externalAddress: '11.0.0.7', externalPort: 40_000, leaseSeconds: 3600 });
+});
+
+/** A router of NAT-PMP: asked for an external port over UDP or TCP, its answer; each question as text in `asked`. */
+async function natPmpRouter(
+  t: ExecutionContext,
+  grants: (transport: 'udp' | 'tcp', externalPort: number) => number | undefined,
+) {
+  const socket = createSocket('udp4');
+  const address = freshAddress();
+  await new Promise<void>((resolve) => socket.bind(5351, address, resolve));
+  t.teardown(() => socket.close());
+  const asked: string[] = [];
+  socket.on('message', (bytes, { port, address: from }) => {
+    const answer = (...octets: number[]) => socket.send(Buffer.from([0, ...octets]), port, from);
+    if (bytes.length === 2) return answer(128, 0, 0, 0, 0, 0, 9, 11, 0, 0, 7);
+    const transport = bytes[1] === 2 ? 'tcp' : 'udp';
+    const [external, lease] = [bytes.readUInt16BE(6), bytes.readUInt32BE(8)];
+    asked.push(`${transport} ${external} for ${lease} s`);
+    const granted = lease === 0 ? 0 : grants(transport, external);
+    if (granted === undefined) return;
+    const whole = Buffer.alloc(16);
+    bytes.copy(whole, 8, 4);
+    whole.set([0, 128 + bytes[1]!]);
+    whole.writeUInt16BE(granted, 10);
+    socket.send(whole, port, from);
+  });
+  return { address, asked };
+}
+
+test('25: NAT-PMP: over TCP another port is granted, or nothing answered: given back, said, and UDP is as it was', async (t) => {
+  for (const [granted, words] of [
+    [40_000, /offers port 40000 instead/],
+    [undefined, /does not answer/],
+  ] as const) {
+    const { address, asked } = await natPmpRouter(t, (transport, port) => (transport === 'udp' ? port : granted));
+    const { now, hears, leave } = await mapOn(t, address, isMapped, ['nat-pmp']);
+    hears(listening);
+    const { value } = await until('asked over TCP', now, isSettled, 9000);
+    t.like(value, { state: 'mapped', externalPort: 16696, reason: null, tcp: { mapped: false } });
+    t.regex(value.tcp!.reason!, words);
+    await leave();
+    t.is(asked.filter((question) => question === 'tcp 0 for 0 s').length, 1, asked.join());
+    t.is(asked.at(-1)?.startsWith('tcp 0'), !granted, 'what is not answered is given back as we leave');
+  }
 });
 
 test('25: NAT-PMP: refused with words; an external port of 0 is none, and a lease of 0 is no lease', async (t) => {

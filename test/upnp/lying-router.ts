@@ -21,6 +21,8 @@ export class LyingRouter {
   readonly address: string;
   externalAddress = '11.0.0.2';
   readonly table = new Map<string, TableEntry>();
+  /** The same over TCP. */
+  readonly tcpTable = new Map<string, TableEntry>();
   /** Every action called, in order. */
   readonly calls: string[] = [];
   /** Every request path, in order. */
@@ -141,21 +143,27 @@ export class LyingRouter {
       return `<NewExternalIPAddress>${this.externalAddress}</NewExternalIPAddress>`;
     }
     const port = textOf(body, 'NewExternalPort') ?? '';
+    const table = isTcp(body) ? this.tcpTable : this.table;
     if (action === 'AddPortMapping') {
       const entry = {
         client: textOf(body, 'NewInternalClient') ?? '',
         internalPort: textOf(body, 'NewInternalPort') ?? '',
         lease: textOf(body, 'NewLeaseDuration') ?? '',
       };
-      this.table.set(port, this.store(entry));
+      table.set(port, this.store(entry));
       return '';
     }
-    const entry = this.table.get(port);
+    const entry = table.get(port);
     if (!entry) return { errorCode: 714, words: 'NoSuchEntryInArray' };
-    if (action === 'DeletePortMapping') this.table.delete(port);
+    if (action === 'DeletePortMapping') table.delete(port);
     const { client, internalPort, lease } = entry;
     return `<NewInternalPort>${internalPort}</NewInternalPort><NewInternalClient>${client}</NewInternalClient><NewLeaseDuration>${lease}</NewLeaseDuration>`;
   }
+}
+
+/** Whether a call is about a port of TCP. */
+export function isTcp(body: string): boolean {
+  return textOf(body, 'NewProtocol') === 'TCP';
 }
 
 export function sendXml(response: ServerResponse, status: number, xml: string): void {

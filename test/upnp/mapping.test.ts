@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { seededRandom } from '../../src/random.js';
 import { hour, minute, second } from '../../src/time.js';
+import type { CompanionEvent } from '../../src/upnp/companion.js';
 import type { GatewayDescription, Grant, RefusalCode } from '../../src/upnp/contract.js';
 import { Mapping, type MappingEffect, type MappingEvent, type MappingState } from '../../src/upnp/mapping.js';
 
@@ -60,7 +61,9 @@ class World {
   }
 
   kinds(): string[] {
-    return this.orders.map(({ kind }) => kind).filter((kind) => kind !== 'statusChanged');
+    return this.orders
+      .map(({ kind }) => kind)
+      .filter((kind) => kind !== 'statusChanged' && kind !== 'companionChanged');
   }
 }
 
@@ -529,6 +532,81 @@ test('what is odd about a mapping is told by its kind: shared among customers, s
   t.is(world.hears(searchEnded).mapping.doubt(), undefined, 'there is none any more');
 });
 
+const listening: MappingEvent = { kind: 'companion', event: { kind: 'listening' } };
+const overTcp = (event: CompanionEvent): MappingEvent => ({ kind: 'companion', event });
+const tcpGranted = overTcp({ kind: 'mapAnswered', answer: { kind: 'granted', grant } });
+const tcpTaken = overTcp({
+  kind: 'mapAnswered',
+  answer: { kind: 'refused', refusal: { code: 'conflict', detail: 'held by 192.168.1.9' } },
+});
+/** What is ordered over TCP. */
+const tcpOrders = ({ orders }: World) => orders.flatMap((order) => (order.kind === 'companion' ? [order.order] : []));
+
+test('over TCP the same port is asked for after UDP was granted, told of apart, and given back with it', (t) => {
+  const world = new World().passes(0).hears(listening, found, searchEnded);
+  t.deepEqual(tcpOrders(world.passes(5 * second)), [], 'before there is a mapping');
+  t.deepEqual(tcpOrders(world.hears(granted)), []);
+  t.deepEqual(world.mapping.status().tcp, { mapped: false, reason: null });
+  const [order] = tcpOrders(world.passes(second));
+  t.like(order, { kind: 'map', gateway: 'one', request: { internalPort: 16696, externalPort: 16696 } });
+  t.deepEqual(world.hears(tcpGranted).orders, [{ kind: 'companionChanged', status: { mapped: true, reason: null } }]);
+  t.like(world.mapping.status(), { state: 'mapped', tcp: { mapped: true, reason: null } });
+  world.hears(stopping);
+  t.deepEqual(world.kinds(), ['unmap', 'companion']);
+  t.is(tcpOrders(world)[0]?.kind, 'unmap');
+  t.is(world.mapping.status().tcp, null);
+});
+
+test('refused over TCP, the mapping stays as it is, and nobody is told of a change of it', (t) => {
+  const world = reach.mapped().hears(listening).passes(second).hears(tcpTaken);
+  t.deepEqual(
+    world.orders.map(({ kind }) => kind),
+    ['companionChanged'],
+  );
+  t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696, reason: null });
+  t.regex(world.mapping.status().tcp!.reason!, /held by 192\.168\.1\.9.*forward TCP port 16696/);
+});
+
+test('a grant over TCP that arrives while we leave is taken back', (t) => {
+  const world = reach.mapped().hears(listening).passes(second).hears(stopping);
+  t.deepEqual(world.kinds(), ['unmap'], 'it is waited for');
+  t.is(tcpOrders(world.hears(tcpGranted))[0]?.kind, 'unmap');
+  t.deepEqual(world.hears(overTcp({ kind: 'unmapped' })).orders, []);
+});
+
+test('over TCP nothing is asked while UDP is, nor while a trial stands, and never for a trial', (t) => {
+  const world = reach.mapped().hears(well, listening, trialWanted);
+  const port = trialPort(world);
+  t.deepEqual(tcpOrders(world.passes(3 * second)), []);
+  t.deepEqual(tcpOrders(world.hears(grantedAt(port)).passes(30 * second)), []);
+  world.hears(trialEnded);
+  t.deepEqual(
+    tcpOrders(world).map(({ request }) => request.externalPort),
+    [16696],
+  );
+  t.deepEqual(tcpOrders(world.hears(tcpGranted, networkChanged).passes(5 * second)), [], 'during a search');
+  const [again] = tcpOrders(world.hears(found, granted).passes(second));
+  t.like(again, { kind: 'map', request: { externalPort: 16696 } });
+});
+
+test('over TCP the table is looked into when it was for UDP, once a minute and no oftener', (t) => {
+  const world = reach.mapped().hears(listening).passes(second).hears(well, tcpGranted);
+  const seen: string[] = [];
+  for (let seconds = 0; seconds < 600; seconds++) {
+    world.passes(second);
+    const checked = world.orders.find((order) => order.kind === 'check');
+    if (!checked) continue;
+    world.hears(well);
+    for (const { kind } of tcpOrders(world)) {
+      seen.push(kind);
+      t.is(checked.depth, 'table');
+      world.hears(overTcp({ kind: 'looked', held: true }));
+    }
+  }
+  t.true(seen.length >= 9 && seen.length <= 10, `${seen.length}`);
+  t.deepEqual([...new Set(seen)], ['look']);
+});
+
 test('what peers see and what the router says differ: said, and taken back when they agree', (t) => {
   const world = reach.mapped().hears({ kind: 'observedExternally', address: '11.9.9.9' });
   t.regex(world.mapping.status().reason!, /peers see 11\.9\.9\.9: another NAT stands in front/);
@@ -591,7 +669,8 @@ test('whatever routers answer, in any order: bounded work, and a deadline that i
         externalAddress: address,
       }),
     }),
-    fc.constantFrom(announced, networkChanged, trialWanted, trialEnded),
+    fc.constantFrom(announced, networkChanged, trialWanted, trialEnded, listening, tcpGranted, tcpTaken),
+    fc.constantFrom(overTcp({ kind: 'unmapped' }), overTcp({ kind: 'looked', held: false })),
     address.map((text): MappingEvent => ({ kind: 'observedExternally', address: text })),
   );
   const step = fc.tuple(event, fc.nat({ max: 20 * minute }));
@@ -600,7 +679,7 @@ test('whatever routers answer, in any order: bounded work, and a deadline that i
       const world = new World();
       for (const [next, wait] of steps) {
         world.hears(next);
-        if (world.kinds().length > 3) return false;
+        if (world.kinds().length > 4) return false;
         world.passes(wait);
         if (world.mapping.deadline() <= world.now) return false;
         const { state, externalPort } = world.mapping.status();

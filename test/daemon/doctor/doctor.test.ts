@@ -23,6 +23,7 @@ const status: Status = {
     externalPort: 16696,
     leaseSeconds: 3600,
     reason: null,
+    tcp: { mapped: true, reason: null },
   },
   tunnels: { up: 1, total: 1, overTcp: 0, overTls: 0 },
   tls: null,
@@ -124,7 +125,7 @@ const ipv6Alone = [{ device: 'eth0', address: '2001:db8::7' }];
 const noTunnels = { up: 0, total: 1, overTcp: 0, overTls: 0 };
 const legacy = { legacyTables: ['ip filter', 'ip6 filter'] };
 /** The mapping stands, and this is odd about it. */
-const doubted = (mappingDoubt: MappingDoubt, change: Partial<Status['portMapping']>): DoctorFacts => ({
+const doubted = (mappingDoubt: MappingDoubt | undefined, change: Partial<Status['portMapping']>): DoctorFacts => ({
   machine,
   node: { ...node, mappingDoubt, status: { ...status, portMapping: { ...status.portMapping, ...change } } },
 });
@@ -281,6 +282,15 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     'unknown',
     /./,
     /^"ip route" shows the way out/,
+  ],
+  ['the same port over TCP too', well, 'port-mapping', 'ok', /lease 3600 s, over TCP too$/, /^$/],
+  [
+    'not over TCP',
+    doubted(undefined, { tcp: { mapped: false, reason: 'the router Box refused over UPnP (held by 192.168.1.9)' } }),
+    'port-mapping',
+    'ok',
+    /lease 3600 s, not over TCP: the router Box refused over UPnP \(held by 192\.168\.1\.9\)$/,
+    /^$/,
   ],
   [
     'double NAT',
