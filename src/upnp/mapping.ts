@@ -200,6 +200,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #retryAt: Millis = 0;
   readonly #patience: Patience;
   #stopped = false;
+  /** As we left. */
+  #left: Held | undefined;
 
   #pulseAt: Millis = never;
   #tableAt: Millis = never;
@@ -694,16 +696,24 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       const { gateway, request } = this.#asking;
       effects.push(...this.#unmapTrial({ gateway, externalPort: request.externalPort }));
     }
+    this.#left = held;
     this.#held = this.#asking = this.#trial = undefined;
     this.#state = 'absent';
     this.#reason = 'port mapping has ended';
     return held ? [...effects, unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : effects;
   }
 
-  /** A grant that arrives while we leave is taken back, and so is what was asked for and is not answered. */
+  /**
+   * A grant that arrives while we leave is taken back, and so is what was asked for and is not answered. Over NAT-PMP a look into
+   * the table asks for the mapping again, perhaps after it was removed.
+   */
   #afterStop(event: MappingEvent): MappingEffect[] {
     const { internalPort } = this.#config;
     if (event.kind === 'granted') return [unmap(event.gateway, internalPort, event.grant.externalPort)];
+    if (event.kind === 'checked' && event.answer.answered) {
+      const left = this.#left?.gateway.id === event.gateway ? this.#left : undefined;
+      return left?.gateway.protocol === 'nat-pmp' ? [unmap(event.gateway, internalPort, left.grant.externalPort)] : [];
+    }
     const isUnanswered = event.kind === 'refused' && event.refusal.code === 'silent';
     return isUnanswered ? [unmap(event.gateway, internalPort, event.asked)] : [];
   }

@@ -542,6 +542,20 @@ const tcpTaken = overTcp({
 /** What is ordered over TCP. */
 const tcpOrders = ({ orders }: World) => orders.flatMap((order) => (order.kind === 'companion' ? [order.order] : []));
 
+test('over NAT-PMP a look that is under way as we leave may map again what was removed: it is removed once more', (t) => {
+  const world = mappedByNatPmp().passes(second).hears(well);
+  world.passes(2 * second).hears(announced);
+  t.like(world.orders[0], { kind: 'check', depth: 'table' });
+  t.deepEqual(
+    world.hears(stopping).orders.filter(({ kind }) => kind === 'unmap'),
+    [unmapOf(16696)],
+  );
+  t.deepEqual(world.hears(well).orders, [unmapOf(16696)]);
+  const unheard = mappedByNatPmp().hears(stopping, { kind: 'checked', gateway: 'one', answer: { answered: false } });
+  t.deepEqual(unheard.orders, [], 'it was not asked for the mapping');
+  t.deepEqual(whileLookedAt().hears(stopping, well).orders, [], 'over UPnP a look is no more');
+});
+
 test('over TCP the same port is asked for after UDP was granted, told of apart, and given back with it', (t) => {
   const world = new World().passes(0).hears(listening, found, searchEnded);
   t.deepEqual(tcpOrders(world.passes(5 * second)), [], 'before there is a mapping');
