@@ -444,7 +444,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   /** There was no answer to what was given up: the router may have done what it was asked. */
   #unmapUnanswered({ gateway, asked, refusal }: Answered & { readonly refusal: Refusal }): MappingEffect[] {
-    const known = this.#held?.gateway.id === gateway ? this.#held.gateway : this.#asking?.gateway;
+    const known = [this.#held, this.#asking].find((each) => each?.gateway.id === gateway)?.gateway;
     if (refusal.code !== 'silent' || known?.protocol === 'nat-pmp' || this.#isHeld(gateway, asked)) return [];
     return [unmap(gateway, this.#config.internalPort, asked)];
   }

@@ -556,6 +556,18 @@ test('over NAT-PMP a look that is under way as we leave may map again what was r
   t.deepEqual(whileLookedAt().hears(stopping, well).orders, [], 'over UPnP a look is no more');
 });
 
+test('who is silent after it was given up has what it may have mapped removed, whoever is asked by then', (t) => {
+  const world = new World()
+    .passes(0)
+    .hears(found, { kind: 'gatewayFound', gateway: { ...other, protocol: 'nat-pmp' } });
+  world.passes(13 * second);
+  t.like(
+    world.orders.find(({ kind }) => kind === 'map'),
+    { gateway: 'two' },
+  );
+  t.deepEqual(world.hears(refusedWith('silent', 16696)).orders, [unmapOf(16696)]);
+});
+
 test('over TCP the same port is asked for after UDP was granted, told of apart, and given back with it', (t) => {
   const world = new World().passes(0).hears(listening, found, searchEnded);
   t.deepEqual(tcpOrders(world.passes(5 * second)), [], 'before there is a mapping');
