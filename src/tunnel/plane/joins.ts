@@ -15,6 +15,8 @@ interface Half {
  */
 export class Joins {
   readonly #halves = new Map<string, Half>();
+  /** Halves that went for others, before their time, since `expire` told it. */
+  #displaced = 0;
 
   /**
    * Takes a half of the pair whose first counter is `counter`; returns the other half when it waits here. `index`: the
@@ -27,15 +29,19 @@ export class Joins {
       this.#halves.delete(key);
       return other.bytes;
     }
-    this.#halves.delete(key);
+    if (this.#halves.delete(key)) this.#displaced++;
     this.#halves.set(key, { second, bytes: new Uint8Array(bytes), until: now + patience });
-    if (this.#halves.size > most) this.#halves.delete(this.#halves.keys().next().value!);
+    if (this.#halves.size > most) {
+      this.#halves.delete(this.#halves.keys().next().value!);
+      this.#displaced++;
+    }
     return undefined;
   }
 
-  /** Drops halves that waited too long; how many. */
+  /** Drops halves that waited too long; how many, with those that had to go for others. */
   expire(now: Millis): number {
-    let dropped = 0;
+    let dropped = this.#displaced;
+    this.#displaced = 0;
     for (const [key, half] of this.#halves) {
       if (half.until > now) break;
       this.#halves.delete(key);
