@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { cpus, release } from 'node:os';
+import { checkedOut } from './checked-out.js';
 import { verifyParts } from './verify-parts.js';
-import { commitName, minutesOf, missedIn, type Result, VerifyResults } from './verify-results.js';
+import { minutesOf, missedIn, type Result, VerifyResults } from './verify-results.js';
 import { runPart } from './verify-run.js';
 
 /**
@@ -10,10 +10,7 @@ import { runPart } from './verify-run.js';
  * and runs of different parts may go on at the same time; the table of all goes to docs/verified.md. Exit 1 when
  * anything asked for was missed, now or when it was run before.
  */
-const git = (...args: string[]) => spawnSync('git', args, { encoding: 'utf8' }).stdout.trim();
-// Documents do not change what is measured, and this writes one.
-const status = git('status', '--porcelain', '--untracked-files=no', '--', '.', ':!docs');
-const commit = commitName(git('rev-parse', '--short', 'HEAD'), status);
+const commit = checkedOut();
 const machine = `${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} cores, Linux ${release()}, Node ${process.versions.node}`;
 const results = new VerifyResults('.verify');
 

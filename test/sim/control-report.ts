@@ -19,7 +19,7 @@ const columns: readonly Column<ControlMeasurement>[] = [
 export function controlReport(
   name: string,
   seed: number,
-  command: string,
+  made: string,
   rows: readonly ControlMeasurement[],
 ): ReportFiles {
   const against = (
@@ -47,7 +47,7 @@ export function controlReport(
   const images = Object.entries(plots).map(([plot, drawn]) => [`${name}-${plot}.svg`, svgPlot(drawn)] as const);
   const page = `# Whole members in one process
 
-Made by \`${command}\`, seed ${seed}. Every member is the product's own control plane over its in-process data plane, with certificates,
+Made by ${made}, seed ${seed}. Every member is the product's own control plane over its in-process data plane, with certificates,
 handshakes, probes and datagrams, on a virtual clock and wires of 5 ms; each joins with a token of the first. The
 invariants a, b, e and k of docs/decisions/simulator-watches-from-outside.md held after every event. The member that dies says
 nothing: its neighbours find out by themselves.

@@ -95,11 +95,7 @@ export function linkRows(all: readonly LinkFigures[]): Row[] {
 }
 
 /** The page and its plots, which are of the first seed. */
-export function linkReport(
-  all: readonly LinkFigures[],
-  bareOnes: readonly BareFigures[],
-  command: string,
-): ReportFiles {
+export function linkReport(all: readonly LinkFigures[], bareOnes: readonly BareFigures[], made: string): ReportFiles {
   const [first] = all as [LinkFigures];
   const { cut, delays } = first;
   const last = delays.weft.at(-1)!;
@@ -121,7 +117,7 @@ export function linkReport(
   const [whole, bare] = [cuts(all), cuts(bareOnes)];
   const page = `# Who has a tunnel to whom: what it costs, what it bears
 
-Made by \`${command}\`, seeds ${all.map(({ seed }) => seed).join(', ')}; where they differ, the least and the greatest are told, and the
+Made by ${made}, seeds ${all.map(({ seed }) => seed).join(', ')}; where they differ, the least and the greatest are told, and the
 worst counts. Every node runs the product's own \`Topology\` (src/mesh/topology.ts) on a virtual clock and
 tells its neighbours who is near to it in real messages; the rest of the product is left out. A dial succeeds within the second
 where the other side admits it, and is silence otherwise. No figure here needs a network.

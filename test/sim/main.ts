@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { checkedOut } from '../../scripts/checked-out.js';
 import { measureControl } from './control-measure.js';
 import { controlReport } from './control-report.js';
 import { linkReport, linkRows, measureBare, measureLinks } from './link-report.js';
@@ -47,7 +48,7 @@ function runTopology(): void {
   const seeds = Array.from({ length: Number(values.seeds) }, (_, i) => first + i);
   const figures = seeds.map((seed) => measureLinks(seed, (text) => console.error(text)));
   const bare = seeds.map((seed) => measureBare(seed, (text) => console.error(text)));
-  write(linkReport(figures, bare, `npm run sim -- topology --seed ${first} --seeds ${seeds.length}`));
+  write(linkReport(figures, bare, made(`topology --seed ${first} --seeds ${seeds.length}`)));
   for (const { what, measured, target, ok } of linkRows(figures)) {
     console.log(`${ok ? 'met' : 'MISSED'}  ${what}: ${measured} (${target})`);
   }
@@ -59,8 +60,13 @@ function runControl(): void {
   const sizes = [4, 8, 16, 32].filter((size) => size < largest && !values.only);
   const rows = [...sizes, largest].map((nodes) => measureControl(nodes, seed, console.log, progressOf('members')));
   const options = [`--nodes ${largest}`, ...(values.only ? ['--only'] : []), `--seed ${seed}`];
-  write(controlReport(`sim-control-${largest}`, seed, `npm run sim -- control ${options.join(' ')}`, rows));
+  write(controlReport(`sim-control-${largest}`, seed, made(`control ${options.join(' ')}`), rows));
   console.log(`report: ${join(values.out, `sim-control-${largest}.md`)}`);
+}
+
+/** What a report says of how it was made. */
+function made(options: string): string {
+  return `\`npm run sim -- ${options}\` at commit ${checkedOut()}`;
 }
 
 function write(files: ReportFiles): void {
@@ -89,7 +95,7 @@ function run(): void {
     );
   }
   const options = [`--nodes ${largest}`, ...(values.only ? ['--only'] : []), `--seed ${seed}`];
-  const files = report(`sim-${largest}`, seed, `npm run sim -- ${options.join(' ')}`, rows);
+  const files = report(`sim-${largest}`, seed, made(options.join(' ')), rows);
   write(files);
   console.log(`report: ${join(values.out, `sim-${largest}.md`)}`);
 }

@@ -41,7 +41,7 @@ export function markdownTable<Row>(columns: readonly Column<Row>[], rows: readon
 }
 
 /** The report of a series of runs: a page and its plots, named after `name`. */
-export function report(name: string, seed: number, command: string, rows: readonly Measurement[]): ReportFiles {
+export function report(name: string, seed: number, made: string, rows: readonly Measurement[]): ReportFiles {
   const against = (title: string, y: string, value: (row: Measurement) => number): Plot => ({
     title,
     x: { label: 'nodes', scale: 'logarithmic' },
@@ -72,7 +72,7 @@ export function report(name: string, seed: number, command: string, rows: readon
   const images = Object.entries(plots).map(([plot, drawn]) => [`${name}-${plot}.svg`, svgPlot(drawn)] as const);
   const page = `# Babel by the thousand
 
-Made by \`${command}\`, seed ${seed}. Every node runs the product's own speaker with its default tuning, on a virtual clock; a keyed
+Made by ${made}, seed ${seed}. Every node runs the product's own speaker with its default tuning, on a virtual clock; a keyed
 hash stands for signatures. Tunnels: random, with one-way delays of 5 to 50 ms and 2 ms of jitter, all switched on within half a
 second. "Right" after a loss means: every remaining node has a route to every remaining prefix, none by the lost node, and none to
 the lost node's prefix. Counted from the moment the neighbours know of the loss. Traffic at rest is that of a minute,
