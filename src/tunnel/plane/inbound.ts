@@ -64,7 +64,7 @@ export class Inbound {
   readonly #notices = new Bucket(100, 20);
   readonly #packet = new PacketShape();
   readonly #address = new AddressWords();
-  readonly #joins = new Joins();
+  readonly #joins: Joins;
   guard: DatagramGuard | undefined;
   readonly #meter: RelayMeter;
   /** Frames that are forwarded where they lie: one send for a run of them. */
@@ -103,6 +103,7 @@ export class Inbound {
     meter: RelayMeter,
   ) {
     this.#arena = arena;
+    this.#joins = new Joins(arena);
     this.#udp = udp;
     this.#handshakes = handshakes;
     this.#port = udp;
@@ -277,23 +278,24 @@ export class Inbound {
     const second = (flags & FrameFlag.secondHalf) !== 0;
     if ((flags & halves) === halves) return this.#drops.count('malformed-frame');
     const counter = view.getUint32(at + 12) - (second ? 1 : 0);
-    const other = this.#joins.add(lane.index, counter, second, bytes.subarray(text, text + length), now);
-    if (!other) return;
+    if (length > this.#arena.halfLength) return this.#drops.count('malformed-frame');
+    if (!this.#joins.add(lane.index, counter, second, text, length, now)) return;
+    const { otherAt, otherLength } = this.#joins;
     const headers = transportHeaderLength + (type === FrameType.relay ? relayHeaderLength + tagLength : 0);
-    if (headers + other.length + length + tagLength > this.#arena.joinLength) {
+    if (headers + otherLength + length + tagLength > this.#arena.joinLength) {
       return this.#drops.count('malformed-frame');
     }
     bytes.copyWithin(join, at, at + headers);
     bytes[join + 1] = flags & ~halves;
     const first = join + headers;
     if (second) {
-      bytes.set(other, first);
-      bytes.copyWithin(first + other.length, text, text + length);
+      bytes.copyWithin(first, otherAt, otherAt + otherLength);
+      bytes.copyWithin(first + otherLength, text, text + length);
     } else {
       bytes.copyWithin(first, text, text + length);
-      bytes.set(other, first + length);
+      bytes.copyWithin(first + length, otherAt, otherAt + otherLength);
     }
-    const whole = other.length + length;
+    const whole = otherLength + length;
     if (type === FrameType.relay) this.#takeRelayed(lane, join, headers + whole, now);
     else this.#takeOpened(lane, join, whole, firstHopLimit, now);
     // The join buffer is used again by the next pair, so nothing of it may wait.

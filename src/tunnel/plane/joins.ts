@@ -1,56 +1,112 @@
 import type { Millis } from '../../time.js';
+import type { Arena } from './arena.js';
 
-const most = 64;
 const patience: Millis = 1000;
-
-interface Half {
-  readonly second: boolean;
-  readonly bytes: Uint8Array;
-  readonly until: Millis;
-}
+/** Nothing waits in a slot whose time is this. */
+const free = 0;
 
 /**
- * Frames cut in two by a neighbour, waiting for their other half: 64 at most, a second each, the oldest out first. Only
- * opened, authentic halves come here, so a stranger cannot fill it.
+ * Frames cut in two by a neighbour, waiting for their other half: as many as the arena has slots for, a second each, the oldest
+ * out first. Only opened, authentic halves come here, so a stranger cannot fill it. Nothing is made per half.
  */
 export class Joins {
-  readonly #halves = new Map<string, Half>();
+  readonly #arena: Arena;
+  readonly #index: Int32Array;
+  readonly #counter: Int32Array;
+  readonly #second: Uint8Array;
+  readonly #length: Int32Array;
+  readonly #until: Float64Array;
+  #used = 0;
   /** Halves that went for others, before their time, since `expire` told it. */
   #displaced = 0;
+  /** Of the half that `add` found: its first octet in the arena, and its length. Good until the next `add`. */
+  otherAt = 0;
+  otherLength = 0;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+    const slots = arena.halfSlots;
+    this.#index = new Int32Array(slots);
+    this.#counter = new Int32Array(slots);
+    this.#second = new Uint8Array(slots);
+    this.#length = new Int32Array(slots);
+    this.#until = new Float64Array(slots);
+  }
 
   /**
-   * Takes a half of the pair whose first counter is `counter`; returns the other half when it waits here. `index`: the
-   * lane. Copies the octets.
+   * Takes a half of the pair whose first counter is `counter`, `length` octets at `at` of the arena: at most `halfLength`, and a copy.
+   * True when the other half waits here, which is then at `otherAt`, no longer kept. `index`: the lane.
    */
-  add(index: number, counter: number, second: boolean, bytes: Uint8Array, now: Millis): Uint8Array | undefined {
-    const key = `${index}/${counter}`;
-    const other = this.#halves.get(key);
-    if (other && other.second !== second && other.until > now) {
-      this.#halves.delete(key);
-      return other.bytes;
-    }
-    if (this.#halves.delete(key)) this.#displaced++;
-    this.#halves.set(key, { second, bytes: new Uint8Array(bytes), until: now + patience });
-    if (this.#halves.size > most) {
-      this.#halves.delete(this.#halves.keys().next().value!);
+  add(index: number, counter: number, second: boolean, at: number, length: number, now: Millis): boolean {
+    const known = this.#find(index, counter);
+    if (known >= 0) {
+      const isOther = (this.#second[known] === 1) !== second && this.#until[known]! > now;
+      this.#free(known);
+      if (isOther) {
+        this.otherAt = this.#place(known);
+        this.otherLength = this.#length[known]!;
+        return true;
+      }
       this.#displaced++;
     }
-    return undefined;
+    const slot = this.#take();
+    this.#index[slot] = index;
+    this.#counter[slot] = counter;
+    this.#second[slot] = second ? 1 : 0;
+    this.#length[slot] = length;
+    this.#until[slot] = now + patience;
+    const to = this.#place(slot);
+    this.#arena.bytes.copyWithin(to, at, at + length);
+    return false;
   }
 
   /** Drops halves that waited too long; how many, with those that had to go for others. */
   expire(now: Millis): number {
     let dropped = this.#displaced;
     this.#displaced = 0;
-    for (const [key, half] of this.#halves) {
-      if (half.until > now) break;
-      this.#halves.delete(key);
+    for (let slot = 0; slot < this.#until.length; slot++) {
+      if (this.#until[slot] === free || this.#until[slot]! > now) continue;
+      this.#free(slot);
       dropped++;
     }
     return dropped;
   }
 
   get isEmpty(): boolean {
-    return this.#halves.size === 0;
+    return this.#used === 0 && this.#displaced === 0;
+  }
+
+  #place(slot: number): number {
+    return this.#arena.halves + slot * this.#arena.halfLength;
+  }
+
+  #find(index: number, counter: number): number {
+    for (let slot = 0, seen = 0; seen < this.#used; slot++) {
+      if (this.#until[slot] === free) continue;
+      if (this.#counter[slot] === counter && this.#index[slot] === index) return slot;
+      seen++;
+    }
+    return -1;
+  }
+
+  /** A slot for one more half. They are few and mostly one, so the first free one is soon found. */
+  #take(): number {
+    if (this.#used < this.#until.length) {
+      this.#used++;
+      let slot = 0;
+      while (this.#until[slot] !== free) slot++;
+      return slot;
+    }
+    this.#displaced++;
+    let oldest = 0;
+    for (let slot = 1; slot < this.#until.length; slot++) {
+      if (this.#until[slot]! < this.#until[oldest]!) oldest = slot;
+    }
+    return oldest;
+  }
+
+  #free(slot: number): void {
+    this.#until[slot] = free;
+    this.#used--;
   }
 }

@@ -281,34 +281,39 @@ class StepKey implements AeadKey {
   readonly #arena: Arena;
   readonly #memory: StructMemory;
   #context: number;
+  /** Addresses, made once: none is a small integer. */
+  readonly #nonce: number;
+  readonly #written: number;
+  readonly #aad: number;
 
   constructor(evp: Evp, arena: Arena, memory: StructMemory, context: number) {
     this.#evp = evp;
     this.#arena = arena;
     this.#memory = memory;
     this.#context = context;
+    this.#nonce = memory.address;
+    this.#written = memory.address + 16;
+    this.#aad = memory.address + aadAt;
   }
 
   seal(at: number, _counter: number, text: number, length: number, destination: number, source: number): void {
     const { update, final, control } = this.#evp;
     const out = this.#arena.address(at + transportHeaderLength);
-    const written = this.#memory.address + 16;
     this.#begin(at, length, destination, source);
     const tag = this.#arena.address(at + transportHeaderLength + length);
-    update(this.#context, out, written, this.#arena.address(text), length);
-    final(this.#context, tag, written);
+    update(this.#context, out, this.#written, this.#arena.address(text), length);
+    final(this.#context, tag, this.#written);
     if (control(this.#context, getTag, tagLength, tag) !== 1) throw new Error('EVP cannot seal');
   }
 
   open(at: number, length: number, destination: number, source: number): boolean {
     const { update, final, control } = this.#evp;
     const address = this.#arena.address(at + transportHeaderLength);
-    const written = this.#memory.address + 16;
     this.#begin(at, length, destination, source);
     const tag = this.#arena.address(at + transportHeaderLength + length);
     control(this.#context, setTag, tagLength, tag);
-    if (length > 0) update(this.#context, address, written, address, length);
-    return final(this.#context, tag, written) === 1;
+    if (length > 0) update(this.#context, address, this.#written, address, length);
+    return final(this.#context, tag, this.#written) === 1;
   }
 
   prime(): void {}
@@ -325,7 +330,7 @@ class StepKey implements AeadKey {
     memory.view.setInt32(4, view.getInt32(at + 8));
     memory.view.setInt32(8, view.getInt32(at + 12));
     writeAad(memory.view, aadAt, view.getInt32(at), destination, source, length);
-    this.#evp.init(this.#context, 0, 0, 0, memory.address, -1);
-    this.#evp.update(this.#context, 0, memory.address + 16, memory.address + aadAt, aadLength);
+    this.#evp.init(this.#context, 0, 0, 0, this.#nonce, -1);
+    this.#evp.update(this.#context, 0, this.#written, this.#aad, aadLength);
   }
 }
