@@ -2,16 +2,8 @@ import test from 'ava';
 import fc from 'fast-check';
 import { minute, second } from '../../src/time.js';
 import { type Anchor, Companion, type CompanionEvent, type CompanionOrder } from '../../src/upnp/companion.js';
-import type { GatewayDescription, RefusalCode } from '../../src/upnp/contract.js';
-
-const gateway: GatewayDescription = {
-  id: 'one',
-  protocol: 'upnp',
-  address: '192.168.1.1',
-  name: 'Box',
-  localAddress: '192.168.1.20',
-};
-const other: GatewayDescription = { ...gateway, id: 'two', address: '192.168.2.1' };
+import type { RefusalCode } from '../../src/upnp/contract.js';
+import { gateway, other } from './gateways.js';
 
 /** UDP is mapped here, by a grant of its own. */
 const udpAt = (externalPort = 16696, where = gateway, leaseSeconds = 3600): Anchor => ({

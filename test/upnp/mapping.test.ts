@@ -5,15 +5,8 @@ import { hour, minute, second } from '../../src/time.js';
 import type { CompanionEvent } from '../../src/upnp/companion.js';
 import type { GatewayDescription, Grant, RefusalCode } from '../../src/upnp/contract.js';
 import { Mapping, type MappingEffect, type MappingEvent, type MappingState } from '../../src/upnp/mapping.js';
+import { gateway, other } from './gateways.js';
 
-const gateway: GatewayDescription = {
-  id: 'one',
-  protocol: 'upnp',
-  address: '192.168.1.1',
-  name: 'Box',
-  localAddress: '192.168.1.20',
-};
-const other: GatewayDescription = { ...gateway, id: 'two', address: '192.168.2.1' };
 const grant: Grant = { externalAddress: '11.0.0.2', externalPort: 16696, leaseSeconds: 3600 };
 
 /** An answer that does not say what it answers is one to the last question. */
