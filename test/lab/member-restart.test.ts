@@ -58,6 +58,16 @@ serial(
       (await node.routes()).filter((row) => row.prefix === prefix && row.selected);
     const before = (await rowsOf(anna))[0]!.routerId;
     await ben.kill('SIGTERM');
+    for (const node of [anna, carl, dora]) {
+      // Who does not hear the goodbye keeps an idle tunnel for five seconds more, and everything with it.
+      await until(
+        `${node.name} has heard that ben stopped`,
+        async () => (await node.peer('ben'))?.tunnel ?? null,
+        (tunnel) => tunnel === null,
+        second / 2,
+        () => node.tail(),
+      );
+    }
     for (const blob of ['routing', 'directory', 'seeds', 'apps'])
       rmSync(join(ben.state, `${blob}.state`), { force: true });
     // Nothing is left that would lead it to the others: they find it.

@@ -79,16 +79,17 @@ function run(data: WorkerData): void {
   let waiting: number = Waiting.anywhere;
   let restedFrom = now;
   const isReadable = (i: number) => (polled.view.getUint16(8 * i + 6, true) & anyNews) !== 0;
-  while (Atomics.load(signals, Signal.stop) === 0) {
-    if (Atomics.exchange(signals, Signal.orders, 0) !== 0) {
-      for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
-        const order = next.message as WorkerOrder;
-        if ('report' in order) plane.probeReported(order.report);
-        else plane.apply(order, now);
-        if (!warmUp && 'command' in order && order.command.kind === 'installSession')
-          warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
-      }
+  const takeOrders = () => {
+    for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
+      const order = next.message as WorkerOrder;
+      if ('report' in order) plane.probeReported(order.report);
+      else plane.apply(order, now);
+      if (!warmUp && 'command' in order && order.command.kind === 'installSession')
+        warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
     }
+  };
+  while (Atomics.load(signals, Signal.stop) === 0) {
+    if (Atomics.exchange(signals, Signal.orders, 0) !== 0) takeOrders();
     const isLone = now - restedFrom >= loneAfter;
     if (waiting !== 0) {
       if (plane.work(now, waiting, isLone) > 0) warmUp?.yield(now);
@@ -124,6 +125,8 @@ function run(data: WorkerData): void {
     if (isReadable(4)) wakeUpSign!.arm();
     now = clock();
   }
+  // The goodbyes were ordered just before the stop, and most likely found the thread asleep.
+  takeOrders();
   warmUp?.close();
   plane.wipe();
 }
