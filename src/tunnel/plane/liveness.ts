@@ -1,4 +1,4 @@
-import type { Millis } from '../../time.js';
+import { type Millis, never } from '../../time.js';
 
 /** Our tuning: how soon silence is noticed, against how often idle links are woken. */
 const busyInterval: Millis = 150;
@@ -11,6 +11,8 @@ const idleInterval: Millis = 3000;
 const idleMeasure: Millis = 10_000;
 /** Samples until a delay is known well enough to route by. */
 const firstSamples = 8;
+/** A sample further off than this, and than four times the jitter, is news. */
+const surprise: Millis = 2;
 const slowInterval: Millis = 5000;
 /** A tunnel at rest is probed so much early when another is: one wake-up serves all of them. */
 const together: Millis = 1000;
@@ -43,7 +45,13 @@ export class Liveness {
   #firstUnanswered: Millis | undefined;
   #unanswered = 0;
   #sequence = 0;
+  /** Of this path. */
   #samples = 0;
+  /** Samples that are to come soon, busy or not. */
+  #wanted = firstSamples;
+  /** A sample of a tunnel at rest that took surprisingly long: a probe sent after that says whether it counts. */
+  #doubted: Millis = never;
+  #doubtedAt: Millis = 0;
   /** What was measured is of the path before. */
   #isOfBefore = false;
   /** Probes in flight, by sequence modulo their number: when they were sent, or -1 once answered. */
@@ -93,6 +101,8 @@ export class Liveness {
     this.#restart(now);
     this.#probedAt = now - fastInterval;
     this.#samples = 0;
+    this.#wanted = firstSamples;
+    this.#doubted = never;
     this.#isOfBefore = true;
   }
 
@@ -166,16 +176,43 @@ export class Liveness {
     const sent = this.#inFlight[slot]!;
     if (sent < 0 || (this.#sequence - sequence) >>> 0 > 15) return;
     this.#inFlight[slot] = -1;
-    this.#samples++;
     const sample = Math.max(0, now - sent);
+    this.#samples++;
     if (this.#rtt === undefined || this.#isOfBefore) {
       this.#rtt = sample;
       this.#jitter = this.#loss = 0;
       this.#isOfBefore = false;
     } else {
-      this.#jitter += (Math.abs(sample - this.#rtt) - this.#jitter) / 16;
-      this.#rtt += (sample - this.#rtt) / 8;
+      this.#add(sample, this.#rtt, now);
     }
+    if (this.#wanted > 0) this.#wanted--;
+  }
+
+  #add(sample: Millis, rtt: Millis, now: Millis): void {
+    const isDoubted = this.#doubted !== never;
+    if (isDoubted && now - sample <= this.#doubtedAt) {
+      // It was on its way, and was held up by the same thing.
+      this.#doubted = Math.min(this.#doubted, sample);
+      return;
+    }
+    const isNews = Math.abs(sample - rtt) > Math.max(surprise, 4 * this.#jitter);
+    if (isNews && sample > rtt && this.#isKnown && !this.isBusy) {
+      // A tunnel at rest is asked so rarely that one answer which was held up somewhere would count for minutes.
+      this.#doubted = sample;
+      this.#doubtedAt = now;
+      this.#wanted = firstSamples;
+      return;
+    }
+    if (isNews) this.#wanted = firstSamples;
+    const counted = isDoubted ? Math.min(sample, this.#doubted) : sample;
+    this.#doubted = never;
+    if (counted < rtt && this.#samples <= firstSamples) {
+      // No path is shorter than it was seen to be: what the first probes took longer for was the tunnel's own beginning.
+      this.#rtt = counted;
+      return;
+    }
+    this.#jitter += (Math.abs(counted - rtt) - this.#jitter) / 16;
+    this.#rtt = rtt + (counted - rtt) / 8;
   }
 
   deadline(): Millis {
@@ -197,12 +234,12 @@ export class Liveness {
       // The first probe gets the time an answer needs; then doubt asks often.
       return this.#unanswered === 1 ? Math.min(busyInterval, this.#patience() / 2) : doubtInterval;
     }
-    if (this.#pace === 'slow') return slowInterval;
+    if (this.#pace === 'slow' && this.#isKnown) return slowInterval;
     return this.isBusy ? busyInterval : this.#isKnown ? idleInterval + this.#slack : fastInterval;
   }
 
   get #isKnown(): boolean {
-    return this.#samples >= firstSamples;
+    return this.#wanted === 0;
   }
 
   #patience(): Millis {

@@ -56,7 +56,7 @@ test('an idle tunnel is asked now and then, and stays alive', (t) => {
   const slow = new Bench();
   slow.liveness.setPace('slow');
   slow.run(60_000);
-  t.true(slow.probes <= 15, `${slow.probes} probes a minute`);
+  t.true(slow.probes <= 20, `${slow.probes} probes a minute`);
 });
 
 test('traffic is proof of life: probes go out only to measure', (t) => {
@@ -130,6 +130,58 @@ test('what was measured is of the path that was measured: the first sample of an
   t.is(Math.round(bench.liveness.rtt!), 200, 'nothing is known of it yet');
   bench.run(50);
   t.deepEqual([bench.liveness.rtt, bench.liveness.jitter, bench.liveness.loss], [20, 0, 0]);
+});
+
+test('what the first probe of a tunnel is held up by counts only until the next answer', (t) => {
+  const bench = new Bench();
+  bench.rtt = 14;
+  bench.run(25);
+  bench.run(520);
+  bench.rtt = 1;
+  bench.run(1500);
+  t.deepEqual([bench.liveness.rtt, bench.liveness.jitter], [5, 0]);
+});
+
+test('a tunnel that is not in use is measured before it is asked rarely', (t) => {
+  const bench = new Bench();
+  bench.liveness.setPace('slow');
+  bench.run(5000);
+  t.true(bench.probes >= 8, `${bench.probes} probes in 5 s`);
+  const known = bench.probes;
+  bench.run(60_000);
+  t.true(bench.probes - known <= 13, `${bench.probes - known} probes a minute`);
+});
+
+test('one answer that comes late is no news of a tunnel at rest, and one that is late for good is believed within seconds', (t) => {
+  const bench = new Bench();
+  bench.run(30_000);
+  const before = bench.liveness.rtt!;
+  const asked = () => bench.probes;
+  const until = (what: () => boolean) => {
+    const from = bench.now;
+    while (!what() && bench.now < from + 60_000) bench.run(5);
+    return bench.now - from;
+  };
+  const soFar = asked();
+  bench.rtt = 120;
+  until(() => asked() > soFar);
+  bench.run(200);
+  bench.rtt = 20;
+  bench.run(30_000);
+  t.is(bench.liveness.rtt, before);
+  t.true(bench.liveness.jitter < 1);
+  t.true(asked() - soFar <= 24, `${asked() - soFar} probes to look into it`);
+
+  bench.rtt = 120;
+  const known = asked();
+  until(() => asked() > known);
+  const took = until(() => bench.liveness.rtt! > 70);
+  t.true(took < 6000, `100 ms more are believed after ${took} ms`);
+  bench.rtt = 20;
+  const better = asked();
+  until(() => asked() > better);
+  const back = until(() => bench.liveness.rtt! < 50);
+  t.true(back < 8000, `100 ms less are believed after ${back} ms`);
 });
 
 test('another path that is dead from the start is told to be silent too', (t) => {
