@@ -66,21 +66,26 @@ test('few tunnels: nobody has more than its places; a busy relayed flow gets a t
     const sending = setInterval(() => {
       for (let i = 0; i < 5; i++) load.send(payload, 7009, address, () => {});
     }, 10); // 4 Mbit/s
-    const { took } = await until(
-      'a busy flow has a tunnel of its own',
-      async () => [await a.peer(b.name), await b.peer(a.name)],
-      (peers) => peers.every((peer) => peer?.state === 'direct' && peer.via === null),
-      40 * second,
-      () => `${a.tail()}\n${b.tail()}`,
-    );
-    await sleep(second);
-    const { sent } = flow;
-    await sleep(second / 2);
-    const missing = flow.missing(sent);
-    clearInterval(sending);
-    load.close();
-    to.close();
-    flow.stop();
+    let took: number;
+    let missing: readonly number[];
+    try {
+      ({ took } = await until(
+        'a busy flow has a tunnel of its own',
+        async () => [await a.peer(b.name), await b.peer(a.name)],
+        (peers) => peers.every((peer) => peer?.state === 'direct' && peer.via === null),
+        40 * second,
+        async () => `${await a.weft('why', address).then(JSON.stringify)}\n${a.tail()}\n${b.tail()}`,
+      ));
+      await sleep(second);
+      const { sent } = flow;
+      await sleep(second / 2);
+      missing = flow.missing(sent);
+    } finally {
+      clearInterval(sending);
+      load.close();
+      to.close();
+      flow.stop();
+    }
     t.log(`direct after ${(took / second).toFixed(1)} s of 4 Mbit/s`);
     if (missing.length > 0) {
       for (const node of nodes) t.log(node.tail());
