@@ -31,13 +31,12 @@ interface Rule {
   readonly expr: readonly Expression[];
 }
 type Answer = 'yes' | 'no' | 'maybe';
-/**
- * How a rule or a chain ends for a packet; `next`: not here; `return`: not in this chain. `maybe`: something passed by might
- * have let it in.
- */
+/** How a rule or a chain ends for a packet; `next`: not here, `return`: not in this chain. */
+type Way = 'accept' | 'drop' | 'next' | 'return';
 interface End {
-  readonly verdict: 'accept' | 'drop' | 'next' | 'return';
-  readonly maybe: boolean;
+  /** Where nothing that may match does. */
+  readonly usual: Way;
+  readonly possible: ReadonlySet<Way>;
 }
 
 /** Chains that jump in circles are refused by the kernel; this is for a listing that was torn. */
@@ -83,65 +82,81 @@ export class PacketFilter {
   }
 
   #verdict(chain: Chain, packet: Packet): Verdict {
-    const { verdict, maybe } = this.#walk(chain, packet, 0);
-    const drops = verdict === 'drop' || (verdict === 'next' && chain.policy === 'drop');
-    if (!drops) return 'passes';
-    return maybe ? 'unclear' : 'dropped';
+    const { usual, possible } = this.#walk(chain, packet, 0);
+    const passes = (way: Way) => way === 'accept' || (way === 'next' && chain.policy !== 'drop');
+    if (passes(usual)) return 'passes';
+    return [...possible].some(passes) ? 'unclear' : 'dropped';
   }
 
   /**
    * Rules that may match and drop are passed over: they are for what is odd, such as invalid packets or single addresses. Those
-   * that may match and accept make the end unclear, if the packet is dropped then.
+   * that may match and let it go elsewhere count: the end is unclear, if the packet is dropped otherwise and not there.
    */
   #walk(chain: Chain, packet: Packet, depth: number): End {
-    let maybe = false;
+    let usual: Way | undefined;
+    const possible = new Set<Way>();
     for (const rule of this.#rules) {
       if (rule.family !== chain.family || rule.table !== chain.table || rule.chain !== chain.name) continue;
       const matches = all(rule.expr.map((expression) => answer(expression, packet)));
       if (matches === 'no') continue;
       const end = this.#does(rule.expr, chain, packet, depth);
-      if (matches === 'maybe') {
-        maybe ||= end.verdict === 'accept' || end.maybe;
-        continue;
-      }
-      maybe ||= end.maybe;
-      if (end.verdict === 'return') break;
-      if (end.verdict !== 'next') return { verdict: end.verdict, maybe };
+      for (const way of end.possible) if (way !== 'next') possible.add(left(way));
+      if (matches === 'maybe') continue;
+      if (end.usual !== 'next') usual ??= left(end.usual);
+      if (!end.possible.has('next')) return { usual: usual ?? 'next', possible };
     }
-    return { verdict: 'next', maybe };
+    return { usual: usual ?? 'next', possible: possible.add('next') };
   }
 
   #does(statements: readonly Expression[], chain: Chain, packet: Packet, depth: number): End {
     for (const statement of statements) {
-      if ('accept' in statement) return { verdict: 'accept', maybe: false };
-      if ('drop' in statement || 'reject' in statement) return { verdict: 'drop', maybe: false };
-      if ('return' in statement) return { verdict: 'return', maybe: false };
+      if ('accept' in statement) return surely('accept');
+      if ('drop' in statement || 'reject' in statement) return surely('drop');
+      if ('return' in statement) return surely('return');
       const { vmap } = statement as { readonly vmap?: VerdictMap };
       if (vmap) return this.#choose(vmap, chain, packet, depth);
       const { target } = (statement.jump ?? statement.goto ?? {}) as { readonly target?: string };
       if (target !== undefined && depth < deepest) {
         const end = this.#walk({ ...chain, name: target }, packet, depth + 1);
-        return 'goto' in statement && end.verdict === 'next' ? { ...end, verdict: 'return' } : end;
+        return 'goto' in statement ? gone(end) : end;
       }
     }
-    return { verdict: 'next', maybe: statements.some(mayDecide) };
+    return statements.some(mayDecide) ? anything : surely('next');
   }
 
   /** Of a map from values to verdicts the one that fits; a named map, or a key that is not known here, may hold any. */
   #choose({ key, data }: VerdictMap, chain: Chain, packet: Packet, depth: number): End {
-    if (typeof data === 'string' || !data.set) return { verdict: 'next', maybe: true };
-    let maybe = false;
+    if (typeof data === 'string' || !data.set) return anything;
+    const possible = new Set<Way>();
     // What is for all others comes last, wherever it is listed.
     const isForAll = ([value]: readonly [unknown, Expression]) => value === '*';
     for (const [value, verdict] of [...data.set.filter((one) => !isForAll(one)), ...data.set.filter(isForAll)]) {
       const fits = value === '*' ? 'yes' : has(key, value, packet);
       if (fits === 'no') continue;
       const end = this.#does([verdict], chain, packet, depth);
-      if (fits === 'yes') return { verdict: end.verdict, maybe: maybe || end.maybe };
-      maybe ||= end.verdict === 'accept' || end.maybe;
+      for (const way of end.possible) possible.add(way);
+      if (fits === 'yes') return { usual: end.usual, possible };
     }
-    return { verdict: 'next', maybe };
+    return { usual: 'next', possible: possible.add('next') };
   }
+}
+
+function surely(way: Way): End {
+  return { usual: way, possible: new Set([way]) };
+}
+
+/** Nothing is known of what decides here. */
+const anything: End = { usual: 'next', possible: new Set(['accept', 'drop', 'return', 'next']) };
+
+/** As the end of a chain looks from where it was jumped to. */
+function left(way: Way): Way {
+  return way === 'return' ? 'next' : way;
+}
+
+/** The same of a chain that was gone to for good: what does not end there, ends in the one that sent it. */
+function gone({ usual, possible }: End): End {
+  const back = (way: Way): Way => (way === 'next' ? 'return' : way);
+  return { usual: back(usual), possible: new Set([...possible].map(back)) };
 }
 
 function all(answers: readonly Answer[]): Answer {

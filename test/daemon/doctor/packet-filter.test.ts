@@ -158,6 +158,29 @@ test('a map that is not known, and whoever else may decide, makes it unclear', (
   t.is(verdict(rule('FORWARD', { flow: { op: 'add', flowtable: '@f' } })), 'dropped');
 });
 
+test('a rule that may send the packet back makes it unclear where it would pass then, and only there', (t) => {
+  const allowed = is({ payload: { protocol: 'ip6', field: 'saddr' } }, '@allowed');
+  const back = { return: null };
+  const [list, end] = [rule('DOCKER-USER', allowed, back), rule('DOCKER-USER', drop)];
+  const accepted = rule('FORWARD', is(dport('udp'), 16696), accept);
+  const jump = rule('FORWARD', { jump: { target: 'DOCKER-USER' } });
+  t.is(verdict(jump, accepted, list, end), 'unclear', 'who is on the list comes in');
+  t.is(verdict(jump, list, end), 'dropped', 'who comes back is dropped after');
+  t.is(verdict(jump, rule('FORWARD', drop), accepted, list, end), 'dropped', 'and so is who meets another drop first');
+  t.is(verdict(jump, accepted, end, list), 'dropped', 'nobody comes to the list');
+  t.is(verdict(jump, accepted, list), 'passes');
+  t.is(verdict(rule('FORWARD', { goto: { target: 'DOCKER-USER' } }), accepted, list, end), 'dropped');
+  const map = rule('DOCKER-USER', vmap({ payload: { protocol: 'ip6', field: 'saddr' } }, ['fd00::1', back]));
+  t.is(verdict(jump, accepted, map, end), 'unclear');
+  const open = (...rules: readonly ReturnType<typeof rule>[]) =>
+    new PacketFilter([{ ...forward, policy: 'accept' }, user], rules).outcome('forward', packet);
+  t.is(open(jump, list, end), 'unclear', 'the policy takes who comes back');
+  t.is(open(rule('FORWARD', { goto: { target: 'DOCKER-USER' } }), list, end), 'unclear');
+  t.is(open(rule('FORWARD', allowed, back), rule('FORWARD', drop)), 'unclear');
+  t.is(open(jump, rule('FORWARD', drop), list, end), 'dropped');
+  t.is(verdict(rule('FORWARD', allowed, back), rule('FORWARD', drop), accepted), 'dropped');
+});
+
 test('chains of other hooks and families are not asked, those of both families are', (t) => {
   const chains = [
     { ...forward, name: 'a', hook: 'input' },
