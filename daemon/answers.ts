@@ -7,7 +7,7 @@ import { isBridged, isOurBridge } from '../src/control/fallback.js';
 import { firstLanInterface } from '../src/control/forwarding.js';
 import { meshHealth } from '../src/mesh/commands.js';
 import type { Mesh } from '../src/mesh/mesh.js';
-import type { RouteRow as SpokenRoute } from '../src/routing/contract.js';
+import type { ReportCode, RouteRow as SpokenRoute } from '../src/routing/contract.js';
 import {
   type HealthItem,
   type Membership,
@@ -163,6 +163,8 @@ const reportFixes: Readonly<Record<string, string>> = {
     'to use it: weft grant NAME --lan PREFIX on an issuer, and "import" of [[babel.interface]] where that is set',
   'default-route': 'to use it, list it in "import" of [[babel.interface]]',
   'not-granted': 'if it may announce this prefix: weft grant NAME --lan PREFIX on its issuer; else look at that node',
+  'lan-quota':
+    'a router on a LAN of that node announces too much: have it announce fewer, wider prefixes, or narrow "import" there',
   quota: 'the neighbour announces more than it may: look at it, and revoke it if it is not well meant',
 };
 
@@ -219,12 +221,12 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
   const said = new Set<string>();
   for (const event of [...member.events()].reverse()) {
     if (Date.parse(event.at) < Date.now() - reportAge) break;
-    const known = reportCodes.has(event.kind);
-    if (!known || said.has(event.kind + event.node)) continue;
+    const severity = reportSeverities.get(event.kind);
+    if (!severity || said.has(event.kind + event.node)) continue;
     said.add(event.kind + event.node);
     health.push({
       code: event.kind,
-      severity: quietReports.has(event.kind) ? 'info' : 'warning',
+      severity,
       message: `${event.node === null ? '' : `${event.node}: `}${event.message}`,
       fix: reportFixes[event.kind] ?? 'look at that node; revoke it if it is not well meant: weft revoke NAME',
     });
@@ -232,25 +234,27 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
   return health;
 }
 
-/** Nothing is wrong: a router on our LAN announces more than we take. */
-const quietReports = new Set(['foreign-import', 'default-route']);
-
-const reportCodes = new Set([
-  'cloned',
-  'invalid-signature',
-  'not-the-owner',
-  'old-epoch',
-  'replayed-seqno',
-  'not-granted',
-  'overlay-prefix-from-lan',
-  'foreign-import',
-  'import-meets-connected',
-  'default-route',
-  'own-prefix-by-another',
-  'quota',
-  'other-daemon',
-  'restarts-too-often',
-]);
+/** What the speaker and the tunnels report, and how grave it is. */
+const reportSeverities: ReadonlyMap<string, HealthItem['severity']> = new Map(
+  Object.entries({
+    cloned: 'warning',
+    'invalid-signature': 'warning',
+    'not-the-owner': 'warning',
+    'old-epoch': 'warning',
+    'replayed-seqno': 'warning',
+    'not-granted': 'warning',
+    'overlay-prefix-from-lan': 'warning',
+    // Nothing is wrong with the next and `default-route`: a router on our LAN announces more than we take.
+    'foreign-import': 'info',
+    'import-meets-connected': 'warning',
+    'default-route': 'info',
+    'own-prefix-by-another': 'warning',
+    quota: 'warning',
+    'lan-quota': 'warning',
+    'other-daemon': 'warning',
+    'restarts-too-often': 'warning',
+  } satisfies Record<ReportCode | 'cloned', HealthItem['severity']>),
+);
 
 function otherNodes(mesh: Mesh) {
   const own = mesh.membership.number;

@@ -482,7 +482,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#out.push({ kind: 'persist', name: 'routing', bytes: encodeStoredSeqno(effect.state) });
           break;
         case 'reported':
-          this.#tell(effect.code, this.tunnels.nodeOf(effect.interface), this.#reportDetail(effect));
+          this.#tell(effect.code, effect.about ?? this.tunnels.nodeOf(effect.interface), this.#reportDetail(effect));
           break;
       }
     }

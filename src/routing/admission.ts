@@ -12,6 +12,7 @@ import type { Neighbour } from './neighbour.js';
 import { mayBeRouter } from './next-hop.js';
 import { type Epoch, routerIdFrom } from './router-id.js';
 import { seqnoDistance } from './seqno.js';
+import { Shares } from './shares.js';
 import type { Tables } from './tables.js';
 
 /** An update this far behind the newest proven seqno is a replay, not a slow neighbour. */
@@ -76,6 +77,11 @@ export class Admission {
 
   /** Prefixes outside the overlay: those a certificate's grants decide on. */
   readonly foreign: Set<Destination> = new Set();
+  /**
+   * Of those, what is proven, by the node that lets it out: `maxForeignPerEgress` each, ourselves for all our LANs. Routers
+   * behind a gateway need no signature, so what they invent is its share, and never a place of a node's own prefix.
+   */
+  readonly #letOut = new Shares();
   /** Of those whose owner has begun another epoch: how often it may again. No more than there are destinations. */
   readonly #renames = new Map<Destination, Bucket>();
 
@@ -83,8 +89,7 @@ export class Admission {
    * Never proven yet, and who brought them: at most `maxUnprovenPerNeighbour` each, counted by node, so that a tunnel that ends and
    * comes back brings no more.
    */
-  readonly #unproven = new Map<Destination, NodeNumber>();
-  readonly #unprovenBy = new Map<NodeNumber, number>();
+  readonly #unproven = new Shares();
 
   readonly #tables: Tables;
   readonly #interner: Interner | undefined;
@@ -140,11 +145,38 @@ export class Admission {
     this.destination = destination;
   }
 
-  /** False, reported, when there is no room for one more destination by this neighbour. */
+  /** False, reported, when there is no room for one more destination. */
   #hasRoom(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
     const { destinations, tuning } = this.#tables;
-    const full = destinations.size >= tuning.maxDestinations || neighbour.routes >= tuning.maxDestinationsPerNeighbour;
-    return !full || this.#refuse('quota', reader, neighbour, now);
+    return destinations.size < tuning.maxDestinations || this.#refuse('quota', reader, neighbour, now);
+  }
+
+  /** False, reported with that node's number, when it lets out as many as it may, or all together do. */
+  #mayLetOut(
+    known: Destination | undefined,
+    egress: NodeNumber,
+    reader: PacketReader,
+    neighbour: Neighbour,
+    now: Millis,
+  ): boolean {
+    if (known && this.#letOut.has(known)) return true;
+    const { reports, tuning } = this.#tables;
+    const isTooMuch = this.#letOut.of(egress) >= tuning.maxForeignPerEgress;
+    if (!isTooMuch && (known || this.foreign.size < tuning.maxForeign)) return true;
+    const detail = () => {
+      const prefix = new Prefix(reader.prefix, reader.prefixLength);
+      return isTooMuch
+        ? `${prefix}: it lets out ${tuning.maxForeignPerEgress} prefixes already, as many as one node may`
+        : `${prefix}: there are ${tuning.maxForeign} prefixes of LANs already, as many as all nodes together may let out`;
+    };
+    reports.refused('lan-quota', neighbour, detail, now, egress);
+    return false;
+  }
+
+  /** A prefix of our own operator's, whatever its number. */
+  letOutOurselves(destination: Destination): void {
+    this.foreign.add(destination);
+    this.#letOut.add(destination, this.#tables.node);
   }
 
   /**
@@ -189,15 +221,7 @@ export class Admission {
   forget(destination: Destination): void {
     this.foreign.delete(destination);
     this.#renames.delete(destination);
-    this.#noLongerUnproven(destination);
-  }
-
-  #noLongerUnproven(destination: Destination): void {
-    const node = this.#unproven.get(destination);
-    if (node === undefined) return;
-    const others = this.#unprovenBy.get(node)! - 1;
-    if (others > 0) this.#unprovenBy.set(node, others);
-    else this.#unprovenBy.delete(node);
+    this.#letOut.delete(destination);
     this.#unproven.delete(destination);
   }
 
@@ -221,9 +245,12 @@ export class Admission {
       this.#tables.reports.dropped('foreign-next-hop');
       return false;
     }
+    const { node } = this.#tables;
+    if (!this.#mayLetOut(known, node, reader, neighbour, now)) return false;
     if (known) this.#recall(known, reader);
     else if (!this.#hasRoom(reader, neighbour, now) || !this.#make(reader, neighbour, 0, now)) return false;
     if (!this.#name(reader, neighbour, false, now)) return false;
+    this.#letOut.add(this.destination!, node);
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
     lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
     return true;
@@ -289,6 +316,7 @@ export class Admission {
   #discover(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, signer: NodeNumber, now: Millis): boolean {
     const { authority, tuning } = this.#tables;
     if (!this.#hasRoom(reader, neighbour, now)) return false;
+    if (owner === 0 && !this.#mayLetOut(undefined, signer, reader, neighbour, now)) return false;
     if (reader.signatureLength === 0) {
       this.isAskedFor = true;
       return false;
@@ -303,8 +331,7 @@ export class Admission {
       return this.#refuse('not-granted', reader, neighbour, now);
     }
     const bringer = neighbour.node!; // only overlay neighbours come here
-    const unproven = this.#unprovenBy.get(bringer) ?? 0;
-    if (verdict === 'unknown' && unproven >= tuning.maxUnprovenPerNeighbour) {
+    if (verdict === 'unknown' && this.#unproven.of(bringer) >= tuning.maxUnprovenPerNeighbour) {
       if (owner === 0) this.#noteUngranted(signer, prefix, neighbour);
       else neighbour.hasUntold = true;
       this.#want(signer, neighbour, now);
@@ -313,11 +340,12 @@ export class Admission {
     if (!this.#make(reader, neighbour, owner, now)) return false;
     const destination = this.destination!;
     this.#keep(reader.seqno, signer, signature, verdict === 'valid');
-    if (verdict === 'valid') this.noteNewest(destination, this.router);
-    else {
+    if (verdict === 'valid') {
+      if (owner === 0) this.#letOut.add(destination, signer);
+      this.noteNewest(destination, this.router);
+    } else {
       this.isUnproven = true;
-      this.#unproven.set(destination, bringer);
-      this.#unprovenBy.set(bringer, unproven + 1);
+      this.#unproven.add(destination, bringer);
       this.#want(signer, neighbour, now);
     }
     return true;
@@ -359,7 +387,9 @@ export class Admission {
           this.#noteUngranted(signer, prefix, neighbour);
           return this.#refuse('not-granted', reader, neighbour, now);
         }
+        if (this.egress !== 0 && !this.#mayLetOut(destination, signer, reader, neighbour, now)) return false;
         if (!this.#name(reader, neighbour, destination.owner !== 0, now)) return false;
+        if (this.egress !== 0) this.#letOut.add(destination, signer);
         this.#keep(reader.seqno, signer, signature, true);
         this.noteNewest(destination, this.router);
         return true;
@@ -429,7 +459,7 @@ export class Admission {
   }
 
   noteNewest(destination: Destination, router: number): void {
-    this.#noLongerUnproven(destination);
+    this.#unproven.delete(destination);
     if (destination.owner === 0) return;
     const { routers } = this.#tables;
     const { newestRouter } = destination;
@@ -440,7 +470,7 @@ export class Admission {
   /** A certificate came: every signature of this node that waited is judged. True when anything is proven now. */
   certificateHeld(destination: Destination, node: NodeNumber): boolean {
     this.#wanted.delete(node);
-    const { authority, routers } = this.#tables;
+    const { authority, routers, tuning } = this.#tables;
     let proven = false;
     for (const proof of chain(destination.proofs)) {
       if (proof.signer !== node) continue;
@@ -449,12 +479,14 @@ export class Admission {
       const octets = signedOctets(destination.prefix, routers.high(router), routers.low(router), seqno, egress);
       const all = [proof.signature, ...(proof.rivals ?? [])];
       const good = all.find((signature) => authority.verify(node, octets, signature) === 'valid');
-      proof.valid = good !== undefined && (egress === 0 || authority.grants(node, destination.prefix));
+      const hasPlace = this.#letOut.has(destination) || this.#letOut.of(node) < tuning.maxForeignPerEgress;
+      proof.valid = good !== undefined && (egress === 0 || (hasPlace && authority.grants(node, destination.prefix)));
       if (good) {
         proof.signature = good;
         proof.rivals = undefined;
       }
       if (proof.valid) {
+        if (egress !== 0) this.#letOut.add(destination, node);
         this.noteNewest(destination, router);
         proven = true;
       }

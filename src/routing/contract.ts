@@ -145,6 +145,7 @@ export type ReportCode =
   | 'default-route'
   | 'own-prefix-by-another'
   | 'quota'
+  | 'lan-quota'
   | 'other-daemon'
   | 'restarts-too-often';
 
@@ -176,13 +177,15 @@ export type SpeakerEffect =
   | { readonly kind: 'certificateWanted'; readonly node: NodeNumber; readonly from: InterfaceId }
   /** Write it before the next effects of this kind come; replaces what was stored. */
   | { readonly kind: 'persist'; readonly state: StoredSeqno }
-  /** At most one a minute for each code and neighbour; every case is counted. */
+  /** At most one a minute for each code and neighbour, or node that it is about; every case is counted. */
   | {
       readonly kind: 'reported';
       readonly code: ReportCode;
       readonly interface: InterfaceId;
       readonly neighbour: IpBytes;
       readonly detail: string;
+      /** Whose doing it is, where that is not the neighbour's. */
+      readonly about?: NodeNumber;
     };
 
 /**

@@ -1,3 +1,4 @@
+import type { NodeNumber } from '../addr/node-number.js';
 import { type Millis, minute } from '../time.js';
 import type { QuietReason, ReportCode, SpeakerEffect } from './contract.js';
 import type { Neighbour } from './neighbour.js';
@@ -5,7 +6,7 @@ import type { Neighbour } from './neighbour.js';
 /** Keys remembered for the once-a-minute rule. */
 const maxRemembered = 1024;
 
-/** Counts refusals, and reports each kind once a minute for each neighbour. */
+/** Counts refusals, and reports each kind once a minute for each neighbour, or for each node that they are about. */
 export class Reports {
   readonly counts: Map<ReportCode | QuietReason, number> = new Map();
   readonly #effects: SpeakerEffect[];
@@ -23,9 +24,10 @@ export class Reports {
     this.counts.set(reason, (this.counts.get(reason) ?? 0) + 1);
   }
 
-  refused(code: ReportCode, neighbour: Neighbour, detail: () => string, now: Millis): void {
+  /** `about`: whose doing it is, where that is not the neighbour's. */
+  refused(code: ReportCode, neighbour: Neighbour, detail: () => string, now: Millis, about?: NodeNumber): void {
     this.#count(code);
-    const key = `${code} ${neighbour.column}`;
+    const key = about === undefined ? `${code} ${neighbour.column}` : `${code} of ${about}`;
     const last = this.#last.get(key);
     if (last !== undefined && now - last < minute) return;
     if (this.#last.size >= maxRemembered) this.#last.delete(this.#last.keys().next().value!);
@@ -36,6 +38,7 @@ export class Reports {
       interface: neighbour.interface.id,
       neighbour: neighbour.address,
       detail: detail(),
+      ...(about === undefined ? {} : { about }),
     });
   }
 

@@ -725,8 +725,8 @@ export class Routes {
       destination = destinations.add(prefix.bytes, prefix.length, owner);
       matrix.reserve(destinations.rows, columns.length);
       matrix.clearRow(destination.row);
-      if (owner === 0) this.admission.foreign.add(destination);
     }
+    if (destination.owner === 0) this.admission.letOutOurselves(destination);
     destination.own = metric;
     this.reselect(destination, now);
   }

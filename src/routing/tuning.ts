@@ -83,7 +83,10 @@ export interface Tuning {
   readonly seqnoPause: Millis;
   /** Bounds of every table the network feeds. */
   readonly maxDestinations: number;
-  readonly maxDestinationsPerNeighbour: number;
+  /** Of these, outside the overlay: the other half is for the nodes' own prefixes, whatever LANs announce, ... */
+  readonly maxForeign: number;
+  /** ... and by one node, so that it takes several whose LANs run wild to leave none for the others'. */
+  readonly maxForeignPerEgress: number;
   /** Destinations one neighbour brings whose origin's certificate we do not hold: as many as are asked for at a time. */
   readonly maxUnprovenPerNeighbour: number;
   readonly maxLanNeighbours: number;
@@ -130,7 +133,8 @@ export const defaultTuning: Tuning = {
   seqnoBurst: 8,
   seqnoPause: 1 * second,
   maxDestinations: 60_000,
-  maxDestinationsPerNeighbour: 60_000,
+  maxForeign: 30_000,
+  maxForeignPerEgress: 8192,
   maxUnprovenPerNeighbour: 4096,
   maxLanNeighbours: 256,
   maxPendingRequests: 4096,

@@ -6,6 +6,7 @@ import { grant } from '../../src/mesh/commands.js';
 import { signedOctets } from '../../src/routing/admission.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { highOf, lowOf } from '../../src/routing/router-id.js';
+import { defaultTuning } from '../../src/routing/tuning.js';
 import { minute, second } from '../../src/time.js';
 import { type Machine, World } from './world.js';
 
@@ -189,4 +190,25 @@ test('what it says of where it is has others dial there within bounds, however o
   // sends ten datagrams to eight addresses, and is begun anew once after a second or later.
   t.true(outside.length > 0 && outside.length <= 7 * 16, `${outside.length} addresses`);
   t.true(datagrams <= 7 * 8 * (10 + 10), `${datagrams} datagrams`);
+});
+
+test('a gateway that lets out more prefixes than one node may is named, not who brings them on', (t) => {
+  const [world, founder, relay, victim] = three(65);
+  const gateway = founder;
+  founder.order(grant(founder.mesh, gateway.name, [parsePrefix('10.0.0.0/8')!]).effects);
+  world.run(5 * second);
+  const { routerId } = routesTo(world, victim, prefixOf(gateway))[0]!;
+  const share = defaultTuning.maxForeignPerEgress;
+  for (let i = 0; i <= share; i++) {
+    const prefix = parsePrefix(`10.${i >> 8}.${i & 255}.0/24`)!;
+    relay.sendBabel(victim, claim({ prefix, routerId, seqno: 1, egress: gateway.number, signer: gateway }));
+    if (i % 64 === 63) world.run(10);
+  }
+  world.run(second);
+  t.is(victim.control!.speaker.sizes().destinations, 3 + share);
+  const told = victim.told.filter((one) => one.code === 'lan-quota');
+  t.deepEqual(
+    told.map(({ node }) => node),
+    [gateway.number],
+  );
 });

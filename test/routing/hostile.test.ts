@@ -606,7 +606,7 @@ test('35: a trailer full of MACs, packet counters and challenges out of bounds',
 
 test('36: thousands of prefixes, router-ids and source addresses in one burst', (t) => {
   const limits = {
-    maxDestinationsPerNeighbour: 500,
+    maxForeignPerEgress: 500,
     maxDestinations: 600,
     maxLanNeighbours: 16,
     maxPendingRequests: 32,
@@ -625,7 +625,7 @@ test('36: thousands of prefixes, router-ids and source addresses in one burst', 
     say(`0a16 0240 0002 4000 ${id} fd00000000${(i % 500).toString(16).padStart(4, '0')}01`);
   }
   t.true(node.speaker.sizes().pending <= 32);
-  t.true(node.reports.some((report) => report.code === 'quota'));
+  t.true(node.reports.some(({ code, about }) => code === 'lan-quota' && about === 1));
   for (let i = 0; i < 60; i++) {
     world.run(4000);
     greet();
@@ -647,8 +647,131 @@ test('36: thousands of prefixes, router-ids and source addresses in one burst', 
   );
 });
 
+test('36: routers behind granted gateways that announce without end leave room for nodes and for other gateways', (t) => {
+  const scaled = (bound: number) => Math.floor(bound / 60);
+  const share = scaled(defaultTuning.maxForeignPerEgress);
+  const maxForeign = scaled(defaultTuning.maxForeign);
+  const maxDestinations = scaled(defaultTuning.maxDestinations);
+  const world = new Network(10, { maxDestinations, maxForeign, maxForeignPerEgress: share });
+  const gateways = [1, 2, 3, 4, 5];
+  for (const number of gateways) world.node(number);
+  for (const number of gateways.slice(1)) world.link(1, number);
+  const grants = gateways.map((number) => prefix(`fd0${number}::/16`));
+  const giveGrants = (to: number) => {
+    for (const [i, grant] of grants.entries()) world.nodes.get(to)!.authority.grantsOf.set(gateways[i]!, [grant]);
+  };
+  for (const number of gateways) giveGrants(number);
+  const lans = gateways.map((number) => {
+    const lan = world.lan();
+    world.attach(number, lan, { imports: grants });
+    return lan;
+  });
+  world.run(3000);
+  let seqno = 100;
+  const greet = () => {
+    for (const lan of lans) {
+      const writer = new PacketWriter(1200);
+      writer.hello(seqno, 400);
+      writer.ihu(world.heardOn(lan)[0]!.from, 96, 1200);
+      world.say(lan, 'fe80::99', writer.finish());
+    }
+    seqno++;
+  };
+  const announce = (gateway: number, count: number) => {
+    for (let i = 0; i < count; i++) {
+      const net = `fd0${gateway} 0000 ${i.toString(16).padStart(4, '0')} 0001`;
+      const id = `060a 0000 000000000001 000${gateway}`;
+      world.say(lans[gateways.indexOf(gateway)]!, 'fe80::99', packet(`${id} 0812 02004000 ffff 0001 0010 ${net}`));
+      if (i % 100 === 99) world.run(100);
+    }
+    for (let i = 0; i < 5; i++) {
+      world.run(2000);
+      greet();
+    }
+  };
+  const heldBy = (holder: number, gateway: number) =>
+    world.nodes
+      .get(holder)!
+      .speaker.view(world.now)
+      .filter((row) => row.selected && grants[gateways.indexOf(gateway)]!.covers(row.prefix)).length;
+  for (let i = 0; i < 2; i++) {
+    greet();
+    world.run(300);
+  }
+  announce(1, maxDestinations + 100);
+  announce(2, 1);
+  for (const number of [1, 2, 5]) {
+    t.is(heldBy(number, 1), share);
+    t.is(heldBy(number, 2), 1, 'the LAN of another is reached');
+  }
+  for (const gateway of [2, 3, 4, 5]) announce(gateway, maxDestinations);
+  const { destinations } = world.nodes.get(5)!.speaker.sizes();
+  t.is(destinations, gateways.length + maxForeign, 'no more than all may let out together');
+  for (const number of gateways) {
+    const { reports } = world.nodes.get(number)!;
+    t.true(
+      reports.some(({ code, about }) => code === 'lan-quota' && about === number),
+      `named at ${number}`,
+    );
+  }
+  // One that joins now is reached by all, and reaches what it should.
+  world.node(9);
+  giveGrants(9);
+  world.link(5, 9);
+  for (let i = 0; i < 5; i++) {
+    world.run(2000);
+    greet();
+  }
+  t.deepEqual(
+    gateways.map((number) => world.nodes.get(number)!.next(9)),
+    [5, 1, 1, 1, 9],
+  );
+  t.deepEqual(
+    gateways.map((number) => world.nodes.get(9)!.next(number)),
+    [5, 5, 5, 5, 5],
+  );
+});
+
+test('36: what waited for the certificate of its gateway counts as the share of that gateway too', (t) => {
+  const share = 40;
+  const world = new Network(13, { maxForeign: 300, maxForeignPerEgress: share });
+  const node = world.node(1);
+  world.node(2);
+  world.link(1, 2);
+  world.run(2000);
+  const gateway = 7;
+  node.authority.unknown.add(gateway);
+  node.authority.grantsOf.set(gateway, [prefix('fd00::/16')]);
+  const tell = (i: number) => {
+    const lan = prefix(`fd00:0:${i.toString(16)}:1::/64`);
+    const writer = new PacketWriter(1200);
+    writer.update({
+      prefix: lan.bytes,
+      prefixLength: 64,
+      routerIdHigh: 1,
+      routerIdLow: 1,
+      seqno: 1,
+      metric: 1,
+      interval: 0xffff,
+      egress: gateway,
+      signature: signAs(gateway, signedOctets(lan, 1, 1, 1, gateway)),
+    });
+    world.inject(2, 1, writer.finish());
+  };
+  const usable = () => node.speaker.view(world.now).filter(({ selected, egress }) => selected && egress === gateway);
+  for (let i = 0; i < 2 * share; i++) tell(i);
+  t.is(usable().length, 0);
+  node.authority.unknown.delete(gateway);
+  world.send(1, { kind: 'certificateHeld', node: gateway });
+  t.is(usable().length, share);
+  for (let i = 0; i < 3 * share; i++) tell(i);
+  t.is(usable().length, share);
+  t.true(node.reports.some(({ code, about }) => code === 'lan-quota' && about === gateway));
+});
+
 test('36: routers of LANs that use up all router-ids leave one for our own next', (t) => {
-  const world = new Network(4);
+  const { maxDestinations } = defaultTuning;
+  const world = new Network(4, { maxForeign: maxDestinations, maxForeignPerEgress: maxDestinations });
   const [node, friend] = [world.node(1), world.node(2)];
   world.link(1, 2);
   const lans = Array.from({ length: 6 }, () => world.lan());
@@ -674,7 +797,7 @@ test('36: routers of LANs that use up all router-ids leave one for our own next'
       world.say(lan, from, writer.finish());
     }
   };
-  announce(lans[0]!, defaultTuning.maxDestinations - 2);
+  announce(lans[0]!, maxDestinations - 2);
   for (const lan of lans.slice(1)) announce(lan, routerIdBurst);
   announce(lans[0]!, routerIdBurst);
   t.true((node.speaker.counts().get('quota') ?? 0) > 0, 'not one more is taken');
@@ -867,7 +990,7 @@ test('floods of requests, from a LAN neighbour and from a member, are answered a
 });
 
 test('floods of seqno changes and of invented prefixes, from a LAN neighbour and from a member', (t) => {
-  const world = new Network(10, { maxDestinationsPerNeighbour: 500, maxDestinations: 900 });
+  const world = new Network(10, { maxForeignPerEgress: 500, maxDestinations: 900 });
   const node = world.node(1);
   for (const member of [2, 3]) {
     world.node(member);
@@ -902,7 +1025,7 @@ test('floods of seqno changes and of invented prefixes, from a LAN neighbour and
     world.run(1000);
     t.true(node.packetsSent - before < 400, `${who}: ${node.packetsSent - before} packets`);
   }
-  t.true((node.speaker.counts().get('quota') ?? 0) > 0);
+  t.true((node.speaker.counts().get('lan-quota') ?? 0) > 0);
 });
 
 for (const [what, signedBy, isCertified, stored] of [
@@ -912,7 +1035,6 @@ for (const [what, signedBy, isCertified, stored] of [
 ] as const) {
   test(`a member that invents more prefixes than all tables hold, ${what}, leaves room for everybody`, (t) => {
     const world = new Network(13, {
-      maxDestinationsPerNeighbour: 900,
       maxDestinations: 900,
       maxUnprovenPerNeighbour: 50,
     });
