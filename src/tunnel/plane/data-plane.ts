@@ -94,7 +94,7 @@ export class DataPlane {
     const answers = new Answers(arena, tun);
     this.#transmitter = new Transmitter(arena, this.#outbox, this.#state, drops, emit, heads);
     const toFirst = parts.worker === 0 ? undefined : (parts.toFirst ?? (() => {}));
-    this.#prober = new Prober(arena, this.#transmitter, parts.random, emit, toFirst);
+    this.#prober = new Prober(arena, this.#transmitter, parts.random, drops, emit, toFirst);
     this.#outbound = new Outbound(arena, tun, this.#state, this.#transmitter, drops, emit, answers);
     this.#meter = parts.meter ?? new RelayMeter(new SharedArrayBuffer(RelayMeter.byteLength(1)), 0);
     const glue = new Glue(arena, tun, drops);

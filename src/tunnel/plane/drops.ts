@@ -22,6 +22,7 @@ const dropReasons = [
   'hop-limit',
   'relay-refused',
   'relay-limit',
+  'control-rate',
   ...guardDropReasons,
   'join-expired',
   'send-failed',

@@ -5,6 +5,7 @@ import { type Millis, never, second } from '../../time.js';
 import type { UnderlayAddress } from './adapters.js';
 import type { Arena } from './arena.js';
 import type { LinkId, PlaneEvent } from './contract.js';
+import type { Drops } from './drops.js';
 import type { Link } from './link.js';
 import { Liveness } from './liveness.js';
 import { PathSize } from './path-size.js';
@@ -28,6 +29,8 @@ const mostSlack = 500;
 /** One that got lost is soon repeated; but whoever makes us challenge others' addresses gets no more out of a tunnel than this. */
 const challengeEvery: Millis = 50;
 const challenges = { perSecond: 5, burst: 3 };
+/** Answers that a worker hands to the first for one tunnel: far more than are asked for, few enough for the threads' queues. */
+const handedAnswers = { perSecond: 200, burst: 50 };
 const reportEvery: Millis = second;
 /**
  * A tunnel that was sent another way, or followed its peer twice in this time, is not called back for so long, and by chance up to
@@ -58,6 +61,7 @@ interface Watched {
   /** Challenged, always with the same token: on a long path the next challenge goes out before the first answer comes. */
   candidate: { readonly address: UnderlayAddress; readonly token: Uint8Array } | undefined;
   readonly challenges: Bucket;
+  readonly handedAnswers: Bucket;
   challengedAt: Millis;
   /** Where it was before it moved, and until when frames from there mean nothing. */
   left: { readonly address: UnderlayAddress; readonly until: Millis } | undefined;
@@ -73,6 +77,7 @@ export class Prober {
   readonly #arena: Arena;
   readonly #transmitter: Transmitter;
   readonly #random: Random;
+  readonly #drops: Drops;
   readonly #emit: (event: PlaneEvent) => void;
   readonly #watched = new Map<LinkId, Watched>();
   /** Undefined in the first worker itself. */
@@ -83,12 +88,14 @@ export class Prober {
     arena: Arena,
     transmitter: Transmitter,
     random: Random,
+    drops: Drops,
     emit: (event: PlaneEvent) => void,
     toFirst: ((report: ProbeReport) => void) | undefined,
   ) {
     this.#arena = arena;
     this.#transmitter = transmitter;
     this.#random = random;
+    this.#drops = drops;
     this.#emit = emit;
     this.#toFirst = toFirst;
   }
@@ -100,6 +107,7 @@ export class Prober {
       pathSize: new PathSize(now),
       candidate: undefined,
       challenges: new Bucket(challenges.perSecond, challenges.burst),
+      handedAnswers: new Bucket(handedAnswers.perSecond, handedAnswers.burst),
       challengedAt: Number.NEGATIVE_INFINITY,
       left: undefined,
       movedAt: Number.NEGATIVE_INFINITY,
@@ -254,10 +262,13 @@ export class Prober {
 
   #answered(report: Extract<ProbeReport, { kind: 'answer' }>): void {
     // Every worker may hear an answer: receive offload can hand a burst of one lane to the worker of another.
-    if (this.#toFirst) return this.#toFirst(report);
     const watched = this.#watched.get(report.link);
     const { answer, at } = report;
     if (!watched) return;
+    if (this.#toFirst) {
+      if (watched.handedAnswers.take(at)) return this.#toFirst(report);
+      return this.#drops.count('control-rate');
+    }
     const view = new DataView(answer.buffer);
     const kind = answer[0]!;
     if (kind === ProbeKind.pong) {
