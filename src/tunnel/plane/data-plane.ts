@@ -82,7 +82,8 @@ export class DataPlane {
   readonly #inbound: Inbound;
   readonly #way = new Way();
   readonly #meter: RelayMeter;
-  #retryAt: Millis = never;
+  /** What waits is looked at from then on; the first that ever waits at once, which sets the rest. */
+  #retryAt: Millis = Number.NEGATIVE_INFINITY;
   /** When the oldest session ends, or earlier. */
   #expiresAt: Millis = never;
 

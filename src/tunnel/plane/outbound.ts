@@ -82,18 +82,18 @@ export class Outbound {
     return !this.#staging.isEmpty;
   }
 
-  /** Sends what waited and can go now; drops what waited too long. */
+  /** Drops what waited too long, then sends what waited and can go now. */
   retry(now: Millis): void {
+    for (const bytes of this.#staging.expire(now)) {
+      this.#arena.bytes.set(bytes, this.#arena.tunIn);
+      if (!this.#read(bytes.length) || !this.#keep(false, now)) this.#drops.count('staging-expired');
+    }
     for (const node of this.#staging.nodes()) {
       if (!this.#state.findWay(node, now, this.#way) || !this.#way.session) continue;
       for (const bytes of this.#staging.take(node)) {
         this.#arena.bytes.set(bytes, this.#arena.tunIn);
         this.#take(bytes.length, now);
       }
-    }
-    for (const bytes of this.#staging.expire(now)) {
-      this.#arena.bytes.set(bytes, this.#arena.tunIn);
-      if (!this.#read(bytes.length) || !this.#keep(false, now)) this.#drops.count('staging-expired');
     }
     if (!this.#last.isEmpty) this.#handOn(now);
   }
