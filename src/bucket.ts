@@ -18,12 +18,21 @@ export class Bucket {
 
   /** True when `amount` may pass now; then it is taken. A step back of the clock counts as zero. */
   take(now: Millis, amount = 1): boolean {
-    if (now > this.#at) {
-      this.#level = Math.min(this.#burst, this.#level + (now - this.#at) * this.#perMilli);
-      this.#at = now;
-    }
+    this.#fill(now);
     if (this.#level < amount) return false;
     this.#level -= amount;
     return true;
+  }
+
+  /** True when it is as if nothing had ever been taken. */
+  isFull(now: Millis): boolean {
+    this.#fill(now);
+    return this.#level === this.#burst;
+  }
+
+  #fill(now: Millis): void {
+    if (now <= this.#at) return;
+    this.#level = Math.min(this.#burst, this.#level + (now - this.#at) * this.#perMilli);
+    this.#at = now;
   }
 }

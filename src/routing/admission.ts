@@ -197,7 +197,7 @@ export class Admission {
 
   /**
    * Gives a router-id that is new for a known destination its number, if there is one for it: a new name costs nothing,
-   * and neither does the next. What its owner has signed is spared the interface's share, so that however many nodes
+   * and neither does the next. What its owner has signed is spared the neighbour's share, so that however many nodes
    * lose their disks at once all are told of; each may do so a few times.
    */
   #name(reader: PacketReader, neighbour: Neighbour, isByOwner: boolean, now: Millis): boolean {

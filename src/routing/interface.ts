@@ -3,6 +3,7 @@ import type { Prefix } from '../addr/prefix.js';
 import { Bucket } from '../bucket.js';
 import type { Millis } from '../time.js';
 import type { InterfaceId, LanPolicy } from './contract.js';
+import type { Allowance } from './node-buckets.js';
 import type { Outlet } from './outlet.js';
 import type { RouterId } from './router-id.js';
 import type { Seqno } from './seqno.js';
@@ -30,7 +31,7 @@ const dumpRate = 1;
  * their table until that is swept.
  */
 export const routerIdBurst = 1024;
-const routerIdRate = 4;
+export const routerIdRate = 4;
 
 /** A tunnel of the overlay or a LAN (RFC 8966 §3.2.3). */
 export class Interface {
@@ -56,8 +57,8 @@ export class Interface {
   readonly early: Bucket = new Bucket(earlyRate, earlyBurst);
   /** However many routers ask, under however many addresses; who comes too late hears the next periodic table. */
   readonly dumps: Bucket = new Bucket(dumpRate, dumpBurst);
-  /** Of a tunnel's one neighbour; of a LAN's all together, as their addresses cost nothing. */
-  readonly routerIds: Bucket = new Bucket(routerIdRate, routerIdBurst);
+  /** New router-ids: of the node at a tunnel's other end; of a LAN's routers all together, as their addresses cost nothing. */
+  readonly routerIds: Allowance;
   /** Greetings sent early because a tunnel's neighbour has not answered yet. */
   earlyHellos = 0;
 
@@ -70,6 +71,7 @@ export class Interface {
     readonly helloInterval: Millis;
     readonly updateInterval: Millis;
     readonly helloSeqno: Seqno;
+    readonly routerIds: Allowance;
     readonly now: Millis;
   }) {
     this.id = fields.id;
@@ -80,6 +82,7 @@ export class Interface {
     this.helloInterval = fields.helloInterval;
     this.updateInterval = fields.updateInterval;
     this.helloSeqno = fields.helloSeqno;
+    this.routerIds = fields.routerIds;
     this.helloAt = fields.now + fields.helloInterval;
     this.updateAt = fields.now + fields.updateInterval;
   }

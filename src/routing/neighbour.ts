@@ -7,8 +7,9 @@ import { HelloHistory } from './hello-history.js';
 import type { Interface } from './interface.js';
 import { LinkCost } from './link-cost.js';
 import { infinity, type Metric } from './metric.js';
+import type { Allowance } from './node-buckets.js';
 import type { Outlet } from './outlet.js';
-import { spec, type Tuning } from './tuning.js';
+import { spec } from './tuning.js';
 
 /** Comebacks believed at once, then a second. */
 const comebackBurst = 3;
@@ -42,7 +43,8 @@ export class Neighbour {
   hasUntold = false;
   /** Next hops that differ from its address, by row. */
   readonly nextHops: Map<number, IpBytes> = new Map();
-  readonly requests: Bucket;
+  /** Requests, and acknowledgement requests, that are answered. */
+  readonly requests: Allowance;
   /**
    * It has just come back, or its cost is no measurement yet, or it was suspected and is heard again, or it moved: until then its better
    * routes are taken at once.
@@ -62,14 +64,14 @@ export class Neighbour {
     node: NodeNumber | undefined,
     column: number,
     outlet: Outlet,
-    tuning: Tuning,
+    requests: Allowance,
   ) {
     this.interface = at;
     this.address = address;
     this.node = node;
     this.column = column;
     this.outlet = outlet;
-    this.requests = new Bucket(tuning.requestRate, tuning.requestBurst);
+    this.requests = requests;
   }
 
   /** What it costs us to hear it: what our IHU says (RFC 8966 §3.4.3). */

@@ -1,6 +1,7 @@
 import type { IpBytes } from '../addr/ip.js';
 import { type NodeNumber, nodeNumberOf, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
+import { Bucket } from '../bucket.js';
 import { equalBytes } from '../bytes.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
@@ -25,9 +26,10 @@ import type {
 } from './contract.js';
 import { stampOf } from './delay.js';
 import { DestinationTable } from './destination.js';
-import { Interface } from './interface.js';
+import { Interface, routerIdBurst, routerIdRate } from './interface.js';
 import { infinity } from './metric.js';
 import { Neighbour } from './neighbour.js';
+import { NodeBuckets } from './node-buckets.js';
 import { Outlet, type OutletHost } from './outlet.js';
 import { OwnNumbering } from './own-numbering.js';
 import { PendingRequests } from './pending-requests.js';
@@ -91,6 +93,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   readonly #reader = new PacketReader();
   readonly #host: OutletHost;
   readonly #freeColumns: number[] = [];
+  readonly #routerIds = new NodeBuckets(routerIdRate, routerIdBurst);
+  readonly #requests: NodeBuckets;
   #columnCount = 0;
   #effects: SpeakerEffect[] = [];
   #hasStopped = false;
@@ -99,6 +103,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const tuning = { ...defaultTuning, ...options.tuning };
     const effects: SpeakerEffect[] = [];
     this.#effects = effects;
+    this.#requests = new NodeBuckets(tuning.requestRate, tuning.requestBurst);
     this.#tables = {
       node: options.node,
       network: options.network,
@@ -274,13 +279,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       helloInterval: tuning.tunnelHello,
       updateInterval: tuning.tunnelUpdate,
       helloSeqno: random.below(0x10000),
+      routerIds: this.#routerIds.of(node),
       now,
     });
     at.updateAt = now + tuning.tunnelUpdate * random.unit();
     at.helloAt = now + earlyHello;
     this.#tables.timers.by(Math.min(at.helloAt, at.updateAt));
     this.#tables.interfaces.set(id, at);
-    this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, tuning);
+    this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, this.#requests.of(node));
     outlet.retractAll = true;
     outlet.greet(now);
   }
@@ -299,6 +305,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       helloInterval,
       updateInterval: options.updateInterval ?? 4 * helloInterval,
       helloSeqno: random.below(0x10000),
+      routerIds: new Bucket(routerIdRate, routerIdBurst),
       now,
     });
     at.quickHellos = firstHellos;
@@ -433,7 +440,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const address = from.slice();
     const column = this.#takeColumn();
     const outlet = this.#addOutlet(at.id, address, column, false, at.outlet.mtu);
-    const neighbour = new Neighbour(at, address, undefined, column, outlet, tuning);
+    const requests = new Bucket(tuning.requestRate, tuning.requestBurst);
+    const neighbour = new Neighbour(at, address, undefined, column, outlet, requests);
     this.#tables.columns[column] = neighbour;
     // Who never says Hello is forgotten then.
     neighbour.ihuDeadline = now + spec.ihuHoldFactor * spec.helloInterval;

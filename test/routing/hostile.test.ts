@@ -1158,3 +1158,57 @@ test('neighbours that change their minds without end fill no queue: each holds a
   world.run(5000);
   t.is(node.speaker.sizes().waiting, 0);
 });
+
+test('a member whose tunnel ends and comes back has no more router-ids, and is answered no more often, for it', (t) => {
+  const world = new Network(13);
+  for (let i = 1; i <= 3; i++) world.node(i);
+  world.link(1, 2);
+  world.link(1, 3);
+  const node = world.nodes.get(1)!;
+  const lan = prefix('fd00:1::/64');
+  for (const { authority } of world.nodes.values()) authority.grantsOf.set(2, [lan]);
+  world.run(2000);
+  world.send(2, { kind: 'originate', prefix: lan, metric: 0 });
+  world.run(1000);
+  const before = node.speaker.sizes().routerIds;
+  let ids = 0;
+  const rename = (from: number) => {
+    const writer = new PacketWriter(1200);
+    const [routerIdHigh, routerIdLow] = [0x01020304, ++ids];
+    const update = { prefix: lan.bytes, prefixLength: 64, routerIdHigh, routerIdLow, seqno: 1, metric: 1 };
+    writer.update({ ...update, interval: 0xffff, egress: 2 });
+    world.inject(from, 1, writer.finish());
+  };
+  const ignored = () => node.speaker.counts().get('too-many-requests') ?? 0;
+  const comeBack = () => {
+    world.cut(1, 2, 0);
+    world.run(50);
+    world.heal(1, 2);
+    world.run(300);
+  };
+  const ask = (times: number) => {
+    for (let i = 0; i < times; i++) world.inject(2, 1, packet('0206 0000 0001 0014'));
+  };
+  const rounds = 4;
+  let allowed = 0;
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < 1.1 * routerIdBurst; i++) rename(2);
+    const from = ignored();
+    ask(defaultTuning.requestBurst);
+    allowed += defaultTuning.requestBurst - (ignored() - from);
+    comeBack();
+  }
+  const taken = node.speaker.sizes().routerIds - before;
+  t.true(taken >= routerIdBurst && taken < routerIdBurst + 20, `${taken} router-ids`);
+  const answered = defaultTuning.requestBurst + 0.35 * rounds * defaultTuning.requestRate;
+  t.true(allowed >= defaultTuning.requestBurst && allowed <= answered, `${allowed} answered`);
+  // Another member has its own, and as time goes by so has this one.
+  rename(3);
+  t.is(node.speaker.sizes().routerIds - before, taken + 1);
+  world.run(600_000);
+  comeBack();
+  const left = node.speaker.sizes().routerIds;
+  for (let i = 0; i < 1.1 * routerIdBurst; i++) rename(2);
+  const anew = node.speaker.sizes().routerIds - left;
+  t.true(anew >= routerIdBurst && anew < routerIdBurst + 20, `${anew} router-ids ten minutes later`);
+});
