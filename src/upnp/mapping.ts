@@ -183,6 +183,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   /** Found by the search that runs or ran last, best first; tried from the front. */
   #candidates: GatewayDescription[] = [];
+  /** By id, those of at least this search and the one before: what was asked of them may be answered late. */
+  readonly #known = new Map<string, GatewayDescription>();
   #asking: Asking | undefined;
   /** It stands in state `mapped` alone, and gives way to whatever else is asked of a router. */
   #trial: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
@@ -236,8 +238,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       case 'granted':
         return this.#onGranted(event.gateway, event.asked, event.grant, now);
       case 'refused':
-        if (this.#isAsking(event)) return this.#onRefused(event.gateway, event.refusal, now);
-        return this.#unmapUnanswered(event);
+        if (this.#isAsking(event)) return this.#onRefused(this.#asking!, event.refusal, now);
+        // Without an answer to what was given up, the router may have done what it was asked.
+        return event.refusal.code === 'silent' ? this.#removeLate(event.gateway, event.asked) : [];
       case 'checked':
         return this.#onChecked(event.gateway, event.answer, now);
       case 'announced':
@@ -266,7 +269,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       effects.push(...this.#onSearchEnded('', now));
     }
     if (this.#asking && now >= this.#asking.since + answerLimit) {
-      effects.push(...this.#onRefused(this.#asking.gateway.id, { code: 'silent', detail: 'no answer in time' }, now));
+      effects.push(...this.#onRefused(this.#asking, { code: 'silent', detail: 'no answer in time' }, now));
     }
     if (this.#checking !== undefined && now >= this.#checking + answerLimit) this.#checking = undefined;
     if (now >= this.#retryAt) effects.push(...this.#search(now));
@@ -341,6 +344,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #onFound(gateway: GatewayDescription, now: Millis): MappingEffect[] {
     if (this.#searching === undefined || this.#candidates.length >= mostGateways) return [];
     this.#candidates.push(gateway);
+    this.#known.delete(gateway.id);
+    this.#known.set(gateway.id, gateway);
+    if (this.#known.size > 2 * mostGateways) this.#known.delete(this.#known.keys().next().value!);
     return this.#asking || (this.#state === 'mapped' && !this.#wantsBetter()) ? [] : this.#askNext(now);
   }
 
@@ -365,7 +371,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return [];
     }
     if (!gateway) return this.#searching === undefined ? this.#giveUp('', now) : [];
-    const before = this.#held?.gateway.id === gateway.id ? this.#held.grant.externalPort : undefined;
+    const before = this.#held && haveOneTable(this.#held.gateway, gateway) ? this.#held.grant.externalPort : undefined;
     return this.#ask(gateway, before ?? this.#config.internalPort, this.#lease, 1, now);
   }
 
@@ -390,24 +396,31 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   #onGranted(id: string, asked: number, grant: Grant, now: Millis): MappingEffect[] {
     const asking = this.#asking;
-    if (!asking || !this.#isAsking({ gateway: id, asked })) return this.#unmapStray(id, grant);
+    // An answer that came too late: whatever was mapped is not ours to use.
+    if (!asking || !this.#isAsking({ gateway: id, asked })) return this.#removeLate(id, grant.externalPort);
     if (asking.isTrial) return this.#onTrialGranted(asking.gateway, grant, now);
     const worth = worthOfExternalAddress(grant.externalAddress);
     if (worth === 'unusable') {
       const detail = `it says its Internet address is ${grant.externalAddress.slice(0, 64)}`;
-      return [...this.#unmapStray(id, grant), ...this.#onRefused(id, { code: 'not-connected', detail }, now)];
+      this.#asking = undefined;
+      const effects = this.#remove(asking.gateway, grant.externalPort);
+      return [...effects, ...this.#onRefused(asking, { code: 'not-connected', detail }, now)];
     }
     if (!(grant.externalPort >= 1 && grant.externalPort <= 65535)) {
-      return this.#onRefused(id, { code: 'malformed', detail: `it granted port ${grant.externalPort}` }, now);
+      return this.#onRefused(asking, { code: 'malformed', detail: `it granted port ${grant.externalPort}` }, now);
     }
     this.#asking = undefined;
     if (this.#fresh && this.#held?.gateway.id !== id && worth !== 'public') {
-      return [unmap(id, this.#config.internalPort, grant.externalPort), ...this.#askNext(now)];
+      return [...this.#remove(asking.gateway, grant.externalPort), ...this.#askNext(now)];
     }
-    const effects = this.#unmapOld(asking.gateway, grant);
-    // Whether another mapping needs a trial is to be seen.
-    if (!this.#isHeld(id, grant.externalPort)) this.#trialIsWanted = false;
+    const old = this.#held;
     this.#held = { gateway: asking.gateway, grant, since: now };
+    // Elsewhere, or at another port, it is left behind.
+    const effects = old ? this.#remove(old.gateway, old.grant.externalPort) : [];
+    // Whether another mapping needs a trial is to be seen.
+    if (!old || !haveOneTable(old.gateway, asking.gateway) || old.grant.externalPort !== grant.externalPort) {
+      this.#trialIsWanted = false;
+    }
     this.#state = 'mapped';
     this.#fresh = true;
     this.#reason = undefined;
@@ -421,37 +434,23 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return this.#wantsBetter() ? [...effects, ...this.#askNext(now)] : effects;
   }
 
-  /** A mapping elsewhere, or at another port, is left behind: remove it. */
-  #unmapOld(gateway: GatewayDescription, grant: Grant): MappingEffect[] {
-    const old = this.#held;
-    if (!old || this.#isHeld(gateway.id, grant.externalPort)) return [];
-    // A NAT-PMP router keeps one entry for our port: it has moved it already, and removing would remove the new one.
-    if (old.gateway.id === gateway.id && gateway.protocol === 'nat-pmp') return [];
-    return [unmap(old.gateway.id, this.#config.internalPort, old.grant.externalPort)];
+  /** Where a router has one table, the entry may be what we hold or ask for by its other protocol. */
+  #remove(gateway: GatewayDescription, externalPort: number): MappingEffect[] {
+    const [held, asking] = [this.#held, this.#asking];
+    // Over NAT-PMP all entries of our port are removed, or none: it is left to its lease.
+    const isWanted = (by: GatewayDescription | undefined, port: number | undefined) =>
+      by !== undefined && haveOneTable(by, gateway) && (gateway.protocol === 'nat-pmp' || port === externalPort);
+    if (isWanted(held?.gateway, held?.grant.externalPort)) return [];
+    if (isWanted(asking?.gateway, asking?.request.externalPort)) return [];
+    return [unmap(gateway.id, this.#config.internalPort, externalPort)];
   }
 
-  /** An answer that came too late, or that we do not want: whatever was mapped is not ours to use. */
-  #unmapStray(id: string, { externalPort }: Grant): MappingEffect[] {
-    if (this.#isHeld(id, externalPort)) return [];
-    // A NAT-PMP router keeps one entry for our port, the one that we hold.
-    if (this.#held?.gateway.id === id && this.#held.gateway.protocol === 'nat-pmp') return [];
-    return [unmap(id, this.#config.internalPort, externalPort)];
+  #removeLate(id: string, externalPort: number): MappingEffect[] {
+    const gateway = this.#known.get(id);
+    return gateway ? this.#remove(gateway, externalPort) : [unmap(id, this.#config.internalPort, externalPort)];
   }
 
-  #isHeld(id: string, externalPort: number): boolean {
-    return this.#held?.gateway.id === id && this.#held.grant.externalPort === externalPort;
-  }
-
-  /** There was no answer to what was given up: the router may have done what it was asked. */
-  #unmapUnanswered({ gateway, asked, refusal }: Answered & { readonly refusal: Refusal }): MappingEffect[] {
-    const known = [this.#held, this.#asking].find((each) => each?.gateway.id === gateway)?.gateway;
-    if (refusal.code !== 'silent' || known?.protocol === 'nat-pmp' || this.#isHeld(gateway, asked)) return [];
-    return [unmap(gateway, this.#config.internalPort, asked)];
-  }
-
-  #onRefused(id: string, refusal: Refusal, now: Millis): MappingEffect[] {
-    const asking = this.#asking;
-    if (asking?.gateway.id !== id) return [];
+  #onRefused(asking: Asking, refusal: Refusal, now: Millis): MappingEffect[] {
     const { gateway, request, ports, isTrial } = asking;
     this.#asking = undefined;
     if (isTrial) return this.#onTrialRefused(asking, refusal, now);
@@ -459,14 +458,14 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return this.#ask(gateway, request.externalPort, 0, ports, now);
     }
     if (refusal.code === 'same-port-only' && request.externalPort !== request.internalPort) {
-      this.#equalPortsOnly = id;
+      this.#equalPortsOnly = gateway.id;
       return this.#ask(gateway, request.internalPort, request.leaseSeconds, mostPorts, now);
     }
     if (refusal.code === 'conflict' && ports < mostPorts) {
       return this.#ask(gateway, this.#anotherPort(), request.leaseSeconds, ports + 1, now);
     }
     // No other port can be forwarded: the conflict is not the whole reason.
-    const isEqualTaken = refusal.code === 'conflict' && this.#equalPortsOnly === id;
+    const isEqualTaken = refusal.code === 'conflict' && this.#equalPortsOnly === gateway.id;
     this.#refusals.push({ gateway, refusal: isEqualTaken ? { ...refusal, code: 'same-port-only' } : refusal });
     return this.#askNext(now);
   }
@@ -512,7 +511,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#trialIsWanted = false;
     if (code !== 'silent') return [];
     // It may have done what it was asked all the same; over NAT-PMP, moved its one entry.
-    if (gateway.protocol === 'upnp') return this.#unmapTrial({ gateway, externalPort: request.externalPort });
+    if (gateway.protocol === 'upnp') return this.#remove(gateway, request.externalPort);
     return this.#renew(this.#held!, now);
   }
 
@@ -522,7 +521,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#trial = undefined;
     if (!trial) return [];
     // A NAT-PMP router keeps one entry for our port, and has moved it: it is asked to move it back.
-    return trial.gateway.protocol === 'nat-pmp' ? this.#renew(this.#held!, now) : this.#unmapTrial(trial);
+    return trial.gateway.protocol === 'nat-pmp' ? this.#renew(this.#held!, now) : this.#remove(trial.gateway, trial.externalPort);
   }
 
   /** It gives way; where it is still wanted, it is asked for again. */
@@ -530,12 +529,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     const trial = this.#trial;
     this.#trial = undefined;
     if (!trial) return [];
-    return [...this.#unmapTrial(trial), { kind: 'trialLost' }];
-  }
-
-  /** A NAT-PMP router removes all entries of our port or none; there it is left to its lease. */
-  #unmapTrial({ gateway, externalPort }: { gateway: GatewayDescription; externalPort: number }): MappingEffect[] {
-    return gateway.protocol === 'nat-pmp' ? [] : [unmap(gateway.id, this.#config.internalPort, externalPort)];
+    return [...this.#remove(trial.gateway, trial.externalPort), { kind: 'trialLost' }];
   }
 
   /** Away from well-known ports, and from those that systems hand out by themselves (32768 and above). */
@@ -690,14 +684,12 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   #stop(): MappingEffect[] {
     this.#stopped = true;
-    const held = this.#held;
-    const effects = this.#trial ? this.#unmapTrial(this.#trial) : [];
-    if (this.#asking?.isTrial) {
-      const { gateway, request } = this.#asking;
-      effects.push(...this.#unmapTrial({ gateway, externalPort: request.externalPort }));
-    }
+    const [held, asking, trial] = [this.#held, this.#asking, this.#trial];
+    this.#asking = this.#trial = undefined;
+    const effects = trial ? this.#remove(trial.gateway, trial.externalPort) : [];
+    if (asking?.isTrial) effects.push(...this.#remove(asking.gateway, asking.request.externalPort));
     this.#left = held;
-    this.#held = this.#asking = this.#trial = undefined;
+    this.#held = undefined;
     this.#state = 'absent';
     this.#reason = 'port mapping has ended';
     return held ? [...effects, unmap(held.gateway.id, this.#config.internalPort, held.grant.externalPort)] : effects;
@@ -731,17 +723,22 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     if (text !== this.#shown) effects.push({ kind: 'statusChanged', status });
     this.#shown = text;
     const { tcp } = status;
-    if (!tcp) this.#companionShown = '';
-    if (tcp && (tcp.mapped || tcp.reason !== null) && JSON.stringify(tcp) !== this.#companionShown) {
-      this.#companionShown = JSON.stringify(tcp);
+    const companion = tcp && (tcp.mapped || tcp.reason !== null) ? JSON.stringify(tcp) : '';
+    if (tcp && companion !== '' && companion !== this.#companionShown) {
       effects.push({ kind: 'companionChanged', status: tcp });
     }
+    this.#companionShown = companion;
     return effects;
   }
 }
 
 function unmap(gateway: string, internalPort: number, externalPort: number): MappingEffect {
   return { kind: 'unmap', gateway, internalPort, externalPort };
+}
+
+/** Whether what is mapped over the one may be seen, and removed, over the other: miniupnpd serves both protocols from one table. */
+function haveOneTable(one: GatewayDescription, other: GatewayDescription): boolean {
+  return one.address === other.address && one.localAddress === other.localAddress;
 }
 
 function mappedOnTrial({ externalPort }: { externalPort: number }, { externalAddress }: Grant): MappingEffect {

@@ -8,8 +8,8 @@ import { isOrder, Mapping, type MappingEffect, type MappingEvent } from '../../s
 
 /**
  * The Mapping and its shell as a program of their own, to be started inside a home's namespace. Prints one JSON a line:
- * each status, and each datagram and each piece of a TCP stream that reaches the port as `{received}`. SIGTERM ends it, after
- * the mapping was removed. Arguments: the port, the lease in seconds, where peers see us or "nowhere", and the protocols.
+ * each status, and each datagram and each piece of a TCP stream that reaches the port as `{received}`. SIGHUP tells of a change
+ * of the network, SIGTERM ends it, after the mapping was removed. Arguments: the port, the lease in seconds, where peers see us or "nowhere", and the protocols.
  */
 const [port = '16696', lease = '3600', seenAt = 'nowhere', ...protocols] = process.argv.slice(2);
 const mapping = new Mapping({ internalPort: Number(port), lease: Number(lease), random: systemRandom() });
@@ -38,6 +38,7 @@ function handle(event: MappingEvent): void {
   apply(mapping.handle(event, performance.now()));
 }
 
+process.on('SIGHUP', () => handle({ kind: 'networkChanged' }));
 process.on('SIGTERM', () => {
   handle({ kind: 'stopping' });
   listener.close();

@@ -69,6 +69,17 @@ export class MiniupnpdHome {
     this.#router = spawn('ip', args, { stdio: 'ignore' });
   }
 
+  /** From now on nothing that is asked by this protocol arrives at the router. */
+  mute(protocol: MappingProtocol): void {
+    const port = protocol === 'upnp' ? 1900 : 5351;
+    inside(this.#names.router, 'nft', 'insert', 'rule', 'inet', 'filter', 'input', 'udp', 'dport', `${port}`, 'drop');
+  }
+
+  /** Both protocols are heard. */
+  unmute(): void {
+    inside(this.#names.router, 'nft', 'flush', 'chain', 'inet', 'filter', 'input');
+  }
+
   async stopRouter(): Promise<void> {
     const router = this.#router;
     if (!router || router.exitCode !== null || router.signalCode !== null) return;
@@ -139,6 +150,11 @@ export class MappingClient {
     return this.#await((line) => 'state' in line && fits(line as MappingStatus), limit) as Promise<MappingStatus>;
   }
 
+  /** An address, a link or a route is another one. */
+  networkChanges(): void {
+    this.#process.kill('SIGHUP');
+  }
+
   async received(text: string, limit: number): Promise<void> {
     await this.#await((line) => 'received' in line && line.received === text, limit);
   }
@@ -188,6 +204,9 @@ const ruleset = `
 flush ruleset
 table inet filter {
   chain miniupnpd { }
+  chain input {
+    type filter hook input priority 0; policy accept;
+  }
   chain forward {
     type filter hook forward priority 0; policy drop;
     iifname "${lan}" accept

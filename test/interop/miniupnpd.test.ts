@@ -107,6 +107,26 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
   );
 }
 
+scenario('one table for both protocols: asked by the other one, the router forwards all the while', async (t, home) => {
+  home.mute('nat-pmp');
+  const client = home.startClient(['nat-pmp', 'upnp']);
+  t.is((await client.status(isMappedOverTcp, 5000)).protocol, 'upnp');
+  for (const protocol of ['nat-pmp', 'upnp'] as const) {
+    home.unmute();
+    home.mute(protocol === 'upnp' ? 'nat-pmp' : 'upnp');
+    client.networkChanges();
+    const isBy = (status: MappingStatus) => status.protocol === protocol && status.state === 'mapped';
+    t.is((await client.status((status) => isBy(status) && isMappedOverTcp(status), 5000)).externalPort, 16696);
+    t.deepEqual(home.forwardings().sort(), [tcp, udp], protocol);
+    home.sendFromOutside(16696, protocol);
+    await client.received(protocol, 1000);
+    home.sendFromOutside(16696, protocol, 'tcp');
+    await client.received(`${protocol} over TCP`, 1000);
+  }
+  await client.stop();
+  t.deepEqual(home.forwardings(), []);
+});
+
 scenario('a lease is renewed before it ends, and ends without us', async (t, home) => {
   const client = home.startClient(['upnp'], 3);
   await client.status(({ state }) => state === 'mapped', 3000);

@@ -561,6 +561,53 @@ test('who is silent after it was given up has what it may have mapped removed, w
   t.deepEqual(world.hears(refusedWith('silent', 16696)).orders, [unmapOf(16696)]);
 });
 
+/** The same router, asked by its other protocol. */
+const twin: GatewayDescription = { ...byNatPmp, id: 'twin' };
+const twinFound: MappingEvent = { kind: 'gatewayFound', gateway: twin };
+const twinGranted = (externalPort: number, asked = externalPort): MappingEvent => ({
+  kind: 'granted',
+  gateway: 'twin',
+  asked,
+  grant: { ...grant, externalPort },
+});
+
+test('a router that is asked by its other protocol has one table: it is asked for what is mapped, and that is not removed', (t) => {
+  const world = reach.mapped().hears(networkChanged, twinFound);
+  t.like(world.orders[0], { kind: 'map', gateway: 'twin', request: { externalPort: 16696 } });
+  t.deepEqual(world.hears(twinGranted(16696)).kinds(), []);
+  t.like(world.mapping.status(), { state: 'mapped', protocol: 'nat-pmp', externalPort: 16696 });
+  t.deepEqual(world.hears(networkChanged, found, granted).kinds(), [], 'and back');
+  t.is(world.mapping.status().protocol, 'upnp');
+  const elsewhere = reach.asked().hears(refusedWith('conflict'));
+  const [order] = elsewhere.orders;
+  const port = order?.kind === 'map' ? order.request.externalPort : 0;
+  elsewhere.hears(grantedAt(port), searchEnded, networkChanged, twinFound);
+  t.like(elsewhere.orders[0], { kind: 'map', gateway: 'twin', request: { externalPort: port } });
+  t.deepEqual(elsewhere.hears(twinGranted(20_001, port)).orders[0], unmapOf(port), 'another port is another entry');
+});
+
+test('over NAT-PMP nothing is removed that would take what is mapped by UPnP', (t) => {
+  const world = new World().passes(0).hears(twinFound, twinGranted(16696), searchEnded, networkChanged, found);
+  world.hears(refusedWith('conflict'));
+  const [order] = world.orders;
+  t.deepEqual(world.hears(grantedAt(order?.kind === 'map' ? order.request.externalPort : 0)).kinds(), []);
+  t.is(world.mapping.status().protocol, 'upnp');
+});
+
+test('what comes late over one protocol does not remove what is mapped, or asked for, over the other', (t) => {
+  const late: readonly Heard[] = [{ ...granted, asked: 16696 }, refusedWith('silent', 16696)];
+  for (const event of late) {
+    const asked = reach.asked().hears(networkChanged, twinFound);
+    t.deepEqual(asked.hears(event).kinds(), [], `asked for: ${event.kind}`);
+    const mapped = reach.asked().hears(networkChanged, twinFound, twinGranted(16696));
+    t.deepEqual(mapped.hears(event).kinds(), [], `mapped: ${event.kind}`);
+    const moved = reach.asked().hears(networkChanged, twinFound, twinGranted(20_001, 16696));
+    t.deepEqual(moved.hears(event).orders, [unmapOf(16696)], `at another port: ${event.kind}`);
+  }
+  const byUpnp = new World().passes(0).hears(twinFound, networkChanged, found, granted);
+  t.deepEqual(byUpnp.hears(twinGranted(20_001, 16696)).kinds(), [], 'NAT-PMP removes all of our port');
+});
+
 test('over TCP the same port is asked for after UDP was granted, told of apart, and given back with it', (t) => {
   const world = new World().passes(0).hears(listening, found, searchEnded);
   t.deepEqual(tcpOrders(world.passes(5 * second)), [], 'before there is a mapping');
