@@ -521,7 +521,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#trial = undefined;
     if (!trial) return [];
     // A NAT-PMP router keeps one entry for our port, and has moved it: it is asked to move it back.
-    return trial.gateway.protocol === 'nat-pmp' ? this.#renew(this.#held!, now) : this.#remove(trial.gateway, trial.externalPort);
+    return trial.gateway.protocol === 'nat-pmp'
+      ? this.#renew(this.#held!, now)
+      : this.#remove(trial.gateway, trial.externalPort);
   }
 
   /** It gives way; where it is still wanted, it is asked for again. */
