@@ -23,7 +23,7 @@ import {
 } from './api.js';
 import type { Member } from './member.js';
 import { resolveTarget } from './resolve-name.js';
-import { coveringRows, explain } from './why.js';
+import { coveringRows, explain, reasonsOf } from './why.js';
 
 /** What `status`, `peers`, `routes` and `why` say, read off the machines at the moment of the question. */
 
@@ -310,10 +310,11 @@ function round(value: number): number {
 export function routeRows(member: Member, target: string | undefined): RouteRow[] {
   const spoken = member.control.speaker.view(member.now());
   const wanted = target === undefined ? spoken : coveringRows(spoken, resolveTarget(member.control.mesh, target));
-  return wanted.map((row) => routeRow(member, row));
+  const reasonOf = reasonsOf(wanted);
+  return wanted.map((row) => routeRow(member, row, reasonOf(row)));
 }
 
-function routeRow(member: Member, row: SpokenRoute): RouteRow {
+function routeRow(member: Member, row: SpokenRoute, reason: string): RouteRow {
   return {
     prefix: String(row.prefix),
     origin: (row.origin === undefined ? undefined : member.nameOf(row.origin)) ?? row.routerId,
@@ -325,6 +326,7 @@ function routeRow(member: Member, row: SpokenRoute): RouteRow {
     seqno: row.seqno,
     routerId: row.routerId,
     ageSeconds: Math.floor(row.ageSeconds),
+    reason,
   };
 }
 

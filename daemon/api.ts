@@ -142,6 +142,8 @@ export interface RouteRow {
   readonly seqno: number;
   readonly routerId: string;
   readonly ageSeconds: number;
+  /** Why it is used, or why not, in the words of `why`. */
+  readonly reason: string;
 }
 
 export interface Candidate {

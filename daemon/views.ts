@@ -139,7 +139,19 @@ function lossText(percent: number): string {
 export function routesView(routes: readonly RouteRow[], paper: Paper): string {
   if (routes.length === 0) return 'no route is known\n';
   return table(
-    ['', 'PREFIX', 'NEXT HOP', 'METRIC>', 'ORIGIN', 'FEASIBLE', 'AGE>', 'EGRESS', 'SEQNO>', 'ROUTER ID'],
+    [
+      '',
+      'PREFIX',
+      'NEXT HOP',
+      'METRIC>',
+      'ORIGIN',
+      'FEASIBLE',
+      'AGE>',
+      'EGRESS',
+      'SEQNO>',
+      'ROUTER ID',
+      'NOT USED BECAUSE',
+    ],
     routes.map((row) => [
       row.selected ? '*' : ' ',
       row.prefix,
@@ -151,6 +163,7 @@ export function routesView(routes: readonly RouteRow[], paper: Paper): string {
       row.egress ?? '-',
       String(row.seqno),
       row.routerId,
+      row.selected ? '' : row.reason,
     ]),
     paper,
   );

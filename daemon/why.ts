@@ -57,7 +57,7 @@ export function explain(rows: readonly RouteRow[], about: Whereabouts): Why {
         selected: row.selected,
         feasible: row.feasible,
         ageSeconds: Math.floor(row.ageSeconds),
-        reason: reasons[row.standing] + bound(row) + (chosen && !row.selected ? ` (${difference(row, chosen)})` : ''),
+        reason: reasonOf(row, chosen),
       }),
     )
     .sort((a, b) => Number(b.selected) - Number(a.selected) || a.metric - b.metric);
@@ -68,6 +68,16 @@ export function explain(rows: readonly RouteRow[], about: Whereabouts): Why {
     candidates,
     change: covering.length === 0 && about.withoutTunnel === '' ? elsewhere : change(chosen, about),
   };
+}
+
+/** Why each of these routes, all there are of their prefixes, is used or is not, in the words of `explain`. */
+export function reasonsOf(rows: readonly RouteRow[]): (row: RouteRow) => string {
+  const chosen = new Map(rows.filter((row) => row.selected).map((row) => [row.prefix.key, row]));
+  return (row) => reasonOf(row, chosen.get(row.prefix.key));
+}
+
+function reasonOf(row: RouteRow, chosen: RouteRow | undefined): string {
+  return reasons[row.standing] + bound(row) + (chosen && !row.selected ? ` (${difference(row, chosen)})` : '');
 }
 
 /** What an unfeasible route would have to beat. */

@@ -199,9 +199,9 @@ test('routes: all of them, or those of one target', async (t) => {
   const run = await commandLine(t);
   t.is(
     (await run('routes')).out,
-    `   PREFIX                 NEXT HOP   METRIC  ORIGIN  FEASIBLE    AGE  EGRESS  SEQNO  ROUTER ID
+    `   PREFIX                 NEXT HOP   METRIC  ORIGIN  FEASIBLE    AGE  EGRESS  SEQNO  ROUTER ID         NOT USED BECAUSE
 *  fd5e:cd52:8401:7::/64  this node       0  attic   yes       1d 2h  -           7  0100070000000001
-   192.168.7.0/24         cellar        312  garden  yes         12s  garden  65535  0100090000000001
+   192.168.7.0/24         cellar        312  garden  yes         12s  garden  65535  0100090000000001  nothing is heard from that neighbour at the moment
 `,
   );
   t.deepEqual(JSON.parse((await run('routes', 'garden', '--json')).out), [fakeRoutes[1]]);

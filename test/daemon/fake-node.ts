@@ -123,6 +123,7 @@ export const fakeRoutes: readonly RouteRow[] = [
     seqno: 7,
     routerId: '0100070000000001',
     ageSeconds: 93_784,
+    reason: 'used: the best feasible route',
   },
   {
     prefix: '192.168.7.0/24',
@@ -135,6 +136,7 @@ export const fakeRoutes: readonly RouteRow[] = [
     seqno: 65535,
     routerId: '0100090000000001',
     ageSeconds: 12,
+    reason: 'nothing is heard from that neighbour at the moment',
   },
 ];
 

@@ -1,7 +1,7 @@
 import test from 'ava';
-import { coveringRows, explain, type Whereabouts } from '../../daemon/why.js';
+import { coveringRows, explain, reasonsOf, type Whereabouts } from '../../daemon/why.js';
 import { parseIp } from '../../src/addr/ip.js';
-import { nodeAddress } from '../../src/addr/node-number.js';
+import { nodeAddress, nodePrefix } from '../../src/addr/node-number.js';
 import type { RouteRow } from '../../src/routing/contract.js';
 import { Network, overlay, prefix } from '../routing/network.js';
 
@@ -98,4 +98,26 @@ test('of a route that is not feasible why says what it would have to beat', (t) 
     other!.reason,
     /a newer sequence number is asked for once it is the best there is; it says 1096, and we have announced 296 ourselves \(/,
   );
+});
+
+test('of every route not in use `weft routes` says the reason that why says', (t) => {
+  const world = triangle();
+  world.run(20_000);
+  const address = nodeAddress(overlay, 2);
+  const view = () => world.nodes.get(1)!.speaker.view(world.now);
+  const reasons = () => {
+    const rows = view();
+    const reasonOf = reasonsOf(rows);
+    const unused = coveringRows(rows, address).filter((row) => !row.selected);
+    const why = whyOf(world, address, 2).candidates.filter((one) => !one.selected);
+    t.deepEqual(unused.map(reasonOf).sort(), why.map(({ reason }) => reason).sort());
+    t.true(rows.every((row) => reasonOf(row) !== ''));
+    return unused.map(reasonOf);
+  };
+  t.deepEqual(reasons(), ['a longer way than the one in use (metric +504, as if 50 ms longer)']);
+  world.send(1, { kind: 'suspected', interface: world.interfaceOf(1, 3) });
+  t.deepEqual(reasons(), ['nothing is heard from that neighbour at the moment (metric -504, as if 50 ms shorter)']);
+  world.send(2, { kind: 'withdraw', prefix: nodePrefix(overlay, 2) });
+  world.run(2000);
+  t.deepEqual(reasons(), Array(2).fill('the neighbour has taken it back'));
 });

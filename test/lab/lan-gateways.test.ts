@@ -228,6 +228,9 @@ serial('two gateways on one LAN make no loop, and each stands in for the other',
     15 * second,
     () => gwz.tail(),
   );
+  for (const row of (await hub.routes()).filter(({ prefix }) => prefix === '10.10.0.1/32')) {
+    t.is(row.reason.startsWith('used: '), row.selected, `${row.nextHop}: ${row.reason}`);
+  }
   await until(
     'the router has two ways out',
     async () => (await babeld.table()).filter((row) => row.prefix === '10.20.0.1/32').length,
