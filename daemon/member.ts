@@ -102,7 +102,8 @@ export class Member {
       member = new Member(setting, mesh, plane, clock, aesFaster, endpoints);
       await member.#located;
       member.#followsHost = true;
-      await member.#keeper.apply();
+      const [refused] = await member.#keeper.apply();
+      if (refused) throw refused.problem;
       member.#driver.wake();
       return member;
     } catch (error) {
@@ -279,7 +280,8 @@ export class Member {
   async setApps(names: readonly string[]): Promise<void> {
     this.#setting.state.write(appsBlob, encodeCbor([...names]));
     this.#apps = names;
-    await this.#keeper.apply();
+    const [refused] = await this.#keeper.apply();
+    if (refused) throw refused.problem;
   }
 
   events(): readonly NodeEvent[] {

@@ -2,6 +2,7 @@ import { MeshError } from '../../src/errors.js';
 import { type Millis, second } from '../../src/time.js';
 import type { HealthItem } from '../api.js';
 import type { Host } from './host.js';
+import type { Refusal } from './ip.js';
 import type { HostPlan } from './plan.js';
 
 /** What was refused for a passing reason (a device that comes and goes) is there again this long after it. */
@@ -39,9 +40,9 @@ export class HostKeeper {
   readonly #host: Pick<Host, 'apply'>;
   readonly #plan: () => HostPlan;
   readonly #listener: HostKeeperListener;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   /** A round that has not begun: whoever calls now is served by it. */
-  #waiting: Promise<void> | undefined;
+  #waiting: Promise<readonly Refusal[]> | undefined;
   readonly #later: Later;
   #cancelRetry = () => {};
   #wait = firstWait;
@@ -56,11 +57,14 @@ export class HostKeeper {
     this.#later = later;
   }
 
-  /** The kernel is as planned when this resolves, or `stop` was called. Throws the MeshError of `Host.apply`; it is tried again all the same. */
-  apply(): Promise<void> {
+  /**
+   * The kernel is as planned but for what this resolves with, or `stop` was called. Throws the MeshError of `Host.apply`. Either
+   * is tried again by itself.
+   */
+  apply(): Promise<readonly Refusal[]> {
     this.#waiting ??= this.#running.then(() => {
       this.#waiting = undefined;
-      if (this.#isOver) return;
+      if (this.#isOver) return [];
       const round = this.#round();
       this.#running = round.catch(() => {});
       return round;
@@ -94,22 +98,32 @@ export class HostKeeper {
     this.#cancelRetry();
   }
 
-  async #round(): Promise<void> {
+  async #round(): Promise<readonly Refusal[]> {
     this.#cancelRetry();
     try {
-      const { ipv6Enabled, deviceIsDown } = await this.#host.apply(this.#plan());
-      this.#refused = undefined;
-      this.#wait = firstWait;
+      const { ipv6Enabled, deviceIsDown, refused } = await this.#host.apply(this.#plan());
       for (const device of ipv6Enabled) this.#listener.ipv6Enabled(device);
       if (deviceIsDown !== this.#deviceIsDown) this.#listener.deviceSet(deviceIsDown);
       this.#deviceIsDown = deviceIsDown;
+      if (refused[0]) this.#complain(refused[0].problem);
+      else this.#allTaken();
+      return refused;
     } catch (error) {
       const problem = error instanceof MeshError ? error : unexpected(error);
-      if (this.#refused?.code !== problem.code) this.#listener.refused(problem);
-      this.#refused = problem;
-      if (!this.#isOver) this.#cancelRetry = this.#later(this.#wait, () => this.#tryAgain());
+      this.#complain(problem);
       throw problem;
     }
+  }
+
+  #allTaken(): void {
+    this.#refused = undefined;
+    this.#wait = firstWait;
+  }
+
+  #complain(problem: MeshError): void {
+    if (this.#refused?.code !== problem.code) this.#listener.refused(problem);
+    this.#refused = problem;
+    if (!this.#isOver) this.#cancelRetry = this.#later(this.#wait, () => this.#tryAgain());
   }
 
   #tryAgain(): void {

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { MeshError } from '../../src/errors.js';
 import { readHost, readKernel } from './actual.js';
 import { enableForwarding } from './forwarding.js';
-import { ipBatch, isTun, type Link, readLinks } from './ip.js';
+import { ipAttempt, ipBatch, isTun, type Link, type Refusal, readLinks } from './ip.js';
 import {
   type HostChanges,
   type HostPlan,
@@ -21,6 +21,8 @@ export interface HostReport {
   readonly changes: number;
   /** Somebody set the device down that an earlier `apply` had set up. It is left so, and without its routes. */
   readonly deviceIsDown: boolean;
+  /** What the kernel did not take; all else is in it. */
+  readonly refused: readonly Refusal[];
 }
 
 /**
@@ -39,7 +41,7 @@ export class Host {
 
   /**
    * The device must exist. Idempotent; calls are carried out one after the other. Throws MeshError: "no-ipv6",
-   * "no-device", "kernel-refused", this one when all that the kernel does take is in it.
+   * "no-device", and "kernel-refused" when the devices or the tables cannot be read, or the device not be set up.
    */
   apply(plan: HostPlan): Promise<HostReport> {
     return this.#inTurn(async () => {
@@ -57,9 +59,10 @@ export class Host {
       if (linkCommands.length + ipv6Enabled.length > 0) ({ entries } = await readKernel(tag));
       const wanted = planEntries(plan);
       const changes = hostChanges(entries, deviceIsDown ? withoutDevice(wanted, this.#device) : wanted);
-      await carryOut(changes);
+      const refused = await carryOut(changes);
       const { commands6, commands4 } = changes;
-      return { ipv6Enabled, changes: linkCommands.length + commands6.length + commands4.length, deviceIsDown };
+      const count = linkCommands.length + commands6.length + commands4.length;
+      return { ipv6Enabled, changes: count, deviceIsDown, refused };
     });
   }
 
@@ -74,7 +77,8 @@ export class Host {
   /** Takes everything away, the device too: for leave and for removal of the package. Needs no plan and no state. */
   remove(): Promise<void> {
     return this.#inTurn(async () => {
-      await carryOut(hostChanges(await readHost(hostTag(this.#device)), noEntries));
+      const [refused] = await carryOut(hostChanges(await readHost(hostTag(this.#device)), noEntries));
+      if (refused) throw refused.problem;
       const links = await readLinks();
       if (links.some((link) => link.ifname === this.#device && isTun(link))) {
         await ipBatch('-6', [`link del ${this.#device}`]);
@@ -101,11 +105,9 @@ export class Host {
   }
 }
 
-/** Both families, whatever is refused in one of them: a router on a LAN may have had a say in that. Then throws the first refusal. */
-async function carryOut({ commands6, commands4 }: HostChanges): Promise<void> {
-  const outcomes = await Promise.allSettled([ipBatch('-6', commands6), ipBatch('-4', commands4)]);
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed) throw failed.reason;
+/** All of both families, whatever of it is refused: a router on a LAN may have had a say in that. */
+async function carryOut({ commands6, commands4 }: HostChanges): Promise<readonly Refusal[]> {
+  return (await Promise.all([ipAttempt('-6', commands6), ipAttempt('-4', commands4)])).flat();
 }
 
 function isUp(link: Link | undefined): boolean {

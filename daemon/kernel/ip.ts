@@ -25,11 +25,23 @@ export async function ipJsonBatch(family: '-4' | '-6' | undefined, commands: rea
   return Promise.all(commands.map((command) => ipJson<unknown>(...words(command))));
 }
 
-/** Runs the commands in order, also those behind a refused one; throws MeshError about the first of these at the end. */
-export async function ipBatch(family: '-4' | '-6', commands: readonly string[]): Promise<void> {
-  if (commands.length === 0) return;
+/** A command, without its `ip`, and why the kernel did not carry it out. */
+export interface Refusal {
+  readonly command: string;
+  readonly problem: MeshError;
+}
+
+/** Runs the commands in order, also those behind a refused one; gives those that were refused. Throws MeshError when `ip` is missing. */
+export async function ipAttempt(family: '-4' | '-6', commands: readonly string[]): Promise<readonly Refusal[]> {
+  if (commands.length === 0) return [];
   const { status, complaint } = await run([family, '-force', '-batch', '-'], `${commands.join('\n')}\n`);
-  if (status !== 0) throw refused(commands[failedLine(complaint) - 1] ?? 'batch', complaint);
+  return status === 0 ? [] : refusals(commands, complaint);
+}
+
+/** The same; throws MeshError about the first that was refused. */
+export async function ipBatch(family: '-4' | '-6', commands: readonly string[]): Promise<void> {
+  const [first] = await ipAttempt(family, commands);
+  if (first) throw first.problem;
 }
 
 export interface Link {
@@ -53,6 +65,16 @@ export function isTun(link: Link): boolean {
 /** `ip -json` prints {} for things it filtered out. */
 function isFilled(item: unknown): boolean {
   return typeof item === 'object' && item !== null && Object.keys(item).length > 0;
+}
+
+/** `ip` complains of a command, in one line or more, and then names its line. */
+function refusals(commands: readonly string[], complaint: string): Refusal[] {
+  const found = [...complaint.matchAll(/^([\s\S]*?)^Command failed -:(\d+)\n?/gm)].map(([, words, line]) => ({
+    command: commands[Number(line) - 1] ?? 'batch',
+    words: words!,
+  }));
+  const all = found.length > 0 ? found : [{ command: 'batch', words: complaint }];
+  return all.map(({ command, words }) => ({ command, problem: refused(command, words) }));
 }
 
 function failedLine(complaint: string): number {

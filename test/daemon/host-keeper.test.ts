@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { HostReport } from '../../daemon/kernel/host.js';
 import { HostKeeper } from '../../daemon/kernel/host-keeper.js';
+import type { Refusal } from '../../daemon/kernel/ip.js';
 import type { HostPlan } from '../../daemon/kernel/plan.js';
 import { MeshError } from '../../src/errors.js';
 
@@ -13,7 +14,7 @@ function kept() {
   const said: string[] = [];
   const waits: number[] = [];
   let plans = 0;
-  let answer: (error?: Error) => void = () => {};
+  let answer: (refused: readonly Refusal[], error?: Error) => void = () => {};
   let due: (() => void) | undefined;
   const device = { isDown: false };
   const keeper = new HostKeeper(
@@ -21,8 +22,10 @@ function kept() {
       apply: (plan) =>
         new Promise<HostReport>((resolve, reject) => {
           applied.push(plan as unknown as number);
-          answer = (error) =>
-            error ? reject(error) : resolve({ ipv6Enabled: ['weft0'], changes: 1, deviceIsDown: device.isDown });
+          answer = (refused, error) =>
+            error
+              ? reject(error)
+              : resolve({ ipv6Enabled: ['weft0'], changes: 1, deviceIsDown: device.isDown, refused });
         }),
     },
     () => ++plans as unknown as HostPlan,
@@ -39,19 +42,27 @@ function kept() {
       };
     },
   );
-  /** The kernel is done with what it was asked. */
-  const answered = async (error?: Error) => {
-    answer(error);
+  /** The kernel is done with what it was asked, but for these commands. */
+  const answered = async (...refused: readonly Refusal[]) => {
+    answer(refused);
+    await settled();
+  };
+  /** The kernel could not be asked. */
+  const failed = async (error: Error) => {
+    answer([], error);
     await settled();
   };
   const waited = async () => {
     due?.();
     await settled();
   };
-  return { keeper, applied, said, waits, answered, waited, device };
+  return { keeper, applied, said, waits, answered, failed, waited, device };
 }
 
-const refusal = (what: string) => new MeshError('kernel-refused', `refused ${what}`, 'look at it');
+const refusal = (what: string): Refusal => ({
+  command: what,
+  problem: new MeshError('kernel-refused', `refused ${what}`, 'look at it'),
+});
 
 test('what changes while the kernel is being changed is one more round, and who asked waits for that one', async (t) => {
   const { keeper, applied, answered } = kept();
@@ -71,8 +82,11 @@ test('what was refused is tried again by itself, ever more seldom, is told once,
   const { keeper, applied, said, waits, answered, waited } = kept();
   const asked = keeper.apply();
   await settled();
-  void t.throwsAsync(asked, { instanceOf: MeshError, message: 'refused one' });
-  await answered(refusal('one'));
+  await answered(refusal('one'), refusal('more'));
+  t.deepEqual(
+    (await asked).map(({ command }) => command),
+    ['one', 'more'],
+  );
   t.deepEqual(keeper.health(), [
     { code: 'kernel-refused', severity: 'warning', message: 'refused one', fix: 'look at it' },
   ]);
@@ -81,12 +95,13 @@ test('what was refused is tried again by itself, ever more seldom, is told once,
     await answered(refusal('two'));
   }
   t.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
-  t.deepEqual(said, ['kernel-refused']);
+  const told = () => said.filter((what) => what !== 'weft0');
+  t.deepEqual(told(), ['kernel-refused']);
   t.is(keeper.health()[0]!.message, 'refused two');
   await waited();
   await answered();
   t.deepEqual(keeper.health(), []);
-  t.deepEqual(said, ['kernel-refused', 'weft0']);
+  t.deepEqual(told(), ['kernel-refused']);
   await waited();
   t.is(applied.length, 8, 'and no more');
   keeper.follow();
@@ -116,11 +131,12 @@ test('events bring the next try forward and do not make it rarer', async (t) => 
   t.deepEqual(waits, [1000, 1000, 1000, 1000]);
 });
 
-test('an error that is no refusal of the kernel is one all the same', async (t) => {
-  const { keeper, said, answered } = kept();
-  keeper.follow();
+test('an error that is no refusal of the kernel is one all the same, and whoever waits is told', async (t) => {
+  const { keeper, said, failed } = kept();
+  const asked = keeper.apply();
   await settled();
-  await answered(new Error('spawn EAGAIN'));
+  void t.throwsAsync(asked, { instanceOf: MeshError, message: /spawn EAGAIN/ });
+  await failed(new Error('spawn EAGAIN'));
   t.deepEqual(said, ['kernel-refused']);
   t.regex(keeper.health()[0]!.message, /spawn EAGAIN/);
 });
@@ -152,4 +168,19 @@ test('a device that somebody set down is told once, and an error in health until
     said.filter((what) => what !== 'weft0'),
     ['down', 'up'],
   );
+});
+
+test('while something is refused a device that is set down, and up again, is seen as well', async (t) => {
+  const { keeper, said, answered, device } = kept();
+  const round = async (isDown: boolean) => {
+    device.isDown = isDown;
+    keeper.follow();
+    await settled();
+    await answered(refusal('a route'));
+    return keeper.health().map(({ code }) => code);
+  };
+  t.deepEqual(await round(false), ['kernel-refused']);
+  t.deepEqual(await round(true), ['kernel-refused', 'device-down']);
+  t.deepEqual(await round(false), ['kernel-refused']);
+  t.deepEqual(said, ['weft0', 'kernel-refused', 'weft0', 'down', 'weft0', 'up']);
 });

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import test from 'ava';
-import { ipJsonBatch } from '../../daemon/kernel/ip.js';
+import { ipAttempt, ipJsonBatch } from '../../daemon/kernel/ip.js';
 import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
 import { MeshError } from '../../src/errors.js';
 
@@ -37,6 +37,20 @@ test.serial('the command that was refused is named', async (t) => {
   fakeIp(t, 'cat >/dev/null; echo "Error: bad" >&2; echo "Command failed -:2" >&2; exit 1');
   const error = await t.throwsAsync(ipJsonBatch(undefined, ['addr show', 'route show']), { instanceOf: MeshError });
   t.regex(error.message, /refused "ip route show": bad/);
+});
+
+test.serial('of commands that are tried each one that was refused is named, with its own reason', async (t) => {
+  const complaint =
+    'Error: bad\\nmore of it\\nCommand failed -:1\\nRTNETLINK answers: No such process\\nCommand failed -:3\\n';
+  fakeIp(t, `cat >/dev/null; printf '${complaint}' >&2; exit 1`);
+  const refused = await ipAttempt('-4', ['route add a', 'route add b', 'route del c']);
+  t.deepEqual(
+    refused.map(({ command, problem }) => [command, problem.message]),
+    [
+      ['route add a', 'the kernel refused "ip route add a": bad'],
+      ['route del c', 'the kernel refused "ip route del c": No such process'],
+    ],
+  );
 });
 
 test.serial('a look at the network that fails is repeated, not put off until the next change', async (t) => {
