@@ -27,8 +27,8 @@ import type { HealthItem, NodeEvent } from './api.js';
 import { Driver, timedClock } from './driver.js';
 import { Host } from './kernel/host.js';
 import { HostKeeper } from './kernel/host-keeper.js';
-import { ipBatch } from './kernel/ip.js';
-import type { HostPlan, LanRoute } from './kernel/plan.js';
+import { ipBatch, type Refusal } from './kernel/ip.js';
+import { type HostPlan, isLanRoute, isOfAddress, type LanRoute } from './kernel/plan.js';
 import { checkMachine } from './kernel/preflight.js';
 import { watchUnderlay } from './kernel/underlay.js';
 import { LanBabel } from './lan-babel.js';
@@ -102,8 +102,7 @@ export class Member {
       member = new Member(setting, mesh, plane, clock, aesFaster, endpoints);
       await member.#located;
       member.#followsHost = true;
-      const [refused] = await member.#keeper.apply();
-      if (refused) throw refused.problem;
+      failOn(await member.#keeper.apply(), (command) => !isLanRoute(command, config.tun.name));
       member.#driver.wake();
       return member;
     } catch (error) {
@@ -276,12 +275,16 @@ export class Member {
     this.#driver.post({ kind: 'ordered', effects });
   }
 
-  /** The app's address is on the host when this resolves. */
-  async setApps(names: readonly string[]): Promise<void> {
-    this.#setting.state.write(appsBlob, encodeCbor([...names]));
-    this.#apps = names;
-    const [refused] = await this.#keeper.apply();
-    if (refused) throw refused.problem;
+  /** The app's address is on the host when this resolves. Throws what the kernel has against it: all else is health. */
+  async addApp(name: string): Promise<void> {
+    if (!this.#apps.includes(name)) this.#setApps([...this.#apps, name].sort());
+    await this.#applyApp(name);
+  }
+
+  /** The same, and the address is off it. */
+  async removeApp(name: string): Promise<void> {
+    this.#setApps(this.#apps.filter((one) => one !== name));
+    await this.#applyApp(name);
   }
 
   events(): readonly NodeEvent[] {
@@ -401,6 +404,21 @@ export class Member {
     await this.#host.apply({ ...plan, lans: plan.lans.filter((lan) => lan.via !== 'lan') });
   }
 
+  #setApps(names: readonly string[]): void {
+    this.#setting.state.write(appsBlob, encodeCbor([...names]));
+    this.#apps = names;
+  }
+
+  async #applyApp(name: string): Promise<void> {
+    const address = this.#appAddress(name);
+    failOn(await this.#keeper.apply(), (command) => isOfAddress(command, address));
+  }
+
+  #appAddress(name: string): string {
+    const { membership } = this.control.mesh;
+    return formatIp(appAddress(membership.network.prefix, membership.number, name));
+  }
+
   #plan(): HostPlan {
     const { membership } = this.control.mesh;
     const network = membership.network.prefix;
@@ -413,7 +431,7 @@ export class Member {
       network,
       own: nodePrefix(network, membership.number),
       node: formatIp(nodeAddress(network, membership.number)),
-      apps: this.#apps.map((name) => formatIp(appAddress(network, membership.number, name))),
+      apps: this.#apps.map((name) => this.#appAddress(name)),
       lans: this.control.forwarding.kernelRoutes().map((route): LanRoute => {
         const { prefix, via } = route;
         if (via !== 'lan') return { prefix, via };
@@ -436,6 +454,11 @@ async function openPlane(options: LinuxPlaneOptions): Promise<LinuxPlane> {
     await ipBatch('-6', [`link del ${options.tunName}`]);
     return openLinuxPlane(options);
   }
+}
+
+function failOn(refused: readonly Refusal[], matters: (command: string) => boolean): void {
+  const refusal = refused.find(({ command }) => matters(command));
+  if (refusal) throw refusal.problem;
 }
 
 function tunGone(device: string): MeshError {

@@ -325,7 +325,7 @@ class Node implements NodeApi {
   async appAdd({ name }: { readonly name: string }): Promise<AppRow> {
     const member = this.#requireMember();
     const app = requireName(name);
-    if (!member.apps.includes(app)) await member.setApps([...member.apps, app].sort());
+    await member.addApp(app);
     return this.#appRow(app);
   }
 
@@ -340,7 +340,7 @@ class Node implements NodeApi {
       const cure = meant(app, member.apps, 'see them with: weft app list');
       throw new MeshError('unknown-app', `no app is called ${app} here`, cure);
     }
-    await member.setApps(member.apps.filter((one) => one !== app));
+    await member.removeApp(app);
     return this.#appRow(app);
   }
 

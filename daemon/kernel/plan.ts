@@ -62,6 +62,16 @@ export function hostTag(device: string): number {
   return firstTag + 1000 + hash;
 }
 
+/** Whether a command of `hostChanges` is about this address. */
+export function isOfAddress(command: string, address: string): boolean {
+  return command.startsWith('addr ') && command.includes(` ${address}/128 `);
+}
+
+/** Whether a command of `hostChanges` is about a route to a LAN prefix: others than we have a say in those. */
+export function isLanRoute(command: string, device: string): boolean {
+  return command.startsWith('route ') && command.includes(` table ${lanTable(hostTag(device))} `);
+}
+
 export function lanTable(tag: number): number {
   return tag + lanOffset;
 }

@@ -5,6 +5,8 @@ import {
   type HostPlan,
   hostChanges,
   hostTag,
+  isLanRoute,
+  isOfAddress,
   noEntries,
   planEntries,
 } from '../../daemon/kernel/plan.js';
@@ -41,6 +43,23 @@ test('a plan becomes addresses, routes and rules that carry the tag', (t) => {
     rules6: ['not fwmark 0x77656674 lookup 17000 pref 17000 protocol 120', ...lanRules],
     rules4: lanRules,
   });
+});
+
+test('whose address a refused command is about can be told, and whether it is a route to a LAN', (t) => {
+  const [app] = plan.apps;
+  const up = hostChanges(noEntries, planEntries(plan));
+  const down = hostChanges(planEntries(plan), noEntries);
+  for (const { commands6 } of [up, down]) {
+    const about = commands6.filter((command) => isOfAddress(command, app!));
+    t.is(about.length, 1);
+    t.true(about[0]!.startsWith('addr '));
+  }
+  t.false(isOfAddress('addr del fd5e:cd52:8401:7:9b0c:1:2:33/128 dev lo metric 17000', app!), 'one that begins alike');
+  const lans = [...up.commands6, ...up.commands4].filter((command) => isLanRoute(command, plan.device));
+  t.deepEqual(
+    lans.map((command) => command.split(' ')[2]),
+    ['2001:db8:7::/48', '192.168.7.0/24'],
+  );
 });
 
 test('what is there already costs nothing', (t) => {

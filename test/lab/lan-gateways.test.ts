@@ -184,6 +184,11 @@ serial(
     const { value } = await comes(/kernel-refused.*10\.20\.0\.2.*ip route get 192\.168\.20\.11/, /10\.20\.0\.2 via/);
     t.regex(value, /10\.20\.0\.1 via 192\.168\.20\.11 dev eth0/, 'what was taken before stays');
     await comes(/fd0b:bb::2 via fe80::/, /10\.20\.0\.2 via/);
+    const onLo = () => ip('gwb', '-6', 'addr', 'show', 'dev', 'lo');
+    const { address } = await gwb.app('files');
+    t.true((await onLo()).includes(address), 'an app that has nothing to do with it is added');
+    await gwb.api.appRemove({ name: 'files' });
+    t.false((await onLo()).includes(address), 'and removed');
     await ip('gwb', 'link', 'del', 'off9');
     const { took } = await comes(/10\.20\.0\.2 via 192\.168\.20\.11 dev eth0/, /kernel-refused/);
     t.log(`taken ${Math.round(took)} ms after the reason was gone`);
