@@ -3,15 +3,7 @@ import { MeshError } from '../../src/errors.js';
 import { readHost, readKernel } from './actual.js';
 import { enableForwarding } from './forwarding.js';
 import { ipAttempt, ipBatch, isTun, type Link, type Refusal, readLinks } from './ip.js';
-import {
-  type HostChanges,
-  type HostPlan,
-  hostChanges,
-  hostTag,
-  noEntries,
-  planEntries,
-  withoutDevice,
-} from './plan.js';
+import { type HostChanges, type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
 
 /** What `apply` did beyond tables: worth a line in the log. */
 export interface HostReport {
@@ -19,7 +11,7 @@ export interface HostReport {
   readonly ipv6Enabled: readonly string[];
   /** Commands it took; 0 when all was as wanted. */
   readonly changes: number;
-  /** Somebody set the device down that an earlier `apply` had set up. It is left so, and without its routes. */
+  /** Somebody set the device down that an earlier `apply` had set up. It is left so, and what is behind it unreachable. */
   readonly deviceIsDown: boolean;
   /** What the kernel did not take; all else is in it. */
   readonly refused: readonly Refusal[];
@@ -57,8 +49,7 @@ export class Host {
       this.#wasSetUp = true;
       // The kernel makes and drops entries by itself when a device or its IPv6 comes up.
       if (linkCommands.length + ipv6Enabled.length > 0) ({ entries } = await readKernel(tag));
-      const wanted = planEntries(plan);
-      const changes = hostChanges(entries, deviceIsDown ? withoutDevice(wanted, this.#device) : wanted);
+      const changes = hostChanges(entries, planEntries(plan, !deviceIsDown));
       const refused = await carryOut(changes);
       const { commands6, commands4 } = changes;
       const count = linkCommands.length + commands6.length + commands4.length;

@@ -1,4 +1,5 @@
 import type { Prefix } from '../../src/addr/prefix.js';
+import { isDefaultRoute } from '../../src/routing/interface.js';
 
 /**
  * What the kernel is to hold for one network, as pure data (docs/OPERATIONS.md, What it does to the host).
@@ -6,7 +7,8 @@ import type { Prefix } from '../../src/addr/prefix.js';
  *     lo            node and app addresses, /128: apps keep them while weftd restarts
  *     own table     network prefix -> weft0, src = node address;
  *                   own /64 -> throw, so that the operator's routes inside it (containers, a LAN) are found in main
- *     LAN table     prefixes behind other nodes -> weft0; prefixes learned from routers on our LANs -> those routers
+ *     LAN table     prefixes behind other nodes -> weft0, or unreachable while it is down or gone;
+ *                   prefixes learned from routers on our LANs -> those routers
  *     main table    network prefix, own /64 -> unreachable: nothing leaks to the default route, for marked packets and
  *                   while weft0 is away; nothing loops kernel-TUN-kernel
  *     rules         packets without our mark look in the own table; then, where there are LAN prefixes, in main but for its
@@ -93,14 +95,19 @@ export interface HostEntries {
 
 export const noEntries: HostEntries = { addresses: [], routes6: [], routes4: [], rules6: [], rules4: [] };
 
-export function planEntries(plan: HostPlan): HostEntries {
+/**
+ * `hasDevice`: false while it is down or gone. What is behind other nodes is unreachable then, for the machine's own default route
+ * would carry it in the clear; a default route that was accepted is none, for it would hide that one.
+ */
+export function planEntries(plan: HostPlan, hasDevice = true): HostEntries {
   const tag = hostTag(plan.device);
   const inTable = (table: number | 'main', metric: number) => `table ${table} proto ${hostProtocol} metric ${metric}`;
   const own = inTable(tag, routeMetric);
   const main = inTable('main', tag);
   const lan = inTable(lanTable(tag), routeMetric);
-  const lans4 = plan.lans.filter(({ prefix }) => prefix.isIpv4);
-  const lans6 = plan.lans.filter(({ prefix }) => !prefix.isIpv4);
+  const lans = hasDevice ? plan.lans : plan.lans.flatMap(withoutDevice);
+  const lans4 = lans.filter(({ prefix }) => prefix.isIpv4);
+  const lans6 = lans.filter(({ prefix }) => !prefix.isIpv4);
   const source4 = plan.ipv4Source === undefined ? '' : ` src ${plan.ipv4Source}`;
   const lanLine = (route: LanRoute) => {
     const { prefix } = route;
@@ -121,7 +128,7 @@ export function planEntries(plan: HostPlan): HostEntries {
       `unreachable ${plan.network} ${main}`,
       `unreachable ${plan.own} ${main}`,
       `throw ${plan.own} ${own}`,
-      `${plan.network} dev ${plan.device} src ${plan.node} ${own}`,
+      ...(hasDevice ? [`${plan.network} dev ${plan.device} src ${plan.node} ${own}`] : []),
       ...lans6.map(lanLine),
     ],
     routes4: lans4.map(lanLine),
@@ -130,10 +137,9 @@ export function planEntries(plan: HostPlan): HostEntries {
   };
 }
 
-/** The same without what leaves by the device. */
-export function withoutDevice(entries: HostEntries, device: string): HostEntries {
-  const others = (lines: readonly string[]) => lines.filter((line) => !line.includes(` dev ${device} `));
-  return { ...entries, routes6: others(entries.routes6), routes4: others(entries.routes4) };
+function withoutDevice(route: LanRoute): readonly LanRoute[] {
+  if (route.via !== 'overlay') return [route];
+  return isDefaultRoute(route.prefix) ? [] : [{ prefix: route.prefix, via: 'nowhere' }];
 }
 
 /** "via 10.1.0.9", or "via inet6 fe80::9" of an IPv4 route. */

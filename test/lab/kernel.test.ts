@@ -297,24 +297,36 @@ serial(
   'a device that somebody set down is left so, all else is kept up, and its routes come back with it',
   async (t) => {
     makeTun(t, 'weft0');
+    makeWire(t, 'wan9');
+    ip('link', 'set', 'wan9', 'up');
+    ip('addr', 'add', '10.1.0.1/24', 'dev', 'wan9');
+    for (const family of ['-4', '-6']) ip(family, 'route', 'add', 'default', 'dev', 'wan9', 'metric', '2000');
     const host = new Host('weft0');
     t.teardown(() => host.remove());
-    t.false((await host.apply(first)).deviceIsDown);
-    ip('link', 'set', 'weft0', 'down');
+    const overlay = (text: string) => ({ prefix: parsePrefix(text)!, via: 'overlay' }) as const;
     const lans = [
-      { prefix: parsePrefix('10.8.0.0/16')!, via: 'overlay' } as const,
+      ...['10.8.0.0/16', '2001:db8:8::/48', '0.0.0.0/0', '::/0'].map(overlay),
       { prefix: parsePrefix('10.7.0.0/16')!, via: 'nowhere' } as const,
     ];
+    const wayTo4 = (address: string) => String(spawnSync('ip', ['route', 'get', address]).output);
+    t.false((await host.apply({ ...first, lans })).deviceIsDown);
+    for (const way of [wayTo4('11.9.9.9'), wayTo('2001:db9::1')]) t.regex(way, /dev weft0/);
+    ip('link', 'set', 'weft0', 'down');
     const refused = { prefix: parsePrefix('10.6.0.0/16')!, via: 'lan', router: '10.1.0.9', device: 'gone9' } as const;
     const report = await host.apply({ ...first, lans: [...lans, refused] });
     t.deepEqual([report.deviceIsDown, report.refused.length], [true, 1], 'whatever else is refused');
     t.notRegex(ip('link', 'show', 'weft0'), /[<,]UP[,>]/);
-    t.regex(spawnSync('ip', ['route', 'get', '10.7.1.1']).stderr.toString(), /unreachable|No route/);
+    for (const way of [wayTo4('10.7.1.1'), wayTo4('10.8.1.1'), wayTo('2001:db8:8::1')]) {
+      t.regex(way, /unreachable|No route/, 'never in the clear by the default route');
+    }
+    for (const way of [wayTo4('11.9.9.9'), wayTo('2001:db9::1')]) t.regex(way, /dev wan9/, 'which is not hidden');
     t.like(await host.apply({ ...first, lans }), { changes: 0, deviceIsDown: true });
     ip('link', 'set', 'weft0', 'up');
     t.false((await host.apply({ ...first, lans })).deviceIsDown);
     t.regex(wayTo('fd5e:cd52:8402::1'), /dev weft0 .*src fd5e:cd52:8401:7::1/);
-    t.regex(ip('route', 'get', '10.8.1.1'), /dev weft0/);
+    for (const way of [wayTo4('10.8.1.1'), wayTo4('11.9.9.9'), wayTo('2001:db8:8::1'), wayTo('2001:db9::1')]) {
+      t.regex(way, /dev weft0/);
+    }
     // The next daemon begins anew.
     ip('link', 'set', 'weft0', 'down');
     t.false((await new Host('weft0').apply(first)).deviceIsDown);
