@@ -3,6 +3,7 @@ import type { NatClass } from '../../src/mesh/nat-class.js';
 import type { UnixSeconds } from '../../src/time.js';
 import type { MappingDoubt } from '../../src/upnp/reasons.js';
 import type { Peer, Status } from '../api.js';
+import type { DefaultRoute } from '../kernel/underlay.js';
 import type { PacketFilter } from './packet-filter.js';
 
 /** What the checks judge: facts, gathered by probes; a missing one means that it could not be learnt. */
@@ -49,7 +50,7 @@ export interface MachineFacts {
   /** Whether the system keeps the clock by the network; undefined: nobody says. */
   readonly clockIsSynchronised: boolean | undefined;
   readonly addresses: readonly { readonly device: string; readonly address: string }[];
-  readonly gateways: readonly { readonly device: string; readonly address: string }[];
+  readonly defaultRoutes: readonly DefaultRoute[];
   /** Of the device that the best default route uses. */
   readonly underlayMtu: number | undefined;
   /** Why a TUN cannot be made here, with its cure; undefined when it can. */

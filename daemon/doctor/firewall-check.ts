@@ -118,10 +118,11 @@ interface OuterWay {
 }
 
 /** What our datagrams travel over. */
-function outerWays({ machine: { addresses, gateways }, node }: DoctorFacts): OuterWay[] {
+function outerWays({ machine: { addresses, defaultRoutes }, node }: DoctorFacts): OuterWay[] {
   const ipv6 = addresses.filter(({ address }) => address.includes(':')).map(({ device }) => device);
   const ways: OuterWay[] = [];
-  if (ipv6.length === 0 || ipv6.length < addresses.length) ways.push({ family: 'ip', device: gateways[0]?.device });
+  if (ipv6.length === 0 || ipv6.length < addresses.length)
+    ways.push({ family: 'ip', device: defaultRoutes[0]?.device });
   if (node.usesIpv6 && ipv6.length > 0) {
     ways.push({ family: 'ip6', device: new Set(ipv6).size === 1 ? ipv6[0] : undefined });
   }

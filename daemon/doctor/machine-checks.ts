@@ -86,7 +86,7 @@ export function checkIpv6({ machine: { sysctls }, node: { device, lan } }: Docto
 /** 4 MiB: 100 ms of 300 Mbit/s. */
 const goodBuffer = 4 * 2 ** 20;
 
-export function checkKernelSettings({ machine: { sysctls, gateways } }: DoctorFacts): DoctorCheck {
+export function checkKernelSettings({ machine: { sysctls, defaultRoutes } }: DoctorFacts): DoctorCheck {
   const check = checkOf('kernel-settings', 'kernel settings');
   const advice: { readonly seen: string; readonly cure: string }[] = [];
   const unread: string[] = [];
@@ -95,11 +95,9 @@ export function checkKernelSettings({ machine: { sysctls, gateways } }: DoctorFa
     if (value === undefined) unread.push(name);
     else if (Number(value) < goodBuffer) advice.push({ seen: `${name} = ${value}`, cure: `${name}=${goodBuffer}` });
   }
-  if (gateways.length > 1) {
-    const strict = strictDevices(
-      sysctls,
-      gateways.map(({ device }) => device),
-    );
+  const uplinks = new Set(defaultRoutes.map(({ device }) => device));
+  if (uplinks.size > 1) {
+    const strict = strictDevices(sysctls, [...uplinks]);
     if (strict === undefined) unread.push('net.ipv4.conf.*.rp_filter');
     for (const device of strict ?? []) {
       advice.push({

@@ -8,7 +8,7 @@ import type { DoctorFacts, MachineFacts, NodeFacts } from './facts.js';
 
 /** What stands between this node and the others. Each decides by facts alone. */
 
-export function checkUnderlay({ machine: { addresses, gateways }, node }: DoctorFacts): DoctorCheck {
+export function checkUnderlay({ machine: { addresses, defaultRoutes }, node }: DoctorFacts): DoctorCheck {
   const check = checkOf('underlay', 'way to the Internet');
   const ipv4 = addresses.filter(({ address }) => !address.includes(':'));
   if (ipv4.length === 0 && addresses.length > 0) return checkIpv6Underlay(addresses, node);
@@ -16,11 +16,12 @@ export function checkUnderlay({ machine: { addresses, gateways }, node }: Doctor
     return check.error('this machine has no IPv4 address', 'connect it to a network; "ip address" shows what it has');
   }
   const own = listed(ipv4);
-  const [best, ...others] = gateways;
+  const [best] = defaultRoutes;
   if (!best)
     return check.warning(`${own}, but no default route`, 'without one only the LAN is reached: see "ip route"');
-  const also = others.length === 0 ? '' : `, and ${counted(others.length, 'other uplink')}`;
-  return check.ok(`${own}, by ${best.address} on ${best.device}${also}`);
+  const others = new Set(defaultRoutes.map(({ device }) => device)).size - 1;
+  const also = others === 0 ? '' : `, and ${counted(others, 'other uplink')}`;
+  return check.ok(`${own}, by ${best.gateway === undefined ? '' : `${best.gateway} on `}${best.device}${also}`);
 }
 
 /** A machine with IPv6 alone: members that have none are reached through others. */
@@ -150,7 +151,9 @@ export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
   }
   const evidence = reason ?? 'the router is still being asked';
   if (provenWithout) return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);
-  if (machine.gateways.length === 0) return check.unknown(evidence, '"ip route" shows the way out, if there is one');
+  // Only over IPv4 is a router asked.
+  const router = machine.defaultRoutes.find(({ gateway }) => gateway !== undefined && !gateway.includes(':'))?.gateway;
+  if (router === undefined) return check.unknown(evidence, '"ip route" shows the way out, if there is one');
   if (state === 'asked' || reason === null) return check.unknown(evidence, 'ask again in a few seconds');
   const byHand = `forward UDP port ${port} to this machine there by hand`;
   if (mappingDoubt === 'hidden') return check.warning(evidence, remedyFor(mappingDoubt, status.portMapping));
@@ -160,7 +163,7 @@ export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
       `mend on that router what it refused for, and it is asked again by itself; or ${byHand}`,
     );
   }
-  const page = `http://${machine.gateways[0]!.address}/`;
+  const page = `http://${router}/`;
   return check.warning(
     evidence,
     `switch on UPnP or NAT-PMP on the router's page (${page}), and it is found by itself; where it has neither, ${byHand}`,
@@ -205,13 +208,13 @@ export function checkEndpoints({ node: { status, peers, port } }: DoctorFacts): 
 const fullFrame = 1412;
 const leastMtu = 1280;
 
-export function checkMtu({ machine: { underlayMtu, gateways }, node: { peers } }: DoctorFacts): DoctorCheck {
+export function checkMtu({ machine: { underlayMtu, defaultRoutes }, node: { peers } }: DoctorFacts): DoctorCheck {
   const check = checkOf('mtu', 'packet size');
   if (underlayMtu !== undefined && underlayMtu < leastMtu) {
     return check.error(
       `the device of the default route carries only ${underlayMtu} octets`,
       `raise it, and keep that in the configuration of the network; below ${leastMtu} nothing is promised`,
-      `ip link set ${gateways[0]?.device ?? 'DEVICE'} mtu 1500`,
+      `ip link set ${defaultRoutes[0]?.device ?? 'DEVICE'} mtu 1500`,
     );
   }
   const tunnels = peers.flatMap(({ name, tunnel }) => (tunnel ? [{ name, mtu: tunnel.mtu }] : []));

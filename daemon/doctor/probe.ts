@@ -17,17 +17,17 @@ const patience = 3000;
 export async function probeMachine(device: string, ownAddresses: readonly string[]): Promise<MachineFacts> {
   const isOwn = (name: string) => name === device || /^weft\d+$/.test(name);
   const [underlay, links, packetFilter] = await Promise.all([readUnderlay(isOwn), readLinks(), readPacketFilter()]);
-  const best = underlay.gateways[0]?.device;
+  const best = underlay.defaultRoutes[0]?.device;
   return {
     now: Date.now() / 1000,
     clockIsSynchronised: readClock(),
     addresses: underlay.addresses,
-    gateways: underlay.gateways,
+    defaultRoutes: underlay.defaultRoutes,
     underlayMtu: links.find(({ ifname }) => ifname === best)?.mtu,
     tunProblem: tunProblem(),
     sysctls: readSysctls(
       device,
-      underlay.gateways.map((gateway) => gateway.device),
+      underlay.defaultRoutes.map((route) => route.device),
     ),
     packetFilter,
     legacyTables: [...readLegacyTables('ip'), ...readLegacyTables('ip6')],

@@ -7,8 +7,14 @@ import { ipJsonBatch } from './ip.js';
 export interface Underlay {
   /** Of devices that have a carrier; loopback, link-local and our own left out. Sorted by device. */
   readonly addresses: readonly { readonly device: string; readonly address: string; readonly length: number }[];
-  /** IPv4 default routes, best first. */
-  readonly gateways: readonly { readonly device: string; readonly address: string }[];
+  /** Of IPv4, best first; of one that has several ways, each. */
+  readonly defaultRoutes: readonly DefaultRoute[];
+}
+
+export interface DefaultRoute {
+  readonly device: string;
+  /** Undefined: whoever is at the other end of the device (PPP); an IPv6 address: a router that carries IPv4 without one of its own. */
+  readonly gateway?: string;
 }
 
 /** One event often comes as ten netlink messages. */
@@ -29,10 +35,17 @@ interface LinkWithAddresses {
   }[];
 }
 
-interface DefaultRoute {
+interface NextHop {
   readonly gateway?: string;
-  readonly dev: string;
+  /** A router of the other family. */
+  readonly via?: { readonly host: string };
+  /** Undefined: of a route that refuses, or of one with several ways. */
+  readonly dev?: string;
+}
+
+interface RouteOfIp extends NextHop {
   readonly metric?: number;
+  readonly nexthops?: readonly NextHop[];
 }
 
 /** "7: weft0: <POINTOPOINT,...> ..." of `ip -o monitor`; lines of addresses and routes have no colon behind the name. */
@@ -42,7 +55,7 @@ const linkEvent = /^\d+: ([^:@\s]+)[@:]/;
 export async function readUnderlay(isOwn: (device: string) => boolean): Promise<Underlay> {
   const [links, routes] = (await ipJsonBatch(undefined, ['addr show', 'route show default'])) as [
     LinkWithAddresses[],
-    DefaultRoute[],
+    RouteOfIp[],
   ];
   const addresses = links
     .filter((link) => link.flags.includes('LOWER_UP') && !link.flags.includes('LOOPBACK') && !isOwn(link.ifname))
@@ -52,11 +65,15 @@ export async function readUnderlay(isOwn: (device: string) => boolean): Promise<
         .map((info) => ({ device: link.ifname, address: info.local, length: info.prefixlen })),
     )
     .sort((a, b) => (`${a.device} ${a.address}` < `${b.device} ${b.address}` ? -1 : 1));
-  const gateways = routes
-    .filter((route) => route.gateway !== undefined && !isOwn(route.dev))
+  const defaultRoutes = routes
     .sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0))
-    .map((route) => ({ device: route.dev, address: route.gateway! }));
-  return { addresses, gateways };
+    .flatMap((route): readonly NextHop[] => route.nexthops ?? [route])
+    .flatMap(({ dev, gateway, via }): DefaultRoute[] => {
+      if (dev === undefined || isOwn(dev)) return [];
+      const router = gateway ?? via?.host;
+      return [router === undefined ? { device: dev } : { device: dev, gateway: router }];
+    });
+  return { addresses, defaultRoutes };
 }
 
 export interface UnderlayListener {

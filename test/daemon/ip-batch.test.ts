@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import test from 'ava';
 import { ipAttempt, ipJsonBatch } from '../../daemon/kernel/ip.js';
-import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
+import { readUnderlay, type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
 import { MeshError } from '../../src/errors.js';
 
 /** A program called `ip` in front of the real one; `batch` is what it does with commands on its standard input. */
@@ -53,6 +53,32 @@ test.serial('of commands that are tried each one that was refused is named, with
   );
 });
 
+test.serial(
+  'default routes are those of PPP too, of a router without an IPv4 address, and each way of several',
+  async (t) => {
+    const routes = [
+      { dst: 'default', dev: 'wwan0', scope: 'link', metric: 700, flags: [] },
+      { dst: 'default', via: { family: 'inet6', host: 'fe80::1' }, dev: 'eth2', metric: 5, flags: [] },
+      {
+        dst: 'default',
+        nexthops: [
+          { gateway: '192.168.1.1', dev: 'eth0', weight: 1, flags: [] },
+          { gateway: '192.168.2.1', dev: 'eth1', weight: 5, flags: ['linkdown'] },
+        ],
+      },
+      { dst: 'default', gateway: 'fd00::1', dev: 'weft0', metric: 1, flags: [] },
+      { type: 'unreachable', dst: 'default', metric: 99, flags: [] },
+    ];
+    fakeIp(t, `cat >/dev/null; echo '[]'; echo '${JSON.stringify(routes)}'`);
+    t.deepEqual((await readUnderlay((device) => device === 'weft0')).defaultRoutes, [
+      { device: 'eth0', gateway: '192.168.1.1' },
+      { device: 'eth1', gateway: '192.168.2.1' },
+      { device: 'eth2', gateway: 'fe80::1' },
+      { device: 'wwan0' },
+    ]);
+  },
+);
+
 test.serial('a look at the network that fails is repeated, not put off until the next change', async (t) => {
   fakeIp(t, '[ -e "$0.asked" ] && sed "s/.*/[]/" || { cat >"$0.asked"; echo "Error: busy" >&2; exit 1; }');
   t.timeout(10_000);
@@ -67,6 +93,6 @@ test.serial('a look at the network that fails is repeated, not put off until the
       failed: (error) => void failures.push(error),
     });
   });
-  t.deepEqual(underlay, { addresses: [], gateways: [] });
+  t.deepEqual(underlay, { addresses: [], defaultRoutes: [] });
   t.regex(String(failures[0]), /busy/);
 });

@@ -424,7 +424,13 @@ serial('every change of the underlay is told, and our own devices are none of it
   ip('addr', 'add', '11.0.0.1/24', 'dev', 'eth9');
   await until((underlay) => underlay.addresses.some((address) => address.address === '11.0.0.1'));
   ip('route', 'add', 'default', 'via', '11.0.0.254');
-  await until((underlay) => underlay.gateways[0]?.address === '11.0.0.254');
+  await until((underlay) => underlay.defaultRoutes[0]?.gateway === '11.0.0.254');
+  ip('route', 'replace', 'default', 'dev', 'eth9', 'scope', 'link');
+  await until(({ defaultRoutes: [best] }) => best?.device === 'eth9' && best.gateway === undefined);
+  ip('-4', 'route', 'replace', 'default', 'via', 'inet6', 'fe80::1', 'dev', 'eth9');
+  await until((underlay) => underlay.defaultRoutes[0]?.gateway === 'fe80::1');
+  ip('route', 'replace', 'default', 'nexthop', 'via', '11.0.0.253', 'nexthop', 'via', '11.0.0.254');
+  await until((underlay) => underlay.defaultRoutes[1]?.gateway === '11.0.0.254');
   ip('link', 'set', 'far9', 'down');
   await until((underlay) => underlay.addresses.length === 0);
   ip('link', 'set', 'far9', 'up');

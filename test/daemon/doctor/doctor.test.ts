@@ -79,7 +79,7 @@ const machine: MachineFacts = {
   now: 1_795_000_000,
   clockIsSynchronised: true,
   addresses: [{ device: 'eth0', address: '192.168.1.20' }],
-  gateways: [{ device: 'eth0', address: '192.168.1.1' }],
+  defaultRoutes: [{ device: 'eth0', gateway: '192.168.1.1' }],
   underlayMtu: 1500,
   tunProblem: undefined,
   sysctls: new Map(Object.entries(sysctls)),
@@ -166,7 +166,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ['no IPv4 address', withMachine({ addresses: [] }), 'underlay', 'error', /no IPv4 address/, /connect it/],
   [
     'IPv6 alone, and switched off',
-    withMachine({ addresses: ipv6Alone, gateways: [] }),
+    withMachine({ addresses: ipv6Alone, defaultRoutes: [] }),
     'underlay',
     'error',
     /2001:db8::7 on eth0, and no IPv4 address: underlay\.ipv6 is off/,
@@ -174,7 +174,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   ],
   [
     'IPv6 alone, with tunnels',
-    { node: { ...node, usesIpv6: true }, machine: { ...machine, addresses: ipv6Alone, gateways: [] } },
+    { node: { ...node, usesIpv6: true }, machine: { ...machine, addresses: ipv6Alone, defaultRoutes: [] } },
     'underlay',
     'ok',
     /2001:db8::7 on eth0, and no IPv4 address$/,
@@ -188,7 +188,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /weft0 was set down/,
     /set it up again/,
   ],
-  ['no default route', withMachine({ gateways: [] }), 'underlay', 'warning', /no default route/, /ip route/],
+  ['no default route', withMachine({ defaultRoutes: [] }), 'underlay', 'warning', /no default route/, /ip route/],
   [
     'nobody answers',
     withStatus({ tunnels: { up: 0, total: 1, overTcp: 0, overTls: 0 } }),
@@ -275,7 +275,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
   [
     'no router to ask',
     {
-      machine: { ...machine, gateways: [] },
+      machine: { ...machine, defaultRoutes: [] },
       node: { ...node, status: { ...status, portMapping: { ...refused, state: 'absent' }, endpoints: unproven } },
     },
     'port-mapping',
@@ -573,7 +573,7 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
       machine: {
         ...machine,
         addresses: ipv6Alone,
-        gateways: [],
+        defaultRoutes: [],
         packetFilter: new PacketFilter([ip6InputDrop], [rule(ip6InputDrop, port('icmpv6', 'dport'), 1)]),
       },
     },
@@ -727,7 +727,7 @@ const unknowns: readonly (readonly [string, DoctorFacts, string, RegExp, RegExp]
     'IPv6 alone, and no tunnel yet',
     {
       node: { ...node, usesIpv6: true, status: { ...status, tunnels: noTunnels } },
-      machine: { ...machine, addresses: ipv6Alone, gateways: [] },
+      machine: { ...machine, addresses: ipv6Alone, defaultRoutes: [] },
     },
     'underlay',
     /whether IPv6 leads to the Internet was not looked at/,
@@ -806,7 +806,7 @@ const unknowns: readonly (readonly [string, DoctorFacts, string, RegExp, RegExp]
   ],
   [
     'rp_filter of an uplink that cannot be read',
-    withMachine({ gateways: [...machine.gateways, { device: 'lte0', address: '10.0.0.1' }] }),
+    withMachine({ defaultRoutes: [...machine.defaultRoutes, { device: 'lte0', gateway: '10.0.0.1' }] }),
     'kernel-settings',
     /rp_filter cannot be read/,
     /sysctl net\.ipv4\.conf/,
@@ -839,13 +839,31 @@ test('a clock is well by the word of members, or of one', (t) => {
   t.regex(of(7).evidence, /7 neighbours say so too/);
 });
 
+test('a default route needs no gateway with an IPv4 address', (t) => {
+  const way = (...defaultRoutes: (typeof machine.defaultRoutes)[number][]) => {
+    const line = judge(withMachine({ defaultRoutes })).find(({ code }) => code === 'underlay')!;
+    t.is(line.state, 'ok');
+    return line.evidence;
+  };
+  t.regex(way({ device: 'ppp0' }), /, by ppp0$/);
+  t.regex(way({ device: 'eth0', gateway: 'fe80::1' }), /, by fe80::1 on eth0$/);
+  t.regex(way({ device: 'ppp0' }, { device: 'lte0', gateway: '10.0.0.1' }), /, by ppp0, and 1 other uplink$/);
+  const absent = { ...status, portMapping: { ...refused, state: 'absent' as const }, endpoints: unproven };
+  for (const route of [{ device: 'ppp0' }, { device: 'eth0', gateway: 'fe80::1' }]) {
+    const facts = { node: { ...node, status: absent }, machine: { ...machine, defaultRoutes: [route] } };
+    const line = judge(facts).find(({ code }) => code === 'port-mapping')!;
+    t.is(line.state, 'unknown', 'there is no router to ask');
+    t.notRegex(line.remedy, /http/);
+  }
+});
+
 test('rp_filter counts for each uplink, the higher of its own and that of all', (t) => {
-  const gateways = [...machine.gateways, { device: 'lte0.7', address: '10.0.0.1' }];
+  const defaultRoutes = [...machine.defaultRoutes, { device: 'lte0.7' }];
   const of = (all: string, eth0: string, lte: string) => {
     const filters = { all, eth0, 'lte0.7': lte };
     const sysctls = new Map(machine.sysctls);
     for (const [name, value] of Object.entries(filters)) sysctls.set(`net.ipv4.conf.${name}.rp_filter`, value);
-    return judge(withMachine({ gateways, sysctls })).find(({ code }) => code === 'kernel-settings')!;
+    return judge(withMachine({ defaultRoutes, sysctls })).find(({ code }) => code === 'kernel-settings')!;
   };
   t.is(of('0', '0', '0').state, 'ok');
   t.is(of('2', '1', '1').state, 'ok');
@@ -854,6 +872,10 @@ test('rp_filter counts for each uplink, the higher of its own and that of all', 
   t.is(of('0', '1', '2').command, 'sysctl -w net.ipv4.conf.eth0.rp_filter=2');
   t.is(of('1', '0', '2').command, 'sysctl -w net.ipv4.conf.eth0.rp_filter=2');
   t.is(of('0', '0', '1').command, 'sysctl -w net.ipv4.conf.lte0/7.rp_filter=2');
+  const spare = [...machine.defaultRoutes, { device: 'eth0' }];
+  const sysctls = new Map([...machine.sysctls, ['net.ipv4.conf.eth0.rp_filter', '1']]);
+  const alone = judge(withMachine({ defaultRoutes: spare, sysctls })).find(({ code }) => code === 'kernel-settings')!;
+  t.is(alone.state, 'ok', 'two routes by one device are one uplink');
 });
 
 test('nobody answers: where UDP cannot be allowed, TLS is named as the way out', (t) => {
