@@ -147,9 +147,11 @@ export class Asking {
     }
   }
 
-  /** Ends the handshakes along this way, and those whose place they took, without a word. */
-  end(way: Carriage['kind']): void {
-    for (const attempt of this.#all()) if (attempt.way === way) this.#drop(attempt);
+  /** Ends the handshakes along this way, or those of them for this, and those whose place they took, without a word. */
+  end(way: Carriage['kind'], purpose?: Attempt['purpose']): void {
+    for (const attempt of this.#all()) {
+      if (attempt.way === way && (purpose === undefined || attempt.purpose === purpose)) this.#drop(attempt);
+    }
   }
 
   #supersede(purpose: Attempt['purpose'], way: Carriage['kind'], now: Millis): void {

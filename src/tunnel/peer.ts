@@ -279,9 +279,10 @@ export class Peer<Certificate> {
     this.#certificate = answer.certificate;
     if (this.#incarnation !== hello.incarnation) this.#begin(hello.incarnation);
     this.#seen.add(hello.counter);
-    // Both handshakes of a crossing are good; the one that stands makes the other needless.
+    // Both handshakes of a crossing are good; the one that stands makes the other needless. But a dial beside a tunnel that
+    // stands looks for a way elsewhere, and is to find it or to say that there is none.
     this.#asking.end('overlay');
-    if (from.kind === 'direct') this.#asking.end('direct');
+    if (from.kind === 'direct') this.#asking.end('direct', this.#standing === 'tunnel' ? 'rekey' : undefined);
     // A tunnel that stands moves by the plane's sealed challenge alone: the source of an initiation is nobody's word.
     if (this.#standing !== 'tunnel' && (from.kind === 'direct' || this.#standing === 'none')) this.#carry(from);
     this.#observedUs(hello, from);

@@ -270,6 +270,19 @@ test('a dial elsewhere goes on while new keys are asked for, and is told of its 
   );
 });
 
+test('a dial elsewhere goes on while the other side renews the keys, and is told of its end', (t) => {
+  const { world, alice, bob } = joined();
+  const { link, localIndex } = bob.plane.installs[0]!;
+  world.run(8 * second);
+  alice.dial(bob, [endpointOf(9)]);
+  bob.do({ kind: 'plane', event: { kind: 'worn', link, localIndex } });
+  world.run(second);
+  t.is(alice.plane.installs.at(-1)?.role, 'responder', 'new keys');
+  t.is(alice.told('dialFailed').length, 0);
+  world.run(15 * second);
+  t.like(alice.told('dialFailed'), [{ node: 2, via: 'direct', reason: 'no answer' }]);
+});
+
 test('a lane that has sent much gets new keys at once', (t) => {
   const { world, alice } = joined();
   const { link, localIndex } = alice.plane.installs[0]!;
