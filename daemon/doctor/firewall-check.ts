@@ -3,6 +3,7 @@ import { checkOf, counted } from './check.js';
 import type { DoctorFacts, NodeFacts } from './facts.js';
 import { checkUdpOut } from './network-checks.js';
 import type { Chain, Hook, Packet, PacketFilter } from './packet-filter.js';
+import { provenEndpoints } from './proven-endpoints.js';
 
 const code = 'firewall';
 const name = 'packet filter';
@@ -135,7 +136,7 @@ function unproven(facts: DoctorFacts): OuterWay[] {
 }
 
 function isProven({ status }: NodeFacts, family: Packet['family']): boolean {
-  return status.endpoints.some(({ proven, address }) => proven && address.includes(':') === (family === 'ip6'));
+  return provenEndpoints(status.endpoints).some(({ address }) => address.includes(':') === (family === 'ip6'));
 }
 
 /** The chains where one of the packets is dropped, and those where one may be. */

@@ -5,6 +5,7 @@ import type { MappingDoubt } from '../../src/upnp/reasons.js';
 import type { DoctorCheck, PortMappingInfo, TunnelInfo } from '../api.js';
 import { checkOf, counted } from './check.js';
 import type { DoctorFacts, MachineFacts, NodeFacts } from './facts.js';
+import { provenEndpoints } from './proven-endpoints.js';
 
 /** What stands between this node and the others. Each decides by facts alone. */
 
@@ -140,7 +141,7 @@ export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
   const { status, port, mappingDoubt } = node;
   const check = checkOf('port-mapping', 'router forwards our port');
   const { state, protocol, gateway, externalAddress, externalPort, leaseSeconds, reason, tcp } = status.portMapping;
-  const provenWithout = status.endpoints.some(({ proven }) => proven);
+  const provenWithout = provenEndpoints(status.endpoints).length > 0;
   if (state === 'disabled') return check.ok('switched off by port-mapping.enabled');
   if (state === 'mapped' || state === 'renewing') {
     const lease = leaseSeconds === 0 ? 'permanent' : `lease ${leaseSeconds} s`;
@@ -193,13 +194,16 @@ export function checkNat({ node: { nat } }: DoctorFacts): DoctorCheck {
 
 export function checkEndpoints({ node: { status, peers, port } }: DoctorFacts): DoctorCheck {
   const check = checkOf('endpoints', 'reached from outside');
-  const proven = status.endpoints.filter((endpoint) => endpoint.proven);
+  const proven = provenEndpoints(status.endpoints);
   if (proven.length > 0) return check.ok(`proven: ${proven.map(formatEndpoint).join(', ')}`);
   if (status.tunnels.up === 0) return check.unknown('no neighbour to dial us back', onceUp);
-  const tried = status.endpoints.map((endpoint) => `${formatEndpoint(endpoint)} (${endpoint.source})`).join(', ');
+  const tried = status.endpoints
+    .filter((endpoint) => !endpoint.proven)
+    .map((endpoint) => `${formatEndpoint(endpoint)} (${endpoint.source})`);
   const relayed = peers.filter(({ state }) => state === 'relayed').length;
+  const inside = tried.length < status.endpoints.length ? ' but inside this network' : '';
   return check.warning(
-    `none of ${tried || 'no endpoint'} was reached by a neighbour; ${counted(relayed, 'peer')} relayed`,
+    `none of ${tried.join(', ') || 'no endpoint'} was reached by a neighbour${inside}; ${counted(relayed, 'peer')} relayed`,
     `allow UDP port ${port} in the firewall of this machine and of the router; see the line on the router`,
   );
 }

@@ -1,6 +1,6 @@
 import type { CborValue } from '../cbor.js';
 import { type SigningKey, VerifyingKey } from '../crypto.js';
-import { type Endpoint, type EndpointSource, isUsableEndpoint } from './endpoint.js';
+import { type Endpoint, type EndpointSource, isPrivateEndpoint, isUsableEndpoint } from './endpoint.js';
 import { endpointFromCbor, endpointToCbor } from './endpoint-cbor.js';
 import { type FieldMap, integerField, listField, octetsField } from './fields.js';
 import type { NetworkId } from './network.js';
@@ -24,8 +24,16 @@ import {
 /** Where a node says it may be reached. */
 export interface RecordedEndpoint extends Endpoint {
   readonly source: EndpointSource;
-  /** A peer has dialled it back from outside (docs/protocol/reachability.md). */
+  /** A peer has dialled it back, from outside the machine (docs/protocol/reachability.md); `isOpen` to whom that says something. */
   readonly proven: boolean;
+}
+
+/**
+ * True where everybody gets in who has its family of addresses. A private one may be proven too, by a neighbour on its LAN: that says
+ * nothing of those elsewhere.
+ */
+export function isOpen(endpoint: Endpoint & Pick<RecordedEndpoint, 'proven'>): boolean {
+  return endpoint.proven && !isPrivateEndpoint(endpoint);
 }
 
 /**

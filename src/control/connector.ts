@@ -1,11 +1,12 @@
 import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
+import { isOpen, type RecordedEndpoint } from '../addr/endpoint-record.js';
 import type { FieldMap } from '../addr/fields.js';
 import type { InvitingMember } from '../addr/invitation.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import type { TlsEndpoint } from '../addr/tls-endpoint.js';
 import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh } from '../mesh/mesh.js';
-import type { PunchSide } from '../mesh/nat-class.js';
+import type { NatClass } from '../mesh/nat-class.js';
 import { Punching, type PunchingEffect, type PunchingEvent } from '../mesh/punching.js';
 import { leadsOutside, worthDialling } from '../mesh/reachability-candidates.js';
 import { Topology, type TopologyEffect, type TopologyEvent, type TopologyLimits } from '../mesh/topology.js';
@@ -61,8 +62,7 @@ export class Connector {
   readonly #onLan = new Map<NodeNumber, Endpoint>();
   /** Where tunnels that fell had stood, the newest last: holes and forwarded ports may still be there. */
   readonly #former = new Map<NodeNumber, Endpoint>();
-  #own: readonly Endpoint[] = [];
-  #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  #own: readonly RecordedEndpoint[] = [];
 
   /**
    * `seeds`: the members our invitation named, for as long as the directory does not know them. `former`: with whom tunnels
@@ -158,9 +158,9 @@ export class Connector {
   }
 
   /** Where we may be reached, and what our NAT does. */
-  sideChanged(endpoints: readonly Endpoint[], side: PunchSide, now: Millis): ConnectorEffect[] {
+  sideChanged(endpoints: readonly RecordedEndpoint[], nat: NatClass, now: Millis): ConnectorEffect[] {
     this.#own = endpoints;
-    this.#side = side;
+    const side = { open: endpoints.some(isOpen), nat };
     return this.#punch({ kind: 'sideChanged', endpoints, side }, now);
   }
 
@@ -265,13 +265,20 @@ export class Connector {
   #dial(node: NodeNumber, now: Millis): ConnectorEffect[] {
     const way = this.wayTo(node);
     if (!way) return this.#choose({ kind: 'dialFailed', node }, now);
-    const isOpen = this.#mesh.directory.byNumber(node)?.endpoints.some((endpoint) => endpoint.proven) ?? true;
-    const punched = isOpen || this.#side.open ? [] : this.#punch({ kind: 'directWanted', node }, now);
+    const punched = this.#meetByDialling(node) ? [] : this.#punch({ kind: 'directWanted', node }, now);
     const endpoints = this.#endpointsOf(way);
     // Where TLS alone leads, a dial to nowhere yet is kept up, so that the fallback finds it among those that run.
     if (endpoints.length + this.#tlsOf(way).length === 0)
       return [...punched, ...this.#choose({ kind: 'dialFailed', node }, now)];
     return [this.#order(way, endpoints), ...punched];
+  }
+
+  /** One of the two lets everybody in, over a family that the other has. Of a node without a record nothing is known. */
+  #meetByDialling(node: NodeNumber): boolean {
+    const theirs = this.#mesh.directory.byNumber(node)?.endpoints;
+    if (!theirs || theirs.some((endpoint) => isOpen(endpoint) && this.#isDiallable(endpoint))) return true;
+    const families = new Set(theirs.map(isIpv6));
+    return this.#own.some((endpoint) => isOpen(endpoint) && families.has(isIpv6(endpoint)));
   }
 
   #order(way: Way, all: readonly Endpoint[], isRedirected = false): ConnectorEffect {
@@ -321,4 +328,8 @@ export class Connector {
       return [this.#order(way, effect.endpoints)];
     });
   }
+}
+
+function isIpv6({ address }: Endpoint): boolean {
+  return address.includes(':');
 }

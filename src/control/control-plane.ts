@@ -564,9 +564,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   #sideChanged(now: Millis): void {
-    const endpoints = this.reachability.endpoints();
-    const side = { open: endpoints.some((endpoint) => endpoint.proven), nat: this.reachability.nat() };
-    this.#performConnector(this.#connector.sideChanged(endpoints, side, now), now);
+    const { reachability } = this;
+    this.#performConnector(this.#connector.sideChanged(reachability.endpoints(), reachability.nat(), now), now);
   }
 
   #performConnector(effects: readonly ConnectorEffect[], now: Millis): void {

@@ -1,6 +1,6 @@
 import { encodeChain } from '../addr/certificate-chain.js';
 import { type Endpoint, isPrivateEndpoint } from '../addr/endpoint.js';
-import type { RecordedEndpoint } from '../addr/endpoint-record.js';
+import { isOpen, type RecordedEndpoint } from '../addr/endpoint-record.js';
 import { type InvitingMember, maxInvitingMembers } from '../addr/invitation.js';
 import { parseIp } from '../addr/ip.js';
 import { type IssuerCertificate, issueIssuerCertificate } from '../addr/issuer-certificate.js';
@@ -153,11 +153,13 @@ export function copyIdentity(mesh: Mesh, stored: Uint8Array, random: Random, pas
   return exportIdentity(mesh.membership, stored, octets, random, passphrase);
 }
 
-/** How likely a stranger gets in there; 0 for what only a LAN, or only those spoken to before, can reach. */
-function openness({ proven, source, ...endpoint }: RecordedEndpoint): number {
-  if (proven) return 3;
-  if (isPrivateEndpoint(endpoint) || source === 'observed') return 0;
-  return source === 'configured' ? 2 : 1;
+/** How likely a stranger gets in there; 0 for what only those spoken to before can reach, or at best a LAN. */
+function openness(endpoint: RecordedEndpoint): number {
+  const { proven, source } = endpoint;
+  if (isOpen(endpoint)) return 4;
+  if (isPrivateEndpoint(endpoint)) return proven ? 1 : 0;
+  if (source === 'observed') return 0;
+  return source === 'configured' ? 3 : 2;
 }
 
 function mostOpenFirst(endpoints: readonly RecordedEndpoint[]): RecordedEndpoint[] {

@@ -71,7 +71,7 @@ function mostOf(endpoints: readonly (Endpoint | undefined)[]): Endpoint | undefi
 
 /** What punching needs to know of one side. */
 export interface PunchSide {
-  /** Some endpoint of it is proven: whoever dials it gets in, whatever its NAT does. */
+  /** Some public endpoint of it is proven: whoever dials it gets in, whatever its NAT does. */
   readonly open: boolean;
   readonly nat: Pick<NatClass, 'mapping' | 'filtering'>;
 }

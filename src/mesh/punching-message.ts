@@ -13,7 +13,7 @@ import type { Dependence, PunchSide } from './nat-class.js';
  *   A ──► B   {t: "punchgo", x}                 now: B punches as it hears this, A dials half a round trip after sending it
  *   B ──► A   {t: "punchno", x, r}              no, and why
  *
- * x: 8 octets, the exchange; e: up to 4 of [address, port]; o: 1 when some endpoint is proven; m, f: mapping and filtering,
+ * x: 8 octets, the exchange; e: up to 4 of [address, port]; o: 1 when some public endpoint is proven; m, f: mapping and filtering,
  * 0 unknown, then 1 to 3 in the order of RFC 4787.
  */
 export type PunchMessage =

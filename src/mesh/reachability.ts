@@ -5,7 +5,7 @@ import {
   isUsableEndpoint,
   sameEndpoint,
 } from '../addr/endpoint.js';
-import type { RecordedEndpoint } from '../addr/endpoint-record.js';
+import { isOpen, type RecordedEndpoint } from '../addr/endpoint-record.js';
 import type { FieldMap } from '../addr/fields.js';
 import { parseIp } from '../addr/ip.js';
 import type { NodeNumber } from '../addr/node-number.js';
@@ -180,10 +180,10 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return Math.min(this.#asker.deadline(), this.#tellAt, this.#trialDue(), holeUntil === closed ? never : holeUntil);
   }
 
-  /** All endpoints of ours, best first: proven before unproven, then by how we came to know them. */
+  /** All endpoints of ours, best first: those open to everybody, then by how we came to know them. */
   endpoints(): RecordedEndpoint[] {
     const all = this.#collect().map((endpoint) => ({ ...endpoint, proven: this.#isProven(endpoint) }));
-    return all.sort((a, b) => Number(b.proven) - Number(a.proven) || rank[a.source] - rank[b.source]);
+    return all.sort((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || rank[a.source] - rank[b.source]);
   }
 
   /** How long until one of our endpoints that is not proven is asked about again, as far as that is known. */

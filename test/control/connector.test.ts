@@ -1,6 +1,9 @@
 import test from 'ava';
+import type { Endpoint } from '../../src/addr/endpoint.js';
+import type { RecordedEndpoint } from '../../src/addr/endpoint-record.js';
 import { decodeMap } from '../../src/addr/fields.js';
 import { Connector, type ConnectorEffect } from '../../src/control/connector.js';
+import type { NatClass } from '../../src/mesh/nat-class.js';
 import { mostTries } from '../../src/mesh/punching.js';
 import { decodePunch, encodePunch } from '../../src/mesh/punching-message.js';
 import { type TopologyLimits, usualLimits } from '../../src/mesh/topology.js';
@@ -11,6 +14,7 @@ import { World } from '../mesh/world.js';
 
 const anywhere = () => true;
 const hour: Millis = 60 * minute;
+const symmetric: NatClass = { translated: true, portPreservation: false, ...natKinds.symmetric };
 /** What another node says arrives after this; a dial that leads nowhere ends after that. */
 const answersIn: Millis = 40;
 const dialLasts: Millis = 15 * second;
@@ -60,8 +64,8 @@ class Home {
 
   /** Its router has another address; the NAT is of the same kind. */
   movesTo(address: string): void {
-    const side = { open: false, nat: natKinds.symmetric };
-    this.#perform(this.#connector.sideChanged([{ address, port: 40_000 }], side, this.#now));
+    const seen = { address, port: 40_000, source: 'observed', proven: false } as const;
+    this.#perform(this.#connector.sideChanged([seen], symmetric, this.#now));
   }
 
   /** The homes that are not among these. */
@@ -150,3 +154,42 @@ test('homes that cannot be reached, more than punching keeps at a time, are all 
   t.deepEqual(home.missedIn(home.offered), []);
   t.deepEqual([...home.reasons], ['the NATs of both sides do not allow it']);
 });
+
+const onLan: RecordedEndpoint = { address: '192.168.1.10', port: 16696, source: 'local', proven: true };
+const behindNat: RecordedEndpoint = { address: '12.0.7.1', port: 40_000, source: 'observed', proven: false };
+const mapped: RecordedEndpoint = { ...behindNat, source: 'upnp', proven: true };
+const overIpv6: RecordedEndpoint = { address: '2001:db8::1', port: 16696, source: 'local', proven: true };
+const mine: RecordedEndpoint = { ...behindNat, address: '12.0.0.1' };
+const ipv4Alone = ({ address }: Endpoint) => !address.includes(':');
+
+const encounters: readonly (readonly [string, boolean, RecordedEndpoint[], RecordedEndpoint[], typeof ipv4Alone])[] = [
+  ['neither side is open', true, [behindNat], [mine], anywhere],
+  ['the other router forwards', false, [mapped], [mine], anywhere],
+  ['our router forwards', false, [behindNat], [{ ...mapped, address: mine.address }], anywhere],
+  ['a neighbour on its LAN reached the other', true, [onLan, behindNat], [mine], anywhere],
+  ['a neighbour on our LAN reached us', true, [behindNat], [onLan, mine], anywhere],
+  ['the other is open over IPv6', false, [overIpv6, behindNat], [mine], anywhere],
+  ['the other is open over IPv6, which is off here', true, [overIpv6, behindNat], [mine], ipv4Alone],
+  ['we are open over IPv6', false, [overIpv6, behindNat], [overIpv6, mine], anywhere],
+  ['we are open over IPv6, which the other has not', true, [behindNat], [overIpv6, mine], anywhere],
+];
+
+for (const [when, isPunched, theirs, ours, isDiallable] of encounters) {
+  test(`a hole is ${isPunched ? '' : 'not '}punched when ${when}`, (t) => {
+    const world = new World(21);
+    const first = world.found();
+    const other = world.member(first, 'other');
+    const me = world.member(first, 'me').mesh!;
+    world.post(other, { kind: 'endpointsChanged', endpoints: theirs });
+    world.run(minute);
+    const node = other.mesh!.membership.number;
+    t.deepEqual(me.directory.byNumber(node)?.endpoints, theirs);
+    const connector = new Connector(me, [], [], seededRandom(21), isDiallable, () => 0, usualLimits);
+    const effects = [...connector.sideChanged(ours, symmetric, 0), ...connector.tick(0), ...connector.tick(second)];
+    t.true(effects.some((effect) => effect.kind === 'dial' && effect.node === node));
+    t.is(
+      effects.some((effect) => effect.kind === 'sendMesh' && effect.to === node),
+      isPunched,
+    );
+  });
+}

@@ -76,6 +76,7 @@ export class World {
   readonly #byAddress = new Map<string, Machine>();
   /** The routers before a machine, the nearest first. */
   readonly #nats = new Map<Machine, readonly NatModel[]>();
+  readonly #inHomes = new Map<string, Machine>();
   /** Loses a datagram on its way for which this is true. */
   loses: (from: Machine, to: Machine, bytes: Uint8Array) => boolean = () => false;
   readonly #watchers: Watcher[] = [];
@@ -107,6 +108,19 @@ export class World {
     this.#nats.set(machine, nats);
     this.#byAddress.delete(machine.address);
     this.#byAddress.set(nats.at(-1)!.address, machine);
+  }
+
+  /** Machines on one LAN: they meet each other there, and all others behind this router. */
+  home(nat: NatModel, ...machines: readonly Machine[]): void {
+    for (const machine of machines) {
+      this.behind(machine, nat);
+      this.#inHomes.set(`${nat.address} ${machine.address}`, machine);
+    }
+  }
+
+  /** The machine that has this address in the network behind the router nearest to another. */
+  #inHomeOf(machine: Machine, { address }: Endpoint): Machine | undefined {
+    return this.#inHomes.get(`${this.#nats.get(machine)?.[0]?.address} ${address}`);
   }
 
   /** A machine is at another address from now on, and nobody is at its old one. */
@@ -164,15 +178,16 @@ export class World {
       this.at(this.now + this.quality.delay, () => stream.machine.receive(bytes.slice(), stream.endpoint, port));
       return;
     }
-    const target = this.#byAddress.get(to.address);
+    const neighbour = this.#inHomeOf(from, to);
+    const target = neighbour ?? this.#byAddress.get(to.address);
     if (!target) return;
     const wire = this.#wireBetween(from, target);
     const quality = wire.quality ? { ...this.quality, ...wire.quality } : this.quality;
     let source: Endpoint = { address: from.address, port: fromPort };
-    for (const nat of this.#nats.get(from) ?? []) source = nat.outward(source, to);
+    for (const nat of (!neighbour && this.#nats.get(from)) || []) source = nat.outward(source, to);
     if (!wire.carries || (quality.loss > 0 && this.random.unit() < quality.loss)) return;
     if (this.loses(from, target, bytes)) return;
-    const inwards = [...(this.#nats.get(target) ?? [])].reverse();
+    const inwards = neighbour ? [] : [...(this.#nats.get(target) ?? [])].reverse();
     const copies = quality.duplicate > 0 && this.random.unit() < quality.duplicate ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const direction = from.index < target.index ? 0 : 1;
@@ -181,7 +196,9 @@ export class World {
       this.at(arrival, () => {
         let reached: Endpoint | undefined = to;
         for (const nat of inwards) reached &&= nat.inward(source, reached.port);
-        if (wire.carries && reached) target.receive(bytes.slice(), source, reached.port);
+        if (!wire.carries || !reached) return;
+        const receiver = this.#inHomeOf(target, reached) ?? target;
+        receiver.receive(bytes.slice(), source, reached.port);
       });
     }
   }

@@ -49,6 +49,24 @@ test('a member that is no issuer passes the exchange on', (t) => {
   t.is(newcomer.joined, 1);
 });
 
+test('of the doors in a token, those open to everybody come before what a LAN neighbour has proven', (t) => {
+  const world = new World(3);
+  const issuer = world.found();
+  const onLan = { address: '192.168.1.10', port: 16696, source: 'local', proven: true } as const;
+  const publicOne = world.member(issuer, 'public');
+  const homes = ['one', 'two', 'three'].map((name) => world.member(issuer, name));
+  for (const home of homes) world.post(home, { kind: 'endpointsChanged', endpoints: [onLan] });
+  world.run(60_000);
+  world.post(issuer, {
+    kind: 'endpointsChanged',
+    endpoints: [onLan, { ...issuer.endpoint, source: 'upnp', proven: true }],
+  });
+  world.settle();
+  const doors = requireInvitation(world.invite(issuer)).members.map(({ endpoint }) => endpoint.address);
+  t.deepEqual(doors.slice(0, 3), [issuer.endpoint.address, onLan.address, publicOne.endpoint.address]);
+  t.is(doors.length, 4, 'and a door of a LAN where there is a place');
+});
+
 test('each lost datagram is asked for again', (t) => {
   const world = new World(4);
   const issuer = world.found();

@@ -99,6 +99,8 @@ const withMachine = (change: Partial<MachineFacts>): DoctorFacts => ({ node, mac
 const withSysctl = (name: string, value: string): DoctorFacts =>
   withMachine({ sysctls: new Map(Object.entries({ ...sysctls, [name]: value })) });
 const unproven = status.endpoints.map((endpoint) => ({ ...endpoint, proven: false }));
+/** What a neighbour on the LAN has dialled back. */
+const fromLan = { ...status.endpoints[0]!, address: '192.168.1.7', source: 'local' as const };
 const refused: Status['portMapping'] = {
   ...status.portMapping,
   state: 'refused',
@@ -271,6 +273,14 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /no router here answers/,
     /^switch on UPnP or NAT-PMP on the router's page \(http:\/\/192\.168\.1\.1\/\), .*; where it has neither, forward UDP port 16696/,
   ],
+  [
+    'router refuses, and only a neighbour on the LAN gets in',
+    withStatus({ portMapping: refused, endpoints: [fromLan, ...unproven] }),
+    'port-mapping',
+    'warning',
+    /error 718/,
+    /forward UDP port 16696/,
+  ],
   ['router refuses, not needed', withStatus({ portMapping: refused }), 'port-mapping', 'ok', /not needed/, /^$/],
   [
     'no router to ask',
@@ -370,6 +380,22 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     'warning',
     /none of 11\.0\.0\.2:16696 \(upnp\)/,
     /firewall/,
+  ],
+  [
+    'a neighbour on the LAN proves the private address: from outside nobody gets in',
+    withStatus({ endpoints: [fromLan, ...unproven] }),
+    'endpoints',
+    'warning',
+    /^none of 11\.0\.0\.2:16696 \(upnp\) was reached by a neighbour but inside this network;/,
+    /firewall/,
+  ],
+  [
+    'all members are on the LAN',
+    withStatus({ endpoints: [fromLan] }),
+    'endpoints',
+    'ok',
+    /^proven: 192\.168\.1\.7:16696$/,
+    /^$/,
   ],
   [
     'a narrow way',
@@ -493,6 +519,17 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     'ok',
     /none in our way/,
     /^$/,
+  ],
+  [
+    'a firewall that may let in the LAN, and only a neighbour there gets in',
+    {
+      node: { ...node, status: { ...status, endpoints: [fromLan, ...unproven] } },
+      machine: { ...machine, packetFilter: new PacketFilter([inputDrop], []) },
+    },
+    'firewall',
+    'warning',
+    /inet filter input/,
+    /udp dport 16696 counter accept/,
   ],
   [
     'a firewall, and nothing proven',
