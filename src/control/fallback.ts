@@ -32,6 +32,11 @@ const firstUdpPause: Millis = 5 * second;
  */
 const cutOffPatience: Millis = 10 * second;
 const lastRetry: Millis = 10 * minute;
+/**
+ * A node is new again, with its ten seconds and short pauses, once a route to it has stood so long. A stream that is let live for
+ * seconds is else called, routed and lost without an end; and a route that comes and goes is what streams are for.
+ */
+const reachedFor: Millis = minute;
 /** News of a node ends its pause, once in this time: any member can sign a record a second, and each names whom we call. */
 const newsPause: Millis = 30 * second;
 
@@ -57,6 +62,8 @@ interface Tries {
   /** When the last one began, or the wait for UDP. */
   readonly at: Millis;
   readonly notBefore: Millis;
+  /** Since when a route leads to it. */
+  readonly reachedAt?: Millis | undefined;
 }
 
 interface Trial {
@@ -79,7 +86,7 @@ interface Trial {
 export class Fallback {
   readonly #leadsOutside: (endpoint: Endpoint) => boolean;
   readonly #trials = new Map<NodeNumber, Trial>();
-  /** Forgotten when UDP begins to work or ends, of nodes that are reached while it works, and of those not tried for long. */
+  /** Forgotten when UDP begins to work or ends, of nodes that have been reached for a while then, and of those not tried for long. */
   readonly #tries = new Map<NodeNumber, Tries>();
   /** When to look again; `never` while nobody is to be called. */
   #dueAt: Millis = never;
@@ -106,9 +113,7 @@ export class Fallback {
   ): Bridging[] {
     const worksOverUdp = this.worksOverUdp(standing);
     if (worksOverUdp !== this.#worked) this.#beginAnew(worksOverUdp);
-    for (const [node, { notBefore }] of this.#tries) {
-      if (now > notBefore + remembered || (worksOverUdp && hasRoute(node))) this.#tries.delete(node);
-    }
+    this.#forgetTries(now, (node) => worksOverUdp && hasRoute(node));
     const called = worksOverUdp ? unreached.filter(({ node }) => !hasRoute(node)) : unreached;
     const trying = standing.every(isBridged) ? called : called.flatMap((candidate) => this.#outside(candidate));
     if (trying.length === 0) {
@@ -117,7 +122,7 @@ export class Fallback {
       return [];
     }
     if (worksOverUdp) this.#wait(trying, now);
-    if (this.#dueAt === never) this.#dueAt = now + udpAlone;
+    if (this.#dueAt === never) this.#dueAt = worksOverUdp ? now : now + udpAlone;
     if (now < this.#dueAt) return [];
     this.#dueAt = now + second;
     const seconds = this.#secondKinds(now, trying);
@@ -200,6 +205,14 @@ export class Fallback {
     this.#dueAt = never;
     this.#tries.clear();
     for (const [node, trial] of this.#trials) this.#end(node, trial);
+  }
+
+  #forgetTries(now: Millis, isReached: (node: NodeNumber) => boolean): void {
+    for (const [node, tries] of this.#tries) {
+      const { notBefore, reachedAt = now } = tries;
+      if (now > notBefore + remembered || now >= reachedAt + reachedFor) this.#tries.delete(node);
+      else this.#tries.set(node, { ...tries, reachedAt: isReached(node) ? reachedAt : undefined });
+    }
   }
 
   /** UDP has its time with those that are new. */

@@ -197,6 +197,35 @@ test('a node that was reached meanwhile is called as if it were new when it is c
   );
 });
 
+/** Calls of node 1 in this time, each answered; `leads`: whether a route leads to it then. */
+function callsWhile(end: Millis, leads: (now: Millis, lastCall: Millis) => boolean): Millis[] {
+  const fallback = new Fallback(isOutside);
+  const calls: Millis[] = [];
+  for (let now = 0; now < end; now += second) {
+    const hasRoute = leads(now, calls.at(-1) ?? Number.NEGATIVE_INFINITY);
+    for (const { node } of fallback.due(now, [endpoint], hasRoute ? [] : trying(1), () => hasRoute)) {
+      calls.push(now);
+      fallback.answered(node, bridged);
+    }
+  }
+  return calls;
+}
+
+test('streams that live for seconds are called ever more rarely, one that stood for a minute is called again soon', (t) => {
+  const living = (lifetime: Millis) => callsWhile(30 * minute, (now, called) => now - called <= lifetime);
+  t.deepEqual(
+    living(5 * second).map((at) => at / second),
+    [10, 20, 40, 80, 160, 320, 640, 1240],
+  );
+  const pauses = living(2 * minute).map((at, i, all) => at - (all[i - 1] ?? 0));
+  t.deepEqual([...new Set(pauses.slice(1))], [2 * minute + 11 * second]);
+});
+
+test('a node whose route comes and goes is called over TCP in a moment without one', (t) => {
+  const calls = callsWhile(30 * second, (now) => now % (6 * second) >= 3 * second);
+  t.deepEqual(calls, [12 * second, 24 * second]);
+});
+
 test('news of a node has it called at once, and then once in half a minute', (t) => {
   const fallback = new Fallback(isOutside);
   fallback.heardNews(1, 0);
