@@ -316,12 +316,13 @@ export class Member {
     this.#beacons.close();
     try {
       // What the router still answers must be heard: a mapping that it grants now is to be removed.
-      await Promise.all([this.plane.stop(), withLimit(this.#mapping.close(), unmapLimit)]);
+      await Promise.all([
+        this.plane.stop().finally(() => (leave ? this.#host.remove() : this.#leaveLans())),
+        withLimit(this.#mapping.close(), unmapLimit),
+      ]);
     } finally {
       this.#driver.stop();
     }
-    if (leave) await this.#host.remove();
-    else if (this.#setting.config.babel.interface.length > 0) await this.#leaveLans();
   }
 
   /** force.sleep-seconds: what a suspend does to a process, a stop of it does but for the clocks. */
@@ -400,8 +401,15 @@ export class Member {
 
   /** Whoever routes for a LAN must be running: routes to its routers go, those into the overlay stay as they are. */
   async #leaveLans(): Promise<void> {
+    if (this.#setting.config.babel.interface.length === 0) return;
     const plan = this.#plan();
-    await this.#host.apply({ ...plan, lans: plan.lans.filter((lan) => lan.via !== 'lan') });
+    try {
+      const { refused } = await this.#host.apply({ ...plan, lans: plan.lans.filter((lan) => lan.via !== 'lan') });
+      failOn(refused, () => true);
+    } catch (error) {
+      // It may be because the device is gone that we stop; what there was to leave is left.
+      if (!(error instanceof MeshError) || error.code !== 'no-device') throw error;
+    }
   }
 
   #setApps(names: readonly string[]): void {

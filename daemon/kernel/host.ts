@@ -32,14 +32,15 @@ export class Host {
   }
 
   /**
-   * The device must exist. Idempotent; calls are carried out one after the other. Throws MeshError: "no-ipv6",
-   * "no-device", and "kernel-refused" when the devices or the tables cannot be read, or the device not be set up.
+   * Idempotent; calls are carried out one after the other. Throws MeshError: "no-ipv6", "no-device" when all that does without
+   * the device is as planned, and "kernel-refused" when the devices or the tables cannot be read, or the device not be set up.
    */
   apply(plan: HostPlan): Promise<HostReport> {
     return this.#inTurn(async () => {
       const tag = hostTag(this.#device);
       let { entries, links } = await readKernel(tag);
       if (!links.some((link) => link.ifname === this.#device)) {
+        await carryOut(hostChanges(entries, planEntries(plan, false)));
         throw new MeshError('no-device', `the device ${this.#device} is gone`, 'restart weftd: it makes it again');
       }
       const ipv6Enabled = ['lo', this.#device].filter(enableIpv6);

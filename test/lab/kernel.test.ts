@@ -334,9 +334,26 @@ serial(
   },
 );
 
-serial('a device that went away is an error with a cure', async (t) => {
-  const error = await t.throwsAsync(new Host('weft0').apply(first), { instanceOf: MeshError });
-  t.is(error.code, 'no-device');
+serial('a device that went away is an error with a cure, and what does without it is as planned', async (t) => {
+  makeTun(t, 'weft0');
+  makeWire(t, 'lan9');
+  ip('link', 'set', 'lan9', 'up');
+  const host = new Host('weft0');
+  t.teardown(() => host.remove());
+  const lans = [
+    { prefix: parsePrefix('10.8.0.0/16')!, via: 'overlay' as const },
+    { prefix: parsePrefix('10.9.0.0/16')!, via: 'lan' as const, router: '10.1.0.9', device: 'lan9' },
+  ];
+  await host.apply({ ...first, lans });
+  ip('link', 'del', 'weft0');
+  for (const left of [lans, lans.slice(0, 1), []]) {
+    const error = await t.throwsAsync(host.apply({ ...first, lans: left }), { instanceOf: MeshError });
+    t.is(error.code, 'no-device');
+    const { routes4, rules4 } = await readHost(hostTag('weft0'));
+    const routes = [/^unreachable 10\.8/, /^10\.9.* via 10\.1\.0\.9/].slice(0, left.length);
+    t.deepEqual([routes4.length, rules4.length], [routes.length, left.length > 0 ? 2 : 0]);
+    for (const route of routes) t.true(routes4.some((line) => route.test(line)));
+  }
 });
 
 const listen = { address: '0.0.0.0', port: 16696 };

@@ -307,3 +307,28 @@ serial('another Babel daemon on the machine is noticed and named', async (t) => 
     5 * second,
   );
 });
+
+serial('a gateway whose weft0 is deleted ends, and leaves no route to a router of its LAN', async (t) => {
+  const routes = (wanted: RegExp) =>
+    until(
+      `${wanted} on gwb`,
+      () => table('gwb'),
+      (text) => wanted.test(text),
+      10 * second,
+      () => gwb.tail(),
+    );
+  await routes(/10\.20\.0\.1 via[\s\S]*fd0b:bb::1 via/);
+  await routes(/10\.30\.0\.1 dev weft0/);
+  await ip('gwb', 'link', 'del', 'weft0');
+  await until(
+    'the daemon has ended',
+    () => gwb.pid,
+    (pid) => pid === undefined,
+    5 * second,
+    () => gwb.tail(),
+  );
+  const left = await table('gwb');
+  t.notRegex(left, /via|weft0/);
+  t.regex(left, /unreachable 10\.30\.0\.1/, 'a LAN behind others is not reached in the clear');
+  t.notRegex(gwb.log().join('\n'), /stopping failed/);
+});
