@@ -9,6 +9,7 @@ import { FrameType } from '../../src/tunnel/frame.js';
 import { Arena } from '../../src/tunnel/plane/arena.js';
 import { system } from '../../src/tunnel/plane/linux-system.js';
 import { LinuxUdp, openUdp } from '../../src/tunnel/plane/linux-udp.js';
+import { Segmentation } from '../../src/tunnel/plane/segmentation.js';
 import type { PlaneNodeOptions } from './plane-node.js';
 
 /**
@@ -266,7 +267,7 @@ test.serial(
     const datagrams = [frame(0, 0), frame(1, 0), frame(7, 0), frame(31, 1), frame(0, 0), frame(32, 1), frame(33, 0)];
     for (const bytes of datagrams) await new Promise((resolve) => sender.send(bytes, udp.port, '127.0.0.1', resolve));
     const lengths = (fd: number) => {
-      const port = new LinuxUdp(fd, udp, arena);
+      const port = new LinuxUdp(fd, udp, arena, new Segmentation(udp.segmentation, () => 0));
       const all: number[] = [];
       for (let length = port.receive(arena.udpIn, arena.udpInLength); length !== 0; ) {
         all.push(length);

@@ -4,6 +4,7 @@ import { tagLength, transportHeaderLength } from '../frame.js';
 import type { UdpPort, UnderlayAddress } from './adapters.js';
 import type { Arena } from './arena.js';
 import { Errno, errno, StructMemory, setOption, system } from './linux-system.js';
+import type { Segmentation } from './segmentation.js';
 
 const family4 = 2;
 const family6 = 10;
@@ -219,6 +220,14 @@ const iovecAt = 56;
 const nameAt = 72;
 const controlAt = 104;
 
+/** By which a burst leaves. */
+export interface UdpCalls {
+  sendmsg(fd: number, message: number, flags: number): number;
+  errno(): number;
+}
+
+const kernelCalls: UdpCalls = { sendmsg: system.sendmsg, errno };
+
 /** One socket, in the thread that owns it. */
 export class LinuxUdp implements UdpPort {
   segment = 0;
@@ -228,17 +237,25 @@ export class LinuxUdp implements UdpPort {
   readonly #arena: Arena;
   readonly #family: 4 | 6;
   readonly #mark: number;
-  #segmentation: boolean;
+  readonly #segmentation: Segmentation;
+  readonly #calls: UdpCalls;
   readonly #sending = new StructMemory(168);
   readonly #receiving = new StructMemory(168);
   #sendingTo: UnderlayAddress | undefined;
 
-  constructor(fd: number, kind: Omit<UdpSockets, 'sockets' | 'handshakes' | 'port'>, arena: Arena) {
+  constructor(
+    fd: number,
+    kind: Pick<UdpSockets, 'family' | 'mark'>,
+    arena: Arena,
+    segmentation: Segmentation,
+    calls: UdpCalls = kernelCalls,
+  ) {
     this.#fd = fd;
     this.#arena = arena;
     this.#family = kind.family;
     this.#mark = kind.mark;
-    this.#segmentation = kind.segmentation;
+    this.#segmentation = segmentation;
+    this.#calls = calls;
     for (const message of [this.#sending, this.#receiving]) {
       message.setPointer(0, message.address + nameAt);
       message.setPointer(16, message.address + iovecAt);
@@ -252,24 +269,24 @@ export class LinuxUdp implements UdpPort {
 
   send(to: UnderlayAddress, at: number, length: number, segment: number): number {
     if (to !== this.#sendingTo) this.#setDestination(to);
-    if (segment < length && this.#segmentation) {
+    if (segment < length && this.#segmentation.serves(to)) {
       this.#sending.view.setUint16(controlAt + 16, segment, true);
       if (this.#sendOne(at, length, 24)) return 0;
-      const code = errno();
+      const code = this.#calls.errno();
       // A full queue is as full for the parts: drop, as a router would, rather than wait and hear nobody meanwhile.
       if (code === Errno.again || code === Errno.noBuffers) {
         this.tooLong = false;
         return Math.ceil(length / segment);
       }
-      // A device without the offload. (Other errors: a segment larger than the device takes; each part says for itself.)
-      if (code === Errno.inputOutput) this.#segmentation = false;
+      // The way there is without the offload. (Other errors: a segment larger than the device takes; each part says for itself.)
+      if (code === Errno.inputOutput) this.#segmentation.refused(to);
     }
     let lost = 0;
     this.tooLong = false;
     for (let done = 0; done < length; done += segment) {
       if (this.#sendOne(at + done, Math.min(segment, length - done), 0)) continue;
       lost++;
-      if (errno() === Errno.messageSize) this.tooLong = true;
+      if (this.#calls.errno() === Errno.messageSize) this.tooLong = true;
     }
     return lost;
   }
@@ -279,7 +296,7 @@ export class LinuxUdp implements UdpPort {
     message.setPointer(iovecAt, this.#arena.base + at);
     message.setInt(iovecAt + 8, length);
     message.setInt(40, control);
-    return system.sendmsg(this.#fd, message.address, dontWait) === length;
+    return this.#calls.sendmsg(this.#fd, message.address, dontWait) === length;
   }
 
   #setDestination(to: UnderlayAddress): void {

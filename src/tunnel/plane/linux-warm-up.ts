@@ -13,6 +13,7 @@ import { LinkShared } from './link-shared.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp, openLoopback } from './linux-udp.js';
+import { Segmentation } from './segmentation.js';
 import { virtioHeaderLength } from './virtio.js';
 import { warmUpPackets } from './warm-up-packets.js';
 import type { WorkerData } from './worker-data.js';
@@ -32,7 +33,7 @@ const mostLost = 50;
 const unixDatagramPair = [1, 0x80802, 0] as const;
 
 /** What of the worker's own TUN and socket decides which code runs. */
-type Host = Pick<WorkerData, 'tun' | 'udp'>;
+type Host = { readonly tun: WorkerData['tun']; readonly udp: Omit<WorkerData['udp'], 'refused'> };
 
 /** A plane on a socket of loopback, whose kernel is the other end of a pair of sockets. */
 interface End {
@@ -154,7 +155,7 @@ function openEnd(node: number, data: Host, arena: Arena, aead: Aead, now: Millis
     workers: 1,
     arena,
     tun: new LinuxTun(tun, data.tun, arena),
-    udp: new LinuxUdp(udp.fd, data.udp, arena),
+    udp: new LinuxUdp(udp.fd, data.udp, arena, new Segmentation(data.udp.segmentation, () => now)),
     aead,
     random: systemRandom(),
     drops: new Drops(),

@@ -11,6 +11,7 @@ import { PlaneThreads, usualWorkers } from './linux-threads.js';
 import { openTun } from './linux-tun.js';
 import { openUdp } from './linux-udp.js';
 import { RelayMeter } from './relay-meter.js';
+import { Segmentation } from './segmentation.js';
 import { SentHeads } from './sent-heads.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
 
@@ -61,6 +62,7 @@ export interface PlaneCapabilities {
   readonly virtioHeader: boolean;
   readonly tcpSegmentation: boolean;
   readonly udpSegmentation: boolean;
+  /** As of now: a destination that our kernel cuts nothing for makes it false for a minute. */
   readonly udpGso: boolean;
   readonly udpGro: boolean;
   readonly steering: boolean;
@@ -68,6 +70,7 @@ export interface PlaneCapabilities {
 }
 
 export interface LinuxPlane extends Plane {
+  /** As they are now: ask again rather than keep them. */
   capabilities(): PlaneCapabilities;
   /** For tests of whole daemons: what the plane sees when the machine has slept for so long. */
   pretendSleep(millis: Millis): void;
@@ -112,12 +115,14 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
   const heads = new SharedArrayBuffer(SentHeads.byteLength);
   const waiting = (options.threads ?? new PlaneThreads()).take(workers);
   const relayed = new SharedArrayBuffer(RelayMeter.byteLength(workers));
+  const refused = new SharedArrayBuffer(Segmentation.byteLength);
+  const segmentation = new Segmentation(udp.segmentation, () => clock.now(), refused);
   const threads = tun.queues.map((tunFd, worker) => {
     const data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'> = {
       worker,
       workers,
       tun: { ...tun, fd: tunFd },
-      udp: { ...udp, fd: udp.sockets[worker]!, handshakes: worker === 0 ? udp.handshakes : undefined },
+      udp: { ...udp, refused, fd: udp.sockets[worker]!, handshakes: worker === 0 ? udp.handshakes : undefined },
       wakeUpFd: worker === 0 ? wakeUpSign.fd : undefined,
       clock: clock.shared,
       noEvp: force.noEvp ?? false,
@@ -138,22 +143,22 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     await plane.stop();
     throw error;
   }
-  const capabilities: PlaneCapabilities = {
+  const capabilities = (): PlaneCapabilities => ({
     workers,
     port: udp.port,
     virtioHeader: tun.virtioHeader,
     tcpSegmentation: tun.tcpSegmentation,
     udpSegmentation: tun.udpSegmentation,
-    udpGso: udp.segmentation,
+    udpGso: udp.segmentation && !segmentation.isRefused,
     udpGro: udp.receiveOffload,
     steering: udp.handshakes !== undefined,
     evp,
-  };
+  });
   const pretendSleep = (millis: Millis) => {
     clock.skip(millis);
     wakeUpSign.give();
   };
-  return Object.assign(plane, { capabilities: () => capabilities, pretendSleep });
+  return Object.assign(plane, { capabilities, pretendSleep });
 }
 
 /** The main thread's end of one worker. */

@@ -23,6 +23,8 @@ export interface WorkerData {
     readonly family: 4 | 6;
     readonly mark: number;
     readonly segmentation: boolean;
+    /** Of a `Segmentation`, the same in all workers. */
+    readonly refused: SharedArrayBuffer;
     readonly receiveOffload: boolean;
   };
   readonly eventFd: number;

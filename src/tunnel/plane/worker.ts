@@ -16,6 +16,7 @@ import { LinuxUdp } from './linux-udp.js';
 import { WarmUp } from './linux-warm-up.js';
 import type { ProbeReport } from './prober.js';
 import { RelayMeter } from './relay-meter.js';
+import { Segmentation } from './segmentation.js';
 import { SentHeads } from './sent-heads.js';
 import { SleepWatch } from './sleep-watch.js';
 import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
@@ -42,14 +43,19 @@ function run(data: WorkerData): void {
   const arena = new Arena(addressOf);
   const evp = data.noEvp ? undefined : EvpAead.tryOpen(arena);
   const random = systemRandom();
+  const bootClock = new BootClock(data.clock);
+  const clock = () => bootClock.now();
+  const segmentation = new Segmentation(data.udp.segmentation, clock, data.udp.refused);
   const emit = (event: PlaneEvent) => post({ kind: 'event', event });
   const parts = {
     worker: data.worker,
     workers: data.workers,
     arena,
     tun: new LinuxTun(data.tun.fd, data.tun, arena),
-    udp: new LinuxUdp(data.udp.fd, data.udp, arena),
-    ...(data.udp.handshakes === undefined ? {} : { handshakes: new LinuxUdp(data.udp.handshakes, data.udp, arena) }),
+    udp: new LinuxUdp(data.udp.fd, data.udp, arena, segmentation),
+    ...(data.udp.handshakes === undefined
+      ? {}
+      : { handshakes: new LinuxUdp(data.udp.handshakes, data.udp, arena, segmentation) }),
     aead: evp ?? new NodeAead(arena),
     random,
     guard: (publicKey: Uint8Array) => new Guard({ publicKey, cookieSecret: data.cookieSecret, random }),
@@ -71,8 +77,6 @@ function run(data: WorkerData): void {
   });
   const woken = new StructMemory(8);
   post({ kind: 'ready', evp: evp !== undefined });
-  const bootClock = new BootClock(data.clock);
-  const clock = () => bootClock.now();
   let now = clock();
   const sleepWatch = data.worker === 0 ? new SleepWatch(now, bootClock.asleep()) : undefined;
   let warmUp: WarmUp | undefined;
