@@ -18,6 +18,7 @@ export const eachFallback: readonly Forced[] = [
     force: [key],
   })),
   { force: [], workers: 1 },
+  { force: [], workers: 2 },
   { force: [], workers: 3 },
 ];
 

@@ -15,7 +15,7 @@ const away = 5 * second;
 /** How long a machine sleeps: all others have given it up by then. On its own clock it is a night. */
 const asleep = 16 * second;
 /** For the daemon of a machine that is to sleep: a stop of it is on its clocks what a suspend of 8 h is. */
-export const sleepsANight = '[force]\nsleep-seconds = 28800\n';
+export const sleepsANight = '[force]\nsleep-seconds = 28800\nworkers = 2\n';
 
 /** Milliseconds from the moment the network was back until packets sent after it had arrived, both ways. */
 export interface RoamResult {

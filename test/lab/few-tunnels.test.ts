@@ -10,7 +10,7 @@ import { World } from '../../lab/world.js';
 import { second } from '../../src/time.js';
 
 /** One tunnel of its own for each, three in all: what thirty are among thousands of nodes, for five daemons. */
-const few = '[port-mapping]\nenabled = false\n[force]\nown-tunnels = 1\n';
+const few = '[port-mapping]\nenabled = false\n[force]\nown-tunnels = 1\nworkers = 2\n';
 
 async function directOf(node: WeftNode): Promise<string[]> {
   return (await node.peers()).filter(({ state }) => state === 'direct').map(({ name }) => name);

@@ -23,6 +23,7 @@ export interface PlaneNodeOptions {
     readonly port?: number;
     readonly via?: number;
   }[];
+  /** Default: 2, whatever the machine has. */
   readonly workers?: number;
   readonly cipher?: Cipher;
   readonly force?: PlaneForce;
@@ -46,7 +47,7 @@ async function main(options: PlaneNodeOptions): Promise<void> {
     tunName: options.tun,
     port: options.port,
     ipv6: options.ipv6 ?? false,
-    ...(options.workers === undefined ? {} : { workers: options.workers }),
+    workers: options.workers ?? 2,
     ...(options.force ? { force: options.force } : {}),
   });
   const lanes = 6;

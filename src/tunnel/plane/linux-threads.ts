@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
-/** As many as a plane has where nobody says otherwise. */
+/** As many as a plane has where nobody says otherwise: two, and a core for the programs whose packets they move. */
 export function usualWorkers(): number {
-  return Math.min(2, availableParallelism());
+  return Math.max(1, Math.min(2, availableParallelism() - 1));
 }
 
 /**

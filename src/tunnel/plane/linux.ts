@@ -43,7 +43,7 @@ export interface LinuxPlaneOptions {
   readonly address?: string;
   /** Also take and send IPv6 in the underlay. */
   readonly ipv6?: boolean;
-  /** Default: 2 where there are two cores or more. */
+  /** Default: 2, or 1 where that would leave no core to others. */
   readonly workers?: number;
   readonly mark?: number;
   /** The clock of its events. Default: one of its own. */
