@@ -1,5 +1,5 @@
 import { type Millis, minute, never, second } from '../time.js';
-import type { GatewayDescription, Grant, MapAnswer, MappingRequest, Refusal } from './contract.js';
+import type { FormerPlace, GatewayDescription, Grant, MapAnswer, MappingRequest, Refusal } from './contract.js';
 import { reasonForRefusal } from './reasons.js';
 
 /**
@@ -20,6 +20,7 @@ import { reasonForRefusal } from './reasons.js';
 export interface Anchor {
   readonly gateway: GatewayDescription;
   readonly grant: Grant;
+  readonly former?: FormerPlace;
 }
 
 /** To be carried out over TCP, one at a time; each is answered. */
@@ -137,8 +138,10 @@ export class Companion {
   }
 
   #run(kind: CompanionOrder['kind'], { gateway, externalPort }: Place, before?: Place): CompanionOrder {
-    const leaseSeconds = this.#anchor?.grant.leaseSeconds === 0 ? 0 : this.#lease;
-    const order = { kind, gateway, request: { internalPort: this.#internalPort, externalPort, leaseSeconds } };
+    const { grant, former } = this.#anchor ?? {};
+    const leaseSeconds = grant?.leaseSeconds === 0 ? 0 : this.#lease;
+    const request = { internalPort: this.#internalPort, externalPort, leaseSeconds, ...(former && { former }) };
+    const order = { kind, gateway, request };
     this.#running = { order, before };
     return order;
   }

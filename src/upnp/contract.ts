@@ -24,6 +24,16 @@ export interface MappingRequest {
   readonly externalPort: number;
   /** 0 asks for a permanent mapping, for routers that know no other (UPnP error 725). */
   readonly leaseSeconds: number;
+  readonly former?: FormerPlace;
+}
+
+/**
+ * Our address on the router's side until now. An entry for our port there is ours to replace, where the router still has this
+ * external address: another home may have the same addresses inside.
+ */
+export interface FormerPlace {
+  readonly localAddress: string;
+  readonly externalAddress: string;
 }
 
 /** What the router says it has done. None of it is believed by others before a dial-back has proven it. */

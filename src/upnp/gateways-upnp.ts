@@ -66,13 +66,17 @@ export class UpnpGateway implements Gateway {
   }
 
   async map(transport: Transport, request: MappingRequest): Promise<MapAnswer> {
-    const { internalPort, externalPort, leaseSeconds } = request;
+    const { internalPort, externalPort, leaseSeconds, former } = request;
     const external = await this.#findExternalAddress();
     if (typeof external !== 'string') return { kind: 'refused', refusal: external };
     // Some routers accept a port that is another machine's and then forward it to neither: look before asking.
     const before = await this.#entry(transport, externalPort);
     if (before && before !== 'unknown' && !this.#mayTake(transport, before, internalPort)) {
-      return { kind: 'refused', refusal: { code: 'conflict', detail: `held by ${before.client}` } };
+      const isFormer = before.client === former?.localAddress && before.internalPort === internalPort;
+      if (!isFormer || external !== former.externalAddress) {
+        return { kind: 'refused', refusal: { code: 'conflict', detail: `held by ${before.client}` } };
+      }
+      await this.#call('DeletePortMapping', entryKey(transport, externalPort));
     }
     const reply = await this.#call('AddPortMapping', [
       ['NewRemoteHost', ''],

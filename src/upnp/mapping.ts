@@ -6,6 +6,7 @@ import {
   answerLimit,
   type CheckAnswer,
   type CheckDepth,
+  type FormerPlace,
   type GatewayDescription,
   type Grant,
   type MappingProtocol,
@@ -146,6 +147,8 @@ interface Held {
   readonly gateway: GatewayDescription;
   readonly grant: Grant;
   readonly since: Millis;
+  /** As it was asked for. */
+  readonly former?: FormerPlace;
 }
 
 interface Asking {
@@ -176,6 +179,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   readonly #companion: Companion;
   #state: MappingState = 'absent';
   #held: Held | undefined;
+  /** What we hold, or held last. */
+  #last: Held | undefined;
   #reason: string | undefined;
   #observed: string | undefined;
   #shown = '';
@@ -371,8 +376,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return [];
     }
     if (!gateway) return this.#searching === undefined ? this.#giveUp('', now) : [];
-    const before = this.#held && haveOneTable(this.#held.gateway, gateway) ? this.#held.grant.externalPort : undefined;
-    return this.#ask(gateway, before ?? this.#config.internalPort, this.#lease, 1, now);
+    const held = this.#held && haveOneTable(this.#held.gateway, gateway) ? this.#held : undefined;
+    const before = held ?? this.#leftBehind(gateway, now);
+    return this.#ask(gateway, before?.grant.externalPort ?? this.#config.internalPort, this.#lease, 1, now);
   }
 
   #ask(
@@ -383,10 +389,29 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     now: Millis,
   ): MappingEffect[] {
     const effects = this.#dropTrial();
-    const request = { internalPort: this.#config.internalPort, externalPort, leaseSeconds };
+    const former = this.#formerPlace(gateway, now);
+    const { internalPort } = this.#config;
+    const request = { internalPort, externalPort, leaseSeconds, ...(former && { former }) };
     this.#asking = { gateway, request, ports, since: now, isTrial: false };
     this.#state = this.#held ? 'renewing' : 'asked';
     return [...effects, { kind: 'map', gateway: gateway.id, request }];
+  }
+
+  /** What this router may forward still to another address that was ours, and that we cannot remove from there. */
+  #leftBehind({ address, localAddress }: GatewayDescription, now: Millis): Held | undefined {
+    const last = this.#last;
+    if (!last || last.gateway.address !== address || last.gateway.localAddress === localAddress) return undefined;
+    // Behind other NATs homes are alike, and what is over may be another machine's by now, as the address may.
+    const { externalAddress, leaseSeconds } = last.grant;
+    const isOver = leaseSeconds > 0 && now >= last.since + leaseSeconds * second;
+    return isOver || worthOfExternalAddress(externalAddress) !== 'public' ? undefined : last;
+  }
+
+  #formerPlace(gateway: GatewayDescription, now: Millis): FormerPlace | undefined {
+    const left = this.#leftBehind(gateway, now);
+    if (left) return { localAddress: left.gateway.localAddress, externalAddress: left.grant.externalAddress };
+    // Over TCP it may have been left as well, and that is asked for after.
+    return this.#held?.gateway.id === gateway.id ? this.#held.former : undefined;
   }
 
   /** What answers a question that was given up answers no other one. */
@@ -414,7 +439,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return [...this.#remove(asking.gateway, grant.externalPort), ...this.#askNext(now)];
     }
     const old = this.#held;
-    this.#held = { gateway: asking.gateway, grant, since: now };
+    const { former } = asking.request;
+    this.#held = this.#last = { gateway: asking.gateway, grant, since: now, ...(former && { former }) };
     // Elsewhere, or at another port, it is left behind.
     const effects = old ? this.#remove(old.gateway, old.grant.externalPort) : [];
     // Whether another mapping needs a trial is to be seen.

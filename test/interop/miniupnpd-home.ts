@@ -69,6 +69,14 @@ export class MiniupnpdHome {
     this.#router = spawn('ip', args, { stdio: 'ignore' });
   }
 
+  /** The router's DHCP server has given the home another address. */
+  moves(address: string): void {
+    const { home } = this.#names;
+    ip('-n', home, 'addr', 'flush', 'dev', 'eth0');
+    ip('-n', home, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
+    ip('-n', home, 'route', 'add', 'default', 'via', routerAddress);
+  }
+
   /** From now on nothing that is asked by this protocol arrives at the router. */
   mute(protocol: MappingProtocol): void {
     const port = protocol === 'upnp' ? 1900 : 5351;

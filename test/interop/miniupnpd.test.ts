@@ -127,6 +127,27 @@ scenario('one table for both protocols: asked by the other one, the router forwa
   t.deepEqual(home.forwardings(), []);
 });
 
+scenario(
+  'upnp: another address of ours takes the port with it, over UDP and TCP',
+  async (t, home) => {
+    const client = home.startClient(['upnp']);
+    await client.status(isMappedOverTcp, 5000);
+    home.moves('192.168.1.21');
+    client.networkChanges();
+    const isDone = (status: MappingStatus) => status.state === 'mapped' && isMappedOverTcp(status);
+    t.is((await client.status(isDone, 5000)).externalPort, 16696);
+    t.deepEqual(home.forwardings().sort(), ['tcp 16696 192.168.1.21:16696', 'udp 16696 192.168.1.21:16696']);
+    home.sendFromOutside(16696, 'moved');
+    await client.received('moved', 1000);
+    home.sendFromOutside(16696, 'moved', 'tcp');
+    await client.received('moved over TCP', 1000);
+    await client.stop();
+    t.deepEqual(home.forwardings(), []);
+  },
+  // In secure mode nobody removes what goes to another address: then it is another port.
+  { externalAddress: '11.0.0.2', anyClient: true },
+);
+
 scenario('a lease is renewed before it ends, and ends without us', async (t, home) => {
   const client = home.startClient(['upnp'], 3);
   await client.status(({ state }) => state === 'mapped', 3000);

@@ -27,6 +27,7 @@ async function mapOn(
   gatewayAddress: string,
   fits: (status: MappingStatus) => boolean,
   protocols: readonly MappingProtocol[] = ['upnp'],
+  local = () => localAddress,
 ): Promise<{
   status: MappingStatus;
   now: () => MappingStatus;
@@ -34,7 +35,7 @@ async function mapOn(
   leave: () => Promise<void>;
 }> {
   const mapping = new Mapping({ internalPort: 16696, random: seededRandom(1) });
-  const finder = new RouterFinder(protocols, () => [{ address: gatewayAddress, localAddress }]);
+  const finder = new RouterFinder(protocols, () => [{ address: gatewayAddress, localAddress: local() }]);
   let timer: NodeJS.Timeout | undefined;
   let left = false;
   const shell = new MappingShell(finder, (event) => handle(event));
@@ -278,6 +279,24 @@ test('25: a router that lets one steal ports: an entry of another machine is lef
   t.not(status.externalPort, 16696);
   t.is(router.table.get('16696')?.client, '192.168.1.9');
 });
+
+for (const externalAddress of ['11.0.0.2', '11.0.0.9']) {
+  const isSame = externalAddress === '11.0.0.2';
+  test(`25: after another address of ours, what goes to the one before is ${isSame ? 'ours to replace' : 'of another home, if the router has another address outside'}`, async (t) => {
+    const router = await routerThat(t, () => {});
+    let ours = localAddress;
+    const { now, hears } = await mapOn(t, router.address, isMapped, ['upnp'], () => ours);
+    t.is(router.table.get('16696')?.client, localAddress);
+    ours = freshAddress();
+    router.externalAddress = externalAddress;
+    hears({ kind: 'networkChanged' });
+    const isAnew = (status: MappingStatus) => isMapped(status) && [...router.table.values()].at(-1)?.client === ours;
+    const { value } = await until('it is mapped anew', now, isAnew, 5000);
+    t.is(value.externalPort === 16696, isSame);
+    t.is(router.table.get('16696')?.client, isSame ? ours : localAddress);
+    t.is(router.table.size, isSame ? 1 : 2);
+  });
+}
 
 test('25: an entry of another machine is left alone on leaving too, where it could not be seen before and asking was not answered', async (t) => {
   let looks = 0;

@@ -608,6 +608,46 @@ test('what comes late over one protocol does not remove what is mapped, or asked
   t.deepEqual(byUpnp.hears(twinGranted(20_001, 16696)).kinds(), [], 'NAT-PMP removes all of our port');
 });
 
+/** The same router, and another address of ours on its side. */
+const moved: GatewayDescription = { ...gateway, id: 'moved', localAddress: '192.168.1.21' };
+const former = { localAddress: '192.168.1.20', externalAddress: '11.0.0.2' };
+/** What is asked of the router after our address has changed. */
+const askedAnew = (world: World, where = moved) => {
+  const order = world
+    .hears(networkChanged, { kind: 'gatewayFound', gateway: where })
+    .orders.find(({ kind }) => kind === 'map');
+  return order?.kind === 'map' ? order.request : undefined;
+};
+
+test('another address of ours behind the same router: it is asked for the port that it forwards to the one before', (t) => {
+  const request = { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 };
+  t.deepEqual(askedAnew(reach.mapped()), { ...request, former });
+  const elsewhere = reach.asked().hears(refusedWith('conflict'));
+  const [order] = elsewhere.orders;
+  const externalPort = order?.kind === 'map' ? order.request.externalPort : 0;
+  t.deepEqual(askedAnew(elsewhere.hears(grantedAt(externalPort), searchEnded)), { ...request, externalPort, former });
+  const unplugged = reach.mapped().hears(networkChanged, { kind: 'searchEnded', seen: undefined });
+  t.is(unplugged.state, 'absent');
+  t.deepEqual(askedAnew(unplugged), { ...request, former }, 'with no address in between');
+  t.deepEqual(askedAnew(reach.mapped(), gateway), request, 'the same address');
+  t.deepEqual(askedAnew(reach.mapped(), other), request, 'another router');
+  const inner: Heard = { ...granted, grant: { ...grant, externalAddress: '192.168.0.7' } };
+  t.deepEqual(askedAnew(new World().passes(0).hears(found, inner, searchEnded)), request, 'behind another NAT');
+  const late = reach.mapped().hears(networkChanged, { kind: 'searchEnded', seen: undefined });
+  late.now += hour;
+  t.deepEqual(askedAnew(late), request, 'its lease is over');
+});
+
+test('over TCP too the port that goes to our address of before is asked for, also after another change of the network', (t) => {
+  const world = reach.mapped().hears(listening);
+  askedAnew(world);
+  const movedGranted: Heard = { ...granted, gateway: 'moved' };
+  world.hears(movedGranted, searchEnded);
+  t.deepEqual(askedAnew(world)?.former, former);
+  world.hears(movedGranted, searchEnded).passes(2 * second);
+  t.deepEqual(tcpOrders(world)[0]?.request.former, former);
+});
+
 test('over TCP the same port is asked for after UDP was granted, told of apart, and given back with it', (t) => {
   const world = new World().passes(0).hears(listening, found, searchEnded);
   t.deepEqual(tcpOrders(world.passes(5 * second)), [], 'before there is a mapping');
