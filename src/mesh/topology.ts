@@ -194,7 +194,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   readonly #told = new Map<NodeNumber, ReadonlyMap<NodeNumber, Millis>>();
   /** Tunnels that fell, and what for we had them; the newest last. */
   readonly #lost = new Map<NodeNumber, { readonly purpose: Purpose | undefined; readonly at: Millis }>();
-  /** Whom we had tunnels with before we slept or were restarted: likelier to be there than anybody, so they come first. */
+  /**
+   * Whom we had tunnels with before we slept or were restarted: likelier to be there than anybody, so they come first, also where
+   * the directory was lost and a neighbour has yet to tell of them.
+   */
   #former: { readonly node: NodeNumber; readonly purpose: Purpose }[] = [];
   #startedAt: Millis | undefined;
   #nextTry: Millis = 0;
@@ -381,8 +384,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   /** Where they do not answer they count as lost now: it is most likely our own line that is down. */
   #dialFormer(now: Millis): TopologyEffect[] {
-    return this.#former.splice(0).flatMap(({ node, purpose }) => {
-      if (!this.#known.has(node)) return [];
+    const known = this.#former.filter(({ node }) => this.#known.has(node));
+    this.#former = this.#former.filter(({ node }) => !this.#known.has(node));
+    return known.flatMap(({ node, purpose }) => {
+      if (this.#tunnels.has(node)) return [];
       this.#lose(node, purpose, now);
       return this.#dial(node, purpose, now);
     });

@@ -518,13 +518,16 @@ test('dials into nothing keep no newcomer out', (t) => {
   }
 });
 
-/** Seconds until a node that was restarted has dialled one that lives: of 400 only every twentieth, and as many it had tunnels with. */
-function findsLiving(seed: number, former: readonly number[]): number {
+/**
+ * Seconds until a node that was restarted has dialled one that lives: of 400 only every twentieth, and as many it had tunnels with.
+ * `knowsAt`: when somebody has told it of them.
+ */
+function findsLiving(seed: number, former: readonly number[], knowsAt: Millis = 0): number {
   const random = seededRandom(seed);
   const topology = new Topology(random, new MeshMessages());
-  for (let node = 1; node <= 400; node++) topology.handle({ kind: 'nodeKnown', node }, 0);
   topology.handle({ kind: 'restarted', former }, 0);
   for (let now = 0; now <= 60_000; now += 1000) {
+    if (now === knowsAt) for (let node = 1; node <= 400; node++) topology.handle({ kind: 'nodeKnown', node }, now);
     for (const effect of topology.tick(now)) if (effect.kind === 'dial' && effect.node % 20 === 0) return now / 1000;
   }
   return 60;
@@ -532,9 +535,14 @@ function findsLiving(seed: number, former: readonly number[]): number {
 
 test('a restart among many dead: whom it had tunnels with come first, then half of all places at once', (t) => {
   const seeds = Array.from({ length: 200 }, (_, seed) => seed);
+  const tunnels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 20];
   t.true(
-    seeds.every((seed) => findsLiving(seed, [1, 2, 3, 4, 5, 6, 7, 8, 9, 20]) === 0),
+    seeds.every((seed) => findsLiving(seed, tunnels) === 0),
     'one of ten lives: at once',
+  );
+  t.true(
+    seeds.every((seed) => findsLiving(seed, tunnels, 7 * second) === 7),
+    'without its directory: as soon as it is told of them',
   );
   const took = seeds.map((seed) => findsLiving(seed, [])).sort((a, b) => a - b);
   t.log(`without any that lives: median ${took[100]} s, 9 of 10 within ${took[180]} s, longest ${took[199]} s`);
@@ -573,6 +581,20 @@ for (const booted of [0, 90 * 24 * 60 * minute]) {
     t.true(longestPause(dials) < 20 * second, `${longestPause(dials)} ms`);
   });
 }
+
+test('a restart without the directory: whom it had tunnels with are dialled as if they had fallen once a neighbour names them', (t) => {
+  const topology = new Topology(seededRandom(1), new MeshMessages());
+  topology.handle({ kind: 'restarted', former: [2, 3] }, 0);
+  topology.tick(0);
+  topology.handle({ kind: 'nodeKnown', node: 9 }, second);
+  topology.handle({ kind: 'tunnelUp', node: 9, own: true }, second);
+  topology.tick(second);
+  const told = minute;
+  for (const node of [2, 3]) topology.handle({ kind: 'nodeKnown', node }, told);
+  const dials = dialsOf(topology, 2, told, told + 10 * minute);
+  t.is(dials[0], told);
+  t.true(longestPause(dials) < 45 * second, `${longestPause(dials)} ms`);
+});
 
 test('dials that failed while the tunnel stood delay none when it falls', (t) => {
   const topology = new Topology(seededRandom(1), new MeshMessages());
