@@ -16,6 +16,7 @@ import type { MeshEffect } from '../src/mesh/effects.js';
 import type { Mesh } from '../src/mesh/mesh.js';
 import { sparseLimits } from '../src/mesh/topology.js';
 import { systemRandom } from '../src/random.js';
+import { isDefaultRoute } from '../src/routing/interface.js';
 import { type Millis, second } from '../src/time.js';
 import { superPacketSegments } from '../src/tunnel/frame.js';
 import { defaultMark, type LinuxPlane, type LinuxPlaneOptions, openLinuxPlane } from '../src/tunnel/plane/linux.js';
@@ -399,12 +400,17 @@ export class Member {
     this.#setting.log.warn(message, { code, cure });
   }
 
-  /** Whoever routes for a LAN must be running: routes to its routers go, those into the overlay stay as they are. */
+  /**
+   * Whoever routes for a LAN must be running: routes to its routers go. Those into the overlay stay as they are, but for a default
+   * route: it would keep the machine from going out by its own.
+   */
   async #leaveLans(): Promise<void> {
-    if (this.#setting.config.babel.interface.length === 0) return;
+    const { interface: interfaces, acceptDefaultRoutes } = this.#setting.config.babel;
+    if (interfaces.length === 0 && !acceptDefaultRoutes) return;
     const plan = this.#plan();
+    const lans = plan.lans.filter(({ via, prefix }) => via !== 'lan' && !isDefaultRoute(prefix));
     try {
-      const { refused } = await this.#host.apply({ ...plan, lans: plan.lans.filter((lan) => lan.via !== 'lan') });
+      const { refused } = await this.#host.apply({ ...plan, lans });
       failOn(refused, () => true);
     } catch (error) {
       // It may be because the device is gone that we stop; what there was to leave is left.

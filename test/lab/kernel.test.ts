@@ -168,9 +168,26 @@ serial('LAN prefixes of both families go through the overlay, but never in the p
   t.regex(wayTo('2001:db8:9::5'), /dev lan9/);
   t.regex(ip('route', 'get', '192.168.7.5', 'mark', String(outerMark)), /via 10\.9\.0\.254 dev lan9/);
   t.is((await host.apply({ ...first, lans })).changes, 0);
+  // A default route of the overlay's goes when the unit stops, however it does; all else stays as it is.
+  ip('-6', 'route', 'add', 'default', 'via', '2001:db8:9::fe');
+  const defaults = ['0.0.0.0/0', '::/0'].map((text) => ({ prefix: parsePrefix(text)!, via: 'overlay' as const }));
+  await host.apply({ ...first, lans: [...lans, ...defaults] });
+  const wayOut = () => [ip('route', 'get', '192.0.2.9'), wayTo('2001:db8:ffff::9')];
+  for (const way of wayOut()) t.regex(way, /dev weft0/);
+  for (let round = 0; round < 2; round++) runStopPost();
+  for (const way of wayOut()) t.regex(way, /dev lan9/);
+  t.is((await host.apply({ ...first, lans })).changes, 0);
   await host.apply(first);
   t.regex(ip('route', 'get', '192.168.7.5'), /dev lan9/);
 });
+
+/** What systemd runs when the daemon has ended; none of it may fail the unit. */
+function runStopPost(): void {
+  const unit = readFileSync(new URL('../../../packaging/weft.service', import.meta.url), 'utf8');
+  const lines = [...unit.matchAll(/^ExecStopPost=-(\S+) (.+)$/gm)];
+  if (lines.length === 0) throw new Error('the unit has no ExecStopPost');
+  for (const [, program, words] of lines) spawnSync(program!, words!.split(' '));
+}
 
 serial('routes to routers on a LAN are set once, change their way without a gap, and go one by one', async (t) => {
   makeTun(t, 'weft0');

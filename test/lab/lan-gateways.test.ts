@@ -37,7 +37,9 @@ const [hub, gwa, gwz, gwb] = ['hub', 'gwa', 'gwz', 'gwb'].map((name) => world.no
 ];
 const plain = '[port-mapping]\nenabled = false\n';
 const gateway = `${plain}[[babel.interface]]\ndevice = "eth0"\nhello-interval = "1s"\nupdate-interval = "2s"\n`;
-const distant = `${gateway.replace('eth0', 'line0')}type = "tunnel"\n`;
+const distant = `${gateway.replace('eth0', 'line0')}type = "tunnel"\nimport = ["10.30.0.0/16", "0.0.0.0/0"]\n`;
+/** gwb takes the way out that the hub has by rc. */
+const outward = `[babel]\naccept-default-routes = true\n${gateway}`;
 const grantsA = ['192.168.10.0/24', 'fd0a:10::/64', '10.10.0.0/16', 'fd0a:aa::/48'];
 const grantsB = ['192.168.20.0/24', 'fd0b:20::/64', '10.20.0.0/16', 'fd0b:bb::/48'];
 const asFlags = (prefixes: readonly string[]) => prefixes.flatMap((prefix) => ['--lan', prefix]);
@@ -108,7 +110,7 @@ test.before(async () => {
   await ip('gwa', '-6', 'addr', 'add', 'fd0a:10::10/64', 'dev', 'eth0', 'nodad');
   await ip('gwz', '-6', 'addr', 'add', 'fd0a:10::11/64', 'dev', 'eth0', 'nodad');
   await ip('gwb', '-6', 'addr', 'add', 'fd0b:20::10/64', 'dev', 'eth0', 'nodad');
-  await Promise.all([hub.start({ config: distant }), gwa.start({ config: gateway }), gwb.start({ config: gateway })]);
+  await Promise.all([hub.start({ config: distant }), gwa.start({ config: gateway }), gwb.start({ config: outward })]);
   await hub.init();
   await gwa.join(await hub.invite(...asFlags(grantsA)));
   await gwb.join(await hub.invite(...asFlags(grantsB)));
@@ -263,10 +265,11 @@ serial('two gateways on one LAN make no loop, and each stands in for the other',
 
 serial('on an interface of type tunnel delay counts, for babeld and for weft alike (RFC 9616)', async (t) => {
   await ip('rc', 'addr', 'add', '10.30.0.1/32', 'dev', 'lo');
-  await hub.weft('grant', 'hub', '--lan', '10.30.0.0/16');
+  await ip('rc', 'route', 'add', 'default', 'dev', 'line0', 'proto', 'static');
+  await hub.weft('grant', 'hub', '--lan', '10.30.0.0/16', '--lan', '0.0.0.0/0');
   const distantRouter = new Babeld(place, routerOn('rc', 3), {
     devices: ['line0'],
-    announce: ['redistribute local ip 10.30.0.0/16 allow'],
+    announce: ['redistribute local ip 10.30.0.0/16 allow', 'redistribute ip 0.0.0.0/0 le 0 allow'],
     type: 'tunnel',
   });
   await distantRouter.ready();
@@ -288,7 +291,17 @@ serial('on an interface of type tunnel delay counts, for babeld and for weft ali
 });
 
 serial('another Babel daemon on the machine is noticed and named', async (t) => {
+  await until(
+    'gwb has its way out by the overlay',
+    () => table('gwb'),
+    (routes) => /default dev weft0/.test(routes),
+    10 * second,
+    () => gwb.tail(),
+  );
   await gwb.kill('SIGTERM');
+  const left = await table('gwb');
+  t.notRegex(left, /default|via/, 'stopped, it does not keep the machine from its own way out');
+  t.regex(left, /10\.30\.0\.1 dev weft0/, 'and sends nothing for LANs behind others in the clear');
   const other = await new Babeld(place, routerOn('gwb', 4), { devices: ['eth0'], announce: [] }).ready();
   await gwb.start();
   const { value } = await until(
