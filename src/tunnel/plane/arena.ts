@@ -2,7 +2,8 @@
  * The memory one data plane works in: one buffer, made once, its parts named by offsets. Numbers instead of views, so
  * that nothing is allocated per packet and foreign functions get plain addresses.
  *
- *   scratch │ tunIn (one packet or super-packet, behind its virtio header) │ udpIn (one burst) │ outbox (one burst) │ join │ halves that wait for it
+ *   scratch │ tunIn (one packet or super-packet, behind its virtio header) │ udpIn (one burst) │ outbox (one burst) │ join │ halves that wait for it │ one of
+ *   them, where planes share the arena
  */
 export class Arena {
   readonly bytes: Uint8Array;
@@ -31,10 +32,11 @@ export class Arena {
   readonly halfSlots = 64;
   /** A frame is cut because it is longer than a path: half of it is not longer than the longest path, 1472 octets. */
   readonly halfLength = 1536;
+  readonly foundHalf = this.halves + this.halfSlots * this.halfLength;
 
   /** `locate` tells the address of octets, where foreign functions are used. */
   constructor(locate?: (bytes: Uint8Array) => number) {
-    this.bytes = new Uint8Array(this.halves + this.halfSlots * this.halfLength);
+    this.bytes = new Uint8Array(this.foundHalf + this.halfLength);
     this.view = new DataView(this.bytes.buffer);
     this.base = locate ? locate(this.bytes) : 0;
     this.#addresses = locate ? new Array<undefined>(this.halves).fill(undefined) : [];

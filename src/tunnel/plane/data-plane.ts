@@ -43,6 +43,8 @@ export interface DataPlaneParts {
   readonly worker: number;
   readonly workers: number;
   readonly arena: Arena;
+  /** Other planes work in it too: nothing is to stay there between two calls. */
+  readonly sharesArena?: boolean;
   readonly tun: TunPort;
   readonly udp: UdpPort;
   /**
@@ -101,6 +103,7 @@ export class DataPlane {
     const glue = new Glue(arena, tun, drops);
     this.#inbound = new Inbound(
       arena,
+      parts.sharesArena ?? false,
       udp,
       parts.handshakes,
       this.#state,

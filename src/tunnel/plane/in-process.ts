@@ -27,7 +27,7 @@ export interface InProcessPlaneOptions {
   readonly guard?: (publicKey: Uint8Array) => DatagramGuard;
   /** Default 1. More behave as threads would, one after the other. */
   readonly workers?: number;
-  /** Many planes in one process may share these: nothing stays in an arena between two calls. */
+  /** Many planes in one process may share these: none leaves anything in the arena between two calls. */
   readonly memory?: { readonly arena: Arena; readonly aead: Aead };
 }
 
@@ -61,6 +61,7 @@ export class InProcessPlane implements Plane {
         worker,
         workers,
         arena,
+        sharesArena: workers > 1 || options.memory !== undefined,
         tun,
         udp,
         aead,

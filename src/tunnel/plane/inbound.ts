@@ -89,6 +89,7 @@ export class Inbound {
 
   constructor(
     arena: Arena,
+    sharesArena: boolean,
     udp: UdpPort,
     handshakes: UdpPort | undefined,
     state: PlaneState,
@@ -103,7 +104,7 @@ export class Inbound {
     meter: RelayMeter,
   ) {
     this.#arena = arena;
-    this.#joins = new Joins(arena);
+    this.#joins = new Joins(arena, sharesArena);
     this.#udp = udp;
     this.#handshakes = handshakes;
     this.#port = udp;

@@ -11,6 +11,9 @@ const free = 0;
  */
 export class Joins {
   readonly #arena: Arena;
+  /** Where other planes work in the arena too, nothing may stay there between two calls: halves wait here. Made when the first does. */
+  #apart: Uint8Array | undefined;
+  readonly #isShared: boolean;
   readonly #index: Int32Array;
   readonly #counter: Int32Array;
   readonly #second: Uint8Array;
@@ -23,8 +26,10 @@ export class Joins {
   otherAt = 0;
   otherLength = 0;
 
-  constructor(arena: Arena) {
+  /** `isShared`: other planes work in the arena too. Each half then costs a view or two. */
+  constructor(arena: Arena, isShared: boolean) {
     this.#arena = arena;
+    this.#isShared = isShared;
     const slots = arena.halfSlots;
     this.#index = new Int32Array(slots);
     this.#counter = new Int32Array(slots);
@@ -43,8 +48,8 @@ export class Joins {
       const isOther = (this.#second[known] === 1) !== second && this.#until[known]! > now;
       this.#free(known);
       if (isOther) {
-        this.otherAt = this.#place(known);
         this.otherLength = this.#length[known]!;
+        this.otherAt = this.#lookUp(known, this.otherLength);
         return true;
       }
       this.#displaced++;
@@ -55,8 +60,7 @@ export class Joins {
     this.#second[slot] = second ? 1 : 0;
     this.#length[slot] = length;
     this.#until[slot] = now + patience;
-    const to = this.#place(slot);
-    this.#arena.bytes.copyWithin(to, at, at + length);
+    this.#keep(slot, at, length);
     return false;
   }
 
@@ -76,8 +80,21 @@ export class Joins {
     return this.#used === 0 && this.#displaced === 0;
   }
 
-  #place(slot: number): number {
-    return this.#arena.halves + slot * this.#arena.halfLength;
+  #keep(slot: number, at: number, length: number): void {
+    const { bytes, halves, halfSlots, halfLength } = this.#arena;
+    if (this.#isShared) {
+      this.#apart ??= new Uint8Array(halfSlots * halfLength);
+      this.#apart.set(bytes.subarray(at, at + length), slot * halfLength);
+    } else bytes.copyWithin(halves + slot * halfLength, at, at + length);
+  }
+
+  /** Where in the arena what is kept in this slot lies. */
+  #lookUp(slot: number, length: number): number {
+    const { bytes, halves, halfLength, foundHalf } = this.#arena;
+    const from = slot * halfLength;
+    if (!this.#apart) return halves + from;
+    bytes.set(this.#apart.subarray(from, from + length), foundHalf);
+    return foundHalf;
   }
 
   #find(index: number, counter: number): number {

@@ -49,7 +49,8 @@ interface End {
  * first thousands of real packets would be what it learns from, and each would take half as long again.
  *
  * In slices between two looks at the real descriptors, while nothing passes there. Nothing of it leaves the machine, and
- * none of the real plane's counters move. It works in the real plane's arena, where nothing stays between two calls.
+ * none of the real plane's counters move. It works in the real plane's arena and leaves nothing there; the real plane keeps its halves
+ * there, where no other writes.
  */
 export class WarmUp {
   readonly #ends: readonly [End, End];
@@ -154,6 +155,7 @@ function openEnd(node: number, data: Host, arena: Arena, aead: Aead, now: Millis
     worker: 0,
     workers: 1,
     arena,
+    sharesArena: true,
     tun: new LinuxTun(tun, data.tun, arena),
     udp: new LinuxUdp(udp.fd, data.udp, arena, new Segmentation(data.udp.segmentation, () => now)),
     aead,

@@ -1,10 +1,13 @@
 import test from 'ava';
+import { FrameFlag } from '../../../src/tunnel/frame.js';
+import { NodeAead } from '../../../src/tunnel/plane/aead.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import { Joins } from '../../../src/tunnel/plane/joins.js';
+import { type Flight, World } from './world.js';
 
 function halves() {
   const arena = new Arena();
-  const joins = new Joins(arena);
+  const joins = new Joins(arena, false);
   /** A half of one octet, its counter's; the other half's where it waits. */
   const add = (counter: number, second = false, now = 0, index = 1) => {
     arena.bytes[0] = counter;
@@ -35,4 +38,28 @@ test('halves meet in any order and each once, of one lane and one counter, and n
   t.deepEqual(add(7), [7]);
   t.is(add(7, true, 1000, 2), undefined);
   t.is(joins.expire(1000), 2);
+});
+
+test('planes that share an arena join each their own halves', (t) => {
+  const arena = new Arena();
+  const world = new World({ pathSize: 1096, memory: { arena, aead: new NodeAead(arena) } });
+  const { a, b } = world.neighbours();
+  a.send(b);
+  world.settle();
+  const held: Flight[] = [];
+  world.wire = (flight) => {
+    const isHalf = (flight.bytes[1]! & (FrameFlag.firstHalf | FrameFlag.secondHalf)) !== 0;
+    if (isHalf) held.push(flight);
+    return !isHalf;
+  };
+  b.received.length = 0;
+  const sent = [a.send(b, 1300, 0xaa), b.send(a, 1300, 0xbb)];
+  world.settle();
+  const firstsFirst = held.sort((x, y) => (x.bytes[1]! & FrameFlag.secondHalf) - (y.bytes[1]! & FrameFlag.secondHalf));
+  t.is(firstsFirst.length, 4);
+  for (const { from, to, bytes } of firstsFirst) {
+    world.nodes.get(to)!.plane.fromUnderlay(bytes, world.nodes.get(from)!.endpoint);
+    world.settle();
+  }
+  t.deepEqual([...b.received, ...a.received], sent);
 });
