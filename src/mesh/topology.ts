@@ -293,7 +293,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
         // Among few nodes it is dialled anyway.
         return tunnel || this.isSmall || this.#count('shortcut', now) >= maxShortcuts
           ? []
-          : this.#dial(event.node, 'shortcut', now);
+          : this.#shorten(event.node, now);
       case 'knocked':
         return tunnel ? [] : this.#makeRoom(now);
     }
@@ -345,9 +345,12 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
    */
   admits(node: NodeNumber, now: Millis, isNew = false): boolean {
     if (this.#tunnels.has(node) || this.#dialling.has(node)) return true;
-    let taken = this.#tunnels.size;
-    for (const dial of this.#dialling.values()) if (this.#isFresh(dial, now)) taken++;
-    return taken < (isNew ? this.#limits.maxTunnels : this.#places);
+    return this.#taken(now) < (isNew ? this.#limits.maxTunnels : this.#places);
+  }
+
+  /** Places with a tunnel, or with a dial that may be answered any moment; who answers one later is a guest. */
+  #taken(now: Millis): number {
+    return this.#tunnels.size + [...this.#dialling.values()].filter((dial) => this.#isFresh(dial, now)).length;
   }
 
   /** For tunnels that stay. */
@@ -427,8 +430,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
    */
   #searchAnybody(now: Millis): TopologyEffect[] {
     const effects: TopologyEffect[] = [];
-    const fresh = [...this.#dialling.values()].filter((dial) => this.#isFresh(dial, now)).length;
-    for (let i = fresh; i < this.#places >> 1; i++) {
+    for (let i = this.#taken(now); i < this.#places >> 1; i++) {
       const node = this.#anyone(now);
       if (node === undefined) break;
       this.#dialling.set(node, { purpose: 'random', since: now, hasNews: false });
@@ -473,7 +475,7 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   /**
-   * All places are taken, and a newcomer knocks, who perhaps can reach nobody else, or a guest is in use. The tunnel of others'
+   * All places are taken, and a newcomer knocks, who perhaps can reach nobody else, a guest is in use, or a flow keeps relays busy. The tunnel of others'
    * choice that was unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
    */
   #makeRoom(now: Millis): TopologyEffect[] {
@@ -487,6 +489,11 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
     if (!idlest) return [];
     this.#nextRoom = now + roomPause;
     return this.#hangUp(idlest.node, now, hasEnough);
+  }
+
+  #shorten(node: NodeNumber, now: Millis): TopologyEffect[] {
+    if (!this.#isFree(node, now)) return [];
+    return [...this.#makeRoom(now), ...this.#dial(node, 'shortcut', now)];
   }
 
   /** Closes what is too much and idle, one a tick: shortcuts done with, remains of a full mesh, guests, others for a guest in use. */
@@ -590,7 +597,9 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   #dial(node: NodeNumber, purpose: Purpose, now: Millis): TopologyEffect[] {
-    if (!this.#isFree(node, now) || this.#tunnels.size + this.#dialling.size >= this.#places) return [];
+    // A flow is there, while dials may stay unanswered: it waits for none of them.
+    const taken = purpose === 'shortcut' ? this.#tunnels.size : this.#taken(now);
+    if (!this.#isFree(node, now) || taken >= this.#places) return [];
     this.#dialling.set(node, { purpose, since: now, hasNews: false });
     return [{ kind: 'dial', node }];
   }

@@ -274,6 +274,20 @@ test('a busy flow gets a tunnel of its own, and loses it when it is over', (t) =
   t.true(plane.hungUp.some(([a, b]) => Math.min(a, b) === 0 && Math.max(a, b) === far.number));
 });
 
+test('a busy flow waits for no dial that may stay unanswered', (t) => {
+  for (const seconds of [0, 2, 4, 14]) {
+    const topology = new Topology(seededRandom(9), new MeshMessages(), undefined, sparseLimits(1));
+    for (let node = 1; node <= 8; node++) topology.handle({ kind: 'nodeKnown', node }, 0);
+    for (const node of [1, 2]) topology.handle({ kind: 'tunnelUp', node, own: false }, 0);
+    let silent = 0;
+    for (let now = 0; now <= seconds * second; now += second) silent += topology.tick(now).length;
+    t.true(silent > 0, 'the third place waits for an answer');
+    topology.handle({ kind: 'nodeKnown', node: 9 }, seconds * second);
+    const dial = topology.handle({ kind: 'flowBusy', node: 9 }, seconds * second);
+    t.deepEqual(dial, [{ kind: 'dial', node: 9 }], `after ${seconds} s`);
+  }
+});
+
 test('what a neighbour says may be anything', (t) => {
   const plane = new Plane(7, 40);
   plane.run(30);
@@ -492,6 +506,22 @@ test('a newcomer who knocks gets the place of the tunnel unused for longest, one
   t.is(topology.handle({ kind: 'knocked', node: 9 }, later + minute).length, 1, 'node 7 is idle');
   topology.handle({ kind: 'tunnelUp', node: 9, own: false }, later + minute);
   t.deepEqual(topology.handle({ kind: 'knocked', node: 7 }, later + 2 * minute), [], 'the others are in use');
+});
+
+test('a flow that keeps relays busy gets the place of the tunnel unused for longest, and of none in use', (t) => {
+  const topology = full();
+  const later = 7 * minute;
+  const busy = { kind: 'flowBusy', node: 1000 } as const;
+  for (let node = 1; node <= places; node++)
+    if (node !== 9) topology.handle({ kind: 'tunnelUsed', node }, later - 1000);
+  t.deepEqual(topology.handle(busy, later), [
+    { kind: 'hangUp', node: 9, reason: hasEnough },
+    { kind: 'dial', node: 1000 },
+  ]);
+  t.deepEqual(topology.handle(busy, later), [], 'it is being dialled');
+  const used = full();
+  for (let node = 1; node <= places; node++) used.handle({ kind: 'tunnelUsed', node }, later - 1000);
+  t.deepEqual(used.handle(busy, later), []);
 });
 
 test('a dial that is not answered holds up no other: in a sparse network the next is dialled within seconds', (t) => {
