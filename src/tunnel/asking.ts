@@ -180,10 +180,10 @@ export class Asking {
     attempt.wipe();
   }
 
-  /** Ends those along this way and tells who asked: each dial ends in something standing or in `dialFailed`. */
-  giveUp(way: Carriage['kind'], reason: string): void {
-    const isDial = this.has(way, 'dial');
-    this.end(way);
+  /** Ends them as `end` does and tells who asked: each dial ends in something standing or in `dialFailed`. */
+  giveUp(way: Carriage['kind'], reason: string, purpose?: Attempt['purpose']): void {
+    const isDial = purpose !== 'rekey' && this.has(way, 'dial');
+    this.end(way, purpose);
     if (isDial) this.#host.dialFailed(way, reason);
   }
 

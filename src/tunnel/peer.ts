@@ -159,7 +159,7 @@ export class Peer<Certificate> {
 
   /** The answer is good, but its certificate is not. */
   refuseResponse({ attempt }: Response, reason: string): void {
-    this.#asking.giveUp(attempt.way, reason);
+    this.#asking.giveUp(attempt.way, reason, attempt.purpose);
   }
 
   /** The answer is good: its sender is there now, and holds the peer's key. */

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { toHex } from '../../src/bytes.js';
 import { type Millis, minute, second } from '../../src/time.js';
 import { FrameType } from '../../src/tunnel/frame.js';
 import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
@@ -281,6 +282,25 @@ test('a dial elsewhere goes on while the other side renews the keys, and is told
   t.is(alice.told('dialFailed').length, 0);
   world.run(15 * second);
   t.like(alice.told('dialFailed'), [{ node: 2, via: 'direct', reason: 'no answer' }]);
+});
+
+test('a dial elsewhere whose answer is refused ends no asking for new keys', (t) => {
+  const { world, alice, bob } = joined();
+  const clone = world.cloneOf(bob, 9).start();
+  const { link, localIndex } = alice.plane.installs[0]!;
+  world.tap = (_from, to, parcel) =>
+    parcel.kind === 'datagram' && to.kind === 'direct' && to.endpoint.address === bob.endpoint.address
+      ? undefined
+      : parcel;
+  alice.do({ kind: 'plane', event: { kind: 'worn', link, localIndex } });
+  world.revoked.add(toHex(bob.key.publicKey));
+  alice.dial(bob, [clone.endpoint]);
+  world.run(second);
+  t.like(alice.told('dialFailed'), [{ via: 'direct', reason: 'its key was revoked' }]);
+  world.revoked.clear();
+  world.tap = (_from, _to, parcel) => parcel;
+  world.run(3 * second);
+  t.is(alice.plane.installs.length, 2);
 });
 
 test('a lane that has sent much gets new keys at once', (t) => {

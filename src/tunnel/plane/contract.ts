@@ -28,7 +28,7 @@ export interface SessionInstall {
   readonly cipher: Cipher;
   /**
    * Lane n is heard at receiver index localIndex + n; n < localLanes. Random, unguessable, unique in this node; a
-   * multiple of localLanes, as is remoteIndex of remoteLanes: so the kernel hands lane n to the worker n mod workers.
+   * multiple of 8, the most lanes, so those of two sessions never meet. The kernel hands a lane to the worker index mod workers.
    */
   readonly localIndex: number;
   readonly localLanes: number;

@@ -322,7 +322,10 @@ export class Inbound {
     }
     if (bytes[inner] === FrameType.notice) return this.#takeNotice(inner, innerLength, source, now);
     if (bytes[inner]! < FrameType.packet) return this.#takeHandshake(inner, innerLength, source, now);
-    if (bytes[inner] === FrameType.relay) return this.#drops.count('malformed-frame');
+    // Only neighbours cut. One of these in the join buffer would besides be joined onto itself.
+    if (bytes[inner] === FrameType.relay || (bytes[inner + 1]! & halves) !== 0) {
+      return this.#drops.count('malformed-frame');
+    }
     const sealed = innerLength - frameOverhead;
     const end = this.#open(inner, innerLength, sealed, source, now);
     if (!end) return;

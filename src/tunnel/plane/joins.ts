@@ -7,7 +7,8 @@ const free = 0;
 
 /**
  * Frames cut in two by a neighbour, waiting for their other half: as many as the arena has slots for, a second each, the oldest
- * out first. Only opened, authentic halves come here, so a stranger cannot fill it. Nothing is made per half.
+ * out first. Only opened, authentic halves come here, so a stranger cannot fill it. Nothing is made per half
+ * where no other plane works in the arena.
  */
 export class Joins {
   readonly #arena: Arena;

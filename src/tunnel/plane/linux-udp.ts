@@ -187,8 +187,8 @@ const loopback: IpBytes = parseIp('127.0.0.1')!;
 /**
  * A classic BPF program chooses the socket: receiver index modulo workers for transport frames, the one behind the
  * workers' for all else, short and empty ones too: a load beyond the end would give them to worker 0. The kernel runs it on
- * the UDP payload. Receiver indexes of a session begin at a multiple of
- * its lanes, so lane n finds worker n. False where the kernel refuses: it then spreads by hash, and every worker opens
+ * the UDP payload. The lanes of a session have one receiver index
+ * after the other, so each finds a worker of its own. False where the kernel refuses: it then spreads by hash, and every worker opens
  * every frame.
  */
 function steer(fd: number, workers: number): boolean {

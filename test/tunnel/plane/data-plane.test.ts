@@ -2,13 +2,14 @@ import test, { type ExecutionContext } from 'ava';
 import { parseIp } from '../../../src/addr/ip.js';
 import { parsePrefix } from '../../../src/addr/prefix.js';
 import { addressOf } from '../../../src/ffi.js';
-import { FrameType } from '../../../src/tunnel/frame.js';
+import { FrameFlag, FrameType, tagLength, transportHeaderLength } from '../../../src/tunnel/frame.js';
 import { laneKey, NodeAead } from '../../../src/tunnel/plane/aead.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import type { SessionInstall } from '../../../src/tunnel/plane/contract.js';
 import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
+import { writeHeader } from '../../../src/tunnel/plane/transmitter.js';
 import { buildPacket, isSound } from './packets.js';
-import { type Flight, type Node, World, type WorldOptions } from './world.js';
+import { type Flight, key, type Node, receiverIndex, World, type WorldOptions } from './world.js';
 
 /** Each way to seal, and one, two or three workers: the same scenarios must hold for all of them. */
 const variants: readonly { readonly name: string; readonly options: () => WorldOptions }[] = [
@@ -429,6 +430,31 @@ test('a control frame reaches the other control plane, and a handshake passes th
   const datagram = b.events.find((event) => event.kind === 'datagram');
   t.deepEqual(datagram?.kind === 'datagram' && datagram.from, { kind: 'overlay', node: 1 });
   t.deepEqual(datagram?.kind === 'datagram' && [...datagram.bytes], [1, 9, 9]);
+});
+
+test('an end-to-end frame that says it is a half is none: only neighbours cut', (t) => {
+  const world = new World();
+  const { a, relay, b } = world.relayed();
+  a.send(b);
+  world.settle();
+  const arena = new Arena();
+  const aead = new NodeAead(arena);
+  /** Sealed at udpIn, `at` of the arena being its text; a copy. */
+  const sealed = (from: Node, type: number, flags: number, text: Uint8Array, ends: readonly [number, number]) => {
+    const counter = 1000;
+    arena.bytes.set(text, arena.tunIn);
+    writeHeader(arena.view, arena.udpIn, type, flags, receiverIndex(b.number, from.number, 1), counter);
+    const lane = laneKey(new Uint8Array(key(from.number, b.number, 1)), 0);
+    aead.sealing('aes-256-gcm', lane).seal(arena.udpIn, counter, arena.tunIn, text.length, ...ends);
+    return arena.bytes.slice(arena.udpIn, arena.udpIn + transportHeaderLength + text.length + tagLength);
+  };
+  const inner = sealed(a, FrameType.packet, FrameFlag.firstHalf, new Uint8Array(100), [b.number, a.number]);
+  const header = Uint8Array.of(0, 0, b.number, 0, 0, a.number, 5, 0);
+  const outer = sealed(relay, FrameType.relay, 0, header, [0, 0]);
+  b.plane.fromUnderlay(Uint8Array.of(...outer, ...inner), relay.endpoint);
+  world.run(2000);
+  t.is(b.dropped('malformed-frame'), 1);
+  t.is(b.dropped('join-expired') + b.dropped('not-authentic'), 0);
 });
 
 test('a handshake through a relay is cut where the path is too small for it', (t) => {
