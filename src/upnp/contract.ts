@@ -105,6 +105,19 @@ export interface Gateway {
 
 export type CheckDepth = 'pulse' | 'table';
 
+/** What a router tells all of its network. */
+export interface Announcement {
+  /** Of the router. */
+  readonly address: string;
+  /**
+   * `started`, or its addresses changed, or it is about to go; `there`: routers say so every half minute, or every quarter of an
+   * hour, as well as after a start.
+   */
+  readonly says: 'started' | 'there';
+  /** As in `CheckAnswer`. */
+  readonly life?: string;
+}
+
 /** Looks for routers. */
 export interface GatewayFinder {
   /**
@@ -113,8 +126,8 @@ export interface GatewayFinder {
    * machine having no IPv4 default gateway.
    */
   findGateways(found: (gateway: Gateway) => void): Promise<string | undefined>;
-  /** Calls back when a router announces itself on the network: it has started, or its addresses changed. */
-  onAnnouncement(listener: (address: string) => void): void;
+  /** Calls back when a router announces itself on the network. */
+  onAnnouncement(listener: (announcement: Announcement) => void): void;
   close(): void;
 }
 

@@ -1,4 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
+import type { Announcement } from './contract.js';
 import { isNatPmpAnnouncement, natPmpAnnouncementGroup, natPmpAnnouncementPort } from './nat-pmp.js';
 import { decodeSsdp, isGatewayType, ssdpGroup, ssdpPort } from './ssdp.js';
 
@@ -6,26 +7,30 @@ import { decodeSsdp, isGatewayType, ssdpGroup, ssdpPort } from './ssdp.js';
 export interface AnnouncementKind {
   readonly group: string;
   readonly port: number;
-  readonly tells: (bytes: Uint8Array) => boolean;
+  /** What these octets say; undefined: nothing of the kind. */
+  readonly read: (bytes: Uint8Array) => Omit<Announcement, 'address'> | undefined;
 }
 
 export const ssdpAnnouncements: AnnouncementKind = {
   group: ssdpGroup,
   port: ssdpPort,
-  tells: (bytes) => {
+  read: (bytes) => {
     const message = decodeSsdp(bytes);
-    return message !== undefined && message.kind !== 'answer' && isGatewayType(message.type);
+    if (!message || message.kind === 'answer' || !isGatewayType(message.type)) return undefined;
+    const { kind, life } = message;
+    if (kind === 'byebye') return { says: 'started' };
+    return { says: 'there', ...(life === undefined ? {} : { life: life.slice(0, 64) }) };
   },
 };
 
 export const natPmpAnnouncements: AnnouncementKind = {
   group: natPmpAnnouncementGroup,
   port: natPmpAnnouncementPort,
-  tells: isNatPmpAnnouncement,
+  read: (bytes) => (isNatPmpAnnouncement(bytes) ? { says: 'started' } : undefined),
 };
 
 /**
- * Listens for routers that announce themselves, on the sides of these local addresses. Calls back with the sender's address.
+ * Listens for routers that announce themselves, on the sides of these local addresses. Calls back with what the sender says.
  * Where the port cannot be shared, nothing is heard, and the regular checks do the work alone.
  */
 export class AnnouncementListener {
@@ -37,15 +42,16 @@ export class AnnouncementListener {
 
   /** `socket`: not bound yet; the listener's own from now on. */
   constructor(
-    { group, port, tells }: AnnouncementKind,
-    heard: (from: string) => void,
+    { group, port, read }: AnnouncementKind,
+    heard: (announcement: Announcement) => void,
     socket = createSocket({ type: 'udp4', reuseAddr: true }),
   ) {
     this.#socket = socket;
     this.#group = group;
     this.#socket.on('error', () => {});
     this.#socket.on('message', (bytes, from) => {
-      if (tells(bytes)) heard(from.address);
+      const said = read(bytes);
+      if (said) heard({ address: from.address, ...said });
     });
     // To the group: nothing that is sent to this machine alone is heard.
     this.#socket.bind(port, group, () => {

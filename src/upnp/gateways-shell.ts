@@ -19,7 +19,7 @@ export class MappingShell {
   constructor(finder: GatewayFinder, onEvent: (event: MappingEvent) => void) {
     this.#finder = finder;
     this.#onEvent = onEvent;
-    finder.onAnnouncement((address) => onEvent({ kind: 'announced', address }));
+    finder.onAnnouncement((announcement) => onEvent({ kind: 'announced', announcement }));
   }
 
   carryOut(order: MappingOrder): void {

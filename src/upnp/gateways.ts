@@ -1,4 +1,4 @@
-import type { Gateway, GatewayFinder, MappingProtocol } from './contract.js';
+import type { Announcement, Gateway, GatewayFinder, MappingProtocol } from './contract.js';
 import { AnnouncementListener, natPmpAnnouncements, ssdpAnnouncements } from './gateways-announcements.js';
 import { findNatPmpGateway } from './gateways-nat-pmp.js';
 import { type DefaultGateway, readDefaultGateways } from './gateways-routes.js';
@@ -16,15 +16,15 @@ export class RouterFinder implements GatewayFinder {
   readonly #protocols: readonly MappingProtocol[];
   readonly #defaultGateways: () => DefaultGateway[];
   readonly #announcements: readonly AnnouncementListener[];
-  #listener: (address: string) => void = () => {};
+  #listener: (announcement: Announcement) => void = () => {};
   #gateways: readonly DefaultGateway[] = [];
 
   /** `defaultGateways` is asked at each search; the kernel's routes unless the caller knows better. */
   constructor(protocols: readonly MappingProtocol[], defaultGateways = readDefaultGateways) {
     this.#protocols = protocols;
     this.#defaultGateways = defaultGateways;
-    const heard = (from: string) => {
-      if (this.#gateways.some((gateway) => gateway.address === from)) this.#listener(from);
+    const heard = (announcement: Announcement) => {
+      if (this.#gateways.some(({ address }) => address === announcement.address)) this.#listener(announcement);
     };
     // Both, whatever is spoken: a router that has started, or has another address, may say so by either.
     this.#announcements = [ssdpAnnouncements, natPmpAnnouncements].map((kind) => new AnnouncementListener(kind, heard));
@@ -37,7 +37,7 @@ export class RouterFinder implements GatewayFinder {
     return words.flat().join('; ');
   }
 
-  onAnnouncement(listener: (address: string) => void): void {
+  onAnnouncement(listener: (announcement: Announcement) => void): void {
     this.#listener = listener;
   }
 

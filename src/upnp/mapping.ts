@@ -3,6 +3,7 @@ import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
 import { Companion, type CompanionEvent, type CompanionOrder, type CompanionStatus } from './companion.js';
 import {
+  type Announcement,
   answerLimit,
   type CheckAnswer,
   type CheckDepth,
@@ -47,8 +48,7 @@ export type MappingEvent =
   | { readonly kind: 'granted'; readonly gateway: string; readonly asked: number; readonly grant: Grant }
   | { readonly kind: 'refused'; readonly gateway: string; readonly asked: number; readonly refusal: Refusal }
   | { readonly kind: 'checked'; readonly gateway: string; readonly answer: CheckAnswer }
-  /** A router announced itself: it has started, or its addresses changed. */
-  | { readonly kind: 'announced'; readonly address: string }
+  | { readonly kind: 'announced'; readonly announcement: Announcement }
   /** An address, a link or the default route of this machine changed, or it woke up. */
   | { readonly kind: 'networkChanged' }
   /** The address from which peers see our frames come; undefined: no peer says. */
@@ -249,7 +249,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       case 'checked':
         return this.#onChecked(event.gateway, event.answer, now);
       case 'announced':
-        return this.#onAnnounced(event.address, now);
+        return this.#onAnnounced(event.announcement, now);
       case 'networkChanged':
         this.#patience.beginAnew();
         return this.#search(now);
@@ -696,17 +696,17 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     return changed;
   }
 
-  #onAnnounced(address: string, now: Millis): MappingEffect[] {
+  #onAnnounced(announcement: Announcement, now: Millis): MappingEffect[] {
+    const searchAt = this.#patience.announced(announcement, now);
     const held = this.#held;
-    if (this.#state === 'mapped' && held?.gateway.address === address) {
+    if (this.#state === 'mapped' && held?.gateway.address === announcement.address) {
       // Announced again and again in any case: look at once, but no oftener than a pulse would.
       this.#tableAt = Math.min(this.#tableAt, Math.max(now, this.#pulseAt - pulseInterval + second));
       return this.#tend(held, now);
     }
     const waiting = this.#state === 'absent' || this.#state === 'refused';
     if (!waiting || this.#searching !== undefined || this.#retryAt === never) return [];
-    // A device that shouts all day must not make us search all day.
-    this.#retryAt = Math.min(this.#retryAt, now + second);
+    this.#retryAt = Math.min(this.#retryAt, searchAt);
     return [];
   }
 

@@ -1,5 +1,6 @@
 import type { Random } from '../random.js';
-import { hour, type Millis, minute, second } from '../time.js';
+import { hour, type Millis, minute, never, second } from '../time.js';
+import type { Announcement } from './contract.js';
 
 /** What a search for routers came to, as far as it tells when the next one is worth its datagrams. */
 export type Outcome =
@@ -30,6 +31,13 @@ const lastWaitRefused: Millis = 10 * minute;
 /** Peers that tell another address each moment cause no search more often than that. */
 const hintPause: Millis = 4 * second;
 
+/** A device that shouts all day must not make us search all day. */
+const announcedWait: Millis = second;
+/** Without a boot number, who was not heard for that long may have been restarted meanwhile. */
+const restartTakes: Millis = minute;
+/** Routers of which it is remembered what they said. */
+const mostHeard = 8;
+
 /** When to look for a router again. */
 export class Patience {
   readonly #random: Random;
@@ -38,6 +46,8 @@ export class Patience {
   #hopeUntil: Millis = Number.NEGATIVE_INFINITY;
   /** Of the last outcome. */
   #since: Millis = Number.NEGATIVE_INFINITY;
+  /** By address, who said that it is there, the latest last. */
+  readonly #heard = new Map<string, { readonly life: string | undefined; readonly at: Millis }>();
 
   constructor(random: Random) {
     this.#random = random;
@@ -69,6 +79,22 @@ export class Patience {
   hinted(now: Millis): Millis {
     this.#retries = Math.min(this.#retries, 1);
     return Math.max(now, this.#since + hintPause);
+  }
+
+  /**
+   * A router announces itself: when to search for it; never: by its patience alone. Miniupnpd says that it is there every 30 s, and
+   * who refuses must not be asked each time.
+   */
+  announced({ address, says, life }: Announcement, now: Millis): Millis {
+    const before = this.#heard.get(address);
+    this.#heard.delete(address);
+    if (says === 'there') this.#heard.set(address, { life, at: now });
+    if (this.#heard.size > mostHeard) this.#heard.delete(this.#heard.keys().next().value!);
+    const isRefused = this.#outcome === 'firm' || this.#outcome === 'passing';
+    if (!isRefused || says === 'started' || !before) return now + announcedWait;
+    const isKnown = life !== undefined && before.life !== undefined;
+    const isAnew = isKnown ? life !== before.life : now >= before.at + restartTakes;
+    return isAnew ? now + announcedWait : never;
   }
 
   #most(outcome: Outcome, now: Millis): Millis {

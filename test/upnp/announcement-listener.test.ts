@@ -28,7 +28,11 @@ test('an interface that could not be listened on is tried again when it is asked
 test('what a router tells all of its network of its address or its start is heard, and nothing else', async (t) => {
   const heard: string[] = [];
   const socket = createSocket({ type: 'udp4', reuseAddr: true });
-  const listener = new AnnouncementListener(natPmpAnnouncements, (from) => heard.push(from), socket);
+  const listener = new AnnouncementListener(
+    natPmpAnnouncements,
+    ({ address, says }) => heard.push(`${address} ${says}`),
+    socket,
+  );
   t.teardown(() => listener.close());
   listener.listenOn('127.0.0.1');
   await once(socket, 'listening');
@@ -43,9 +47,26 @@ test('what a router tells all of its network of its address or its start is hear
   for (const bytes of [...notTold, told, pcp]) router.send(bytes, 5350, '224.0.0.1');
   await until(
     'heard',
-    () => heard.filter((from) => from === address).length,
+    () => heard.filter((one) => one === `${address} started`).length,
     (count) => count >= 2,
     3000,
   );
-  t.is(heard.filter((from) => from === address).length, 2);
+  t.is(heard.filter((one) => one === `${address} started`).length, 2);
+});
+
+test('a gateway that says by SSDP that it is there is heard with its boot number, and one that goes without', (t) => {
+  const type = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1';
+  const read = (nts: string, ...more: readonly string[]) =>
+    ssdpAnnouncements.read(
+      Buffer.from(`NOTIFY * HTTP/1.1\r\nNT: ${type}\r\nNTS: ${nts}\r\n${more.join('\r\n')}\r\n\r\n`),
+    );
+  t.deepEqual(read('ssdp:alive', 'BOOTID.UPNP.ORG: 7'), { says: 'there', life: '7' });
+  t.deepEqual(read('ssdp:alive', `01-NLS: ${'8'.repeat(100)}`), { says: 'there', life: '8'.repeat(64) });
+  t.deepEqual(read('ssdp:alive'), { says: 'there' });
+  t.deepEqual(read('ssdp:byebye', 'BOOTID.UPNP.ORG: 7'), { says: 'started' });
+  t.is(read('ssdp:nonsense'), undefined);
+  t.is(
+    ssdpAnnouncements.read(Buffer.from('NOTIFY * HTTP/1.1\r\nNT: upnp:rootdevice\r\nNTS: ssdp:alive\r\n\r\n')),
+    undefined,
+  );
 });

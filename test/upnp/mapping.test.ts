@@ -70,7 +70,10 @@ const refusedWith = (code: RefusalCode, asked?: number): Heard => ({
   ...(asked === undefined ? {} : { asked }),
 });
 const gone: MappingEvent = { kind: 'checked', gateway: 'one', answer: { answered: true, held: false } };
-const announced: MappingEvent = { kind: 'announced', address: '192.168.1.1' };
+const announced: MappingEvent = {
+  kind: 'announced',
+  announcement: { address: '192.168.1.1', says: 'started' },
+};
 const networkChanged: MappingEvent = { kind: 'networkChanged' };
 const stopping: MappingEvent = { kind: 'stopping' };
 

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { hour, type Millis, minute, second } from '../../src/time.js';
-import type { MappingProtocol } from '../../src/upnp/contract.js';
+import type { Announcement, MappingProtocol } from '../../src/upnp/contract.js';
 import type { MappingEvent } from '../../src/upnp/mapping.js';
 import { AwayRouter, type Presence } from './away-router.js';
 
@@ -139,6 +139,30 @@ for (const protocol of protocols) {
     behind.passes(hour);
     const idle = behind.searches.filter((at) => at > 20 * minute);
     t.true(idle.length > 0 && mostIn(idle, 15 * minute) <= 2, `${mostIn(idle, 15 * minute)} in a quarter of an hour`);
+  });
+}
+
+for (const life of ['7', undefined]) {
+  const announced = (says: Announcement['says'], boot = life): MappingEvent => ({
+    kind: 'announced',
+    announcement: { address: '192.168.1.1', says, ...(boot === undefined ? {} : { life: boot }) },
+  });
+  test(`a router that refuses, and says every 30 s that it is there ${life ? 'with' : 'without'} a boot number, is asked once in 7 minutes, and at once after a start`, (t) => {
+    /** For an hour. */
+    const refusing = () => {
+      const world = new AwayRouter('upnp', 1).becomes('without-line').hears(seenAt('11.0.0.9'));
+      for (let i = 0; i < 120; i++) world.passes(30 * second).hears(announced('there'));
+      return world;
+    };
+    const idle = refusing().searches.filter((at) => at > 20 * minute);
+    t.true(idle.length > 0 && mostIn(idle, 15 * minute) <= 2, `${mostIn(idle, 15 * minute)} in a quarter of an hour`);
+    const isAnew = life ? refusing() : refusing().passes(2 * minute);
+    const anew = isAnew.becomes('there').hears(announced('there', life && '8'));
+    t.true(anew.untilMapped(minute) < 2 * second);
+    const back = refusing()
+      .hears(announced('started'))
+      .passes(5 * second);
+    t.true(back.becomes('there').hears(announced('there')).untilMapped(minute) < 2 * second);
   });
 }
 
