@@ -1,5 +1,7 @@
-import type { Millis } from '../time.js';
-import type { Metric } from './metric.js';
+import { type Millis, never } from '../time.js';
+import { none } from './hot-fields.js';
+import { infinity, type Metric } from './metric.js';
+import type { Tuning } from './tuning.js';
 
 /** A neighbour left because its way had become worse, until when it is not returned to, and how bad it was then. */
 export interface LeftWay {
@@ -8,7 +10,11 @@ export interface LeftWay {
   readonly metric: Metric;
 }
 
+type LeftTuning = Pick<Tuning, 'returnFrom' | 'followsWithin' | 'worseByItself' | 'burstTime'>;
+
 const maxWays = 8;
+/** What falls by such a share of what it rose is over. */
+const isOverBy = 1 / 4;
 
 /**
  * The ways to one destination that were left for having become worse, and what became of the way in their place. Most
@@ -16,13 +22,18 @@ const maxWays = 8;
  */
 export class LeftWays {
   #ways: readonly LeftWay[] = [];
-  /** The way in use: since when, and how bad it was at worst while our traffic may have made it so. */
+  /** The way in use: its neighbour, since when, how bad it was then, and how bad our traffic made it at worst. */
+  #column = none;
   #since: Millis = 0;
+  #first: Metric = 0;
   #worst: Metric = 0;
-  readonly #followsWithin: Millis;
+  /** Since when it is worse than our traffic makes a way, and how bad at worst; never: it is not. */
+  #beyondSince: Millis = never;
+  #peak: Metric = 0;
+  readonly #tuning: LeftTuning;
 
-  constructor(followsWithin: Millis) {
-    this.#followsWithin = followsWithin;
+  constructor(tuning: LeftTuning) {
+    this.#tuning = tuning;
   }
 
   add(way: LeftWay, now: Millis): void {
@@ -30,17 +41,52 @@ export class LeftWays {
     this.#ways = [...this.#ways.slice(1 - maxWays), way];
   }
 
-  /** The way in use has this metric now. */
-  uses(isAnother: boolean, metric: Metric, now: Millis): void {
-    if (isAnother) {
+  /**
+   * The way in use, which may be another than before, has this metric now. What made us leave the one before for being worse by
+   * itself was perhaps a long burst all the same: another like it does not drive us back.
+   */
+  uses(column: number, metric: Metric, now: Millis): void {
+    if (column !== this.#column) {
+      this.#column = column;
       this.#since = now;
-      this.#worst = metric;
-    } else if (now - this.#since < this.#followsWithin) this.#worst = Math.max(this.#worst, metric);
+      this.#first = metric;
+      this.#worst = now >= this.worseByItselfAt ? Math.max(metric, this.#peak) : metric;
+      this.#beyondSince = never;
+      this.#ways = this.#ways.filter((way) => way.column !== column);
+    } else if (this.#beyondSince === never) {
+      if (metric >= this.#bound(now)) {
+        this.#beyondSince = now;
+        this.#peak = metric;
+      } else if (this.#mayFollow(now)) this.#worst = Math.max(this.#worst, metric);
+    } else if (this.#peak - metric <= isOverBy * (this.#peak - this.#first)) this.#peak = Math.max(this.#peak, metric);
+    else this.#learn(this.#peak);
   }
 
-  /** By how much the way in use, with this metric, is worse than our own traffic made it. */
-  worseBy(metric: Metric, now: Millis): number {
-    return now - this.#since < this.#followsWithin ? 0 : metric - this.#worst;
+  /** What our traffic does to a way shows soon after it came there. */
+  #mayFollow(now: Millis): boolean {
+    return now - this.#since < this.#tuning.followsWithin;
+  }
+
+  /** From where on the way in use is worse than our traffic makes it, as far as is known. */
+  #bound(now: Millis): Metric {
+    const { returnFrom, worseByItself } = this.#tuning;
+    const least = this.#ways.reduce((bound, way) => (way.until > now ? Math.min(bound, way.metric) : bound), infinity);
+    return Math.min(returnFrom * least, this.#mayFollow(now) ? infinity : this.#worst + worseByItself);
+  }
+
+  /** It was a burst, if a longer one than those seen before: the next like it is no news, on whichever way. */
+  #learn(metric: Metric): void {
+    this.#beyondSince = never;
+    this.#worst = Math.max(this.#worst, metric);
+    this.#ways = this.#ways.map((way) => ({ ...way, metric: Math.max(way.metric, metric) }));
+  }
+
+  /**
+   * When the way in use counts as worse by itself, unless that is over before: longer so than a burst of our own traffic
+   * makes it.
+   */
+  get worseByItselfAt(): Millis {
+    return this.#beyondSince + this.#tuning.burstTime;
   }
 
   /** The way by this neighbour, when it may not be returned to yet. */

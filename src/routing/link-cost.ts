@@ -34,10 +34,12 @@ export class LinkCost {
       Math.max(0, Number.isFinite(rtt) ? rtt : 0) +
       jitterShare * Math.max(0, Number.isFinite(jitter) ? jitter : 0) +
       millisPerLoss * Math.min(1, Math.max(0, Number.isFinite(loss) ? loss : 0));
+    // More than that would only be remembered for longer.
+    const counted = Math.min(felt, (most - base) / perMilli);
     const first = this.#smoothed < 0;
     this.#settle(now);
-    if (first) this.#smoothed = felt;
-    this.#latest = felt;
+    if (first) this.#smoothed = counted;
+    this.#latest = counted;
     this.#at = now;
     return this.#publish(first);
   }

@@ -344,6 +344,7 @@ export class Routes {
     if (destination.betterSince === 0) this.#forgetReview(destination);
     else if (before === 0) this.#review(destination, now);
     this.#apply(destination, column, now);
+    if (destination.left) this.#reviewLeft(destination, destination.left.worseByItselfAt, now);
     if (this.#selection.hasUnfeasible && !this.#hasGoodRoute(destination)) this.#starve(destination, now);
     else if (this.#selection.unfeasible !== none) this.#askForBetter(destination, now);
   }
@@ -379,9 +380,15 @@ export class Routes {
     this.#touched.add(destination);
   }
 
+  /** Looks again when ways left before may be returned to, if only because what is in use stays as it is. */
+  #reviewLeft(destination: Destination, at: Millis, now: Millis): void {
+    if (at === never || at <= now || this.#reviews.has(destination)) return;
+    this.#reviews.set(destination, at);
+    this.#reviewAt = Math.min(this.#reviewAt, at);
+  }
+
   /** Looks again after the dwell; a quarter of it by chance, so that two nodes do not change their minds together. */
   #review(destination: Destination, now: Millis): void {
-    if (this.#reviews.has(destination)) return;
     const { dwell } = this.#tables.tuning;
     const at = destination.betterSince + dwell * (1 + this.#tables.random.unit() / 4);
     this.#reviews.set(destination, Math.max(at, now));
@@ -418,7 +425,7 @@ export class Routes {
       destination.egress = destination.owner || (neighbour.interface.lan ? node : matrix.egress(row, column));
     }
     if (wasSelected !== column) destination.chosenMetric = destination.metric;
-    destination.left?.uses(wasSelected !== column, destination.metric, now);
+    destination.left?.uses(column, destination.metric, now);
     if (column >= 0) this.#watchExpiry(destination, this.#tables.columns[column]!);
     destination.heldUntil = 0;
     const isNew = wasSelected === none;
@@ -1015,7 +1022,6 @@ export class Routes {
     }
     for (const destination of due) {
       this.#reviews.delete(destination);
-      if (destination.betterSince === 0) continue;
       this.reselect(destination, now);
       if (destination.betterSince !== 0) this.#review(destination, later);
     }

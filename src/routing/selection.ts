@@ -189,21 +189,16 @@ export class Selection {
   #remember(destination: Destination, column: number, now: Millis): void {
     const metric = this.metricOf(destination, column);
     if (metric <= destination.chosenMetric + this.#margin(destination.chosenMetric)) return;
-    destination.left ??= new LeftWays(this.#tuning.followsWithin);
+    destination.left ??= new LeftWays(this.#tuning);
     destination.left.add({ column, until: now + this.#tuning.leftFor, metric }, now);
   }
 
   /**
-   * A route that is not to be returned to yet, unless what we have in its place has become worse by far than it was, or
-   * has become worse by itself: what our own traffic does to a way shows soon after it came there.
+   * A route that is not to be returned to yet, unless what we have in its place has been worse for a while than our own
+   * traffic makes it.
    */
-  leftLately(destination: Destination, column: number, now: Millis): boolean {
-    const { left } = destination;
-    const way = left?.find(column, now);
-    if (left === undefined || way === undefined) return false;
-    const metric = this.metricOf(destination, destination.selected);
-    const { returnFrom, worseByItself } = this.#tuning;
-    return metric < returnFrom * way.metric && left.worseBy(metric, now) < worseByItself;
+  leftLately({ left }: Destination, column: number, now: Millis): boolean {
+    return left?.find(column, now) !== undefined && now < left.worseByItselfAt;
   }
 
   /** Why this route of the row is, or is not, the selected one. */

@@ -65,12 +65,14 @@ export interface Tuning {
   readonly settling: Millis;
   /** A neighbour left because it had become worse is not returned to for so long: congestion that follows us. */
   readonly leftFor: Millis;
-  /** But it is when the way in its place is so many times as bad as it was then: that is more than congestion that followed us. */
+  /** But it is when the way in its place is so many times as bad as it was then: that is more than congestion that followed us; ... */
   readonly returnFrom: number;
-  /** Congestion of our own making shows within so long after we came: later the way becomes worse by itself, ... */
+  /** ... or, as congestion of our own making shows within so long after we came, when it becomes worse later, ... */
   readonly followsWithin: Millis;
-  /** ... if by so much, half of the 100 ms that are to be noticed; and then ways left before may be returned to. */
+  /** ... by so much, half of the 100 ms that are to be noticed. */
   readonly worseByItself: number;
+  /** Either for so long, since traffic comes in bursts. */
+  readonly burstTime: Millis;
   /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
   readonly holdTime: Millis;
   /**
@@ -128,6 +130,7 @@ export const defaultTuning: Tuning = {
   returnFrom: 1.4,
   followsWithin: 30 * second,
   worseByItself: 500,
+  burstTime: 5.5 * second,
   holdTime: 1 * minute,
   holdLeast: 2 * second,
   seqnoBurst: 8,

@@ -134,31 +134,78 @@ test('a path that was left is taken back sooner when the one in its place become
   t.true(took !== undefined && took < 10_000, `${took} ms`);
 });
 
-test('half a minute after a switch, a path that becomes 100 ms worse is left within 10 s for the one left before', (t) => {
-  const world = twoWays(35, 20, 40);
-  const next = () => world.nodes.get(1)!.next(4);
-  world.change(1, 2, { delay: 300 });
-  t.truthy(world.until(() => next() === 3, 12_000));
-  world.change(1, 2, { delay: 10 });
-  world.run(31_000);
-  t.is(next(), 3, 'not for being the longer way');
-  world.change(1, 3, { delay: 70 });
-  const took = world.until(() => next() === 2, 20_000);
-  t.true(took !== undefined && took < 10_000, `${took} ms`);
-});
+for (const worse of [100, 500]) {
+  test(`half a minute after a switch, a path that becomes ${worse} ms worse is left within 10 s for the one left before`, (t) => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const world = twoWays(seed, 20, 40);
+      const next = () => world.nodes.get(1)!.next(4);
+      world.change(1, 2, { delay: 300 });
+      t.truthy(world.until(() => next() === 3, 12_000));
+      world.change(1, 2, { delay: 10 });
+      world.run(31_000);
+      t.is(next(), 3, 'not for being the longer way');
+      world.change(1, 3, { delay: 20 + worse / 2 });
+      const took = world.until(() => next() === 2, 20_000);
+      t.true(took !== undefined && took < 10_000, `seed ${seed}: ${took} ms`);
+    }
+  });
+}
 
-test('traffic that stops and comes back makes no path the worse: it is as bad as our traffic made it before', (t) => {
-  const world = twoWays(35, 20, 20);
+/**
+ * Two equal ways for five minutes. Our traffic, of every `every` seconds as many as `burst` says for each time, makes
+ * whichever it takes worse by `queue` ms.
+ */
+function changesUnderBursts(world: Network, queue: number, every: number, burst: (turn: number) => number): number {
   const count = switches(world);
-  for (let i = 0; i < 300; i++) {
+  let length = 0;
+  for (let second = 0; second < 300; second++) {
+    if (second % every === 0) length = burst(second / every);
     const used = world.nodes.get(1)!.next(4) as number;
-    const queue = i % 60 < 20 ? 80 + 10 * world.random.unit() : 0;
-    world.measure(1, used, { rtt: 20 + queue, jitter: queue / 10 });
+    const waits = second % every < length ? queue * (0.9 + 0.1 * world.random.unit()) : 0;
+    world.measure(1, used, { rtt: 20 + waits, jitter: waits / 10 });
     world.measure(1, used === 2 ? 3 : 2, { rtt: 20 + world.random.unit(), jitter: 1 });
     world.run(1000);
   }
-  t.is(count(), 1);
-});
+  return count();
+}
+
+/** Seconds of each burst: by turns, or drawn between both. */
+for (const [lengths, isChance, most] of [
+  [[1], false, 1],
+  [[2], false, 1],
+  [[4], false, 1],
+  [[8], false, 1],
+  [[20], false, 1],
+  [[1, 4], false, 1],
+  [[1, 7], false, 1],
+  [[2, 6], false, 1],
+  [[4, 8], false, 1],
+  [[1, 7], true, 1],
+  // Longer than what can be told from a way that becomes worse by itself, after one that shows nothing.
+  [[1, 10], false, 2],
+  [[1, 10], true, 2],
+] as const) {
+  const name = isChance ? `of ${lengths.join(' to ')} s by chance` : `of ${lengths.join(' and ')} s by turns`;
+  test(`two equal paths under bursts ${name} of our own traffic change at most ${most} times in five minutes`, (t) => {
+    for (const queue of [90, 300, 1000]) {
+      for (const every of [12, 40]) {
+        if (every < Math.max(...lengths)) continue;
+        const changes = [1, 2, 3].map((seed) => {
+          const world = twoWays(seed, 20, 20);
+          const [least, longest] = [lengths[0], lengths.at(-1)!];
+          const drawn = () => least + Math.floor((longest - least + 1) * world.random.unit());
+          return changesUnderBursts(world, queue, every, (turn) =>
+            isChance ? drawn() : lengths[turn % lengths.length]!,
+          );
+        });
+        t.true(
+          changes.every((count) => count >= 1 && count <= most),
+          `${queue} ms each ${every} s: ${changes}`,
+        );
+      }
+    }
+  });
+}
 
 test('a way that is not feasible for a moment is taken again as soon as it is, not after the dwell', (t) => {
   const world = new Network(36);
