@@ -3,7 +3,7 @@ import type { RouteChange, RouteChoice, SpeakerEffect, SpeakerEvent } from '../.
 import type { Speaker } from '../../src/routing/speaker.js';
 import { defaultTuning, type Tuning } from '../../src/routing/tuning.js';
 import type { Millis } from '../../src/time.js';
-import { BabelKind, hashAuthority, numberOf, prefixOf, prefixText, type SharedPrefix } from './babel-node.js';
+import { BabelKind, hashAuthority, indexOf, prefixOf, prefixText, type SharedPrefix } from './babel-node.js';
 import { Reading } from './checker.js';
 import { Distances } from './distances.js';
 import { explained } from './explain.js';
@@ -52,6 +52,8 @@ interface Target {
   vias: Int32Array | undefined;
 }
 
+const noSpares: readonly Via[] = [];
+
 /** Exact shortest ways: no hysteresis, so that rest can be compared with Dijkstra to the last unit. */
 export const noHysteresis: Partial<Tuning> = { switchMargin: 0, switchShare: 0, dwell: 0, leftFor: 0 };
 
@@ -74,7 +76,6 @@ export class BabelNetwork {
   readonly #targetOf = new Map<Prefix, Target>();
   /** By target's index. */
   readonly #vias: (Int32Array | undefined)[] = [];
-  readonly #nodeByNumber = new Map<number, number>();
   readonly refusals: string[] = [];
   /** Pairs of node and announced prefix without a route. */
   missing = 0;
@@ -99,7 +100,7 @@ export class BabelNetwork {
         for (const { prefix, choices, own: isOwn, held } of changes) {
           const target = this.#targetOf.get(prefix) ?? this.#meet(prefix);
           const via = isOwn ? own : choices.length > 0 ? this.#nodeBehind(choices[0]!) : none;
-          const spares = target.isWatched ? choices.slice(1).map((choice) => this.#nodeBehind(choice)) : [];
+          const spares = target.isWatched ? choices.slice(1).map((choice) => this.#nodeBehind(choice)) : noSpares;
           this.#chose(node, target, via, spares);
           if (!watch) {
             this.promises.chosen(node, target.text, via, held, choices[0]?.routerId);
@@ -107,7 +108,7 @@ export class BabelNetwork {
             this.distances.chosen(node, prefix, via, choices[0]?.routerId, this.network.now);
           }
           if (held) target.held.add(node);
-          else target.held.delete(node);
+          else if (target.held.size > 0) target.held.delete(node);
         }
       },
       reported: (node, effect) => this.refusals.push(`node ${node}: ${effect.code} ${effect.detail}`),
@@ -129,7 +130,6 @@ export class BabelNetwork {
       this.missing += options.nodes;
     }
     for (const index of indexes) {
-      this.#nodeByNumber.set(numberOf(index), index);
       this.network.addNode();
       if (options.announces?.(index) ?? true) this.#chose(index, this.#target(prefixText(prefixOf(index))), own);
       this.#choseShared(index);
@@ -162,7 +162,7 @@ export class BabelNetwork {
   }
 
   #nodeBehind({ neighbourNode }: RouteChoice): number {
-    return this.#nodeByNumber.get(neighbourNode ?? 0)!;
+    return indexOf(neighbourNode!);
   }
 
   #chose(node: number, { text, isWatched, vias }: Target, via: Via, spares: readonly Via[] = []): void {
@@ -223,7 +223,7 @@ export class BabelNetwork {
     for (const node of this.network.nodes) {
       if (!node.alive) continue;
       for (const row of node.machine.neighbours()) {
-        const to = row.node === undefined ? undefined : this.#nodeByNumber.get(row.node);
+        const to = row.node === undefined ? undefined : indexOf(row.node);
         if (to === undefined || row.cost >= 0xffff || !this.network.nodes[to]!.alive) continue;
         edges[node.index]!.push({ to, cost: row.cost });
       }

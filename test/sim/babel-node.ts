@@ -23,6 +23,10 @@ export function numberOf(index: number): NodeNumber {
   return index + 1;
 }
 
+export function indexOf(number: NodeNumber): number {
+  return number - 1;
+}
+
 export function prefixOf(index: number): Prefix {
   return nodePrefix(networkPrefix, numberOf(index));
 }

@@ -55,11 +55,9 @@ export class Invariants implements Checker {
   readonly #newestHello: (Map<number, number> | undefined)[] = [];
   /** By node, then by router-id. */
   readonly #numberings: (Map<string, Numbering> | undefined)[] = [];
-  /**
-   * Prefixes of which the node at work has another next hop; and with them those that it has sent a better metric of,
-   * or heard of anew from a next hop.
-   */
+  /** Prefixes of which the node at work has a next hop that was none before; of shared ones, any other. */
   readonly #moved = new Set<PrefixIndex>();
+  /** Those of which it has other next hops, has sent a better metric, or heard anew from a next hop. */
   readonly #touched = new Set<PrefixIndex>();
   /** Sent by the node that is at work; looked at when it has settled, and its new next hops are known. */
   readonly #justSent: SeenUpdate[] = [];
@@ -110,8 +108,8 @@ export class Invariants implements Checker {
   chosen(node: number, text: string, via: Via, spares: readonly Via[] = []): void {
     const prefix = this.#indexOf(text);
     if (prefix === undefined) return;
-    this.#hops.set(node, prefix, via, spares);
-    this.#moved.add(prefix);
+    const isNew = this.#hops.set(node, prefix, via, spares);
+    if (isNew || this.#shared.has(text)) this.#moved.add(prefix);
     this.#touched.add(prefix);
   }
 
@@ -146,7 +144,9 @@ export class Invariants implements Checker {
     const via = this.#hops.via(node, prefix);
     if (via < 0) return;
     this.#checkHop(node, prefix, via, now);
-    for (const spare of this.#hops.spares(node, prefix)) this.#checkHop(node, prefix, spare, now);
+    const [second, third] = [this.#hops.spare(node, prefix, 1), this.#hops.spare(node, prefix, 2)];
+    if (second !== undefined) this.#checkHop(node, prefix, second, now);
+    if (third !== undefined) this.#checkHop(node, prefix, third, now);
   }
 
   #checkHop(node: number, prefix: PrefixIndex, via: number, now: Millis): void {

@@ -19,8 +19,13 @@ export class PacketScan {
   /** By the second word. */
   readonly #wanted = new Map<number, readonly Wanted[]>();
   readonly #texts = new Set<string>();
-  /** The default prefix (RFC 8966 §4.5). */
-  readonly #default = new Uint8Array(8);
+  /** 1 where a wanted prefix's second word has these low bits: most others are passed over by it alone. */
+  readonly #mayBeWanted = new Uint8Array(0x1000);
+  /** The default prefix (RFC 8966 §4.5), in two words; and the one that an update is of. */
+  #defaultHigh = 0;
+  #defaultLow = 0;
+  #high = 0;
+  #low = 0;
 
   constructor(prefixes: readonly Prefix[]) {
     for (const prefix of prefixes) {
@@ -28,6 +33,7 @@ export class PacketScan {
       const [high, low] = [wordAt(prefix.bytes, 0), wordAt(prefix.bytes, 4)];
       const wanted = { high, low, text: prefixText(prefix), router: undefined };
       this.#wanted.set(low, [...(this.#wanted.get(low) ?? []), wanted]);
+      this.#mayBeWanted[low & 0xfff] = 1;
       this.#texts.add(wanted.text);
     }
   }
@@ -73,31 +79,32 @@ export class PacketScan {
     if (encoding !== 2) return;
     const omitted = bytes[body + 3]!;
     const length = bytes[body + 2]!;
-    const whole = (length + 7) >> 3;
     const given = body + 10;
+    this.#readPrefix(bytes, omitted, (length + 7) >> 3, given);
     if (bytes[body + 1]! & 0x80) {
-      for (let i = omitted; i < 8; i++) this.#default[i] = i < whole ? bytes[given + i - omitted]! : 0;
-      if (omitted === 0 && whole > 8) throw new Error('a default longer than 8 octets: not read here');
+      if (omitted === 0 && length > 64) throw new Error('a default longer than 8 octets: not read here');
+      this.#defaultHigh = this.#high;
+      this.#defaultLow = this.#low;
     }
-    if (length !== 64) return;
-    const low = this.#word(bytes, 4, omitted, given);
-    const candidates = this.#wanted.get(low);
-    if (candidates === undefined) return;
-    const high = this.#word(bytes, 0, omitted, given);
-    const wanted = candidates.find((one) => one.high === high);
+    if (length !== 64 || this.#mayBeWanted[this.#low & 0xfff] === 0) return;
+    const wanted = this.#wanted.get(this.#low)?.find((one) => one.high === this.#high);
     if (!wanted) return;
     const routerId = this.#routerId(bytes, routerAt, wanted);
     const signed = isSigned(bytes, given + 8 - omitted, end) ? { signed: true as const } : {};
     seen.push({ kind: 'update', prefix: wanted.text, routerId, seqno, metric, ...signed });
   }
 
-  /** Four octets of a prefix of which the first `omitted` are the default's. */
-  #word(bytes: Uint8Array, from: number, omitted: number, given: number): number {
-    let word = 0;
-    for (let i = from; i < from + 4; i++) {
-      word = (word << 8) | (i < omitted ? this.#default[i]! : bytes[given + i - omitted]!);
+  /** The first 8 of a prefix's `whole` octets, of which the first `omitted` are the default's. */
+  #readPrefix(bytes: Uint8Array, omitted: number, whole: number, given: number): void {
+    let [high, low] = [this.#defaultHigh, this.#defaultLow];
+    for (let i = omitted; i < 8; i++) {
+      const octet = i < whole ? bytes[given + i - omitted]! : 0;
+      const shift = 24 - 8 * (i & 3);
+      if (i < 4) high = (high & ~(0xff << shift)) | (octet << shift);
+      else low = (low & ~(0xff << shift)) | (octet << shift);
     }
-    return word;
+    this.#high = high;
+    this.#low = low;
   }
 
   #routerId(bytes: Uint8Array, at: number, wanted: Wanted): string {
