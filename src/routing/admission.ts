@@ -183,11 +183,11 @@ export class Admission {
    * A new destination and, if it is new too, its router-id, bounded as destinations are. Only once nothing else speaks
    * against it: what is refused leaves no trace, or it would take the places of all.
    */
-  #make(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, now: Millis): boolean {
+  #make(prefix: Prefix, reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, now: Millis): boolean {
     const { destinations, routers, matrix, columns } = this.#tables;
     this.router = routers.intern(reader.routerIdHigh, reader.routerIdLow);
     if (this.router < 0) return this.#refuse('quota', reader, neighbour, now);
-    const destination = destinations.add(reader.prefix, reader.prefixLength, owner);
+    const destination = destinations.add(prefix, owner);
     matrix.reserve(destinations.rows, columns.length);
     matrix.clearRow(destination.row);
     if (owner === 0) this.foreign.add(destination);
@@ -233,7 +233,7 @@ export class Admission {
       const echoed = known !== undefined && known.owner === reader.routerIdHigh >>> 8;
       return echoed ? false : this.#refuse('overlay-prefix-from-lan', reader, neighbour, now);
     }
-    const prefix = known?.prefix ?? new Prefix(reader.prefix, reader.prefixLength);
+    const prefix = known?.prefix ?? this.#tables.destinations.prefixOf(reader.prefix, reader.prefixLength);
     const refusal = importRefusal(lan.policy, prefix);
     if (refusal) {
       // Routers without split horizon repeat what we told them: not worth a word.
@@ -248,7 +248,7 @@ export class Admission {
     const { node } = this.#tables;
     if (!this.#mayLetOut(known, node, reader, neighbour, now)) return false;
     if (known) this.#recall(known, reader);
-    else if (!this.#hasRoom(reader, neighbour, now) || !this.#make(reader, neighbour, 0, now)) return false;
+    else if (!this.#hasRoom(reader, neighbour, now) || !this.#make(prefix, reader, neighbour, 0, now)) return false;
     if (!this.#name(reader, neighbour, false, now)) return false;
     this.#letOut.add(this.destination!, node);
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
@@ -314,14 +314,14 @@ export class Admission {
 
   /** A prefix we have not heard of: without a signature it is only asked for. */
   #discover(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, signer: NodeNumber, now: Millis): boolean {
-    const { authority, tuning } = this.#tables;
+    const { authority, destinations, tuning } = this.#tables;
     if (!this.#hasRoom(reader, neighbour, now)) return false;
     if (owner === 0 && !this.#mayLetOut(undefined, signer, reader, neighbour, now)) return false;
     if (reader.signatureLength === 0) {
       this.isAskedFor = true;
       return false;
     }
-    const prefix = new Prefix(reader.prefix, reader.prefixLength);
+    const prefix = destinations.prefixOf(reader.prefix, reader.prefixLength);
     const signature = reader.signature();
     const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, this.egress);
     const verdict = authority.verify(signer, octets, signature);
@@ -337,7 +337,7 @@ export class Admission {
       this.#want(signer, neighbour, now);
       return this.#refuse('quota', reader, neighbour, now);
     }
-    if (!this.#make(reader, neighbour, owner, now)) return false;
+    if (!this.#make(prefix, reader, neighbour, owner, now)) return false;
     const destination = this.destination!;
     this.#keep(reader.seqno, signer, signature, verdict === 'valid');
     if (verdict === 'valid') {

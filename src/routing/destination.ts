@@ -316,16 +316,20 @@ export class DestinationTable {
     this.hot.cells[row * stride + Lane.version] = version;
   }
 
-  /** The caller has looked and not found it. Copies the octets. */
-  add(bytes: IpBytes, length: number, owner: NodeNumber): Destination {
+  /** For `add`. Copies the octets. */
+  prefixOf(bytes: IpBytes, length: number): Prefix {
+    return this.#interner ? this.#interner.prefix(bytes, length) : new Prefix(bytes, length);
+  }
+
+  /** The caller has looked and not found it. `prefix`: from `prefixOf`. */
+  add(prefix: Prefix, owner: NodeNumber): Destination {
     if (this.size >= this.#buckets.length) this.#rehash(this.#buckets.length * 2);
     const row = this.#free.pop() ?? this.#rows.length;
-    const prefix = this.#interner ? this.#interner.prefix(bytes, length) : new Prefix(bytes, length);
     const destination = new Destination(row, prefix, owner, this.hot);
     this.#rows[row] = destination;
     const { cells } = this.hot;
     for (let i = 0; i < 4; i++) cells[row * stride + i] = word(prefix.bytes, 4 * i);
-    cells[row * stride + Lane.length] = length;
+    cells[row * stride + Lane.length] = prefix.length;
     cells[row * stride + Lane.version] = 0;
     this.#link(row);
     return destination;

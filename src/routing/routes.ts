@@ -729,7 +729,7 @@ export class Routes {
     const { destinations, matrix, columns } = this.#tables;
     let destination = destinations.find(prefix.bytes, prefix.length);
     if (!destination) {
-      destination = destinations.add(prefix.bytes, prefix.length, owner);
+      destination = destinations.add(destinations.prefixOf(prefix.bytes, prefix.length), owner);
       matrix.reserve(destinations.rows, columns.length);
       matrix.clearRow(destination.row);
     }

@@ -1,6 +1,6 @@
 import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../../src/addr/node-number.js';
 import { Prefix, parsePrefix } from '../../src/addr/prefix.js';
-import { toHex } from '../../src/bytes.js';
+import { equalBytes, toHex } from '../../src/bytes.js';
 import type { Random } from '../../src/random.js';
 import type {
   Interner,
@@ -125,47 +125,69 @@ export class BabelKind implements NodeKind<Speaker, SpeakerEvent, SpeakerEffect>
 
 /** One copy of every prefix and every run of octets, whichever node holds it. */
 function sharingInterner(): Interner {
-  const prefixes = new Map<string, Prefix>();
-  const runs = new Map<string, Uint8Array>();
+  const prefixes = new Map<number, Prefix[]>();
+  const runs = new Map<number, Uint8Array[]>();
   return {
-    prefix(bytes, length) {
-      const key = `${Buffer.from(bytes.buffer, bytes.byteOffset, 16).toString('latin1')}${length}`;
-      let prefix = prefixes.get(key);
-      if (!prefix) {
-        prefix = new Prefix(bytes, length);
-        prefixes.set(key, prefix);
-      }
-      return prefix;
-    },
-    octets(bytes) {
-      const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-      let run = runs.get(key);
-      if (!run) {
-        run = new Uint8Array(bytes);
-        runs.set(key, run);
-      }
-      return run;
-    },
+    prefix: (bytes, length) =>
+      shared(
+        prefixes,
+        mixed(length, bytes).first,
+        (prefix) => prefix.length === length && equalBytes(prefix.bytes, bytes),
+        () => new Prefix(bytes, length),
+      ),
+    octets: (bytes) =>
+      shared(
+        runs,
+        mixed(0, bytes).first,
+        (run) => equalBytes(run, bytes),
+        () => new Uint8Array(bytes),
+      ),
   };
+}
+
+/** The value that is this one, among those of the same hash; made when it is the first. */
+function shared<T>(values: Map<number, T[]>, hash: number, isIt: (value: T) => boolean, make: () => T): T {
+  const alike = values.get(hash);
+  const known = alike?.find(isIt);
+  if (known) return known;
+  const made = make();
+  if (alike) alike.push(made);
+  else values.set(hash, [made]);
+  return made;
+}
+
+/** A keyed hash, in two words. */
+function mixed(key: number, octets: Uint8Array): { readonly first: number; readonly second: number } {
+  let first = Math.imul(key, 0x9e3779b1) | 0;
+  let second = ~first;
+  for (let i = 0; i < octets.length; i++) {
+    const octet = octets[i]!;
+    first = Math.imul(first ^ octet, 0x01000193);
+    second = Math.imul(second + octet, 0x85ebca6b) ^ (first >>> 13);
+  }
+  return { first, second };
 }
 
 /** Stands for signatures in large runs: a hash keyed with the node's number. Forgeable, but nobody here forges. */
 export function hashAuthority(index: number): OriginAuthority {
-  const sign = (node: NodeNumber, octets: Uint8Array): Uint8Array => {
-    let a = Math.imul(node, 0x9e3779b1) | 0;
-    let b = ~a;
-    for (const octet of octets) {
-      a = Math.imul(a ^ octet, 0x01000193);
-      b = Math.imul(b + octet, 0x85ebca6b) ^ (a >>> 13);
-    }
-    return new Uint8Array(new Int32Array([a, b]).buffer);
-  };
   return {
-    sign: (octets) => sign(numberOf(index), octets),
+    sign: (octets) => {
+      const { first, second } = mixed(numberOf(index), octets);
+      const signature = new DataView(new ArrayBuffer(8));
+      signature.setInt32(0, first, true);
+      signature.setInt32(4, second, true);
+      return new Uint8Array(signature.buffer);
+    },
     verify: (node, octets, signature) => {
-      const expected = sign(node, octets);
-      return signature.length === 8 && expected.every((octet, i) => octet === signature[i]) ? 'valid' : 'invalid';
+      const { first, second } = mixed(node, octets);
+      const isRight = signature.length === 8 && wordAt(signature, 0) === first && wordAt(signature, 4) === second;
+      return isRight ? 'valid' : 'invalid';
     },
     grants: () => true,
   };
+}
+
+/** The least octet first. */
+function wordAt(octets: Uint8Array, at: number): number {
+  return octets[at]! | (octets[at + 1]! << 8) | (octets[at + 2]! << 16) | (octets[at + 3]! << 24);
 }
