@@ -1134,9 +1134,17 @@ export class Routes {
     destination.toldHeld = held;
     destination.toldRouter = router;
     destination.toldEgress = egress;
-    const columns = [first, second, third];
-    const choices = columns.filter((column) => column >= 0).map((column) => this.#choiceOf(destination, column));
+    const choices = this.#choicesOf(destination, first, second, third);
     return { prefix: destination.prefix, choices, own, held };
+  }
+
+  /** Columns, best first, or none. As literals: an array that grows has room for 17. */
+  #choicesOf(destination: Destination, first: number, second: number, third: number): RouteChoice[] {
+    if (first < 0) return [];
+    const best = this.#choiceOf(destination, first);
+    if (second < 0) return [best];
+    const next = this.#choiceOf(destination, second);
+    return third < 0 ? [best, next] : [best, next, this.#choiceOf(destination, third)];
   }
 
   #choiceOf(destination: Destination, column: number): RouteChoice {

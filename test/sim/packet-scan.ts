@@ -87,11 +87,19 @@ export class PacketScan {
       this.#defaultLow = this.#low;
     }
     if (length !== 64 || this.#mayBeWanted[this.#low & 0xfff] === 0) return;
-    const wanted = this.#wanted.get(this.#low)?.find((one) => one.high === this.#high);
+    const wanted = this.#wantedHere();
     if (!wanted) return;
     const routerId = this.#routerId(bytes, routerAt, wanted);
-    const signed = isSigned(bytes, given + 8 - omitted, end) ? { signed: true as const } : {};
-    seen.push({ kind: 'update', prefix: wanted.text, routerId, seqno, metric, ...signed });
+    const prefix = wanted.text;
+    if (isSigned(bytes, given + 8 - omitted, end)) {
+      seen.push({ kind: 'update', prefix, routerId, seqno, metric, signed: true });
+    } else seen.push({ kind: 'update', prefix, routerId, seqno, metric });
+  }
+
+  #wantedHere(): Wanted | undefined {
+    const candidates = this.#wanted.get(this.#low);
+    if (candidates) for (const one of candidates) if (one.high === this.#high) return one;
+    return undefined;
   }
 
   /** The first 8 of a prefix's `whole` octets, of which the first `omitted` are the default's. */
