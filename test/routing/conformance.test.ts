@@ -35,7 +35,12 @@ function titlesOf(file: string): string[] {
 
 /** Undefined when the part names something that is there. */
 function fault(part: string): string | undefined {
-  if (/^`[^`]+`/.test(part)) return existsSync(join(root, part.split('`')[1]!)) ? undefined : `${part}: no such file`;
+  const [, path, named] = /^`([^`]+)`(?:,? (.+))?$/.exec(part) ?? [];
+  if (path !== undefined) {
+    if (!existsSync(join(root, path))) return `${part}: no such file`;
+    const name = named && /^W\d+$/.test(named) ? `name: '${named}: ` : (named ?? '');
+    return readFileSync(join(root, path), 'utf8').includes(name) ? undefined : `${path} has no "${name}"`;
+  }
   if (part === 'golden')
     return titlesOf('codec').some((title) => title.includes('golden')) ? undefined : 'no golden test';
   const hostile = /^hostile ([\d, to]+)$/.exec(part)?.[1];

@@ -201,6 +201,15 @@ export const unitMutants: readonly UnitMutant[] = [
     title: 'a route nobody repeats expires twice: first infinite, then forgotten',
   },
   {
+    name: 'W16: a route in use is not asked for before it expires',
+    file: 'routes.ts',
+    search:
+      'matrix.raise(row, neighbour.column, Flag.asked);\n        this.#ask(destination.prefix.bytes, destination.prefix.length, neighbour, now);',
+    replace: 'matrix.raise(row, neighbour.column, Flag.asked);',
+    test: lan,
+    title: 'a route nobody repeats expires twice: first infinite, then forgotten',
+  },
+  {
     name: 'W18: split horizon swallows the answer to a request',
     file: 'routes.ts',
     search: 'if (via && via.interface === at && at.splitsHorizon && (flags & Flag.forced) === 0) return false;',
