@@ -191,6 +191,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   /** By id, those of at least this search and the one before: what was asked of them may be answered late. */
   readonly #known = new Map<string, GatewayDescription>();
   #asking: Asking | undefined;
+  /** Asked for last without an answer, since the last grant: it may have been mapped all the same. */
+  #unanswered: Asking | undefined;
   /** It stands in state `mapped` alone, and gives way to whatever else is asked of a router. */
   #trial: { readonly gateway: GatewayDescription; readonly externalPort: number; readonly until: Millis } | undefined;
   /** A trial is wanted, and there was neither an end to it nor a refusal. */
@@ -443,6 +445,9 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#held = this.#last = { gateway: asking.gateway, grant, since: now, ...(former && { former }) };
     // Elsewhere, or at another port, it is left behind.
     const effects = old ? this.#remove(old.gateway, old.grant.externalPort) : [];
+    const silent = this.#unanswered;
+    this.#unanswered = undefined;
+    if (silent) effects.push(...this.#remove(silent.gateway, silent.request.externalPort));
     // Whether another mapping needs a trial is to be seen.
     if (!old || !haveOneTable(old.gateway, asking.gateway) || old.grant.externalPort !== grant.externalPort) {
       this.#trialIsWanted = false;
@@ -480,6 +485,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     const { gateway, request, ports, isTrial } = asking;
     this.#asking = undefined;
     if (isTrial) return this.#onTrialRefused(asking, refusal, now);
+    // To be asked for again soon, so it is not removed before we leave: that might come after the answer to the next question.
+    if (refusal.code === 'silent') this.#unanswered = asking;
     if (refusal.code === 'permanent-only' && request.leaseSeconds !== 0) {
       return this.#ask(gateway, request.externalPort, 0, ports, now);
     }
@@ -716,6 +723,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     this.#asking = this.#trial = undefined;
     const effects = trial ? this.#remove(trial.gateway, trial.externalPort) : [];
     if (asking?.isTrial) effects.push(...this.#remove(asking.gateway, asking.request.externalPort));
+    const silent = this.#unanswered;
+    if (silent) effects.push(...this.#remove(silent.gateway, silent.request.externalPort));
     this.#left = held;
     this.#held = undefined;
     this.#state = 'absent';

@@ -651,6 +651,22 @@ test('over TCP too the port that goes to our address of before is asked for, als
   t.deepEqual(tcpOrders(world)[0]?.request.former, former);
 });
 
+test('what a router was asked for and never answered is removed as we leave, or when it is mapped elsewhere', (t) => {
+  const removed = ({ orders }: World) => orders.filter(({ kind }) => kind === 'unmap');
+  const silent = () => reach.asked().hears(searchEnded, refusedWith('silent'));
+  t.is(silent().state, 'refused');
+  t.deepEqual(removed(silent()), [], 'it is asked again soon');
+  t.deepEqual(removed(silent().hears(stopping)), [unmapOf(16696)]);
+  t.deepEqual(removed(reach.renewing().hears(refusedWith('silent'), stopping)), [unmapOf(16696)], 'held before');
+  t.deepEqual(removed(reach.refused().hears(stopping)), [], 'that was an answer');
+  const again = silent().hears(networkChanged, found, granted);
+  t.deepEqual(removed(again), []);
+  t.deepEqual(removed(again.hears(stopping)), [unmapOf(16696)], 'once');
+  const elsewhere = silent().hears(networkChanged, { kind: 'gatewayFound', gateway: other });
+  t.deepEqual(removed(elsewhere.hears({ ...granted, gateway: 'two' })), [unmapOf(16696)]);
+  t.deepEqual(removed(elsewhere.hears(stopping)), [{ ...unmapOf(16696), gateway: 'two' }], 'it was removed before');
+});
+
 test('over TCP the same port is asked for after UDP was granted, told of apart, and given back with it', (t) => {
   const world = new World().passes(0).hears(listening, found, searchEnded);
   t.deepEqual(tcpOrders(world.passes(5 * second)), [], 'before there is a mapping');
