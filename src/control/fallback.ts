@@ -121,17 +121,12 @@ export class Fallback {
       for (const [node, trial] of this.#trials) this.#end(node, trial);
       return [];
     }
-    if (worksOverUdp) this.#wait(trying, now);
-    if (this.#dueAt === never) this.#dueAt = worksOverUdp ? now : now + udpAlone;
-    if (now < this.#dueAt) return [];
-    this.#dueAt = now + second;
+    this.#wait(trying, now);
     const seconds = this.#secondKinds(now, trying);
     const room = Math.max(0, maxBridges - standing.filter(isOurBridge).length - this.#trials.size);
-    const free = trying.filter(
-      ({ node }) => !this.#trials.has(node) && now >= (this.#tries.get(node)?.notBefore ?? Number.NEGATIVE_INFINITY),
-    );
+    const free = trying.filter(({ node }) => !this.#trials.has(node) && now >= this.#tries.get(node)!.notBefore);
     const firsts = free.slice(0, room).flatMap((candidate) => this.#begin(candidate, now));
-    for (const { later } of this.#trials.values()) if (later) this.#dueAt = Math.min(this.#dueAt, later.at);
+    this.#dueAt = this.#nextLook(trying, now);
     return [...seconds, ...firsts];
   }
 
@@ -202,7 +197,6 @@ export class Fallback {
   /** What was found out while UDP worked, or did not, says little of now. */
   #beginAnew(worksOverUdp: boolean): void {
     this.#worked = worksOverUdp;
-    this.#dueAt = never;
     this.#tries.clear();
     for (const [node, trial] of this.#trials) this.#end(node, trial);
   }
@@ -217,9 +211,15 @@ export class Fallback {
 
   /** UDP has its time with those that are new. */
   #wait(trying: readonly Candidate[], now: Millis): void {
-    for (const { node } of trying) {
-      if (!this.#tries.has(node)) this.#tries.set(node, { count: 0, at: now, notBefore: now + cutOffPatience });
-    }
+    const notBefore = now + (this.#worked ? cutOffPatience : udpAlone);
+    for (const { node } of trying) if (!this.#tries.has(node)) this.#tries.set(node, { count: 0, at: now, notBefore });
+  }
+
+  /** In a second, or when somebody's wait, or the head start of one kind, ends before. */
+  #nextLook(trying: readonly Candidate[], now: Millis): Millis {
+    const waits = trying.map(({ node }) => this.#tries.get(node)!.notBefore);
+    const turns = [...this.#trials.values()].flatMap(({ later }) => later?.at ?? []);
+    return Math.min(now + second, ...[...waits, ...turns].filter((at) => at > now));
   }
 
   #begin({ node, endpoints, tls }: Candidate, now: Millis): Bridging[] {

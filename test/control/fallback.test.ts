@@ -27,6 +27,8 @@ test('UDP alone is tried for a second', (t) => {
   const fallback = new Fallback(isOutside);
   t.deepEqual(fallback.due(1000, [], trying(1), hasRoute), []);
   t.is(fallback.deadline(), 2000);
+  fallback.due(1500, [], trying(1), hasRoute);
+  t.is(fallback.deadline(), 2000, 'however often it is looked at meanwhile');
   t.deepEqual(fallback.due(1999, [], trying(1), hasRoute), []);
   t.deepEqual(fallback.due(2000, [], trying(1), hasRoute), [tcp(1)]);
 });
