@@ -1,3 +1,4 @@
+import type { IpBytes } from '../../src/addr/ip.js';
 import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../../src/addr/node-number.js';
 import { Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { equalBytes, toHex } from '../../src/bytes.js';
@@ -56,7 +57,9 @@ export interface BabelKindOptions {
 export class BabelKind implements NodeKind<Speaker, SpeakerEvent, SpeakerEffect> {
   readonly #options: BabelKindOptions;
   readonly #interner = sharingInterner();
-  readonly #links = new Map<number, Link>();
+  readonly #links: Link[] = [];
+  /** In tunnels, by node. */
+  readonly #addresses: IpBytes[] = [];
 
   constructor(options: BabelKindOptions) {
     this.#options = options;
@@ -85,7 +88,7 @@ export class BabelKind implements NodeKind<Speaker, SpeakerEvent, SpeakerEffect>
   }
 
   linkUp(index: number, link: Link): SpeakerEvent[] {
-    this.#links.set(link.index, link);
+    this.#links[link.index] = link;
     return [{ kind: 'tunnelUp', interface: link.index, neighbour: numberOf(peerOf(link, index)), mtu: 1200 }];
   }
 
@@ -94,7 +97,9 @@ export class BabelKind implements NodeKind<Speaker, SpeakerEvent, SpeakerEffect>
   }
 
   received(index: number, link: Link, bytes: Uint8Array, now: Millis): SpeakerEvent[] {
-    const from = tunnelLinkLocal(numberOf(peerOf(link, index)));
+    const peer = peerOf(link, index);
+    this.#addresses[peer] ??= tunnelLinkLocal(numberOf(peer));
+    const from = this.#addresses[peer];
     return [{ kind: 'packetReceived', interface: link.index, from, bytes, receivedAt: now }];
   }
 
@@ -106,7 +111,7 @@ export class BabelKind implements NodeKind<Speaker, SpeakerEvent, SpeakerEffect>
   perform(effect: SpeakerEffect, hands: Hands): void {
     switch (effect.kind) {
       case 'sendPacket':
-        hands.send(this.#links.get(effect.interface)!, effect.bytes);
+        hands.send(this.#links[effect.interface]!, effect.bytes);
         break;
       case 'routesChanged':
         this.#options.routesChanged(hands.node, effect.changes, hands.now);

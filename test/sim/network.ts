@@ -33,6 +33,7 @@ export interface NodeKind<M extends Machine<Event, Effect>, Event, Effect> {
 export interface SimNode<M> {
   readonly index: number;
   machine: M;
+  readonly hands: Hands;
   alive: boolean;
   readonly links: Link[];
   persisted: unknown;
@@ -98,6 +99,7 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     const node: SimNode<M> = {
       index,
       machine: this.#kind.create(index, this.#chanceFor(index, 0), undefined, this.now, 0),
+      hands: this.#handsOf(index),
       alive: true,
       links: [],
       persisted: undefined,
@@ -228,16 +230,21 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   }
 
   #perform(node: SimNode<M>, effects: readonly Effect[]): void {
-    if (effects.length === 0) return;
-    const hands: Hands = {
-      node: node.index,
-      now: this.now,
-      send: (link, bytes) => this.#send(node.index, link, bytes),
+    for (const effect of effects) this.#kind.perform(effect, node.hands);
+  }
+
+  #handsOf(index: number): Hands {
+    const network = this;
+    return {
+      node: index,
+      get now() {
+        return network.now;
+      },
+      send: (link, bytes) => this.#send(index, link, bytes),
       persist: (value) => {
-        node.persisted = value;
+        this.nodes[index]!.persisted = value;
       },
     };
-    for (const effect of effects) this.#kind.perform(effect, hands);
   }
 
   #settle(node: SimNode<M>): void {
