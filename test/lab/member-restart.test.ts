@@ -127,6 +127,17 @@ serial(
     await carl.host.namespace.must(['sh', '-c', 'ip link set weft0 down; ip link set weft0 up']);
     await carries();
 
+    const heard: string[] = [];
+    const enough = new AbortController();
+    const listening = anna.api
+      .events(
+        {},
+        ({ kind, node, message }) => {
+          if (kind === 'tunnel-down' && node === 'carl') heard.push(message);
+        },
+        enough.signal,
+      )
+      .catch((error: Error) => error.message);
     await ip('del', 'weft0');
     await until(
       'the daemon has ended',
@@ -136,6 +147,11 @@ serial(
       () => carl.tail(),
     );
     t.regex(carl.tail(), /weft0 was deleted; start weftd again/);
+    const told = () => heard.length;
+    await until('anna has heard of it', told, (times) => times > 0, 3 * second);
+    t.regex(heard[0]!, /the other side closed it/, 'its neighbours are told');
+    enough.abort();
+    await listening;
     await carl.start();
     await carries();
   },

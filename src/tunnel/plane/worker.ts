@@ -119,9 +119,9 @@ function run(data: WorkerData): void {
     const tunNews = polled.view.getUint16(6, true);
     if ((tunNews & readable) !== 0) waiting |= Waiting.tun;
     else if (tunNews !== 0) {
-      // In trouble it has lost its device; one that is only set down is not.
+      // In trouble it has lost its device; one that is only set down is not. The goodbyes are still to be sent.
+      polled.setInt(0, notPolled);
       emit({ kind: 'tunGone' });
-      break;
     }
     if (isReadable(1)) waiting |= Waiting.udp;
     if (isReadable(3)) waiting |= Waiting.handshakes;
