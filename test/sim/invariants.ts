@@ -33,7 +33,7 @@ interface Numbering {
  *   k  An originator's seqno never grows by more than it was asked to.
  *
  * Everything is derived from the packets by a reader of its own, so a mistake in the speaker's tables cannot hide
- * itself. Only what an event changed is looked at: a loop is closed by a next hop that changed, and what is feasible
+ * itself. Only what an event changed is looked at: a loop is closed by a next hop that was none before, and what is feasible
  * depends on what was heard and sent of the prefix.
  */
 export class Invariants implements Checker {
