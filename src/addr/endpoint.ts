@@ -48,11 +48,16 @@ export function isUsableEndpoint(endpoint: Endpoint): boolean {
   return !loopbackOrAny && bytes[0] !== 0xff && !(bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80);
 }
 
+export function isPrivateEndpoint({ address }: Endpoint): boolean {
+  return isPrivateAddress(address);
+}
+
 /**
- * True for an address that only its own network reaches: RFC 1918, shared (RFC 6598) and unique local (RFC 4193) ones.
+ * True for an address that only its own network reaches, and that means one machine here and another elsewhere: RFC 1918,
+ * shared (RFC 6598) and unique local (RFC 4193) ones.
  */
-export function isPrivateEndpoint(endpoint: Endpoint): boolean {
-  const bytes = parseIp(endpoint.address);
+export function isPrivateAddress(address: string): boolean {
+  const bytes = parseIp(address);
   if (!bytes) return false;
   if (!isIpv4Bytes(bytes)) return (bytes[0]! & 0xfe) === 0xfc;
   const [a, b] = [bytes[12]!, bytes[13]!];

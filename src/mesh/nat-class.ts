@@ -1,5 +1,4 @@
-import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
-import { isPrivateAddress } from './reachability-candidates.js';
+import { type Endpoint, isPrivateAddress, sameEndpoint } from '../addr/endpoint.js';
 
 /** How far a NAT's choice depends on the other end (RFC 4787 §4.1 for mapping, §5 for filtering). */
 export type Dependence = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';

@@ -1,16 +1,5 @@
-import type { Endpoint } from '../addr/endpoint.js';
+import { type Endpoint, isPrivateAddress } from '../addr/endpoint.js';
 import { formatIp, isIpv4Bytes, parseIp } from '../addr/ip.js';
-import { parsePrefix } from '../addr/prefix.js';
-
-const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'].map(
-  (text) => parsePrefix(text)!,
-);
-
-/** Addresses that mean one machine here and another elsewhere: RFC 1918, RFC 6598, RFC 4193. */
-export function isPrivateAddress(address: string): boolean {
-  const bytes = parseIp(address);
-  return bytes !== undefined && privateRanges.some((range) => range.contains(bytes));
-}
 
 /**
  * Which of another node's endpoints are worth a datagram from here, in their order. A private address is, only where it may

@@ -2,6 +2,7 @@ import {
   type Endpoint,
   type EndpointSource,
   formatEndpoint,
+  isPrivateAddress,
   isUsableEndpoint,
   sameEndpoint,
 } from '../addr/endpoint.js';
@@ -17,7 +18,7 @@ import { decodeDialBack } from './dial-back.js';
 import { DialBackAsker } from './dial-back-asker.js';
 import { DialBackProver, type ProverEffect } from './dial-back-prover.js';
 import { classifyNat, type Dependence, type NatClass } from './nat-class.js';
-import { broadcastsOf, isPrivateAddress } from './reachability-candidates.js';
+import { broadcastsOf } from './reachability-candidates.js';
 
 /** An address of this machine, and the device it is on. */
 export interface LocalAddress {
