@@ -107,7 +107,8 @@ export class Member {
       member.#driver.wake();
       return member;
     } catch (error) {
-      await (member ? member.stop() : plane.stop());
+      // What goes wrong at that too is the lesser news.
+      await (member ? member.stop() : plane.stop()).catch(() => {});
       throw error;
     }
   }
@@ -315,15 +316,13 @@ export class Member {
     this.#bridge.close();
     this.#lans.close();
     this.#beacons.close();
-    try {
-      // What the router still answers must be heard: a mapping that it grants now is to be removed.
-      await Promise.all([
-        this.plane.stop().finally(() => (leave ? this.#host.remove() : this.#leaveLans())),
-        withLimit(this.#mapping.close(), unmapLimit),
-      ]);
-    } finally {
-      this.#driver.stop();
-    }
+    // What the router still answers must be heard, whatever the kernel refuses: a mapping that it grants now is to be removed.
+    const ends = await Promise.allSettled([
+      this.plane.stop().finally(() => (leave ? this.#host.remove() : this.#leaveLans())),
+      withLimit(this.#mapping.close(), unmapLimit),
+    ]);
+    this.#driver.stop();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   /** force.sleep-seconds: what a suspend does to a process, a stop of it does but for the clocks. */

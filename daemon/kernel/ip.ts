@@ -31,11 +31,17 @@ export interface Refusal {
   readonly problem: MeshError;
 }
 
-/** Runs the commands in order, also those behind a refused one; gives those that were refused. Throws MeshError when `ip` is missing. */
+/**
+ * Runs the commands in order, also those behind a refused one; gives those that were refused. Throws MeshError when `ip` is
+ * missing, or ended without saying which it did not carry out.
+ */
 export async function ipAttempt(family: '-4' | '-6', commands: readonly string[]): Promise<readonly Refusal[]> {
   if (commands.length === 0) return [];
   const { status, complaint } = await run([family, '-force', '-batch', '-'], `${commands.join('\n')}\n`);
-  return status === 0 ? [] : refusals(commands, complaint);
+  if (status === 0) return [];
+  const found = refusals(commands, complaint);
+  if (found.length === 0) throw refused('batch', complaint);
+  return found;
 }
 
 /** The same; throws MeshError about the first that was refused. */
@@ -69,12 +75,10 @@ function isFilled(item: unknown): boolean {
 
 /** `ip` complains of a command, in one line or more, and then names its line. */
 function refusals(commands: readonly string[], complaint: string): Refusal[] {
-  const found = [...complaint.matchAll(/^([\s\S]*?)^Command failed -:(\d+)\n?/gm)].map(([, words, line]) => ({
-    command: commands[Number(line) - 1] ?? 'batch',
-    words: words!,
-  }));
-  const all = found.length > 0 ? found : [{ command: 'batch', words: complaint }];
-  return all.map(({ command, words }) => ({ command, problem: refused(command, words) }));
+  return [...complaint.matchAll(/^([\s\S]*?)^Command failed -:(\d+)\n?/gm)].map(([, words, line]) => {
+    const command = commands[Number(line) - 1] ?? 'batch';
+    return { command, problem: refused(command, words!) };
+  });
 }
 
 function failedLine(complaint: string): number {

@@ -53,6 +53,13 @@ test.serial('of commands that are tried each one that was refused is named, with
   );
 });
 
+test.serial('an ip that ends without naming a command has carried out none that we know of', async (t) => {
+  fakeIp(t, 'cat >/dev/null; echo "Cannot open netlink socket: Operation not permitted" >&2; exit 255');
+  const error = await t.throwsAsync(ipAttempt('-6', ['addr add a', 'addr add b']), { instanceOf: MeshError });
+  t.like(error, { code: 'kernel-refused', cure: 'run as root, or give it CAP_NET_ADMIN' });
+  t.regex(error.message, /Cannot open netlink socket/);
+});
+
 test.serial(
   'default routes are those of PPP too, of a router without an IPv4 address, and each way of several',
   async (t) => {
