@@ -409,7 +409,7 @@ export class Member {
     const plan = this.#plan();
     const lans = plan.lans.filter(({ via, prefix }) => via !== 'lan' && !isDefaultRoute(prefix));
     try {
-      const { refused } = await this.#host.apply({ ...plan, lans });
+      const { refused } = await this.#host.apply({ ...plan, lans }, this.#keeper.isLearning);
       failOn(refused, () => true);
     } catch (error) {
       // It may be because the device is gone that we stop; what there was to leave is left.

@@ -10,6 +10,9 @@ const firstWait: Millis = second;
 /** And no rarer than this, where the reason stays. */
 const longestWait: Millis = 30 * second;
 
+/** A daemon that starts has learned the prefixes of LANs by then, if they are still there. */
+const learningTime: Millis = 10 * second;
+
 /** Does this work after the wait; returns what keeps it from being done. */
 export type Later = (wait: Millis, work: () => void) => () => void;
 
@@ -35,6 +38,8 @@ export interface HostKeeperListener {
  *                  ▲                          │
  *                  └─── after a second, then ─┴─────► refused: told, in health
  *                       ever more seldom
+ *
+ * For 10 s from the first apply, LAN prefixes that an earlier daemon left are kept unreachable until the plan has them.
  */
 export class HostKeeper {
   readonly #host: Pick<Host, 'apply'>;
@@ -49,6 +54,9 @@ export class HostKeeper {
   #refused: MeshError | undefined;
   #deviceIsDown = false;
   #isOver = false;
+  #isLearning = true;
+  /** Undefined until the first round. */
+  #cancelLearning: (() => void) | undefined;
 
   constructor(host: Pick<Host, 'apply'>, plan: () => HostPlan, listener: HostKeeperListener, later: Later = byTimer) {
     this.#host = host;
@@ -77,6 +85,11 @@ export class HostKeeper {
     void this.apply().catch(() => {});
   }
 
+  /** Whether what an earlier daemon left of LAN prefixes is still kept: `keepsLeft` of `Host.apply`. */
+  get isLearning(): boolean {
+    return this.#isLearning;
+  }
+
   /** What the kernel refused the last time, until it takes it; and whether our device is set down. */
   health(): readonly HealthItem[] {
     const items: HealthItem[] = [];
@@ -96,12 +109,17 @@ export class HostKeeper {
   stop(): void {
     this.#isOver = true;
     this.#cancelRetry();
+    this.#cancelLearning?.();
   }
 
   async #round(): Promise<readonly Refusal[]> {
     this.#cancelRetry();
+    this.#cancelLearning ??= this.#later(learningTime, () => {
+      this.#isLearning = false;
+      this.follow();
+    });
     try {
-      const { ipv6Enabled, deviceIsDown, refused } = await this.#host.apply(this.#plan());
+      const { ipv6Enabled, deviceIsDown, refused } = await this.#host.apply(this.#plan(), this.#isLearning);
       for (const device of ipv6Enabled) this.#listener.ipv6Enabled(device);
       if (deviceIsDown !== this.#deviceIsDown) this.#listener.deviceSet(deviceIsDown);
       this.#deviceIsDown = deviceIsDown;

@@ -3,7 +3,7 @@ import { MeshError } from '../../src/errors.js';
 import { readHost, readKernel } from './actual.js';
 import { enableForwarding } from './forwarding.js';
 import { ipAttempt, ipBatch, isTun, type Link, type Refusal, readLinks } from './ip.js';
-import { type HostChanges, type HostPlan, hostChanges, hostTag, noEntries, planEntries } from './plan.js';
+import { type HostChanges, type HostPlan, hostChanges, hostTag, leftLans, noEntries, planEntries } from './plan.js';
 
 /** What `apply` did beyond tables: worth a line in the log. */
 export interface HostReport {
@@ -34,13 +34,18 @@ export class Host {
   /**
    * Idempotent; calls are carried out one after the other. Throws MeshError: "no-ipv6", "no-device" when all that does without
    * the device is as planned, and "kernel-refused" when the devices or the tables cannot be read, or the device not be set up.
+   * `keepsLeft`: what `leftLans` finds is unreachable, instead of gone.
    */
-  apply(plan: HostPlan): Promise<HostReport> {
+  apply(plan: HostPlan, keepsLeft = false): Promise<HostReport> {
     return this.#inTurn(async () => {
       const tag = hostTag(this.#device);
       let { entries, links } = await readKernel(tag);
+      const changesTo = (hasDevice: boolean) => {
+        const lans = keepsLeft ? [...plan.lans, ...leftLans(entries, plan)] : plan.lans;
+        return hostChanges(entries, planEntries({ ...plan, lans }, hasDevice));
+      };
       if (!links.some((link) => link.ifname === this.#device)) {
-        await carryOut(hostChanges(entries, planEntries(plan, false)));
+        await carryOut(changesTo(false));
         throw new MeshError('no-device', `the device ${this.#device} is gone`, 'restart weftd: it makes it again');
       }
       const ipv6Enabled = ['lo', this.#device].filter(enableIpv6);
@@ -50,7 +55,7 @@ export class Host {
       this.#wasSetUp = true;
       // The kernel makes and drops entries by itself when a device or its IPv6 comes up.
       if (linkCommands.length + ipv6Enabled.length > 0) ({ entries } = await readKernel(tag));
-      const changes = hostChanges(entries, planEntries(plan, !deviceIsDown));
+      const changes = changesTo(!deviceIsDown);
       const refused = await carryOut(changes);
       const { commands6, commands4 } = changes;
       const count = linkCommands.length + commands6.length + commands4.length;

@@ -1,4 +1,4 @@
-import type { Prefix } from '../../src/addr/prefix.js';
+import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { isDefaultRoute } from '../../src/routing/interface.js';
 
 /**
@@ -140,6 +140,21 @@ export function planEntries(plan: HostPlan, hasDevice = true): HostEntries {
 function withoutDevice(route: LanRoute): readonly LanRoute[] {
   if (route.via !== 'overlay') return [route];
   return isDefaultRoute(route.prefix) ? [] : [{ prefix: route.prefix, via: 'nowhere' }];
+}
+
+/**
+ * Nowhere, for a daemon that has just started: the LAN prefixes behind other nodes that the one before left in the kernel, and that the
+ * plan has not learned yet. Without a route their packets leave in the clear by the machine's default route; of an accepted default
+ * route there is none, or it would hide that one.
+ */
+export function leftLans(actual: HostEntries, { device, lans }: HostPlan): readonly LanRoute[] {
+  const known = new Set(lans.map(({ prefix }) => prefix.key));
+  const table = ` table ${lanTable(hostTag(device))} `;
+  return [...actual.routes6, ...actual.routes4]
+    .filter((line) => line.includes(table) && !line.includes(' via '))
+    .map((line) => parsePrefix(placeOf(line).split(' ')[0]!)!)
+    .filter((prefix) => !known.has(prefix.key) && !isDefaultRoute(prefix))
+    .map((prefix) => ({ prefix, via: 'nowhere' }));
 }
 
 /** "via 10.1.0.9", or "via inet6 fe80::9" of an IPv4 route. */

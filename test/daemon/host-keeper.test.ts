@@ -5,6 +5,8 @@ import type { Refusal } from '../../daemon/kernel/ip.js';
 import type { HostPlan } from '../../daemon/kernel/plan.js';
 import { MeshError } from '../../src/errors.js';
 
+const learningTime = 10_000;
+
 /** All that follows without a wait has happened. */
 const settled = () => new Promise(setImmediate);
 
@@ -16,11 +18,14 @@ function kept() {
   let plans = 0;
   let answer: (refused: readonly Refusal[], error?: Error) => void = () => {};
   let due: (() => void) | undefined;
+  let learned: (() => void) | undefined;
+  const keeping: boolean[] = [];
   const device = { isDown: false };
   const keeper = new HostKeeper(
     {
-      apply: (plan) =>
+      apply: (plan, keepsLeft) =>
         new Promise<HostReport>((resolve, reject) => {
+          keeping.push(keepsLeft === true);
           applied.push(plan as unknown as number);
           answer = (refused, error) =>
             error
@@ -35,6 +40,12 @@ function kept() {
       deviceSet: (isDown) => said.push(isDown ? 'down' : 'up'),
     },
     (wait, work) => {
+      if (wait === learningTime) {
+        learned = work;
+        return () => {
+          learned = undefined;
+        };
+      }
       waits.push(wait);
       due = work;
       return () => {
@@ -56,7 +67,17 @@ function kept() {
     due?.();
     await settled();
   };
-  return { keeper, applied, said, waits, answered, failed, waited, device };
+  /** The time is over in which a daemon that started learns what there is. */
+  const learning = {
+    get isTimed(): boolean {
+      return learned !== undefined;
+    },
+    over: async () => {
+      learned?.();
+      await settled();
+    },
+  };
+  return { keeper, applied, said, waits, answered, failed, waited, device, keeping, learning };
 }
 
 const refusal = (what: string): Refusal => ({
@@ -183,4 +204,32 @@ test('while something is refused a device that is set down, and up again, is see
   t.deepEqual(await round(true), ['kernel-refused', 'device-down']);
   t.deepEqual(await round(false), ['kernel-refused']);
   t.deepEqual(said, ['weft0', 'kernel-refused', 'weft0', 'down', 'weft0', 'up']);
+});
+
+test('what an earlier daemon left is kept for 10 s from the first round, whatever is refused, then goes by itself', async (t) => {
+  const { keeper, answered, waited, keeping, learning } = kept();
+  t.false(learning.isTimed);
+  keeper.follow();
+  await settled();
+  await answered(refusal('one'));
+  await waited();
+  await answered();
+  t.deepEqual([keeping, keeper.isLearning, learning.isTimed], [[true, true], true, true]);
+  await learning.over();
+  await answered();
+  keeper.follow();
+  await settled();
+  await answered();
+  t.deepEqual([keeping, keeper.isLearning], [[true, true, false, false], false]);
+});
+
+test('a keeper that is stopped while it learns does not wait for the end of it', async (t) => {
+  const { keeper, answered, applied, learning } = kept();
+  keeper.follow();
+  await settled();
+  await answered();
+  keeper.stop();
+  t.false(learning.isTimed);
+  await learning.over();
+  t.deepEqual(applied, [1]);
 });

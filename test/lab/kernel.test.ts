@@ -148,6 +148,53 @@ serial('what an earlier run left behind is reconciled: old address, app and rout
   t.notRegex(ip('-6', 'addr', 'show', 'dev', 'lo'), /fd5e/);
 });
 
+serial(
+  'what an earlier run left for LANs behind others does not leave in the clear until it is learned or given up',
+  async (t) => {
+    makeTun(t, 'weft0');
+    makeWire(t, 'wan9');
+    ip('link', 'set', 'wan9', 'up');
+    ip('addr', 'add', '10.1.0.1/24', 'dev', 'wan9');
+    for (const family of ['-4', '-6']) ip(family, 'route', 'add', 'default', 'dev', 'wan9', 'metric', '2000');
+    const overlay = (text: string) => ({ prefix: parsePrefix(text)!, via: 'overlay' }) as const;
+    const lans = ['10.8.0.0/16', '2001:db8:8::/48', '0.0.0.0/0', '::/0'].map(overlay);
+    const router = { prefix: parsePrefix('10.9.0.0/16')!, via: 'lan', router: '10.1.0.9', device: 'wan9' } as const;
+    await new Host('weft0').apply({ ...first, lans: [...lans, router] });
+    const host = new Host('weft0');
+    t.teardown(() => host.remove());
+    const ways = () => ['10.8.1.1', '2001:db8:8::1'].map((to) => String(spawnSync('ip', ['route', 'get', to]).output));
+    const monitor = spawn('ip', ['-o', 'monitor', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => void monitor.kill());
+    let seen = '';
+    monitor.stdout.on('data', (text) => {
+      seen += text;
+    });
+    let probes = 0;
+    const isWatched = await within2Seconds(() => {
+      ip('route', 'replace', `10.6.0.${probes++ % 256}/32`, 'dev', 'wan9');
+      return seen !== '';
+    });
+    t.true(isWatched);
+    // Two routes are replaced, three removed; a second time nothing is left to do.
+    for (const changes of [5, 0]) {
+      t.is((await host.apply(first, true)).changes, changes);
+      for (const way of ways()) t.regex(way, /unreachable|No route/);
+      t.regex(ip('route', 'get', '10.9.1.1'), /10\.9\.1\.1 dev wan9/, 'routers on our LANs are not waited for');
+      for (const to of ['11.9.9.9', '2001:db9::1']) t.regex(ip('route', 'get', to), /dev wan9/, 'nor is a way out');
+    }
+    // One is learned again, in the place of the route that was kept; what was not is given up.
+    t.is((await host.apply({ ...first, lans: lans.slice(0, 1) }, true)).changes, 1);
+    t.regex(ways()[0]!, /dev weft0/);
+    t.regex(ways()[1]!, /unreachable|No route/);
+    t.true(await within2Seconds(() => seen.includes('10.8.0.0/16 dev weft0')));
+    t.regex(seen, /unreachable 10\.8\.0\.0\/16/);
+    t.notRegex(seen, /Deleted .*(10\.8\.0|2001:db8:8:)/, 'never without a route meanwhile');
+    await host.apply({ ...first, lans: lans.slice(0, 1) });
+    t.regex(ways()[0]!, /dev weft0/);
+    t.regex(ways()[1]!, /dev wan9/);
+  },
+);
+
 serial('LAN prefixes of both families go through the overlay, but never in the place of a LAN we are on', async (t) => {
   makeTun(t, 'weft0');
   makeWire(t, 'lan9');

@@ -202,7 +202,23 @@ serial('a prefix withdrawn on the LAN is gone everywhere; kill -9 and a restart 
   await gwa.kill('SIGKILL');
   t.regex(await table('gwa'), /10\.10\.0\.2 via/, 'the kernel keeps what a killed daemon gave it');
   await ip('ra', 'addr', 'del', '10.10.0.2/32', 'dev', 'lo');
+  const monitor = world.host('gwa').namespace.spawn(['ip', '-o', 'monitor', 'route']);
+  t.teardown(() => void monitor.kill());
+  let seen = '';
+  monitor.stdout.on('data', (text) => {
+    seen += text;
+  });
   await gwa.start();
+  for (const way of ['10.20.0.1 dev weft0', 'fd0b:20::/64 dev weft0']) {
+    await until(
+      `${way} is learned again`,
+      () => seen,
+      (text) => text.includes(way),
+      10 * second,
+      () => gwa.tail(),
+    );
+  }
+  t.notRegex(seen, /Deleted (?:10\.20\.0\.1|fd0b:20::\/64) /, 'never in the clear until then');
   await reaches('ra', '10.20.0.1', 15 * second, '10.10.0.1');
   t.notRegex(await table('gwa'), /10\.10\.0\.2 via/);
   await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': false }, 5 * second);
