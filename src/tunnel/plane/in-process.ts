@@ -41,7 +41,7 @@ export class InProcessPlane implements Plane {
   readonly #workers: { readonly plane: DataPlane; readonly tun: QueueTun; readonly udp: QueueUdp }[] = [];
   readonly #drops = new Drops();
   readonly #meter: RelayMeter;
-  readonly #links = new Map<LinkId, SharedArrayBuffer>();
+  readonly #links = new Map<LinkId, LinkShared>();
   readonly #events: PlaneEvent[] = [];
   readonly #commands: PlaneCommand[] = [];
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
@@ -128,7 +128,7 @@ export class InProcessPlane implements Plane {
   counters(link: LinkId): LinkCounters {
     const shared = this.#links.get(link);
     if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, carried: 0, lastHeard: 0 };
-    return new LinkShared(shared, 0).counters();
+    return shared.counters();
   }
 
   relayed(): number {
@@ -156,7 +156,7 @@ export class InProcessPlane implements Plane {
   #sharedFor(command: PlaneCommand): SharedArrayBuffer | undefined {
     if (command.kind === 'openLink') {
       const shared = new SharedArrayBuffer(LinkShared.byteLength(this.#workers.length));
-      this.#links.set(command.link, shared);
+      this.#links.set(command.link, new LinkShared(shared, 0));
       return shared;
     }
     if (command.kind === 'installSession') return new SharedArrayBuffer(sessionSharedLength(command.session));
@@ -179,5 +179,6 @@ export class InProcessPlane implements Plane {
     }
     if (event.kind === 'closed') this.#links.delete(event.link);
     this.#listener(event, now);
+    if (event.kind === 'control') this.#links.get(event.link)?.taken();
   }
 }

@@ -266,7 +266,7 @@ export class Inbound {
     else if (type === FrameType.control) {
       if (length === 0) return;
       // Frames are opened much faster than the control plane takes them: what lies between is our memory.
-      if (!link.controlFrames.take(now)) return this.#drops.count('control-rate');
+      if (!link.shared.handOver()) return this.#drops.count('control-rate');
       this.#emit({ kind: 'control', link: link.id, bytes: bytes.slice(text, text + length), receivedAt: now });
     } else if (type === FrameType.probe) this.#prober.received(link, text, length, this.#port.source, now);
     else this.#drops.count('malformed-frame');

@@ -4,13 +4,20 @@ import type { LinkCounters } from './contract.js';
 /** A datagram of this size passes on every path we accept: IPv4 packets of 1124 octets, tunnels in tunnels. */
 export const smallestPathSize = 1096;
 
-const words = 4;
+/** Even, as the numbers behind them want. */
+const words = 6;
 const perWorker = 6;
+/**
+ * Our tuning: control frames of one link that wait for the control plane. A table of routes comes by 80 frames in 100 ms, gossip
+ * by 400 at once; each may cost the control plane a millisecond, and all other links wait behind them.
+ */
+const mostUnread = 500;
 
 /**
  * What the workers share of a link; the main thread reads the counters here, so they cost nothing on the way.
  *
  *   i32: 0 workers that closed it │ 1 suspected │ 2 path size │ 3 it rests: whoever sends on it says so
+ *        4 control frames that wait for the control plane
  *   f64: last heard │ per worker: octets out, octets in, frames out, frames in, carried, of these out
  */
 export class LinkShared {
@@ -85,6 +92,18 @@ export class LinkShared {
   /** Two workers that send in the same moment tell it once. */
   #endRest(): void {
     if (Atomics.exchange(this.#words, 3, 0) === 1) this.#usedAgain();
+  }
+
+  /** A control frame is to be handed to the control plane; false: too many of this link's wait there. */
+  handOver(): boolean {
+    if (Atomics.add(this.#words, 4, 1) < mostUnread) return true;
+    Atomics.sub(this.#words, 4, 1);
+    return false;
+  }
+
+  /** The control plane is done with one that was handed over. */
+  taken(): void {
+    Atomics.sub(this.#words, 4, 1);
   }
 
   /** Packets and relayed frames sent by all workers: what somebody waits for, unlike probes and control frames. */

@@ -1,4 +1,3 @@
-import { Bucket } from '../../bucket.js';
 import type { Millis } from '../../time.js';
 import { second } from '../../time.js';
 import { ReplayWindow } from '../replay-window.js';
@@ -11,12 +10,6 @@ import { type AddressWords, maskOf } from './packet.js';
 /** A lane asks for new keys here, and stops there (PROTOCOL.md §2: far below what GCM's bound allows). */
 const wornCounter = 2 ** 27;
 export const lastCounter = 2 ** 28;
-/**
- * Our tuning: control frames that one worker hands to the control plane for one link. Where a thousand nodes start at once, one says at
- * most 53 Babel packets in a second to a neighbour (simulated), so 60,000 destinations, the most there are, take some 3,200 at once; gossip
- * gives 400 items at once, 200 a second. Whatever a member sends beyond this, the control plane never sees.
- */
-const controlFrames = { perSecond: 1000, burst: 4000 };
 /** No frame is sent or accepted on a session older than this. */
 export const sessionLifetime: Millis = 180 * second;
 
@@ -45,8 +38,6 @@ export class Link {
   address: UnderlayAddress | undefined;
   /** Newest first; at most six. */
   readonly sessions: Session[] = [];
-  /** What this worker may still hand to the control plane. */
-  readonly controlFrames = new Bucket(controlFrames.perSecond, controlFrames.burst);
   /** Granted prefixes, as four words of address and four of mask each. */
   #sources = new Int32Array(0);
 

@@ -235,7 +235,7 @@ class ThreadedPlane implements Plane {
   readonly #meter: RelayMeter;
   readonly #clock: BootClock;
   readonly #close: () => void;
-  readonly #links = new Map<LinkId, SharedArrayBuffer>();
+  readonly #links = new Map<LinkId, LinkShared>();
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
   #stopped: Promise<void> | undefined;
 
@@ -266,7 +266,7 @@ class ThreadedPlane implements Plane {
   #sharedFor(command: PlaneCommand): SharedArrayBuffer | undefined {
     if (command.kind === 'openLink') {
       const shared = new SharedArrayBuffer(LinkShared.byteLength(this.#threads.length));
-      this.#links.set(command.link, shared);
+      this.#links.set(command.link, new LinkShared(shared, 0));
       return shared;
     }
     if (command.kind === 'installSession') return new SharedArrayBuffer(sessionSharedLength(command.session));
@@ -285,6 +285,7 @@ class ThreadedPlane implements Plane {
     }
     if (event.kind === 'closed') this.#links.delete(event.link);
     this.#listener(event, this.#clock.now());
+    if (event.kind === 'control') this.#links.get(event.link)?.taken();
   }
 
   onEvent(listener: (event: PlaneEvent, now: Millis) => void): void {
@@ -294,7 +295,7 @@ class ThreadedPlane implements Plane {
   counters(link: LinkId): LinkCounters {
     const shared = this.#links.get(link);
     if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, carried: 0, lastHeard: 0 };
-    return new LinkShared(shared, 0).counters();
+    return shared.counters();
   }
 
   relayed(): number {

@@ -275,6 +275,8 @@ export class Prober {
       watched.liveness.answered(view.getUint32(4), at);
       // At once, not at the next probe: routing counts an unmeasured tunnel as slow, and one at rest is probed rarely.
       this.#report(watched, at);
+      // It may want the next one sooner than was thought.
+      this.#deadline = Math.min(this.#deadline, watched.liveness.deadline());
     } else if (kind === ProbeKind.passed) {
       this.#heedDevice(watched, at);
       watched.pathSize.passed(view.getUint16(2), at);
