@@ -135,8 +135,8 @@ function unproven(facts: DoctorFacts): OuterWay[] {
   return outerWays(facts).filter(({ family }) => !isProven(facts.node, family));
 }
 
-function isProven({ status }: NodeFacts, family: Packet['family']): boolean {
-  return provenEndpoints(status.endpoints).some(({ address }) => address.includes(':') === (family === 'ip6'));
+function isProven(node: NodeFacts, family: Packet['family']): boolean {
+  return provenEndpoints(node).some(({ address }) => address.includes(':') === (family === 'ip6'));
 }
 
 /** The chains where one of the packets is dropped, and those where one may be. */

@@ -1,11 +1,10 @@
-import { formatEndpoint, parseEndpoint } from '../../src/addr/endpoint.js';
-import { leadsOutside } from '../../src/mesh/reachability-candidates.js';
+import { formatEndpoint } from '../../src/addr/endpoint.js';
 import type { UnixSeconds } from '../../src/time.js';
 import type { MappingDoubt } from '../../src/upnp/reasons.js';
-import type { DoctorCheck, PortMappingInfo, TunnelInfo } from '../api.js';
+import type { DoctorCheck, PortMappingInfo } from '../api.js';
 import { checkOf, counted } from './check.js';
 import type { DoctorFacts, MachineFacts, NodeFacts } from './facts.js';
-import { provenEndpoints } from './proven-endpoints.js';
+import { isOutside, provenEndpoints } from './proven-endpoints.js';
 
 /** What stands between this node and the others. Each decides by facts alone. */
 
@@ -49,14 +48,11 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
   const tunnels = peers.flatMap(({ tunnel }) => tunnel ?? []);
   const streams = tunnels.filter(({ transport }) => transport !== 'udp');
   const remedy = 'a firewall here or at the router drops UDP: allow it outwards, to any address and port';
-  const isOutside = ({ endpoint, transport }: TunnelInfo) => {
-    const there = parseEndpoint(endpoint);
-    return transport === 'udp' && there !== undefined && leadsOutside(there, status.endpoints);
-  };
   const here = up - streams.length;
   const how = streams.every(({ transport }) => transport === 'tls') ? 'TLS' : 'TCP';
   const others = streams.length > 0 ? `, ${streams.length} of them over ${how}` : '';
-  if (up > 0 && tunnels.some(isOutside)) return check.ok(`${counted(up, 'tunnel')} up${others}`);
+  const getsOut = tunnels.some((tunnel) => tunnel.transport === 'udp' && isOutside(tunnel, status.endpoints));
+  if (up > 0 && getsOut) return check.ok(`${counted(up, 'tunnel')} up${others}`);
   // Those that come to us over streams may have reasons of their own.
   if (streams.length > 0 && streams.every(({ openedBy }) => openedBy === 'peer')) {
     return check.unknown(
@@ -141,7 +137,6 @@ export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
   const { status, port, mappingDoubt } = node;
   const check = checkOf('port-mapping', 'router forwards our port');
   const { state, protocol, gateway, externalAddress, externalPort, leaseSeconds, reason, tcp } = status.portMapping;
-  const provenWithout = provenEndpoints(status.endpoints).length > 0;
   if (state === 'disabled') return check.ok('switched off by port-mapping.enabled');
   if (state === 'mapped' || state === 'renewing') {
     const lease = leaseSeconds === 0 ? 'permanent' : `lease ${leaseSeconds} s`;
@@ -151,9 +146,10 @@ export function checkPortMapping({ node, machine }: DoctorFacts): DoctorCheck {
       : check.warning(`${held}; ${reason}`, remedyFor(mappingDoubt, status.portMapping));
   }
   const evidence = reason ?? 'the router is still being asked';
-  if (provenWithout) return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);
-  // Only over IPv4 is a router asked.
+  // Only over IPv4 is a router asked, and who has IPv4 alone does not get in where it is IPv6 that is proven.
   const router = machine.defaultRoutes.find(({ gateway }) => gateway !== undefined && !gateway.includes(':'))?.gateway;
+  if (provenEndpoints(node).some(({ address }) => router === undefined || !address.includes(':')))
+    return check.ok(`not mapped, and not needed: an endpoint is proven without it (${evidence})`);
   if (router === undefined) return check.unknown(evidence, '"ip route" shows the way out, if there is one');
   if (state === 'asked' || reason === null) return check.unknown(evidence, 'ask again in a few seconds');
   const byHand = `forward UDP port ${port} to this machine there by hand`;
@@ -192,11 +188,18 @@ export function checkNat({ node: { nat } }: DoctorFacts): DoctorCheck {
   );
 }
 
-export function checkEndpoints({ node: { status, peers, port } }: DoctorFacts): DoctorCheck {
+export function checkEndpoints({ node }: DoctorFacts): DoctorCheck {
+  const { status, peers, port } = node;
   const check = checkOf('endpoints', 'reached from outside');
-  const proven = provenEndpoints(status.endpoints);
+  const proven = provenEndpoints(node);
   if (proven.length > 0) return check.ok(`proven: ${proven.map(formatEndpoint).join(', ')}`);
   if (status.tunnels.up === 0) return check.unknown('no neighbour to dial us back', onceUp);
+  if (!peers.some(({ tunnel }) => tunnel && isOutside(tunnel, status.endpoints))) {
+    return check.unknown(
+      'no neighbour outside this network to dial us back',
+      'ask again once a member elsewhere is up',
+    );
+  }
   const tried = status.endpoints
     .filter((endpoint) => !endpoint.proven)
     .map((endpoint) => `${formatEndpoint(endpoint)} (${endpoint.source})`);

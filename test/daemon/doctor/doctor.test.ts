@@ -99,8 +99,12 @@ const withMachine = (change: Partial<MachineFacts>): DoctorFacts => ({ node, mac
 const withSysctl = (name: string, value: string): DoctorFacts =>
   withMachine({ sysctls: new Map(Object.entries({ ...sysctls, [name]: value })) });
 const unproven = status.endpoints.map((endpoint) => ({ ...endpoint, proven: false }));
-/** What a neighbour on the LAN has dialled back. */
+/** What a neighbour on the LAN has dialled back, and its tunnel. */
 const fromLan = { ...status.endpoints[0]!, address: '192.168.1.7', source: 'local' as const };
+const mate: Peer = { ...peer, tunnel: { ...tunnel, endpoint: '192.168.1.8:16696' } };
+const atHome = (endpoints: Status['endpoints'], ...others: Peer[]): DoctorFacts =>
+  withNode({ status: { ...status, endpoints }, peers: [mate, ...others] });
+const globalIpv6 = { ...unproven[0]!, address: '2001:db8:1::10', source: 'local' as const };
 const refused: Status['portMapping'] = {
   ...status.portMapping,
   state: 'refused',
@@ -281,6 +285,32 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /error 718/,
     /forward UDP port 16696/,
   ],
+  [
+    'router refuses, and only who has IPv6 gets in',
+    withStatus({ portMapping: refused, endpoints: [{ ...globalIpv6, proven: true }, ...unproven] }),
+    'port-mapping',
+    'warning',
+    /error 718/,
+    /forward UDP port 16696/,
+  ],
+  [
+    'no router over IPv4, and who has IPv6 gets in',
+    {
+      node: {
+        ...node,
+        status: {
+          ...status,
+          portMapping: { ...refused, state: 'absent' },
+          endpoints: [{ ...globalIpv6, proven: true }],
+        },
+      },
+      machine: { ...machine, defaultRoutes: [] },
+    },
+    'port-mapping',
+    'ok',
+    /not needed/,
+    /^$/,
+  ],
   ['router refuses, not needed', withStatus({ portMapping: refused }), 'port-mapping', 'ok', /not needed/, /^$/],
   [
     'no router to ask',
@@ -390,11 +420,41 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     /firewall/,
   ],
   [
-    'all members are on the LAN',
-    withStatus({ endpoints: [fromLan] }),
+    'all members are on the LAN: of the mapping beside nobody outside can say anything yet',
+    atHome([...unproven, globalIpv6, fromLan], { ...peer, state: 'unreachable', tunnel: null }),
     'endpoints',
     'ok',
     /^proven: 192\.168\.1\.7:16696$/,
+    /^$/,
+  ],
+  [
+    'the only neighbours are on the LAN, where they see a public address',
+    withNode({
+      status: { ...status, endpoints: [globalIpv6] },
+      peers: [{ ...peer, tunnel: { ...tunnel, endpoint: '[2001:db8:1::11]:16696' } }],
+    }),
+    'endpoints',
+    'unknown',
+    /^no neighbour outside this network to dial us back$/,
+    /once a member elsewhere is up/,
+  ],
+  [
+    'the only neighbours are on the LAN, and others are relayed by them',
+    atHome([...unproven, fromLan], { ...peer, state: 'relayed', via: 'mate', tunnel: null }),
+    'endpoints',
+    'unknown',
+    /^no neighbour outside this network/,
+    /once a member elsewhere is up/,
+  ],
+  [
+    'a firewall that may let in the LAN, and all members are there',
+    {
+      node: { ...node, status: { ...status, endpoints: [...unproven, fromLan] }, peers: [mate] },
+      machine: { ...machine, packetFilter: new PacketFilter([inputDrop], []) },
+    },
+    'firewall',
+    'ok',
+    /none in our way/,
     /^$/,
   ],
   [
