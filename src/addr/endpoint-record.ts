@@ -24,7 +24,7 @@ import {
 /** Where a node says it may be reached. */
 export interface RecordedEndpoint extends Endpoint {
   readonly source: EndpointSource;
-  /** A peer has dialled it back, from outside the machine (docs/protocol/reachability.md); `isOpen` to whom that says something. */
+  /** A peer has dialled it back: a public one from outside our own network, a private one from its LAN (docs/protocol/reachability.md). */
   readonly proven: boolean;
 }
 

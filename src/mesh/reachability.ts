@@ -18,7 +18,7 @@ import { decodeDialBack } from './dial-back.js';
 import { DialBackAsker } from './dial-back-asker.js';
 import { DialBackProver, type ProverEffect } from './dial-back-prover.js';
 import { classifyNat, type Dependence, type NatClass } from './nat-class.js';
-import { broadcastsOf } from './reachability-candidates.js';
+import { broadcastsOf, leadsOutside } from './reachability-candidates.js';
 
 /** An address of this machine, and the device it is on. */
 export interface LocalAddress {
@@ -306,8 +306,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   #neighbourAt(node: NodeNumber, endpoint: Endpoint, uncalled: boolean, now: Millis): ReachabilityEffect[] {
     // Through a forwarded port everybody gets in: that says nothing about the others. But all may be one.
     const isForwarded = (this.#mapping !== undefined && !this.#isOurHole) || this.#configured.length > 0;
-    const unspoken = (this.#spokenTo.get(endpoint.address) ?? now) <= now && !isPrivateAddress(endpoint.address);
-    if (uncalled && unspoken && !isForwarded) this.#strangerCame = true;
+    const unspoken = (this.#spokenTo.get(endpoint.address) ?? now) <= now;
+    if (uncalled && unspoken && !isForwarded && this.#isBeyond(endpoint)) this.#strangerCame = true;
     this.#spokeTo(endpoint, never);
     const known = this.#neighbours.get(node);
     if (known) known.endpoint = endpoint;
@@ -374,12 +374,16 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     for (const endpoint of this.#configured) add(endpoint, 'configured');
     if (this.#mapping) add(this.#mapping.endpoint, this.#mapping.source);
     // One of our own addresses that is also seen from outside is local: no NAT stands before it.
-    const local = this.#addresses.map(({ address }) => ({ address, port: this.#config.port }));
+    const local = this.#ownAddresses();
     const seen = this.#mostSeen();
     for (const endpoint of seen) if (local.some((own) => sameEndpoint(own, endpoint))) add(endpoint, 'local');
     for (const endpoint of seen.slice(0, mostObserved)) add(endpoint, 'observed');
     for (const endpoint of local) add(endpoint, 'local');
     return [...found.values()];
+  }
+
+  #ownAddresses(): Endpoint[] {
+    return this.#addresses.map(({ address }) => ({ address, port: this.#config.port }));
   }
 
   /** Where neighbours see us, by how many do; those that only one of several sees come last. */
@@ -448,12 +452,21 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return this.#proversOf(this.#mapping.endpoint).length > 0 ? this.#trialAt : never;
   }
 
+  /** Who is in our own network gets in at a public address of ours by no router: that says nothing to those elsewhere. */
   #proversOf(endpoint: Endpoint): NodeNumber[] {
-    const provers = this.#seers().filter(({ seen }) => seen.address === endpoint.address);
+    const isLocal = isPrivateAddress(endpoint.address);
+    const provers = this.#seers().filter(
+      ({ by, seen }) => seen.address === endpoint.address && (isLocal || this.#isBeyond(by)),
+    );
     const elsewhere = provers.filter(({ seen }) => seen.port !== endpoint.port);
     const isMapped = this.#mapping !== undefined && sameEndpoint(this.#mapping.endpoint, endpoint);
     // The few that see us at what is mapped might get in by a hole that is theirs alone.
     return (isMapped && !this.#isOurHole ? elsewhere : provers).map(({ node }) => node);
+  }
+
+  /** What comes from there comes into our own network from outside. */
+  #isBeyond(endpoint: Endpoint): boolean {
+    return leadsOutside(endpoint, this.#ownAddresses());
   }
 
   get #isOurHole(): boolean {
@@ -498,10 +511,18 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     return seen.length > 0 && !seen.some((each) => each.seen.address === address);
   }
 
-  /** Told only by endpoints that nothing but our own traffic opens. */
+  /**
+   * Told only by endpoints that nothing but our own traffic opens, and no NAT's is a private address of ours. What is seen between
+   * two NATs counts while nobody sees us beyond them.
+   */
   #filtering(): Dependence | undefined {
     const forwarded = [...this.#configured, ...(this.#mapping ? [this.#mapping.endpoint] : [])];
-    const bare = this.#mostSeen().filter((endpoint) => !forwarded.some((other) => sameEndpoint(other, endpoint)));
+    const seen = this.#mostSeen();
+    const beyond = seen.filter(({ address }) => !isPrivateAddress(address));
+    const own = this.#ownAddresses();
+    const telling =
+      beyond.length > 0 ? beyond : seen.filter((each) => !own.some((one) => one.address === each.address));
+    const bare = telling.filter((endpoint) => !forwarded.some((other) => sameEndpoint(other, endpoint)));
     if (bare.some((endpoint) => this.#asker.isProven(endpoint))) {
       return this.#strangerCame ? 'endpoint-independent' : 'address-dependent';
     }

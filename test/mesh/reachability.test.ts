@@ -4,6 +4,7 @@ import type { Endpoint } from '../../src/addr/endpoint.js';
 import { decodeMap } from '../../src/addr/fields.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { decodeDialBack, encodeDialBack, encodeDialBackBody } from '../../src/mesh/dial-back.js';
+import { DialBackProver } from '../../src/mesh/dial-back-prover.js';
 import {
   insideAny,
   Reachability,
@@ -484,6 +485,49 @@ test('a stranger that got in proves an endpoint that only our own traffic opens;
   home.hears({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: home.inner.address }] });
   all.runUntil(10 * second);
   t.deepEqual(home.proven(), []);
+});
+
+/** A machine behind a router, seen from outside at 11.0.1.1:40000; a neighbour on its LAN dials back whatever it sees and is asked for. */
+function withMate(mate: Endpoint, seen: Endpoint) {
+  const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: true });
+  const prover = new DialBackProver(seededRandom(2));
+  let now = 0;
+  const hear = (event: ReachabilityEvent): void => perform(reach.handle(event, now));
+  const perform = (effects: readonly ReachabilityEffect[]): void => {
+    for (const effect of effects) {
+      const message = effect.kind === 'sendMesh' && effect.to === 3 && decodeDialBack(decodeMap(effect.bytes)!);
+      if (!message || (message.kind !== 'ask' && message.kind !== 'arrived')) continue;
+      const answers = message.kind === 'ask' ? prover.asked(1, message, seen, now) : prover.arrived(1, message, now);
+      for (const answer of answers) {
+        if (answer.kind === 'sendDialBack') hear({ kind: 'dialBackReceived', body: answer.body });
+        else hear({ kind: 'messageReceived', from: 3, message: decodeMap(answer.bytes)! });
+      }
+    }
+  };
+  const addresses = ['192.168.1.10', '2001:db8:1::10'].map((address) => ({ device: 'eth0', address }));
+  hear({ kind: 'addressesChanged', addresses });
+  hear({ kind: 'neighbourAt', node: 2, endpoint: { address: '11.0.2.1', port } });
+  hear({ kind: 'observed', by: 2, endpoint: { address: '11.0.1.1', port: 40_000 } });
+  hear({ kind: 'neighbourAt', node: 3, endpoint: mate, uncalled: true });
+  hear({ kind: 'observed', by: 3, endpoint: seen });
+  for (; now < 20 * second; now += 500) perform(reach.tick(now));
+  const proven = reach.endpoints().flatMap((each) => (each.proven ? [each.address] : []));
+  return { proven, filtering: reach.nat().filtering };
+}
+
+test('what a neighbour on our LAN proves is a private address, and nothing of the NAT or firewall that stands before the LAN', (t) => {
+  const filtering = 'address-and-port-dependent';
+  t.deepEqual(withMate({ address: '192.168.1.11', port }, { address: '192.168.1.10', port }), {
+    proven: ['192.168.1.10'],
+    filtering,
+  });
+  const overIpv6 = { address: '2001:db8:1::10', port };
+  t.deepEqual(withMate({ address: '2001:db8:1::11', port }, overIpv6), { proven: [], filtering });
+  // Who is at another /64 comes through the router.
+  t.deepEqual(withMate({ address: '2001:db8:2::11', port }, overIpv6), {
+    proven: [overIpv6.address],
+    filtering: 'endpoint-independent',
+  });
 });
 
 test('a member that asks for a dial-back to a third address causes no packet there', (t) => {
