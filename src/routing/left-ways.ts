@@ -94,11 +94,15 @@ export class LeftWays {
     return this.#ways.find((way) => way.column === column && way.until > now);
   }
 
-  /** Keeps those that are not over and, if a neighbour is given, not by it; true when any was dropped. */
+  /** Keeps those that are not over and, if a neighbour is given, not by it: in use, it begins anew; true when any was dropped. */
   forget(now: Millis, column?: number): boolean {
     const kept = this.#ways.filter((way) => way.until > now && way.column !== column);
     const isAny = kept.length < this.#ways.length;
     this.#ways = kept;
+    if (column !== undefined && column === this.#column) {
+      this.#column = none;
+      this.#beyondSince = never;
+    }
     return isAny;
   }
 

@@ -80,3 +80,16 @@ test('a way is barred until its time is over, each once, the latest eight of the
   t.true(left.forget(150, 8));
   t.true(left.isEmpty);
 });
+
+test('a way that is lost and found again begins anew', (t) => {
+  const left = new LeftWays(tuning);
+  left.add(barred(4000), 0);
+  left.uses(used, 600, 0);
+  left.uses(used, 2600, 40_000);
+  t.is(left.worseByItselfAt, 45_000);
+  left.forget(41_000, used);
+  t.is(left.worseByItselfAt, never, 'who left it is not held against who comes');
+  left.uses(used, 600, 42_000);
+  left.uses(used, 2600, 50_000);
+  t.is(left.worseByItselfAt, never, 'our traffic comes there');
+});
