@@ -40,7 +40,7 @@ const reasons: Readonly<Record<Standing, string>> = {
   unfeasible: 'taking it could make a loop: a newer sequence number is asked for once it is the best there is',
   retracted: 'the neighbour has taken it back',
   'neighbour-unreachable': 'the neighbour does not hear us, or we do not hear it',
-  unproven: 'the certificate of its owner is not here yet',
+  unproven: 'its signature, or the certificate of who signs it, is not here yet',
   'old-epoch': 'announced under numbers its owner has given up',
 };
 

@@ -3,7 +3,7 @@ import { Prefix } from '../addr/prefix.js';
 import { Bucket } from '../bucket.js';
 import { type Millis, never, second } from '../time.js';
 import type { PacketReader } from './codec/packet-reader.js';
-import type { Interner, LanPolicy, ReportCode } from './contract.js';
+import type { InterfaceId, Interner, LanPolicy, ReportCode } from './contract.js';
 import { chain, type Destination, type Proof } from './destination.js';
 import { none } from './hot-fields.js';
 import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
@@ -78,16 +78,21 @@ export class Admission {
   /** Prefixes outside the overlay: those a certificate's grants decide on. */
   readonly foreign: Set<Destination> = new Set();
   /**
-   * Of those, what is proven, by the node that lets it out: `maxForeignPerEgress` each, ourselves for all our LANs. Routers
-   * behind a gateway need no signature, so what they invent is its share, and never a place of a node's own prefix.
+   * Of those, what is proven, by the nodes that let it out: `maxForeignPerEgress` each, ourselves for all our LANs. Routers
+   * behind a gateway need no signature, so what they invent is its share, and never a place of a node's own prefix. Added to as
+   * updates are taken; every sweep counts anew (`recount`).
    */
   readonly #letOut = new Shares();
+  /** Of what we let out ourselves, by which of our LANs it comes. */
+  readonly #lans = new Shares();
+  /** A share has room that it had not: for whoever counts with it to take back. */
+  hasGivenBack = false;
   /** Of those whose owner has begun another epoch: how often it may again. No more than there are destinations. */
   readonly #renames = new Map<Destination, Bucket>();
 
   /**
    * Never proven yet, and who brought them: at most `maxUnprovenPerNeighbour` each, counted by node, so that a tunnel that ends and
-   * comes back brings no more.
+   * comes back brings no more, and `maxUnproven` of all.
    */
   readonly #unproven = new Shares();
 
@@ -151,7 +156,42 @@ export class Admission {
     return destinations.size < tuning.maxDestinations || this.#refuse('quota', reader, neighbour, now);
   }
 
-  /** False, reported with that node's number, when it lets out as many as it may, or all together do. */
+  /** False when this node would let out more than it may. */
+  #isInShare(known: Destination | undefined, egress: NodeNumber): boolean {
+    const { maxForeignPerEgress } = this.#tables.tuning;
+    return (known && this.#letOut.has(known, egress)) || this.#letOut.of(egress) < maxForeignPerEgress;
+  }
+
+  /** False when all nodes together let out what they may, and this is none of it. */
+  #isInTotal(known: Destination | undefined): boolean {
+    if (known && this.#letOut.holders(known).length > 0) return true;
+    return this.#letOut.size < this.#tables.tuning.maxForeign;
+  }
+
+  /** Names that node: only to be called once it is proven that it lets out the prefix. */
+  #refuseShare(egress: NodeNumber, prefix: () => Prefix, neighbour: Neighbour, now: Millis): false {
+    const { reports, tuning } = this.#tables;
+    neighbour.isOwed ||= neighbour.interface.lan === undefined;
+    const detail = () =>
+      `${prefix()}: it lets out ${tuning.maxForeignPerEgress} prefixes already, as many as one node may`;
+    reports.refused('lan-quota', neighbour, detail, now, egress);
+    return false;
+  }
+
+  /** Names who lets out most: whoever comes last is as a rule not the one that took all places. */
+  #refuseTotal(prefix: () => Prefix, neighbour: Neighbour, now: Millis): false {
+    const { reports, tuning, node } = this.#tables;
+    neighbour.isOwed ||= neighbour.interface.lan === undefined;
+    const largest = () => this.#letOut.largest() ?? node;
+    const detail = () => {
+      const most = this.#letOut.of(largest());
+      return `${prefix()}: all nodes together let out ${tuning.maxForeign} prefixes already, as many as they may, and it most, ${most}`;
+    };
+    reports.refused('lan-quota', neighbour, detail, now, largest);
+    return false;
+  }
+
+  /** False, reported, when that node or all together let out as many as they may. What it says must be proven. */
   #mayLetOut(
     known: Destination | undefined,
     egress: NodeNumber,
@@ -159,18 +199,21 @@ export class Admission {
     neighbour: Neighbour,
     now: Millis,
   ): boolean {
-    if (known && this.#letOut.has(known)) return true;
-    const { reports, tuning } = this.#tables;
-    const isTooMuch = this.#letOut.of(egress) >= tuning.maxForeignPerEgress;
-    if (!isTooMuch && (known || this.foreign.size < tuning.maxForeign)) return true;
-    const detail = () => {
-      const prefix = new Prefix(reader.prefix, reader.prefixLength);
-      return isTooMuch
-        ? `${prefix}: it lets out ${tuning.maxForeignPerEgress} prefixes already, as many as one node may`
-        : `${prefix}: there are ${tuning.maxForeign} prefixes of LANs already, as many as all nodes together may let out`;
-    };
-    reports.refused('lan-quota', neighbour, detail, now, egress);
-    return false;
+    const prefix = () => new Prefix(reader.prefix, reader.prefixLength);
+    if (!this.#isInTotal(known)) return this.#refuseTotal(prefix, neighbour, now);
+    return this.#isInShare(known, egress) || this.#refuseShare(egress, prefix, neighbour, now);
+  }
+
+  #mayWait(bringer: NodeNumber): boolean {
+    const { maxUnproven, maxUnprovenPerNeighbour } = this.#tables.tuning;
+    return this.#unproven.size < maxUnproven && this.#unproven.of(bringer) < maxUnprovenPerNeighbour;
+  }
+
+  /** What a node's signature proves has no place: to be let go, and named. */
+  refuseProven(destination: Destination, egress: NodeNumber, neighbour: Neighbour, now: Millis): void {
+    const prefix = () => destination.prefix;
+    if (this.#isInTotal(destination)) this.#refuseShare(egress, prefix, neighbour, now);
+    else this.#refuseTotal(prefix, neighbour, now);
   }
 
   /** A prefix of our own operator's, whatever its number. */
@@ -217,12 +260,43 @@ export class Admission {
     return renames.take(now);
   }
 
+  /**
+   * These nodes let it out now, ourselves from these LANs: as its routes say, however it came to be in their shares. What a node
+   * no longer lets out is not its, though another goes on letting it out.
+   */
+  recount(destination: Destination, nodes: readonly NodeNumber[], lans: readonly InterfaceId[]): void {
+    if (this.#letOut.set(destination, nodes)) this.hasGivenBack = true;
+    if (this.#lans.set(destination, lans)) this.hasGivenBack = true;
+  }
+
+  /** Nothing proves it any more: it is its neighbour's to answer for, if that may bring one more. */
+  waits(destination: Destination, neighbour: Neighbour): boolean {
+    if (this.#unproven.holders(destination).length > 0) return true;
+    const mayWait = this.#mayWait(neighbour.node!);
+    if (mayWait) this.#unproven.add(destination, neighbour.node!);
+    return mayWait;
+  }
+
   /** The destination is no more. */
   forget(destination: Destination): void {
     this.foreign.delete(destination);
     this.#renames.delete(destination);
-    this.#letOut.delete(destination);
-    this.#unproven.delete(destination);
+    this.recount(destination, [], []);
+    this.#unproven.set(destination, []);
+  }
+
+  /** False, reported, when this LAN would take more than half of our share while we have others. */
+  #leavesOthers(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
+    const { interfaces, node, reports, tuning } = this.#tables;
+    const { id } = neighbour.interface;
+    const half = Math.floor(tuning.maxForeignPerEgress / 2);
+    if (this.#lans.of(id) < half || (known && this.#lans.has(known, id))) return true;
+    const isAlone = [...interfaces.values()].every(({ lan }) => lan === undefined || lan === neighbour.interface.lan);
+    if (isAlone) return true;
+    const detail = () =>
+      `${new Prefix(reader.prefix, reader.prefixLength)}: ${half} prefixes of this LAN are let out already, half of what one node may`;
+    reports.refused('lan-quota', neighbour, detail, now, node);
+    return false;
   }
 
   #judgeLan(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
@@ -247,10 +321,13 @@ export class Admission {
     }
     const { node } = this.#tables;
     if (!this.#mayLetOut(known, node, reader, neighbour, now)) return false;
+    if (!this.#leavesOthers(known, reader, neighbour, now)) return false;
     if (known) this.#recall(known, reader);
     else if (!this.#hasRoom(reader, neighbour, now) || !this.#make(prefix, reader, neighbour, 0, now)) return false;
     if (!this.#name(reader, neighbour, false, now)) return false;
     this.#letOut.add(this.destination!, node);
+    this.#lans.add(this.destination!, neighbour.interface.id);
+    this.#unproven.set(this.destination!, []);
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
     lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
     return true;
@@ -314,11 +391,17 @@ export class Admission {
 
   /** A prefix we have not heard of: without a signature it is only asked for. */
   #discover(reader: PacketReader, neighbour: Neighbour, owner: NodeNumber, signer: NodeNumber, now: Millis): boolean {
-    const { authority, destinations, tuning } = this.#tables;
+    const { authority, destinations } = this.#tables;
     if (!this.#hasRoom(reader, neighbour, now)) return false;
-    if (owner === 0 && !this.#mayLetOut(undefined, signer, reader, neighbour, now)) return false;
+    if (owner === 0 && !this.#isInTotal(undefined)) {
+      return this.#refuseTotal(() => new Prefix(reader.prefix, reader.prefixLength), neighbour, now);
+    }
     if (reader.signatureLength === 0) {
-      this.isAskedFor = true;
+      // Perhaps it is not said by this node at all: no word about it.
+      if (owner === 0 && !this.#isInShare(undefined, signer)) {
+        this.#tables.reports.dropped('lan-quota');
+        neighbour.isOwed = true;
+      } else this.isAskedFor = true;
       return false;
     }
     const prefix = destinations.prefixOf(reader.prefix, reader.prefixLength);
@@ -330,8 +413,9 @@ export class Admission {
       this.#noteUngranted(signer, prefix, neighbour);
       return this.#refuse('not-granted', reader, neighbour, now);
     }
+    if (verdict === 'valid' && owner === 0 && !this.#mayLetOut(undefined, signer, reader, neighbour, now)) return false;
     const bringer = neighbour.node!; // only overlay neighbours come here
-    if (verdict === 'unknown' && this.#unproven.of(bringer) >= tuning.maxUnprovenPerNeighbour) {
+    if (verdict === 'unknown' && !this.#mayWait(bringer)) {
       if (owner === 0) this.#noteUngranted(signer, prefix, neighbour);
       else neighbour.hasUntold = true;
       this.#want(signer, neighbour, now);
@@ -459,7 +543,7 @@ export class Admission {
   }
 
   noteNewest(destination: Destination, router: number): void {
-    this.#unproven.delete(destination);
+    this.#unproven.set(destination, []);
     if (destination.owner === 0) return;
     const { routers } = this.#tables;
     const { newestRouter } = destination;
@@ -467,11 +551,14 @@ export class Admission {
     else destination.noteProven();
   }
 
-  /** A certificate came: every signature of this node that waited is judged. True when anything is proven now. */
+  /**
+   * A certificate came: every signature of this node that waited is judged. False when one of them is good and there is no place
+   * for what it proves.
+   */
   certificateHeld(destination: Destination, node: NodeNumber): boolean {
     this.#wanted.delete(node);
-    const { authority, routers, tuning } = this.#tables;
-    let proven = false;
+    const { authority, routers } = this.#tables;
+    let hasPlace = true;
     for (const proof of chain(destination.proofs)) {
       if (proof.signer !== node) continue;
       const { router, seqno } = proof;
@@ -479,20 +566,22 @@ export class Admission {
       const octets = signedOctets(destination.prefix, routers.high(router), routers.low(router), seqno, egress);
       const all = [proof.signature, ...(proof.rivals ?? [])];
       const good = all.find((signature) => authority.verify(node, octets, signature) === 'valid');
-      const hasPlace = this.#letOut.has(destination) || this.#letOut.of(node) < tuning.maxForeignPerEgress;
-      proof.valid = good !== undefined && (egress === 0 || (hasPlace && authority.grants(node, destination.prefix)));
+      proof.valid = good !== undefined && (egress === 0 || authority.grants(node, destination.prefix));
       if (good) {
         proof.signature = good;
         proof.rivals = undefined;
       }
-      if (proof.valid) {
-        if (egress !== 0) this.#letOut.add(destination, node);
-        this.noteNewest(destination, router);
-        proven = true;
+      if (!proof.valid) continue;
+      if (egress !== 0) {
+        hasPlace = this.#isInTotal(destination) && this.#isInShare(destination, node);
+        proof.valid = hasPlace;
+        if (!hasPlace) continue;
+        this.#letOut.add(destination, node);
       }
+      this.noteNewest(destination, router);
     }
     destination.dropProofs((proof) => proof.signer === node && !proof.valid);
-    return proven;
+    return hasPlace;
   }
 
   #want(node: NodeNumber, neighbour: Neighbour, now: Millis): void {

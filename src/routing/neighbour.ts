@@ -41,6 +41,9 @@ export class Neighbour {
   routes = 0;
   /** Of such it had more than we took: what is proven later is asked for again. */
   hasUntold = false;
+  /** Of prefixes of LANs it had more than there was room for: it is asked for all again when there is. */
+  isOwed = false;
+  owedAskedAt: Millis = Number.NEGATIVE_INFINITY;
   /** Next hops that differ from its address, by row. */
   readonly nextHops: Map<number, IpBytes> = new Map();
   /** Requests, and acknowledgement requests, that are answered. */

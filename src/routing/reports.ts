@@ -16,7 +16,8 @@ export class Reports {
     this.#effects = effects;
   }
 
-  dropped(reason: QuietReason): void {
+  /** Of `lan-quota` this is what nobody has proven to have said. */
+  dropped(reason: QuietReason | 'lan-quota'): void {
     this.#count(reason);
   }
 
@@ -24,10 +25,16 @@ export class Reports {
     this.counts.set(reason, (this.counts.get(reason) ?? 0) + 1);
   }
 
-  /** `about`: whose doing it is, where that is not the neighbour's. */
-  refused(code: ReportCode, neighbour: Neighbour, detail: () => string, now: Millis, about?: NodeNumber): void {
+  /** `about`: whose doing it is, where that is not the neighbour's; as a function where it is found out only to be told. */
+  refused(
+    code: ReportCode,
+    neighbour: Neighbour,
+    detail: () => string,
+    now: Millis,
+    about?: NodeNumber | (() => NodeNumber),
+  ): void {
     this.#count(code);
-    const key = about === undefined ? `${code} ${neighbour.column}` : `${code} of ${about}`;
+    const key = typeof about === 'number' ? `${code} of ${about}` : `${code} ${neighbour.column}`;
     const last = this.#last.get(key);
     if (last !== undefined && now - last < minute) return;
     if (this.#last.size >= maxRemembered) this.#last.delete(this.#last.keys().next().value!);
@@ -38,7 +45,7 @@ export class Reports {
       interface: neighbour.interface.id,
       neighbour: neighbour.address,
       detail: detail(),
-      ...(about === undefined ? {} : { about }),
+      ...(about === undefined ? {} : { about: typeof about === 'number' ? about : about() }),
     });
   }
 

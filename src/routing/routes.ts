@@ -60,6 +60,8 @@ export class Routes {
   readonly #ripening: Ripening;
   #lazyAt: Millis = never;
   #sweepAt: Millis;
+  /** When prefixes of LANs last made room for others. */
+  #roomAt: Millis = Number.NEGATIVE_INFINITY;
   #routersKept = 256;
 
   constructor(tables: Tables, interner: Interner | undefined, now: Millis) {
@@ -213,6 +215,7 @@ export class Routes {
     if (!matrix.has(row, neighbour.column, Flag.present)) return;
     if (matrix.refmetric(row, neighbour.column) === infinity) return;
     matrix.setRefmetric(row, neighbour.column, infinity);
+    this.#forgetSoon(destination, neighbour, now);
     const wasSelected = destination.selected === neighbour.column;
     this.reselect(destination, now);
     // Was it an old retraction overtaken on the way? One question to who sent it settles that.
@@ -313,6 +316,7 @@ export class Routes {
         }
         matrix.setRefmetric(row, neighbour.column, infinity);
         this.#expireAfter(destination, neighbour, matrix.interval(row, neighbour.column), now);
+        this.#forgetSoon(destination, neighbour, now);
         this.reselect(destination, now);
       } else if (now >= this.#askAt(destination, neighbour)) {
         matrix.raise(row, neighbour.column, Flag.asked);
@@ -321,6 +325,16 @@ export class Routes {
       deadline = Math.min(deadline, this.#askAt(destination, neighbour));
     }
     neighbour.routesDeadline = deadline;
+  }
+
+  /** An infinite route outside the overlay, which takes a place of its gateway's: no longer than what was said of it counts. */
+  #forgetSoon(destination: Destination, neighbour: Neighbour, now: Millis): void {
+    if (destination.owner !== 0) return;
+    const { matrix } = this.#tables;
+    const latest = tenthsOf(this.#tables, now + spec.sourceTime);
+    if (matrix.expiry(destination.row, neighbour.column) <= latest) return;
+    matrix.setExpiry(destination.row, neighbour.column, latest);
+    this.#watchExpiry(destination, neighbour);
   }
 
   #flush(destination: Destination, neighbour: Neighbour): void {
@@ -774,9 +788,23 @@ export class Routes {
     }
     for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
       if (![...chain(candidate.proofs)].some((proof) => proof.signer === node)) continue;
-      this.admission.certificateHeld(candidate, node);
+      const hasPlace = this.admission.certificateHeld(candidate, node);
       this.#reprove(candidate, node);
+      if (!hasPlace) this.#dropProven(candidate, node, now);
       this.reselect(candidate, now);
+    }
+  }
+
+  /** What waited for its certificate is beyond its gateway's share: nothing of it is kept, as if it came now. */
+  #dropProven(destination: Destination, node: number, now: Millis): void {
+    const { matrix, columns } = this.#tables;
+    const { row } = destination;
+    for (const neighbour of columns) {
+      if (!neighbour || neighbour.interface.lan || matrix.egress(row, neighbour.column) !== node) continue;
+      if (!matrix.has(row, neighbour.column, Flag.present) || !matrix.has(row, neighbour.column, Flag.unproven))
+        continue;
+      this.admission.refuseProven(destination, node, neighbour, now);
+      this.#flush(destination, neighbour);
     }
   }
 
@@ -1036,6 +1064,48 @@ export class Routes {
       if (lan) for (const [id, until] of lan.homes) if (until <= now) lan.homes.delete(id);
     }
     if (routers.size > Math.min(2 * this.#routersKept, manyRouters)) this.#retainRouters();
+    this.#askOwed(now);
+  }
+
+  /** A share has room again: who was refused does not know, and tells all of its own accord with its next full table only. */
+  #askOwed(now: Millis): void {
+    if (this.admission.hasGivenBack) this.#roomAt = now;
+    this.admission.hasGivenBack = false;
+    for (const neighbour of this.#tables.columns) {
+      if (!neighbour?.isOwed || this.#roomAt <= neighbour.owedAskedAt) continue;
+      if (now - neighbour.owedAskedAt < spec.sourceTime) continue;
+      neighbour.isOwed = false;
+      neighbour.owedAskedAt = now;
+      neighbour.outlet.requestAll = true;
+      neighbour.outlet.by(this.#soon(now));
+    }
+  }
+
+  /**
+   * Whose shares a destination outside the overlay is of. What is lost is its last gateways' for as long as it takes a place; what
+   * only unproven routes are left of is its neighbour's, or nobody's and dropped.
+   */
+  #recount(destination: Destination): void {
+    if (destination.selected === none && destination.sources !== undefined) return;
+    const { matrix, columns, node } = this.#tables;
+    const { row } = destination;
+    const nodes = new Set<number>(destination.own === undefined ? [] : [node]);
+    const lans = new Set<number>();
+    const unproven: Neighbour[] = [];
+    for (const neighbour of columns) {
+      if (!neighbour || !matrix.has(row, neighbour.column, Flag.present)) continue;
+      const { id, lan } = neighbour.interface;
+      if (lan) {
+        lans.add(id);
+        nodes.add(node);
+      } else if (matrix.has(row, neighbour.column, Flag.unproven)) unproven.push(neighbour);
+      else nodes.add(matrix.egress(row, neighbour.column));
+    }
+    this.admission.recount(destination, [...nodes], [...lans]);
+    if (nodes.size > 0) return;
+    for (const neighbour of unproven) {
+      if (!this.admission.waits(destination, neighbour)) this.#flush(destination, neighbour);
+    }
   }
 
   #sweepDestination(destination: Destination, now: Millis): void {
@@ -1043,6 +1113,7 @@ export class Routes {
     const isOld = (source: Source) =>
       (source.router !== destination.router || destination.selected < 0) && now - source.at >= spec.sourceTime;
     if (destination.dropSources(isOld) && destination.selected === none) this.reselect(destination, now);
+    if (destination.owner === 0) this.#recount(destination);
     let routes = 0;
     for (let column = 0; column < columns.length; column++) {
       if (matrix.has(destination.row, column, Flag.present)) routes++;

@@ -91,6 +91,8 @@ export interface Tuning {
   readonly maxForeignPerEgress: number;
   /** Destinations one neighbour brings whose origin's certificate we do not hold: as many as are asked for at a time. */
   readonly maxUnprovenPerNeighbour: number;
+  /** By all neighbours together: with what LANs may take it leaves places for the nodes' own prefixes. */
+  readonly maxUnproven: number;
   readonly maxLanNeighbours: number;
   readonly maxPendingRequests: number;
   readonly maxProofs: number;
@@ -139,6 +141,7 @@ export const defaultTuning: Tuning = {
   maxForeign: 30_000,
   maxForeignPerEgress: 8192,
   maxUnprovenPerNeighbour: 4096,
+  maxUnproven: 16_384,
   maxLanNeighbours: 256,
   maxPendingRequests: 4096,
   maxProofs: 4,
