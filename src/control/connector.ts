@@ -1,4 +1,4 @@
-import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
+import { type Endpoint, isPrivateEndpoint, sameEndpoint } from '../addr/endpoint.js';
 import { isOpen, type RecordedEndpoint } from '../addr/endpoint-record.js';
 import type { FieldMap } from '../addr/fields.js';
 import type { InvitingMember } from '../addr/invitation.js';
@@ -276,9 +276,11 @@ export class Connector {
   /** One of the two lets everybody in, over a family that the other has. Of a node without a record nothing is known. */
   #meetByDialling(node: NodeNumber): boolean {
     const theirs = this.#mesh.directory.byNumber(node)?.endpoints;
-    if (!theirs || theirs.some((endpoint) => isOpen(endpoint) && this.#isDiallable(endpoint))) return true;
-    const families = new Set(theirs.map(isIpv6));
-    return this.#own.some((endpoint) => isOpen(endpoint) && families.has(isIpv6(endpoint)));
+    if (!theirs || getsIn(theirs, this.#own)) return true;
+    return getsIn(
+      this.#own,
+      theirs.filter((endpoint) => this.#isDiallable(endpoint)),
+    );
   }
 
   #order(way: Way, all: readonly Endpoint[], isRedirected = false): ConnectorEffect {
@@ -328,6 +330,15 @@ export class Connector {
       return [this.#order(way, effect.endpoints)];
     });
   }
+}
+
+/**
+ * Whether who has the endpoints `from` gets in at one of `to`; with none, its families of addresses are not known, and may be any.
+ * A private IPv6 address leads to no other network: no NAT helps it out.
+ */
+function getsIn(from: readonly Endpoint[], to: readonly RecordedEndpoint[]): boolean {
+  const families = new Set(from.filter((each) => !isIpv6(each) || !isPrivateEndpoint(each)).map(isIpv6));
+  return to.some((endpoint) => isOpen(endpoint) && (from.length === 0 || families.has(isIpv6(endpoint))));
 }
 
 function isIpv6({ address }: Endpoint): boolean {

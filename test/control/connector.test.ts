@@ -159,6 +159,8 @@ const onLan: RecordedEndpoint = { address: '192.168.1.10', port: 16696, source: 
 const behindNat: RecordedEndpoint = { address: '12.0.7.1', port: 40_000, source: 'observed', proven: false };
 const mapped: RecordedEndpoint = { ...behindNat, source: 'upnp', proven: true };
 const overIpv6: RecordedEndpoint = { address: '2001:db8::1', port: 16696, source: 'local', proven: true };
+const localIpv6: RecordedEndpoint = { ...overIpv6, address: '2001:db8:7::1', proven: false };
+const ula: RecordedEndpoint = { ...localIpv6, address: 'fd77::1' };
 const mine: RecordedEndpoint = { ...behindNat, address: '12.0.0.1' };
 const ipv4Alone = ({ address }: Endpoint) => !address.includes(':');
 
@@ -168,10 +170,19 @@ const encounters: readonly (readonly [string, boolean, RecordedEndpoint[], Recor
   ['our router forwards', false, [behindNat], [{ ...mapped, address: mine.address }], anywhere],
   ['a neighbour on its LAN reached the other', true, [onLan, behindNat], [mine], anywhere],
   ['a neighbour on our LAN reached us', true, [behindNat], [onLan, mine], anywhere],
-  ['the other is open over IPv6', false, [overIpv6, behindNat], [mine], anywhere],
-  ['the other is open over IPv6, which is off here', true, [overIpv6, behindNat], [mine], ipv4Alone],
+  ['the other is open over IPv6', false, [overIpv6, behindNat], [localIpv6, mine], anywhere],
+  ['the other is open over IPv6, which this network has not', true, [overIpv6, behindNat], [mine], anywhere],
+  [
+    'the other is open over IPv6, of which we have a private address',
+    true,
+    [overIpv6, behindNat],
+    [ula, mine],
+    anywhere,
+  ],
+  ['the other is open over IPv6, which is off here', true, [overIpv6, behindNat], [localIpv6, mine], ipv4Alone],
   ['we are open over IPv6', false, [overIpv6, behindNat], [overIpv6, mine], anywhere],
   ['we are open over IPv6, which the other has not', true, [behindNat], [overIpv6, mine], anywhere],
+  ['the other is open, and nothing is known of our own endpoints yet', false, [overIpv6, behindNat], [], anywhere],
 ];
 
 for (const [when, isPunched, theirs, ours, isDiallable] of encounters) {
