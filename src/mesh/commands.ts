@@ -113,11 +113,14 @@ function takenOver(mesh: Mesh, issuer: Issuer, text: string): { readonly number:
 /** Up to four doors: our own best two, then the best of others that are known or said to be open; ours again where there are no others. */
 function invitingMembers(mesh: Mesh, explicit: readonly Endpoint[]): InvitingMember[] {
   const { number, identity } = mesh.membership;
-  const own = [...explicit, ...mostOpenFirst(mesh.endpoints)].map(({ address, port }, index): InvitingMember => {
+  const known = doors(mesh);
+  const isAnyOpen = [...mesh.endpoints, ...known.map(({ endpoint }) => endpoint)].some(isOpen);
+  const ours = isAnyOpen ? mostOpenFirst(mesh.endpoints) : withLanDoor(mostOpenFirst(mesh.endpoints));
+  const own = [...explicit, ...ours].map(({ address, port }, index): InvitingMember => {
     const tls = mesh.tls[index];
     return { number, dh: identity.agreement.publicKey, endpoint: { address, port }, ...(tls && { tls }) };
   });
-  const others = doors(mesh)
+  const others = known
     .filter(({ endpoint }) => openness(endpoint) > 0)
     .slice(0, maxInvitingMembers - 1)
     .map(({ node, record, endpoint: { address, port } }): InvitingMember => {
@@ -126,6 +129,13 @@ function invitingMembers(mesh: Mesh, explicit: readonly Endpoint[]): InvitingMem
     });
   const mine = Math.max(explicit.length, 2, maxInvitingMembers - others.length);
   return [...own.slice(0, mine), ...others].slice(0, maxInvitingMembers);
+}
+
+/** The second place is for what is proven on our LAN: of public ones that nobody outside has tried, all may lead nowhere. */
+function withLanDoor(endpoints: readonly RecordedEndpoint[]): RecordedEndpoint[] {
+  const onLan = endpoints.find((endpoint) => endpoint.proven && isPrivateEndpoint(endpoint));
+  const others = endpoints.filter((endpoint) => endpoint !== onLan);
+  return [...others.slice(0, 1), ...(onLan ? [onLan] : []), ...others.slice(1)];
 }
 
 /**

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { RecordedEndpoint } from '../../src/addr/endpoint-record.js';
 import { requireInvitation } from '../../src/addr/invitation.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { equalBytes, toHex } from '../../src/bytes.js';
@@ -65,6 +66,29 @@ test('of the doors in a token, those open to everybody come before what a LAN ne
   const doors = requireInvitation(world.invite(issuer)).members.map(({ endpoint }) => endpoint.address);
   t.deepEqual(doors.slice(0, 3), [issuer.endpoint.address, onLan.address, publicOne.endpoint.address]);
   t.is(doors.length, 4, 'and a door of a LAN where there is a place');
+});
+
+test('while nobody outside has tried any door of a home, its token keeps a place for the one that is proven on its LAN', (t) => {
+  const world = new World(3);
+  const issuer = world.found();
+  const onLan = { address: '192.168.1.10', port: 16696, source: 'local', proven: true } as const;
+  const untried = (address: string, source: 'upnp' | 'local') => ({ address, port: 16696, source, proven: false });
+  for (const n of [1, 2, 3]) {
+    world.post(world.member(issuer, `mate${n}`), {
+      kind: 'endpointsChanged',
+      endpoints: [untried('12.0.0.1', 'upnp'), untried(`2001:db8:1::${n}`, 'local')],
+    });
+  }
+  world.run(60_000);
+  const own = [untried('12.0.0.1', 'upnp'), untried('2001:db8:1::10', 'local'), onLan];
+  const doorsWith = (endpoints: RecordedEndpoint[]) => {
+    world.post(issuer, { kind: 'endpointsChanged', endpoints });
+    world.settle();
+    return requireInvitation(world.invite(issuer)).members.map(({ endpoint }) => endpoint.address);
+  };
+  t.deepEqual(doorsWith(own), ['12.0.0.1', onLan.address, '12.0.0.1', '12.0.0.1']);
+  const open = { ...own[1]!, proven: true };
+  t.deepEqual(doorsWith([open, own[0]!, onLan]).slice(0, 2), [open.address, '12.0.0.1']);
 });
 
 test('each lost datagram is asked for again', (t) => {
