@@ -57,6 +57,13 @@ serial(
     const rowsOf = async (node: WeftNode) =>
       (await node.routes()).filter((row) => row.prefix === prefix && row.selected);
     const before = (await rowsOf(anna))[0]!.routerId;
+    await until(
+      'ben has its tunnels again',
+      () => ben.peers(),
+      (peers) => peers.filter(({ tunnel }) => tunnel).length === 3,
+      10 * second,
+      () => ben.tail(),
+    );
     await ben.kill('SIGTERM');
     for (const node of [anna, carl, dora]) {
       // Who does not hear the goodbye keeps an idle tunnel for five seconds more, and everything with it.
