@@ -493,7 +493,9 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
 
   #shorten(node: NodeNumber, now: Millis): TopologyEffect[] {
     if (!this.#isFree(node, now)) return [];
-    return [...this.#makeRoom(now), ...this.#dial(node, 'shortcut', now)];
+    // Nobody goes for a dial that is then refused, as guests hold places too, nor for one that likely leads nowhere: the last did.
+    const isWorthIt = this.#tunnels.size === this.#places && !this.#backoffs.has(node);
+    return [...(isWorthIt ? this.#makeRoom(now) : []), ...this.#dial(node, 'shortcut', now)];
   }
 
   /** Closes what is too much and idle, one a tick: shortcuts done with, remains of a full mesh, guests, others for a guest in use. */

@@ -524,6 +524,25 @@ test('a flow that keeps relays busy gets the place of the tunnel unused for long
   t.deepEqual(used.handle(busy, later), []);
 });
 
+test('nobody is hung up for a flow that would not be dialled, as guests hold places, nor for a node whose last dial failed', (t) => {
+  const busy = { kind: 'flowBusy', node: 1000 } as const;
+  const later = 7 * minute;
+  const crowded = full();
+  crowded.handle({ kind: 'tunnelUp', node: 1001, own: false }, later);
+  t.deepEqual(crowded.handle(busy, later), []);
+  const failed = full();
+  t.deepEqual(hungUp(failed.handle(busy, later)).length, 1);
+  failed.handle({ kind: 'dialFailed', node: 1000 }, later);
+  failed.handle({ kind: 'tunnelUp', node: 1001, own: false }, later);
+  t.deepEqual(failed.handle(busy, later + 2 * minute), [], 'all places are taken again');
+  failed.handle({ kind: 'tunnelDown', node: 1001 }, later + 2 * minute);
+  t.deepEqual(
+    failed.handle(busy, later + 2 * minute),
+    [{ kind: 'dial', node: 1000 }],
+    'where there is a place it is dialled',
+  );
+});
+
 test('a dial that is not answered holds up no other: in a sparse network the next is dialled within seconds', (t) => {
   const topology = new Topology(seededRandom(9), new MeshMessages(), undefined, sparseLimits(1));
   for (const node of [1, 2, 3, 4]) topology.handle({ kind: 'nodeKnown', node }, 0);
