@@ -20,7 +20,6 @@ import { reasonForRefusal } from './reasons.js';
 export interface Anchor {
   readonly gateway: GatewayDescription;
   readonly grant: Grant;
-  readonly former?: FormerPlace;
 }
 
 /** To be carried out over TCP, one at a time; each is answered. */
@@ -62,6 +61,7 @@ export class Companion {
   readonly #lease: number;
   #listens = false;
   #anchor: Anchor | undefined;
+  #former: FormerPlace | undefined;
   #isAtRest = false;
   /** Where an entry of ours may stand. */
   #there: Place | undefined;
@@ -98,8 +98,17 @@ export class Companion {
     this.#isLookDue = this.#isMapped;
   }
 
-  /** What is to be done now, beside what is mapped over UDP now. `isAtRest`: nothing else is asked of the router, or tried there. */
-  next(anchor: Anchor | undefined, isAtRest: boolean, now: Millis): CompanionOrder | undefined {
+  /**
+   * What is to be done now, beside what is mapped over UDP now. `former`: where our port went until our address changed, if it may
+   * still. `isAtRest`: nothing else is asked of the router, or tried there.
+   */
+  next(
+    anchor: Anchor | undefined,
+    former: FormerPlace | undefined,
+    isAtRest: boolean,
+    now: Millis,
+  ): CompanionOrder | undefined {
+    this.#former = former;
     if (anchor !== this.#anchor) this.#follow(anchor, now);
     this.#isAtRest = isAtRest;
     if (this.#running) return undefined;
@@ -138,8 +147,8 @@ export class Companion {
   }
 
   #run(kind: CompanionOrder['kind'], { gateway, externalPort }: Place, before?: Place): CompanionOrder {
-    const { grant, former } = this.#anchor ?? {};
-    const leaseSeconds = grant?.leaseSeconds === 0 ? 0 : this.#lease;
+    const leaseSeconds = this.#anchor?.grant.leaseSeconds === 0 ? 0 : this.#lease;
+    const former = this.#former;
     const request = { internalPort: this.#internalPort, externalPort, leaseSeconds, ...(former && { former }) };
     const order = { kind, gateway, request };
     this.#running = { order, before };

@@ -147,8 +147,6 @@ interface Held {
   readonly gateway: GatewayDescription;
   readonly grant: Grant;
   readonly since: Millis;
-  /** As it was asked for. */
-  readonly former?: FormerPlace;
 }
 
 interface Asking {
@@ -181,6 +179,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #held: Held | undefined;
   /** What we hold, or held last. */
   #last: Held | undefined;
+  /** Where our port was forwarded to before our address on this router's side changed, for as long as that may stand. */
+  #former: { readonly gateway: string; readonly place: FormerPlace; readonly until: Millis } | undefined;
   #reason: string | undefined;
   #observed: string | undefined;
   #shown = '';
@@ -411,9 +411,16 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   #formerPlace(gateway: GatewayDescription, now: Millis): FormerPlace | undefined {
     const left = this.#leftBehind(gateway, now);
-    if (left) return { localAddress: left.gateway.localAddress, externalAddress: left.grant.externalAddress };
+    if (left) {
+      const place = { localAddress: left.gateway.localAddress, externalAddress: left.grant.externalAddress };
+      const { leaseSeconds } = left.grant;
+      // Later that address may be another machine's, which weft maps the same port for.
+      const until = leaseSeconds === 0 ? now + usualLease * second : left.since + leaseSeconds * second;
+      this.#former = { gateway: gateway.id, place, until };
+    }
     // Over TCP it may have been left as well, and that is asked for after.
-    return this.#held?.gateway.id === gateway.id ? this.#held.former : undefined;
+    const former = this.#former;
+    return former?.gateway === gateway.id && now < former.until ? former.place : undefined;
   }
 
   /** What answers a question that was given up answers no other one. */
@@ -441,8 +448,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       return [...this.#remove(asking.gateway, grant.externalPort), ...this.#askNext(now)];
     }
     const old = this.#held;
-    const { former } = asking.request;
-    this.#held = this.#last = { gateway: asking.gateway, grant, since: now, ...(former && { former }) };
+    this.#held = this.#last = { gateway: asking.gateway, grant, since: now };
     // Elsewhere, or at another port, it is left behind.
     const effects = old ? this.#remove(old.gateway, old.grant.externalPort) : [];
     const silent = this.#unanswered;
@@ -468,9 +474,13 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   /** Where a router has one table, the entry may be what we hold or ask for by its other protocol. */
   #remove(gateway: GatewayDescription, externalPort: number): MappingEffect[] {
     const [held, asking] = [this.#held, this.#asking];
-    // Over NAT-PMP all entries of our port are removed, or none: it is left to its lease.
+    // Over NAT-PMP all entries of our port are removed, or none: it is left to its lease. Over UPnP an external port of a router is
+    // one entry, whichever address of ours it goes to.
     const isWanted = (by: GatewayDescription | undefined, port: number | undefined) =>
-      by !== undefined && haveOneTable(by, gateway) && (gateway.protocol === 'nat-pmp' || port === externalPort);
+      by !== undefined &&
+      (gateway.protocol === 'nat-pmp'
+        ? haveOneTable(by, gateway)
+        : by.address === gateway.address && port === externalPort);
     if (isWanted(held?.gateway, held?.grant.externalPort)) return [];
     if (isWanted(asking?.gateway, asking?.request.externalPort)) return [];
     return [unmap(gateway.id, this.#config.internalPort, externalPort)];
@@ -749,7 +759,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   #conclude(effects: MappingEffect[], now: Millis): MappingEffect[] {
     const isAtRest = this.#state === 'mapped' && !this.#asking && !this.#trial;
-    const order = this.#companion.next(this.#held, isAtRest, now);
+    const former = this.#held && this.#formerPlace(this.#held.gateway, now);
+    const order = this.#companion.next(this.#held, former, isAtRest, now);
     if (order) effects.push({ kind: 'companion', order });
     return this.#show(effects);
   }

@@ -80,7 +80,7 @@ class World {
   }
 
   #look(): this {
-    const order = this.companion.next(this.anchor, this.isAtRest, this.now);
+    const order = this.companion.next(this.anchor, undefined, this.isAtRest, this.now);
     if (order) this.#orders.push(order);
     return this;
   }
@@ -107,8 +107,8 @@ test('the lease is the usual one, and none where the UDP mapping is permanent', 
     const companion = new Companion(16696, 3600);
     companion.handle({ kind: 'listening' }, 0);
     const anchor = udpAt(16696, gateway, lease);
-    companion.next(anchor, true, 0);
-    t.is(companion.next(anchor, true, second)?.request.leaseSeconds, lease === 0 ? 0 : 3600);
+    companion.next(anchor, undefined, true, 0);
+    t.is(companion.next(anchor, undefined, true, second)?.request.leaseSeconds, lease === 0 ? 0 : 3600);
   }
 });
 

@@ -651,6 +651,35 @@ test('over TCP too the port that goes to our address of before is asked for, als
   t.deepEqual(tcpOrders(world)[0]?.request.former, former);
 });
 
+test('the place before is named for as long as its lease may stand, and no longer: then it may be another machine’s', (t) => {
+  for (const leaseSeconds of [3600, 0]) {
+    const world = new World()
+      .passes(0)
+      .hears(found, { ...granted, grant: { ...grant, leaseSeconds } }, searchEnded, listening);
+    const movedGranted: Heard = { ...granted, gateway: 'moved', grant: { ...grant, leaseSeconds } };
+    t.deepEqual(askedAnew(world)?.former, former);
+    world.hears(movedGranted, searchEnded);
+    world.now += hour - 1;
+    t.deepEqual(askedAnew(world)?.former, former, `lease ${leaseSeconds}, an hour less a moment`);
+    world.hears(movedGranted, searchEnded);
+    world.now += 1;
+    t.is(askedAnew(world)?.former, undefined, `lease ${leaseSeconds}, an hour`);
+    world.hears(movedGranted, searchEnded).passes(2 * second);
+    t.like(tcpOrders(world)[0], { kind: 'map', request: { former: undefined } }, 'over TCP');
+  }
+});
+
+test('what another address of ours is granted is not removed for the one before: a router has one entry for a port', (t) => {
+  const world = reach.mapped();
+  askedAnew(world);
+  t.deepEqual(world.hears({ ...granted, gateway: 'moved' }).kinds(), []);
+  t.deepEqual(world.hears({ ...granted }).kinds(), [], 'nor by a late answer to the one before');
+  const elsewhere = reach.mapped();
+  askedAnew(elsewhere);
+  const another: Heard = { ...granted, gateway: 'moved', grant: { ...grant, externalPort: 20_001 } };
+  t.deepEqual(elsewhere.hears(another).orders[0], unmapOf(16696), 'another port is another entry');
+});
+
 test('what a router was asked for and never answered is removed as we leave, or when it is mapped elsewhere', (t) => {
   const removed = ({ orders }: World) => orders.filter(({ kind }) => kind === 'unmap');
   const silent = () => reach.asked().hears(searchEnded, refusedWith('silent'));
