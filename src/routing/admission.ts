@@ -72,6 +72,8 @@ export class Admission {
   egress: NodeNumber = 0;
   /** To be kept, but not used until its proof or its certificate comes. */
   isUnproven = false;
+  /** Its gateway's share, or that of all, is full: nothing of it is kept, and what this neighbour said before is over. */
+  isBeyondShare = false;
   /** The neighbour sent no signature though we need one: ask it. */
   isAskedFor = false;
 
@@ -110,7 +112,7 @@ export class Admission {
   judge(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
     this.destination = undefined;
     this.egress = 0;
-    this.isUnproven = this.isAskedFor = false;
+    this.isUnproven = this.isAskedFor = this.isBeyondShare = false;
     const known = this.#tables.destinations.find(reader.prefix, reader.prefixLength);
     if (!known && isMartian(reader.prefix, reader.prefixLength)) {
       this.#tables.reports.dropped('martian');
@@ -471,7 +473,10 @@ export class Admission {
           this.#noteUngranted(signer, prefix, neighbour);
           return this.#refuse('not-granted', reader, neighbour, now);
         }
-        if (this.egress !== 0 && !this.#mayLetOut(destination, signer, reader, neighbour, now)) return false;
+        if (this.egress !== 0 && !this.#mayLetOut(destination, signer, reader, neighbour, now)) {
+          this.isBeyondShare = true;
+          return false;
+        }
         if (!this.#name(reader, neighbour, destination.owner !== 0, now)) return false;
         if (this.egress !== 0) this.#letOut.add(destination, signer);
         this.#keep(reader.seqno, signer, signature, true);

@@ -102,6 +102,7 @@ export class Routes {
     if (numbering.epoch !== epoch || numbering.seqno !== seqno) this.#overtook(now);
     if (this.admission.isAskedFor) this.#ask(reader.prefix, reader.prefixLength, neighbour, now);
     if (!neighbour.interface.lan) this.#remindOwner(reader, neighbour, now);
+    if (this.admission.isBeyondShare) this.#retract(this.admission.destination!, neighbour, now);
     if (isOwn || !believed) return;
     const { destination, router, egress, isUnproven } = this.admission;
     const nextHop = neighbour.interface.lan ? reader.nextHop : neighbour.address;

@@ -174,6 +174,18 @@ test('of two gateways of one LAN each has its own share, and what one leaves to 
   t.is(selected(8), share, 'and that of the other full');
 });
 
+test('who goes over to a gateway whose share is full leaves the one it had', (t) => {
+  const { world, node, tell, selected } = membersWorld({ maxForeign: 300, maxForeignPerEgress: 10 });
+  for (let net = 10; net < 20; net++) tell({ net, egress: 8, by: 3 });
+  tell({ net: 1, egress: 7 });
+  t.is(selected(7), 1);
+  tell({ net: 1, egress: 8 });
+  t.is(selected(7), 0, 'its neighbour has said that it is not by that gateway any more');
+  t.is(selected(8), 10);
+  world.run(4 * minute);
+  t.is(node.speaker.sizes().destinations, 3 + 10);
+});
+
 test('a retracted prefix gives its place back after the time of its source', (t) => {
   const { world, tell, selected } = membersWorld({ maxForeign: 300, maxForeignPerEgress: 10 });
   for (let net = 0; net < 10; net++) tell({ net, egress: 7 });
