@@ -512,8 +512,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   /**
-   * Told only by endpoints that nothing but our own traffic opens, and no NAT's is a private address of ours. What is seen between
-   * two NATs counts while nobody sees us beyond them.
+   * Told only by endpoints that nothing but our own traffic opens. Before a private address of ours stands no NAT for those who see
+   * us there; what is seen between two NATs counts while nobody sees us beyond them.
    */
   #filtering(): Dependence | undefined {
     const forwarded = [...this.#configured, ...(this.#mapping ? [this.#mapping.endpoint] : [])];
