@@ -1,66 +1,15 @@
 import test, { type ExecutionContext } from 'ava';
-import { nodePrefix } from '../../src/addr/node-number.js';
-import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
-import { certificateAuthority } from '../../src/control/authority.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
 import { grant } from '../../src/mesh/commands.js';
-import { signedOctets } from '../../src/routing/admission.js';
-import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
-import { highOf, lowOf } from '../../src/routing/router-id.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { minute, second } from '../../src/time.js';
+import { claim, prefixOf, routesTo, three } from './claims.js';
 import { type Machine, World } from './world.js';
 
 /*
  * A member with a valid certificate, tunnels and keys of its own says what it likes about routes. The others run the product's
  * whole control plane: what they refuse, whom they name for it, and what they cannot know.
  */
-
-interface Claim {
-  readonly prefix: Prefix;
-  readonly routerId: string;
-  readonly seqno: number;
-  readonly signer: Machine;
-  readonly metric?: number;
-  readonly egress?: number;
-}
-
-/** An Update with a signature that really is the signer's, of exactly this. */
-function claim({ prefix, routerId, seqno, signer, metric = 1, egress }: Claim): Uint8Array {
-  const [high, low] = [highOf(routerId), lowOf(routerId)];
-  const writer = new PacketWriter(1200);
-  writer.update({
-    prefix: prefix.bytes,
-    prefixLength: prefix.length,
-    routerIdHigh: high,
-    routerIdLow: low,
-    seqno,
-    metric,
-    interval: 30_000,
-    nextHop4: undefined,
-    egress,
-    signature: certificateAuthority(signer.mesh).sign(signedOctets(prefix, high, low, seqno, egress ?? 0)),
-  });
-  return writer.finish();
-}
-
-/** Founder, liar and victim, each with a tunnel to each. */
-function three(seed: number): [World, Machine, Machine, Machine] {
-  const world = new World(seed);
-  const machines = world.network(3);
-  const joined = () => machines.every((a) => machines.every((b) => a === b || a.nextHopTo(b) === b.number));
-  world.until(joined, 20 * second);
-  return [world, ...(machines as [Machine, Machine, Machine])];
-}
-
-const prefixOf = (machine: Machine) => nodePrefix(machine.mesh.membership.network.prefix, machine.number);
-
-/** What the victim's routes to a prefix are; ways that are used come first. */
-function routesTo(world: World, victim: Machine, prefix: Prefix) {
-  return victim
-    .control!.speaker.view(world.now)
-    .filter((row) => row.prefix.key === prefix.key)
-    .sort((a, b) => Number(b.selected) - Number(a.selected));
-}
 
 /** The victim counted it once more and told the operator whom to look at. */
 function refuses(t: ExecutionContext, world: World, liar: Machine, victim: Machine, code: string, packet: Uint8Array) {

@@ -1,0 +1,69 @@
+import test from 'ava';
+import { memberStatus } from '../../daemon/answers.js';
+import type { NodeEvent } from '../../daemon/api.js';
+import type { Member } from '../../daemon/member.js';
+import { second } from '../../src/time.js';
+import { claim, prefixOf, routesTo, three } from '../control/claims.js';
+import type { Machine, World } from '../control/world.js';
+
+/**
+ * A member as `status` sees it: the control plane is the product's own, of a machine in a simulated network, and what it told is
+ * what the operator hears of. Device, kernel and streams have nothing to say.
+ */
+function memberOf(world: World, machine: Machine, toldAgo = 0): Member {
+  const control = machine.control!;
+  const events = machine.told.map(({ code, node, detail }): NodeEvent => {
+    const name = node === undefined ? null : control.mesh.directory.certificateOf(node)!.name;
+    return { at: new Date(Date.now() - toldAgo).toISOString(), kind: code, message: detail, node: name };
+  });
+  const seen = {
+    control,
+    plane: { capabilities: () => ({}), drops: () => [] },
+    aesFaster: true,
+    uptime: 0,
+    tls: undefined,
+    now: () => world.now,
+    streamOf: () => undefined,
+    streamDrops: () => [],
+    kernelHealth: () => [],
+    events: () => events,
+  };
+  return seen as unknown as Member;
+}
+
+function healthOf(member: Member) {
+  return memberStatus(member, '0', { name: 'weft0', mtu: 1380 }, [], undefined).health;
+}
+
+const lies = ['invalid-signature', 'not-the-owner', 'old-epoch', 'replayed-seqno'] as const;
+const isLie = ({ code }: { code: string }) => (lies as readonly string[]).includes(code);
+
+test('who says of routes what is not so has a line in status with its name, for each kind of lie one', (t) => {
+  const [world, founder, liar, victim] = three(67);
+  const prefix = prefixOf(founder);
+  const { routerId, seqno } = routesTo(world, victim, prefix)[0]!;
+  const own = routesTo(world, victim, prefixOf(liar))[0]!.routerId;
+  const say = (lie: Parameters<typeof claim>[0]) => {
+    liar.sendBabel(victim, claim(lie));
+    world.run(20);
+  };
+  t.deepEqual(healthOf(memberOf(world, victim)).filter(isLie), [], 'nobody has lied yet');
+  say({ prefix, routerId: own, seqno: 1, signer: liar });
+  say({ prefix, routerId, seqno: seqno + 9, signer: liar });
+  say({ prefix, routerId, seqno: seqno + 500, signer: founder });
+  say({ prefix, routerId, seqno: seqno + 400, signer: founder });
+  founder.crash();
+  founder.disk.delete('routing');
+  world.run(5 * second);
+  founder.start();
+  world.until(() => routesTo(world, victim, prefix)[0]?.selected === true, 20 * second);
+  say({ prefix, routerId, seqno: 900, signer: founder });
+  const said = healthOf(memberOf(world, victim)).filter(isLie);
+  t.deepEqual(said.map(({ code }) => code).sort(), [...lies]);
+  for (const { code, severity, message, fix } of said) {
+    const { detail } = victim.told.findLast((one) => one.code === code)!;
+    t.deepEqual([severity, message], ['warning', `${liar.name}: ${detail}`]);
+    t.regex(fix, /revoke/);
+  }
+  t.deepEqual(healthOf(memberOf(world, victim, 600_001)).filter(isLie), [], 'ten minutes later it is no news');
+});
