@@ -10,15 +10,15 @@ import { type Edges, grid, randomTunnels, ring } from './topology.js';
  */
 const stretchAtRest = 1.5;
 
-function expectRest(world: ControlNetwork, seed: number): void {
+function expectRest(world: ControlNetwork): void {
   const report = world.atRest();
-  expectWhole(report, seed);
-  expect('h', report.worstStretch < stretchAtRest, `seed ${seed}: ways far longer than Dijkstra's:`, report);
+  expectWhole(world, report);
+  expect(world, 'h', report.worstStretch < stretchAtRest, "ways far longer than Dijkstra's:", report);
 }
 
-function expectReachable(world: ControlNetwork, seed: number, within: number, when: string): void {
+function expectReachable(world: ControlNetwork, within: number, when: string): void {
   const reached = world.runUntil(() => world.missing === 0, within, 50);
-  expect('j', reached, `seed ${seed}: ${when}: not all reachable within ${within / 1000} s, missing:`, world.missing);
+  expect(world, 'j', reached, `${when}: not all reachable within ${within / 1000} s, missing:`, world.missing);
 }
 
 /** What a disk that was lost takes with it, the keys apart: without those it is another node. */
@@ -36,9 +36,9 @@ function settles(name: string, nodes: number, edges: Edges | undefined): Scenari
         ...(edges ? { edges } : {}),
         quality: (a, b) => ({ delay: 2 + ((7 * a + 13 * b + seed) % 40), jitter: 1 }),
       });
-      expectReachable(world, seed, 20 * second, 'joined');
+      expectReachable(world, 20 * second, 'joined');
       world.runTo(world.now + 30 * second);
-      expectRest(world, seed);
+      expectRest(world);
     },
   };
 }
@@ -102,10 +102,10 @@ function storm(nodes: number, minutes: number): Scenario {
         world.world.separate(a, b, false);
         world.world.wire(a, b, { delay: 1 + random.below(80) });
       }
-      expectReachable(world, seed, 2 * minute, 'after the storm');
+      expectReachable(world, 2 * minute, 'after the storm');
       // A better way that was left, or is not feasible, is looked at again with the next full tables.
       world.runUntil(() => world.atRest().worstStretch < stretchAtRest, 11 * minute, minute);
-      expectRest(world, seed);
+      expectRest(world);
     },
   };
 }
@@ -115,7 +115,7 @@ const partition: Scenario = {
   run(seed) {
     const nodes = 8;
     const world = new ControlNetwork({ seed, nodes, edges: grid(4, 2), quality: () => ({ delay: 10, jitter: 5 }) });
-    expectReachable(world, seed, 20 * second, 'joined');
+    expectReachable(world, 20 * second, 'joined');
     const across = world.machines.flatMap((a) =>
       world.machines.filter((b) => a.index < 4 && b.index >= 4 && b.index - a.index === 4).map((b) => [a, b] as const),
     );
@@ -124,13 +124,13 @@ const partition: Scenario = {
       world.machines.every((a) =>
         world.machines.every((b) => a.index < 4 === b.index < 4 || world.via(a.index, b.index) === none),
       );
-    expect('i', world.runUntil(parted, 10 * second), `seed ${seed}: routes across the cut live on`);
+    expect(world, 'i', world.runUntil(parted, 10 * second), 'routes across the cut live on');
     world.runTo(world.now + 20 * second);
-    expectRest(world, seed);
+    expectRest(world);
     for (const [a, b] of across) world.world.separate(a, b, false);
-    expectReachable(world, seed, 30 * second, 'healed');
+    expectReachable(world, 30 * second, 'healed');
     world.runTo(world.now + 30 * second);
-    expectRest(world, seed);
+    expectRest(world);
   },
 };
 
@@ -138,7 +138,7 @@ const restarts: Scenario = {
   name: 'members: who restarts, with or without its disk, is reachable at once',
   run(seed) {
     const world = new ControlNetwork({ seed, nodes: 6, edges: grid(3, 2) });
-    expectReachable(world, seed, 20 * second, 'joined');
+    expectReachable(world, 20 * second, 'joined');
     const machine = world.machines[4]!;
     for (const disk of ['kept', 'lost', 'kept', 'lost', 'lost'] as const) {
       world.runTo(world.now + 15 * second);
@@ -146,9 +146,9 @@ const restarts: Scenario = {
       world.runTo(world.now + 4 * second);
       if (disk === 'lost') loseDisk(machine);
       world.explained(() => machine.start());
-      expectReachable(world, seed, 6 * second, `disk ${disk}`);
+      expectReachable(world, 6 * second, `disk ${disk}`);
       world.runTo(world.now + 15 * second);
-      expectRest(world, seed);
+      expectRest(world);
     }
   },
 };

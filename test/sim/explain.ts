@@ -2,7 +2,10 @@ import type { Millis } from '../../src/time.js';
 import type { SequenceRecorder } from './sequence.js';
 import { Violation } from './violation.js';
 
-/** Does something; a violation is thrown again with the seed, the time and a drawing of what led to it. */
+/**
+ * Does something; a violation is thrown again with the seed, the time and, where anything is recorded, a drawing of what led to
+ * it: of its prefix, or, where the network as a whole is meant, of whatever came last.
+ */
 export function explained<T>(
   action: () => T,
   seed: number,
@@ -12,9 +15,9 @@ export function explained<T>(
   try {
     return action();
   } catch (cause) {
-    if (!(cause instanceof Violation) || cause.prefix === undefined) throw cause;
-    const drawing = recorder?.draw(cause.prefix, cause.invariant === 'a' ? undefined : cause.node) ?? '';
-    const text = `seed ${seed}, at ${(now() / 1000).toFixed(3)} s: ${cause.message}\n${drawing}`;
-    throw new Error(text, { cause });
+    if (!(cause instanceof Violation)) throw cause;
+    const lines = [`seed ${seed}, at ${(now() / 1000).toFixed(3)} s: ${cause.message}`];
+    if (recorder) lines.push(recorder.draw(cause.prefix, cause.invariant === 'a' ? undefined : cause.node));
+    throw new Error(lines.join('\n'), { cause });
   }
 }

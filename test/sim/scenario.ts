@@ -7,9 +7,23 @@ export interface Scenario {
   readonly run: (seed: number) => void;
 }
 
-/** Throws what was expected, as a violation of the invariant it belongs to, with the detail. */
-export function expect(invariant: Invariant, holds: boolean, what: string, detail: unknown = ''): void {
-  if (!holds) throw new Violation(invariant, `${what} ${typeof detail === 'string' ? detail : JSON.stringify(detail)}`);
+/** A network that says of a violation with which seed it came to it, when, and after what. */
+interface Explaining {
+  explained<T>(action: () => T): T;
+}
+
+/** Throws what was expected of a network, as a violation of the invariant it belongs to, with the detail. */
+export function expect(
+  world: Explaining,
+  invariant: Invariant,
+  holds: boolean,
+  what: string,
+  detail: unknown = '',
+): void {
+  if (holds) return;
+  world.explained(() => {
+    throw new Violation(invariant, `${what} ${typeof detail === 'string' ? detail : JSON.stringify(detail)}`);
+  });
 }
 
 /** Throws when a scenario has not come to what it is about: no invariant is broken, but none was looked at either. */
@@ -18,8 +32,8 @@ export function premise(holds: boolean, what: string): void {
 }
 
 /** Everybody reaches everybody over links there are, and nobody believes in links there are not. */
-export function expectWhole(report: RestReport, seed: number): void {
-  expect('a', report.loops === 0, `seed ${seed}: loops at rest:`, report);
-  expect('j', report.starved === 0, `seed ${seed}: routes are missing at rest:`, report);
-  expect('i', report.ghosts === 0, `seed ${seed}: routes to nobody at rest:`, report);
+export function expectWhole(world: Explaining, report: RestReport): void {
+  expect(world, 'a', report.loops === 0, 'loops at rest:', report);
+  expect(world, 'j', report.starved === 0, 'routes are missing at rest:', report);
+  expect(world, 'i', report.ghosts === 0, 'routes to nobody at rest:', report);
 }

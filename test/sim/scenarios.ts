@@ -12,15 +12,15 @@ import { type Edges, grid, line, randomTunnels, ring } from './topology.js';
  * All ways are the shortest, but for what hysteresis keeps, now or after the full tables have gone round twice: a better
  * way that is not feasible is asked for once (RFC 8966 §3.8.2.2), and again when it is heard of again.
  */
-function expectShortest(world: BabelNetwork, seed: number): void {
+function expectShortest(world: BabelNetwork): void {
   const reports = () => [world.atRest(), ...world.sharedAtRest()];
-  for (const report of reports()) expectWhole(report, seed);
+  for (const report of reports()) expectWhole(world, report);
   const isSo = () => reports().every(({ beyond, untrue }) => beyond + untrue === 0);
   world.runUntil(isSo, world.network.now + 11 * minute, minute);
   for (const report of reports()) {
-    expectWhole(report, seed);
-    expect('h', report.beyond === 0, `seed ${seed}: ways longer than Dijkstra's:`, report);
-    expect('h', report.untrue === 0, `seed ${seed}: metrics that are not so:`, report);
+    expectWhole(world, report);
+    expect(world, 'h', report.beyond === 0, "ways longer than Dijkstra's:", report);
+    expect(world, 'h', report.untrue === 0, 'metrics that are not so:', report);
   }
 }
 
@@ -32,12 +32,13 @@ function settles(name: string, nodes: number, edges: (world: BabelNetwork) => Ed
       const { random } = world.network;
       for (const [a, b] of edges(world)) world.network.link(a, b, { delay: 1 + random.below(60) });
       expect(
+        world,
         'j',
         world.runUntil(() => world.missing === 0, 20 * second),
-        `seed ${seed}: not all reachable within 20 s`,
+        'not all reachable within 20 s',
       );
       world.runTo(world.network.now + 40 * second);
-      expectShortest(world, seed);
+      expectShortest(world);
     },
   };
 }
@@ -106,7 +107,7 @@ function storm(nodes: number, minutes: number): Scenario {
         network.mend(link);
       }
       world.runTo(network.now + 8 * minute);
-      expectShortest(world, seed);
+      expectShortest(world);
     },
   };
 }
@@ -121,14 +122,14 @@ const starvation: Scenario = {
     world.network.link(s, b, { delay: 150 });
     world.network.link(a, b, { delay: 5 });
     world.runTo(30 * second);
-    expect('h', world.via(b, s) === a, `seed ${seed}: b goes to s by a`, { via: world.via(b, s) });
+    expect(world, 'h', world.via(b, s) === a, 'b goes to s by a', { via: world.via(b, s) });
     world.network.cut(direct, 300);
     const found = world.runUntil(
       () => world.via(a, s) === b && world.via(b, s) === s,
       world.network.now + 4 * second,
       20,
     );
-    expect('j', found, `seed ${seed}: a does not find the way by b within 4 s;`, {
+    expect(world, 'j', found, 'a does not find the way by b within 4 s;', {
       a: world.via(a, s),
       b: world.via(b, s),
     });
@@ -149,12 +150,12 @@ const starvationAfar: Scenario = {
     network.link(1, 4, { delay: 60 });
     network.link(4, 2, { delay: 5 });
     world.runTo(30 * second);
-    expect('j', world.via(4, 0) === 2 || world.via(4, 0) === 1, `seed ${seed}: 4 has a way to 0`);
+    expect(world, 'j', world.via(4, 0) === 2 || world.via(4, 0) === 1, '4 has a way to 0');
     network.cut(short, 300);
     const right = () => world.via(2, 0) === 4 && world.via(4, 0) === 1 && world.via(3, 0) === 2;
-    expect('j', world.runUntil(right, network.now + 4 * second, 20), `seed ${seed}: no way around within 4 s`);
+    expect(world, 'j', world.runUntil(right, network.now + 4 * second, 20), 'no way around within 4 s');
     world.runTo(network.now + 30 * second);
-    expectShortest(world, seed);
+    expectShortest(world);
   },
 };
 
@@ -167,16 +168,18 @@ const retraction: Scenario = {
       world.network.link(a, b, { delay: 10 + world.network.random.below(50), loss: 0.1 });
     }
     expect(
+      world,
       'j',
       world.runUntil(() => world.missing === 0, 30 * second),
-      `seed ${seed}: not all reachable within 30 s`,
+      'not all reachable within 30 s',
     );
     network.kill(7, 500);
     const forgotten = () => network.nodes.every(({ index }) => index === 7 || world.via(index, 7) === none);
     expect(
+      world,
       'i',
       world.runUntil(forgotten, network.now + 15 * second),
-      `seed ${seed}: a dead node's route lives on:`,
+      "a dead node's route lives on:",
       network.nodes.map(({ index }) => world.via(index, 7)),
     );
   },
@@ -191,20 +194,22 @@ const counting: Scenario = {
     for (const [a, b] of grid(2, 4)) network.link(a, b, { delay: 3 + network.random.below(30), jitter: 20 });
     const only = network.link(0, 8);
     expect(
+      world,
       'j',
       world.runUntil(() => world.missing === 0, 30 * second),
-      `seed ${seed}: not all reachable within 30 s`,
+      'not all reachable within 30 s',
     );
     world.runTo(network.now + 10 * second);
     network.cut(only, 100);
     const before = network.traffic.packets;
     world.runTo(network.now + 20 * second);
     expect(
+      world,
       'i',
       network.nodes.every(({ index }) => index === 8 || world.via(index, 8) === none),
-      `seed ${seed}: 8 lives on`,
+      '8 lives on',
     );
-    expect('m', network.traffic.packets - before < 9 * 60, `seed ${seed}: counting:`, {
+    expect(world, 'm', network.traffic.packets - before < 9 * 60, 'counting:', {
       packets: network.traffic.packets - before,
     });
   },
@@ -220,22 +225,24 @@ const partition: Scenario = {
       network.link(a, b, { delay: 5 + network.random.below(40) });
     }
     expect(
+      world,
       'j',
       world.runUntil(() => world.missing === 0, 30 * second),
-      `seed ${seed}: not all reachable within 30 s`,
+      'not all reachable within 30 s',
     );
     const between = network.links.filter((link) => link.a < nodes / 2 !== link.b < nodes / 2);
     for (const link of between) network.cut(link, 500);
     world.runTo(network.now + 20 * second);
-    expectWhole(world.atRest(), seed);
+    expectWhole(world, world.atRest());
     for (const link of between) network.mend(link);
     expect(
+      world,
       'j',
       world.runUntil(() => world.missing === 0, network.now + 20 * second),
-      `seed ${seed}: not healed within 20 s`,
+      'not healed within 20 s',
     );
     world.runTo(network.now + 40 * second);
-    expectShortest(world, seed);
+    expectShortest(world);
   },
 };
 
@@ -251,12 +258,13 @@ const restarts: Scenario = {
       world.runTo(network.now + 5 * second);
       world.explained(() => network.revive(4, disk));
       expect(
+        world,
         'j',
         world.runUntil(() => world.missing === 0, network.now + 3 * second, 20),
-        `seed ${seed}: disk ${disk}: not in 3 s`,
+        `disk ${disk}: not in 3 s`,
       );
       world.runTo(network.now + 20 * second);
-      expectShortest(world, seed);
+      expectShortest(world);
     }
   },
 };
@@ -271,9 +279,10 @@ const expiry: Scenario = {
     const { network } = world;
     for (const [a, b] of grid(3, 2)) network.link(a, b, { delay: 20, loss: 0.3 });
     expect(
+      world,
       'j',
       world.runUntil(() => world.missing === 0, 2 * minute),
-      `seed ${seed}: not all reachable within two minutes`,
+      'not all reachable within two minutes',
     );
     const [gone] = [4];
     network.kill(gone, Number.POSITIVE_INFINITY);
@@ -283,20 +292,12 @@ const expiry: Scenario = {
     for (const { index, machine, alive } of network.nodes) {
       if (!alive) continue;
       const { length } = machine.view(network.now, prefix).filter((row) => row.announced < 0xffff);
-      expect(
-        'i',
-        length === 0 && world.via(index, gone) === none,
-        `seed ${seed}: node ${index} still has a route to ${gone}`,
-      );
+      expect(world, 'i', length === 0 && world.via(index, gone) === none, `node ${index} still has a route to ${gone}`);
     }
     world.runTo(network.now + 3.5 * update + minute);
     for (const { index, machine, alive } of network.nodes) {
       const rows = machine.view(network.now, prefix);
-      expect(
-        'i',
-        !alive || rows.length === 0,
-        `seed ${seed}: node ${index} remembers ${rows.length} routes to ${gone}`,
-      );
+      expect(world, 'i', !alive || rows.length === 0, `node ${index} remembers ${rows.length} routes to ${gone}`);
     }
   },
 };
@@ -310,9 +311,10 @@ const flapping: Scenario = {
     const { network } = world;
     for (const [a, b] of randomTunnels(nodes, 3, network.random)) network.link(a, b, { delay: 20 });
     expect(
+      world,
       'j',
       world.runUntil(() => world.missing === 0, 30 * second),
-      `seed ${seed}: not all reachable within 30 s`,
+      'not all reachable within 30 s',
     );
     const flapped = network.links[5]!;
     const flap = () => {
@@ -339,7 +341,7 @@ const flapping: Scenario = {
     const figures = { perSecond, atTheLink: worst(true), elsewhere: worst(false) };
     // Measured with six seeds: 540 on the average, 4000 in the worst second at the link's ends and 1600 elsewhere.
     const bounded = perSecond < 800 && figures.atTheLink < 6000 && figures.elsewhere < 2500;
-    expect('m', bounded, `seed ${seed}: octets a node and second while one link flaps:`, figures);
+    expect(world, 'm', bounded, 'octets a node and second while one link flaps:', figures);
   },
 };
 
@@ -355,7 +357,7 @@ const silence: Scenario = {
     network.cut(link, Number.POSITIVE_INFINITY);
     for (const end of [0, 1]) world.explained(() => network.tell(end, { kind: 'silent', interface: link.index }));
     const left = () => world.via(0, 1) === 3 && world.via(1, 0) === 2;
-    expect('j', world.runUntil(left, network.now + second, 10), `seed ${seed}: the silent tunnel is still used`);
+    expect(world, 'j', world.runUntil(left, network.now + second, 10), 'the silent tunnel is still used');
   },
 };
 
@@ -368,10 +370,8 @@ const farAway: Scenario = {
     const world = new BabelNetwork({ seed, nodes: 16, tuning: noHysteresis });
     for (const [a, b] of line(16)) world.network.link(a, b, { delay: 1000 });
     world.runTo(3 * minute);
-    for (const index of [1, 2, 6, 12])
-      expect('j', world.via(index, 0) === index - 1, `seed ${seed}: ${index} reaches 0`);
-    for (const index of [13, 14, 15])
-      expect('b', world.via(index, 0) === none, `seed ${seed}: ${index} is out of reach of 0`);
+    for (const index of [1, 2, 6, 12]) expect(world, 'j', world.via(index, 0) === index - 1, `${index} reaches 0`);
+    for (const index of [13, 14, 15]) expect(world, 'b', world.via(index, 0) === none, `${index} is out of reach of 0`);
   },
 };
 
@@ -387,9 +387,9 @@ const hold: Scenario = {
     world.runTo(20 * second);
     network.cut(network.linkBetween(0, 1), 100);
     world.runTo(network.now + 101);
-    expect('g', world.via(1, 0) === none && world.isHeld(1, 0), `seed ${seed}: 1 holds the prefix it has lost`);
+    expect(world, 'g', world.via(1, 0) === none && world.isHeld(1, 0), '1 holds the prefix it has lost');
     world.runTo(network.now + 2 * second);
-    expect('g', !world.isHeld(1, 0), `seed ${seed}: 1 holds a prefix that nobody can send back`);
+    expect(world, 'g', !world.isHeld(1, 0), '1 holds a prefix that nobody can send back');
   },
 };
 
@@ -408,7 +408,7 @@ const lostRetraction: Scenario = {
     };
     say('originate');
     world.runTo(5 * second);
-    expect('j', invariants.via(1, text) === 0, `seed ${seed}: 1 goes to 0`);
+    expect(world, 'j', invariants.via(1, text) === 0, '1 goes to 0');
     network.change(link, { loss: 1 });
     say('withdraw');
     world.runTo(network.now + 100);
@@ -417,7 +417,7 @@ const lostRetraction: Scenario = {
     world.runTo(network.now + 100);
     network.change(link, { loss: 0 });
     const gone = () => invariants.via(1, text) === none;
-    expect('i', world.runUntil(gone, network.now + 20 * second), `seed ${seed}: 1 believes in a prefix that is gone`);
+    expect(world, 'i', world.runUntil(gone, network.now + 20 * second), '1 believes in a prefix that is gone');
   },
 };
 

@@ -13,7 +13,7 @@ interface Drawn {
 const kept = 4000;
 const shown = 60;
 
-/** Remembers the latest route messages that arrived, and draws those about one prefix as a Mermaid sequence. */
+/** Remembers the latest route messages that arrived, and draws those about one prefix, or all, as a Mermaid sequence. */
 export class SequenceRecorder implements Checker {
   readonly #drawn: Drawn[] = [];
 
@@ -29,16 +29,16 @@ export class SequenceRecorder implements Checker {
     this.#drawn.push({ now, from: node, to: node, prefix, text });
   }
 
-  /** Only what the node had part in, if one is given. */
-  draw(prefix: string, node?: number): string {
+  /** About this prefix, and only what this node had part in, where they are given. */
+  draw(prefix?: string, node?: number): string {
     const concerns = ({ from, to }: Drawn) => node === undefined || from === node || to === node;
     const about = this.#drawn
-      .filter((drawn) => (drawn.prefix === prefix || drawn.prefix === '*') && concerns(drawn))
+      .filter((drawn) => (prefix === undefined || drawn.prefix === prefix || drawn.prefix === '*') && concerns(drawn))
       .slice(-shown);
     return [
       'sequenceDiagram',
-      ...about.map(({ now, from, to, text }) => {
-        const line = `${(now / 1000).toFixed(3)} s ${text}`;
+      ...about.map(({ now, from, to, prefix: its, text }) => {
+        const line = `${(now / 1000).toFixed(3)} s ${text}${prefix === undefined ? ` for ${its}` : ''}`;
         return from === to ? `  Note over n${from}: ${line}` : `  n${from}->>n${to}: ${line}`;
       }),
     ].join('\n');

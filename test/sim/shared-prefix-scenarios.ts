@@ -19,12 +19,12 @@ const anycast: Scenario = {
     for (const [a, b] of line(8)) network.link(a, b, { delay: 10 });
     world.runTo(20 * second);
     for (const index of [1, 2, 3])
-      expect('h', world.invariants.via(index, text) === index - 1, `seed ${seed}: ${index} goes left`);
+      expect(world, 'h', world.invariants.via(index, text) === index - 1, `${index} goes left`);
     for (const index of [4, 5, 6])
-      expect('h', world.invariants.via(index, text) === index + 1, `seed ${seed}: ${index} goes right`);
+      expect(world, 'h', world.invariants.via(index, text) === index + 1, `${index} goes right`);
     world.explained(() => network.tell(0, { kind: 'withdraw', prefix: sharedPrefix }));
     const allRight = () => [1, 2, 3, 4, 5, 6].every((index) => world.invariants.via(index, text) === index + 1);
-    expect('j', world.runUntil(allRight, network.now + 10 * second), `seed ${seed}: not all go right after 10 s`);
+    expect(world, 'j', world.runUntil(allRight, network.now + 10 * second), 'not all go right after 10 s');
   },
 };
 
@@ -45,7 +45,7 @@ const sharedLoop: Scenario = {
     const outer = [network.linkBetween(0, 1), network.linkBetween(2, 3)];
     for (const link of outer) network.cut(link, 100);
     const ended = () => [1, 2, 4].every((node) => invariants.via(node, text) === none);
-    expect('i', world.runUntil(ended, network.now + 5 * second), `seed ${seed}: a route to nobody lives on`);
+    expect(world, 'i', world.runUntil(ended, network.now + 5 * second), 'a route to nobody lives on');
     premise(invariants.loopsSeen > 0, `seed ${seed}: no loop to look at`);
   },
 };
@@ -72,14 +72,14 @@ const otherOriginator: Scenario = {
       ] as const)
         network.link(a, b, { delay });
       world.runTo(30 * second);
-      expect('h', invariants.via(0, text) === 2, `seed ${seed}: 0 goes by 2`);
+      expect(world, 'h', invariants.via(0, text) === 2, '0 goes by 2');
       network.cut(near, 200);
       world.runTo(network.now + 200 + pause);
-      expect('j', invariants.via(0, text) === 1, `seed ${seed}: 0 goes by 1`);
+      expect(world, 'j', invariants.via(0, text) === 1, '0 goes by 1');
       network.cut(far, 200);
       const found = () => invariants.via(0, text) === 3 && invariants.via(4, text) === 0;
       const isFound = world.runUntil(found, network.now + 4 * second, 20);
-      expect('j', isFound, `seed ${seed}: 0 does not find the way by 3 within 4 s;`, { via: invariants.via(0, text) });
+      expect(world, 'j', isFound, '0 does not find the way by 3 within 4 s;', { via: invariants.via(0, text) });
     }
   },
 };
