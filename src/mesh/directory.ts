@@ -15,10 +15,15 @@ import { blobs, type MeshEffect } from './effects.js';
 import type { Membership, MembershipFault } from './membership.js';
 import { octetLists, readStored } from './stored.js';
 
-/** Nodes we hold records of. */
-const maxRecords = 16_384;
-/** Certificates held without a record: shown in a handshake, or asked for because of a route. */
-const maxShown = 4096;
+/** What the network may make us hold. */
+export interface DirectoryBounds {
+  /** Nodes we hold records of. */
+  readonly records: number;
+  /** Certificates held without a record: shown in a handshake, or asked for because of a route. */
+  readonly shown: number;
+}
+
+const usualBounds: DirectoryBounds = { records: 16_384, shown: 4096 };
 
 const cure = 'move it away: it is only a memory of where others are, and fills again from any neighbour';
 
@@ -39,6 +44,7 @@ export type RecordOutcome = 'newer' | 'known' | 'malformed' | 'forged' | 'replay
  */
 export class Directory {
   readonly #membership: Membership;
+  readonly #bounds: DirectoryBounds;
   readonly #records = new Map<NodeKey, EndpointRecord>();
   readonly #numbers = new Map<NodeNumber, NodeKey>();
   /** Certificates we hold without a record, oldest first. */
@@ -48,8 +54,9 @@ export class Directory {
   #grown = false;
 
   /** `stored`: what was last persisted. Throws a MeshError when it cannot be read; who is out by now is left out. */
-  constructor(membership: Membership, stored?: Uint8Array) {
+  constructor(membership: Membership, stored?: Uint8Array, bounds = usualBounds) {
     this.#membership = membership;
+    this.#bounds = bounds;
     if (!stored) return;
     for (const bytes of octetLists(readStored(blobs.directory, stored, cure).records)) {
       const record = decodeEndpointRecord(bytes);
@@ -112,7 +119,7 @@ export class Directory {
     if (!isSignedByItsNode(this.#membership.network.id, record)) return 'forged';
     const holder = this.byNumber(record.node.number);
     if (holder && nodeKey(holder.node.key) !== key && holder.node.issued >= record.node.issued) return 'replayed';
-    if (!known && this.#records.size >= maxRecords) return 'full';
+    if (!known && this.#records.size >= this.#bounds.records) return 'full';
     if (holder) this.remove(nodeKey(holder.node.key));
     this.#put(record);
     return 'newer';
@@ -124,7 +131,7 @@ export class Directory {
     const before = this.#shown.get(node.number);
     if (before && before.issued > node.issued) return;
     this.#shown.delete(node.number);
-    if (this.#shown.size >= maxShown) this.#shown.delete(this.#shown.keys().next().value!);
+    if (this.#shown.size >= this.#bounds.shown) this.#shown.delete(this.#shown.keys().next().value!);
     this.#shown.set(node.number, node);
   }
 

@@ -475,27 +475,37 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   /**
-   * All places are taken, and a newcomer knocks, who perhaps can reach nobody else, a guest is in use, or a flow keeps relays busy. The tunnel of others'
+   * All places are taken, and a newcomer knocks, who perhaps can reach nobody else, or a guest is in use. The tunnel of others'
    * choice that was unused for longest goes, if any was for `idleAfter`; traffic keeps its tunnel, and the newcomer finds others.
    */
   #makeRoom(now: Millis): TopologyEffect[] {
-    if (this.#tunnels.size < this.#places || now < this.#nextRoom) return [];
+    const idlest = this.#idlest(now);
+    if (idlest === undefined) return [];
+    this.#nextRoom = now + roomPause;
+    return this.#hangUp(idlest, now, hasEnough);
+  }
+
+  /** Who would go for another now. */
+  #idlest(now: Millis): NodeNumber | undefined {
+    if (this.#tunnels.size < this.#places || now < this.#nextRoom) return undefined;
     let idlest: { node: NodeNumber; usedAt: Millis } | undefined;
     for (const [node, tunnel] of this.#tunnels) {
       const { purpose, since, usedAt } = tunnel;
       if (purpose !== undefined || now < since + idleAfter || (idlest && usedAt >= idlest.usedAt)) continue;
       if (this.#isIdle(node, tunnel, now)) idlest = { node, usedAt };
     }
-    if (!idlest) return [];
-    this.#nextRoom = now + roomPause;
-    return this.#hangUp(idlest.node, now, hasEnough);
+    return idlest?.node;
   }
 
+  /**
+   * A flow is there, while dials may stay unanswered: it waits for none of them. Where all places are taken and somebody would go for
+   * it, it comes as a guest, and room is made once it stands and is in use; not for a node that the last dial did not reach.
+   */
   #shorten(node: NodeNumber, now: Millis): TopologyEffect[] {
     if (!this.#isFree(node, now)) return [];
-    // Nobody goes for a dial that is then refused, as guests hold places too, nor for one that likely leads nowhere: the last did.
-    const isWorthIt = this.#tunnels.size === this.#places && !this.#backoffs.has(node);
-    return [...(isWorthIt ? this.#makeRoom(now) : []), ...this.#dial(node, 'shortcut', now)];
+    const comesAsGuest =
+      this.#tunnels.size === this.#places && !this.#backoffs.has(node) && this.#idlest(now) !== undefined;
+    return this.#tunnels.size < this.#places || comesAsGuest ? this.#begin(node, 'shortcut', now) : [];
   }
 
   /** Closes what is too much and idle, one a tick: shortcuts done with, remains of a full mesh, guests, others for a guest in use. */
@@ -599,9 +609,10 @@ export class Topology implements Machine<TopologyEvent, TopologyEffect> {
   }
 
   #dial(node: NodeNumber, purpose: Purpose, now: Millis): TopologyEffect[] {
-    // A flow is there, while dials may stay unanswered: it waits for none of them.
-    const taken = purpose === 'shortcut' ? this.#tunnels.size : this.#taken(now);
-    if (!this.#isFree(node, now) || taken >= this.#places) return [];
+    return this.#isFree(node, now) && this.#taken(now) < this.#places ? this.#begin(node, purpose, now) : [];
+  }
+
+  #begin(node: NodeNumber, purpose: Purpose, now: Millis): TopologyEffect[] {
     this.#dialling.set(node, { purpose, since: now, hasNews: false });
     return [{ kind: 'dial', node }];
   }

@@ -124,7 +124,7 @@ const relayed = new Set(['port-restricted symmetric', 'symmetric port-restricted
 for (const one of kinds) {
   for (const other of kinds) {
     const expected = relayed.has(`${one} ${other}`) ? 'relayed' : 'direct';
-    test(`${one} asks ${other}: ${expected}`, (t) => {
+    test(`27: ${one} asks ${other}: ${expected}`, (t) => {
       for (const knows of [true, false]) {
         for (let seed = 0; seed < 10; seed++) {
           const { world, a, b } = pair(one, other, knows, seed);

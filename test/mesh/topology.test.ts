@@ -508,17 +508,20 @@ test('a newcomer who knocks gets the place of the tunnel unused for longest, one
   t.deepEqual(topology.handle({ kind: 'knocked', node: 7 }, later + 2 * minute), [], 'the others are in use');
 });
 
-test('a flow that keeps relays busy gets the place of the tunnel unused for longest, and of none in use', (t) => {
-  const topology = full();
+test('a flow that keeps relays busy gets its tunnel before the one unused for longest goes, and of those in use none does', (t) => {
+  let carried = 0;
+  const topology = full((node) => (node === 1000 ? carried : 0));
   const later = 7 * minute;
   const busy = { kind: 'flowBusy', node: 1000 } as const;
   for (let node = 1; node <= places; node++)
     if (node !== 9) topology.handle({ kind: 'tunnelUsed', node }, later - 1000);
-  t.deepEqual(topology.handle(busy, later), [
-    { kind: 'hangUp', node: 9, reason: hasEnough },
-    { kind: 'dial', node: 1000 },
-  ]);
+  t.deepEqual(topology.handle(busy, later), [{ kind: 'dial', node: 1000 }]);
   t.deepEqual(topology.handle(busy, later), [], 'it is being dialled');
+  t.deepEqual(hungUp(topology.tick(later + 2000)), []);
+  topology.handle({ kind: 'tunnelUp', node: 1000, own: true }, later + 2500);
+  carried = 10;
+  t.deepEqual(hungUp([3000, 4000, 5000].flatMap((at) => topology.tick(later + at))), []);
+  t.deepEqual(hungUp(topology.tick(later + 6000)), [9]);
   const used = full();
   for (let node = 1; node <= places; node++) used.handle({ kind: 'tunnelUsed', node }, later - 1000);
   t.deepEqual(used.handle(busy, later), []);
@@ -531,11 +534,11 @@ test('nobody is hung up for a flow that would not be dialled, as guests hold pla
   crowded.handle({ kind: 'tunnelUp', node: 1001, own: false }, later);
   t.deepEqual(crowded.handle(busy, later), []);
   const failed = full();
-  t.deepEqual(hungUp(failed.handle(busy, later)).length, 1);
-  failed.handle({ kind: 'dialFailed', node: 1000 }, later);
-  failed.handle({ kind: 'tunnelUp', node: 1001, own: false }, later);
-  t.deepEqual(failed.handle(busy, later + 2 * minute), [], 'all places are taken again');
-  failed.handle({ kind: 'tunnelDown', node: 1001 }, later + 2 * minute);
+  t.deepEqual(failed.handle(busy, later), [{ kind: 'dial', node: 1000 }]);
+  t.deepEqual(failed.handle({ kind: 'dialFailed', node: 1000 }, later), []);
+  t.deepEqual(hungUp(failed.tick(later + 1000)), [], 'nobody went for a dial in vain');
+  t.deepEqual(failed.handle(busy, later + 2 * minute), [], 'all places are taken');
+  failed.handle({ kind: 'tunnelDown', node: 7 }, later + 2 * minute);
   t.deepEqual(
     failed.handle(busy, later + 2 * minute),
     [{ kind: 'dial', node: 1000 }],
