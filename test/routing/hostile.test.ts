@@ -249,6 +249,8 @@ test('22: link-local prefixes in Updates and requests', (t) => {
     t.deepEqual(tlvsOf(packet(`${routerId} ${body} ${after}`)), [afterSeen]);
   }
   t.deepEqual(tlvsOf(packet('090a 0340 0000000000000001 0902 0000')), ['routeRequest *']);
+  const seqnoRequest = '0a16 0340 0002 4000 0102030405060708 0000000000000001';
+  t.deepEqual(tlvsOf(packet(`${seqnoRequest} 0902 0000`)), ['routeRequest *']);
 });
 
 test('23: intervals of zero and of no repetition', (t) => {
@@ -867,27 +869,36 @@ test('39: a diversity sub-TLV as long as can be', (t) => {
 });
 
 test('40: a Hello seqno that jumps with every packet resets the neighbour once, not each time', (t) => {
-  const { world, node, lan, say, rows, greet } = lanWorld();
-  for (let i = 0; i < 3; i++) {
-    world.run(3000);
-    greet();
+  // 105 is the one that is due. A jump of 16 is none (hello-history), so those of 17 are the least.
+  const trains: readonly (readonly [string, (i: number) => number])[] = [
+    ['far ahead of the one before', (i) => 1000 + 51 * i],
+    ['17 ahead of the one after the one before', (i) => 105 + 17 + 18 * i],
+    ['17 behind the one after the one before', (i) => 105 - 17 - 16 * i],
+    ['by turns 17 ahead of what is due and 17 behind it', (i) => (i === 0 ? 122 : 123 + (i % 2 === 0 ? 17 : -17))],
+  ];
+  for (const [name, seqnoOf] of trains) {
+    const { world, node, lan, say, rows, greet } = lanWorld();
+    for (let i = 0; i < 3; i++) {
+      world.run(3000);
+      greet();
+    }
+    say(update(`0812 02004000 0640 0001 0010 ${announced}`));
+    world.run(1000);
+    t.true(rows()[0]!.selected);
+    const from = world.heardOn(lan).length;
+    const changes = node.changes.length;
+    const jumps = 1000;
+    for (let i = 0; i < jumps; i++) say(`0406 0000 ${(seqnoOf(i) & 0xffff).toString(16).padStart(4, '0')} 0190`);
+    t.is(node.speaker.counts().get('restarts-too-often'), jumps - 1, `${name}: all but the first`);
+    t.is(node.reports.filter(({ code }) => code === 'restarts-too-often').length, 1, name);
+    world.run(500);
+    const packets = world.heardOn(lan).length - from;
+    t.true(packets < 10, `${name}: ${packets}`);
+    t.true(node.changes.length - changes <= 2, `${name}: its routes went once`);
+    t.deepEqual(rows(), [], name);
+    t.is(node.speaker.neighbours().length, 1, name);
+    t.is(node.speaker.neighbours()[0]!.cost, 65535, `${name}: until it says again that it hears us`);
   }
-  say(update(`0812 02004000 0640 0001 0010 ${announced}`));
-  world.run(1000);
-  t.true(rows()[0]!.selected);
-  const from = world.heardOn(lan).length;
-  const changes = node.changes.length;
-  const jumps = 1000;
-  for (let i = 0; i < jumps; i++) say(`0406 0000 ${((1000 + i * 51) & 0xffff).toString(16).padStart(4, '0')} 0190`);
-  t.is(node.speaker.counts().get('restarts-too-often'), jumps - 1, 'all but the first');
-  t.is(node.reports.filter(({ code }) => code === 'restarts-too-often').length, 1);
-  world.run(500);
-  const packets = world.heardOn(lan).length - from;
-  t.true(packets < 10, `${packets}`);
-  t.true(node.changes.length - changes <= 2, 'its routes went once');
-  t.deepEqual(rows(), []);
-  t.is(node.speaker.neighbours().length, 1);
-  t.is(node.speaker.neighbours()[0]!.cost, 65535, 'until it says again that it hears us');
 });
 
 /**
@@ -920,6 +931,7 @@ const counted: readonly (readonly [number, DropReason, string])[] = [
   [21, 'bad-wildcard', body('080a 00000800 ffff 0000 ffff')],
   [22, 'link-local-prefix', body(update('080a 03000000 0640 0001 0010'))],
   [22, 'link-local-prefix', body(`090a 0340 ${announced}`)],
+  [22, 'link-local-prefix', body(`0a16 0340 0002 4000 0102030405060708 ${announced}`)],
   [23, 'zero-interval', body(update(`0812 02004000 0000 0001 0010 ${announced}`))],
   [23, 'zero-interval', body('0506 0000 0060 0000')],
   [24, 'short-tlv', body('0506 0100 0060 04b0')],
