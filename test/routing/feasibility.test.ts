@@ -229,6 +229,20 @@ test('a request with one hop left goes no further; with two it goes to one neigh
   );
 });
 
+test('a request that was passed on and stays unanswered is for its asker to say again, not for us', (t) => {
+  const { world, lan, near, far } = lanWorld(67);
+  near.announce(text, 7, 0);
+  world.run(2000);
+  const from = world.now;
+  far.requestSeqno(text, 8);
+  world.run(30_000);
+  const requests = () => saidSince(world, lan, from).filter(({ line }) => line.startsWith(`seqnoRequest ${text}`));
+  t.is(requests().length, 1);
+  far.requestSeqno(text, 8);
+  world.run(1000);
+  t.is(requests().length, 2);
+});
+
 test('who has only unfeasible ways asks all of them for a newer seqno, again after 2 and 4 s, and no more', (t) => {
   const { world, lan, near, far, row } = lanWorld(66);
   const third = new Hand(world, lan, 'fe80::7');

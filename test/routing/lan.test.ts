@@ -1,6 +1,7 @@
 import test from 'ava';
-import { parseIp } from '../../src/addr/ip.js';
+import { formatIp, parseIp } from '../../src/addr/ip.js';
 import { nodePrefix } from '../../src/addr/node-number.js';
+import { equalBytes } from '../../src/bytes.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { Hand } from './hand.js';
 import { Network, overlay, prefix } from './network.js';
@@ -62,6 +63,9 @@ test('two speakers on one LAN learn each other’s prefixes, timestamps and all'
     'never an unscheduled Hello',
   );
   t.false(lines.some((line) => line.includes('hello unicast')));
+  for (const { bytes } of world.heardOn(lan)) {
+    t.true(tlvsOf(bytes).filter((line) => line.startsWith('hello')).length <= 1, 'never two Hellos in a packet');
+  }
 });
 
 test('a LAN behind a node is reachable from every other, and the other way', (t) => {
@@ -253,16 +257,26 @@ test('a request for what we do not know is answered by a retraction, one for wha
   t.true(lines.some((line) => line.startsWith('update 2001:db8:9::/48 id 0000000900000009 seqno 7 metric 96')));
 });
 
-test('the same update by another next hop: packets go there from then on', (t) => {
+test('the same update by another next hop: packets go there from then on, and nobody else is told', (t) => {
   const world = new Network(49);
   const node = world.node(1);
   const lan = world.lan();
   world.attach(1, lan, { imports: everywhere });
+  const other = world.lan();
+  world.attach(1, other);
+  const told = (from: number) =>
+    world
+      .heardOn(other)
+      .slice(from)
+      .flatMap(({ bytes }) => tlvsOf(bytes))
+      .filter((line) => line.startsWith('update 10.9.0.0/16'));
   router(world, lan, 'fe80::9', [9, 9], ['10.9.0.0/16']);
   world.run(2000);
   const p = prefix('10.9.0.0/16');
   const nextHop = () => node.routes.get(p.key)?.choices[0]?.nextHop;
   t.deepEqual(nextHop(), parseIp('10.0.0.9'));
+  t.true(told(0).length > 0);
+  const from = world.heardOn(other).length;
   const writer = new PacketWriter(1400);
   const routerId = { routerIdHigh: 9, routerIdLow: 9 };
   const fields = { prefix: p.bytes, prefixLength: p.length, ...routerId, seqno: 7, metric: 0, interval: 1600 };
@@ -270,6 +284,56 @@ test('the same update by another next hop: packets go there from then on', (t) =
   world.say(lan, 'fe80::9', writer.finish());
   t.deepEqual(nextHop(), parseIp('10.0.0.8'));
   t.deepEqual(node.speaker.view(world.now).find((row) => row.prefix.key === p.key)?.nextHop, parseIp('10.0.0.8'));
+  world.run(1000);
+  t.deepEqual(told(from), []);
+});
+
+test('a node with two interfaces on one LAN is its own neighbour, and nothing comes of it', (t) => {
+  const world = new Network(53);
+  const node = world.node(1);
+  const lans = [world.lan(), world.lan()] as const;
+  for (const lan of lans) {
+    world.attach(1, lan, { imports: everywhere, type: 'tunnel' });
+    router(world, lan, 'fe80::9', [9, 9], ['10.9.0.0/16', '2001:db8:9::/48']);
+  }
+  world.send(1, { kind: 'originate', prefix: prefix('10.1.0.0/16'), metric: 0 });
+  const ownAddresses = lans.map((lan) => world.heardOn(lan)[0]?.from ?? parseIp('::')!);
+  const carried = [0, 0];
+  const carry = () => {
+    for (const [i, lan] of lans.entries()) {
+      const far = lans[1 - i]!;
+      const heard = world.heardOn(lan).slice(carried[i]);
+      carried[i]! += heard.length;
+      for (const { from, to, bytes } of heard) {
+        ownAddresses[i] = from;
+        const isForIt = to === 'multicast' || formatIp(to) === formatIp(ownAddresses[1 - i]!);
+        if (isForIt) world.deliver(1, far, from, bytes);
+      }
+    }
+    world.at(1, carry);
+  };
+  carry();
+  let viaItself = 0;
+  world.watch = () => {
+    for (const { choices } of node.routes.values())
+      for (const { nextHop } of choices) if (ownAddresses.some((own) => equalBytes(own, nextHop))) viaItself++;
+  };
+  world.run(60_000);
+  const packets = node.packetsSent;
+  world.run(60_000);
+  const itself = node.speaker
+    .neighbours()
+    .filter(({ address }) => ownAddresses.some((own) => equalBytes(own, address)));
+  t.is(itself.length, 2);
+  t.true(
+    itself.every(({ cost }) => cost < 0xffff),
+    'it is a neighbour like others',
+  );
+  t.is(viaItself, 0);
+  for (const text of ['10.9.0.0/16', '2001:db8:9::/48'])
+    t.is(node.routes.get(prefix(text).key)?.choices.length, 2, text);
+  t.deepEqual(node.reports, []);
+  t.true(node.packetsSent - packets < 120, `${node.packetsSent - packets} packets in a minute`);
 });
 
 test('a table that came before the first Hello is used once both directions work; who never says Hello is forgotten', (t) => {

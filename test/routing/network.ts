@@ -260,9 +260,9 @@ export class Network {
     return id;
   }
 
-  /** Puts a node on a LAN. */
+  /** Puts a node on a LAN, on each with another address. */
   attach(number: number, lan: number, options: Partial<LanOptions> = {}, mtu = 1400): void {
-    const address = parseIp(`fe80::aa:${number.toString(16)}`)!;
+    const address = parseIp(`fe80::${(0xaa + lan - firstLan).toString(16)}:${number.toString(16)}`)!;
     this.#lan(lan).members.set(number, address);
     const all = [parsePrefix('::/0')!, parsePrefix('0.0.0.0/0')!];
     this.send(number, {
