@@ -33,7 +33,9 @@ export interface Measurement {
   readonly restWireBitsPerSecond: number;
   readonly restPacketsPerSecond: number;
   readonly lostNodeSeconds: number;
-  /** The speaker's own account of its largest table, and the process as a whole, per node. */
+  /** The speakers' own account of their largest table, that of routes. */
+  readonly tableBytesPerNode: number;
+  /** The process as a whole, with the simulated links and whoever watches. */
   readonly residentBytesPerNode: number;
   readonly events: number;
   readonly wallSeconds: number;
@@ -92,6 +94,7 @@ export function measure(options: MeasureOptions): Measurement {
   }
   const packets = network.traffic.packets - before.packets;
   const bytes = network.traffic.bytes - before.bytes;
+  const tables = network.nodes.reduce((sum, { machine }) => sum + machine.sizes().octets, 0);
   const lostNodeSeconds = loseOne(world, nodes >> 1);
   const resident = process.memoryUsage().rss;
   const cpu = process.cpuUsage(cpuBefore);
@@ -107,6 +110,7 @@ export function measure(options: MeasureOptions): Measurement {
     restWireBitsPerSecond: (8 * (bytes + wireOverhead * packets)) / nodes / (restWindow / 1000),
     restPacketsPerSecond: packets / nodes / (restWindow / 1000),
     lostNodeSeconds,
+    tableBytesPerNode: tables / nodes,
     residentBytesPerNode: resident / nodes,
     events: network.events,
     wallSeconds: (performance.now() - started) / 1000,
