@@ -1,12 +1,15 @@
 import { nodePrefix } from '../../src/addr/node-number.js';
+import type { Prefix } from '../../src/addr/prefix.js';
 import { type Millis, second } from '../../src/time.js';
 import { type Machine, World } from '../control/world.js';
 import { prefixText } from './babel-node.js';
 import { Reading } from './checker.js';
+import { Distances } from './distances.js';
 import { explained } from './explain.js';
 import { type InvariantOptions, Invariants } from './invariants.js';
 import type { LinkQuality } from './link.js';
 import { none, own, type Via } from './next-hops.js';
+import { Promises } from './promises.js';
 import { SeqnoRequests } from './requests.js';
 import { compareAtRest, type RestReport } from './rest.js';
 import { SequenceRecorder } from './sequence.js';
@@ -26,21 +29,28 @@ export interface ControlNetworkOptions {
 
 /**
  * A network of whole members: the product's ControlPlane over its InProcessPlane, with certificates, handshakes, probes
- * and datagrams, under the invariants of the speaker alone. What a node chose is what it hands to its forwarding table.
+ * and datagrams, under the invariants of the speaker alone. What a node chose is what it hands to its forwarding table. That has
+ * no shorter prefix than a node's, and so nothing of a hold to show: of Promises it is only l that can fail here.
  */
 export class ControlNetwork {
   readonly world: World;
   readonly machines: readonly Machine[];
   readonly invariants: Invariants;
   readonly requests = new SeqnoRequests();
+  readonly promises = new Promises();
+  readonly distances: Distances;
   readonly #seed: number;
   readonly #recorder = new SequenceRecorder();
-  readonly #prefixes: string[] = [];
+  /** Of the machines' own, by index; and as packet-view.ts writes them. */
+  readonly #prefixes: Prefix[] = [];
+  readonly #texts: string[] = [];
 
   constructor({ seed, nodes, edges, quality, invariants, joined }: ControlNetworkOptions) {
     this.#seed = seed;
     this.invariants = new Invariants(invariants);
     this.world = new World(seed);
+    const { machines } = this.world;
+    this.distances = new Distances((node, prefix, now) => machines[node]!.control?.speaker.view(now, prefix) ?? []);
     this.#watch();
     this.machines = this.explained(() => this.world.network(nodes, joined));
     // Everybody has heard of everybody before wires are cut: who knows one node alone, and loses it, has nobody to ask.
@@ -57,25 +67,35 @@ export class ControlNetwork {
   }
 
   #watch(): void {
-    const { world, invariants } = this;
-    world.watch(new Reading([this.#recorder, invariants, this.requests]));
+    const { world, invariants, requests, promises, distances } = this;
+    world.watch(new Reading([this.#recorder, promises, requests, distances, invariants]));
     world.watch({
       started: (index) => {
         const machine = world.machines[index]!;
         const { network, number } = machine.mesh.membership;
-        this.#prefixes[index] = prefixText(nodePrefix(network.prefix, number));
-        invariants.chosen(index, this.#prefixes[index]!, own);
+        this.#prefixes[index] = nodePrefix(network.prefix, number);
+        this.#texts[index] = prefixText(this.#prefixes[index]);
+        this.#chose(index, index, own);
       },
       patched: (index, { nodes }, peerBehind) => {
         for (const { node, hops } of nodes) {
           const target = world.byNumber.get(node);
           if (!target || target.index === index) continue;
           const [via = none, ...spares] = hops.map((link) => peerBehind(link) ?? none);
-          invariants.chosen(index, this.#prefixes[target.index]!, via, spares);
-          this.requests.chosen(index, this.#prefixes[target.index]!, via);
+          this.#chose(index, target.index, via, spares);
         }
       },
     });
+  }
+
+  #chose(node: number, target: number, via: Via, spares: readonly Via[] = []): void {
+    const [prefix, text] = [this.#prefixes[target]!, this.#texts[target]!];
+    const rows = this.world.machines[node]!.control?.speaker.view(this.now, prefix) ?? [];
+    const routerId = via === none ? undefined : rows.find((row) => row.selected)?.routerId;
+    this.invariants.chosen(node, text, via, spares);
+    this.requests.chosen(node, text, via);
+    this.promises.chosen(node, text, via, via === none, routerId);
+    this.distances.chosen(node, prefix, via, routerId, this.now);
   }
 
   get now(): Millis {
@@ -83,7 +103,7 @@ export class ControlNetwork {
   }
 
   via(node: number, target: number): Via {
-    return this.invariants.via(node, this.#prefixes[target]!);
+    return this.invariants.via(node, this.#texts[target]!);
   }
 
   /** Pairs of running machines of which one has no route to the other. */
