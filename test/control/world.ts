@@ -189,6 +189,7 @@ export class World {
     if (this.loses(from, target, bytes)) return;
     const inwards = neighbour ? [] : [...(this.#nats.get(target) ?? [])].reverse();
     const copies = quality.duplicate > 0 && this.random.unit() < quality.duplicate ? 2 : 1;
+    const sender = from.control;
     for (let copy = 0; copy < copies; copy++) {
       const direction = from.index < target.index ? 0 : 1;
       const arrival = arrivalOver(quality, this.random, this.now, wire.lastArrival, direction);
@@ -198,7 +199,7 @@ export class World {
         for (const nat of inwards) reached &&= nat.inward(source, reached.port);
         if (!wire.carries || !reached) return;
         const receiver = this.#inHomeOf(target, reached) ?? target;
-        receiver.receive(bytes.slice(), source, reached.port);
+        receiver.receive(bytes.slice(), source, reached.port, from.control !== sender);
       });
     }
   }
@@ -274,6 +275,8 @@ export class Machine {
   #plane: InProcessPlane | undefined;
   #joiner: JoinInitiator | undefined;
   #wakeAt: Millis = Number.POSITIVE_INFINITY;
+  /** What it receives now was sent before the sender began anew. */
+  #hearsFormerStart = false;
   #sleepsUntil: Millis = Number.NEGATIVE_INFINITY;
   /** Whom the control plane opened a link to. */
   readonly #peers = new Map<LinkId, NodeNumber>();
@@ -417,13 +420,16 @@ export class Machine {
     this.#wake();
   }
 
-  receive(bytes: Uint8Array, source: Endpoint, toPort: number): void {
+  /** `isOfFormerStart`: who sent it has died since. */
+  receive(bytes: Uint8Array, source: Endpoint, toPort: number, isOfFormerStart = false): void {
     if (this.#world.now < this.#sleepsUntil) return;
+    this.#hearsFormerStart = isOfFormerStart;
     if (this.router && toPort !== port && toPort !== joinPort && !this.router.forwards.has(toPort)) return;
     if (toPort === joinPort) {
       this.#perform(this.#joiner?.handle({ kind: 'datagram', from: source, bytes }, this.#world.now) ?? []);
     } else this.#plane?.fromUnderlay(bytes, source);
     this.#wake();
+    this.#hearsFormerStart = false;
   }
 
   /** A program here sends a datagram to another node's overlay address. */
@@ -500,7 +506,7 @@ export class Machine {
     const from = this.control?.tunnels.has(event.link) ? this.#peerBehind(event.link) : undefined;
     if (from === undefined) return;
     for (const watcher of this.#world.watchers) {
-      watcher.delivered?.(from, this.index, event.bytes.subarray(1), this.#world.now);
+      watcher.delivered?.(from, this.index, event.bytes.subarray(1), this.#world.now, this.#hearsFormerStart);
     }
   }
 

@@ -5,7 +5,7 @@ import { readPacket, type Seen } from './packet-view.js';
 /** An observer that is told what stands in the packets. */
 export interface Checker extends Pick<Observer, 'died' | 'started' | 'linkDown' | 'settled'> {
   sent?(from: number, to: number, packet: readonly Seen[], now: Millis): void;
-  delivered?(from: number, to: number, packet: readonly Seen[], now: Millis): void;
+  delivered?(from: number, to: number, packet: readonly Seen[], now: Millis, isOfFormerStart?: boolean): void;
 }
 
 /**
@@ -30,9 +30,9 @@ export class Reading implements Observer {
     for (const checker of this.#checkers) checker.sent?.(from, to, packet, now);
   }
 
-  delivered(from: number, to: number, bytes: Uint8Array, now: Millis): void {
+  delivered(from: number, to: number, bytes: Uint8Array, now: Millis, isOfFormerStart = false): void {
     const packet = this.#seen?.get(bytes) ?? this.#read(bytes);
-    for (const checker of this.#checkers) checker.delivered?.(from, to, packet, now);
+    for (const checker of this.#checkers) checker.delivered?.(from, to, packet, now, isOfFormerStart);
   }
 
   died(node: number, now: Millis): void {

@@ -87,6 +87,11 @@ test('a: a tunnel to what a node was before it died leads nowhere, until its new
     violation(() => invariants.settled(2, 0)),
     undefined,
   );
+  const late = () => {
+    invariants.delivered(2, 1, [update(50)], 0, true);
+    invariants.settled(1, 0);
+  };
+  t.is(violation(late), undefined, 'what it said before it died comes late');
   invariants.delivered(2, 1, [update(50)], 0);
   t.regex(violation(() => invariants.settled(1, 0)) ?? '', /^a: loop/);
 });

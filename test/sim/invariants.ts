@@ -207,8 +207,8 @@ export class Invariants implements Checker {
     return numbering;
   }
 
-  delivered(from: number, to: number, packet: readonly Seen[], now: Millis): void {
-    if (this.#hops.spoke(from, to)) this.#reconnected(from, to);
+  delivered(from: number, to: number, packet: readonly Seen[], now: Millis, isOfFormerStart = false): void {
+    if (!isOfFormerStart && this.#hops.spoke(from, to)) this.#reconnected(from, to);
     let overtaken = false;
     for (const seen of packet) {
       if (seen.kind === 'hello') overtaken = this.#isOvertaken(from, to, seen.seqno);

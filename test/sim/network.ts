@@ -45,7 +45,8 @@ export interface SimNode<M> {
 /** Sees what happens, to check or to draw it. */
 export interface Observer {
   sent?(from: number, to: number, bytes: Uint8Array, now: Millis): void;
-  delivered?(from: number, to: number, bytes: Uint8Array, now: Millis): void;
+  /** `isOfFormerStart`: `from` has died since it sent this, and begun anew. */
+  delivered?(from: number, to: number, bytes: Uint8Array, now: Millis, isOfFormerStart?: boolean): void;
   died?(node: number, now: Millis): void;
   started?(node: number, now: Millis): void;
   linkDown?(node: number, peer: number, now: Millis): void;
