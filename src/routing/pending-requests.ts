@@ -3,15 +3,24 @@ import type { Destination } from './destination.js';
 import { isNewer, type Seqno } from './seqno.js';
 import { spec } from './tuning.js';
 
+/** What one neighbour asked us for, and the hop count with which that may be passed on. */
+interface Asked {
+  readonly seqno: Seqno;
+  readonly hops: number;
+}
+
 /** A seqno somebody waits for (RFC 8966 §3.2.7). */
 export interface PendingRequest {
   readonly row: number;
   readonly router: number;
+  /** The newest that is waited for. */
   seqno: Seqno;
-  /** Columns of neighbours that asked us; at most 32. */
-  readonly askers: Set<number>;
+  /** By the columns of neighbours that asked us; at most 32. */
+  readonly askers: Map<number, Asked>;
   /** We need it ourselves, and repeat it while we starve; what we forward, the asker repeats. */
   own: boolean;
+  /** What we need. */
+  ownSeqno: Seqno | undefined;
   /** Columns of neighbours that were asked for ourselves: one that comes later is asked when it comes. */
   readonly asked: Set<number>;
   tries: number;
@@ -62,7 +71,8 @@ export class PendingRequests {
     const own = asker === undefined;
     const entry = this.get(row, router);
     if (entry) {
-      if (!own && entry.askers.size < maxAskers) entry.askers.add(asker);
+      if (own) entry.ownSeqno = newest(entry.ownSeqno, seqno);
+      else noteAsked(entry, asker, { seqno, hops });
       // What was forwarded for others went one way, perhaps the one that is gone now.
       const wasOwn = entry.own;
       entry.own ||= own;
@@ -90,8 +100,9 @@ export class PendingRequests {
       row,
       router,
       seqno,
-      askers: new Set(own ? [] : [asker]),
+      askers: new Map(own ? [] : [[asker, { seqno, hops }]]),
       own,
+      ownSeqno: own ? seqno : undefined,
       asked: new Set(),
       tries: 1,
       askedAt: now,
@@ -116,7 +127,7 @@ export class PendingRequests {
     const entry = this.get(destination.row, destination.router);
     if (!entry || isNewer(entry.seqno, destination.seqno)) return [];
     this.#entries.delete(keyOf(entry.row, entry.router));
-    return [...entry.askers];
+    return [...entry.askers.keys()];
   }
 
   /** Entries due at `now`; each is either repeated (`again`) or forgotten by the caller's word. */
@@ -148,12 +159,16 @@ export class PendingRequests {
     yield* this.#entries.values();
   }
 
-  /** What only this neighbour waited for, nobody does any more. */
+  /** What only this neighbour waited for, nobody does any more; the others wait for what they asked. */
   forgetColumn(column: number): void {
     for (const entry of this.#entries.values()) {
       entry.asked.delete(column);
       if (entry.passedTo === column) entry.passedTo = undefined;
-      if (entry.askers.delete(column) && entry.askers.size === 0 && !entry.own) this.forget(entry);
+      const asked = entry.askers.get(column);
+      if (!asked) continue;
+      entry.askers.delete(column);
+      if (entry.askers.size === 0 && !entry.own) this.forget(entry);
+      else if (asked.seqno === entry.seqno) fallBack(entry);
     }
   }
 
@@ -166,6 +181,23 @@ export class PendingRequests {
     entry.dueAt = at;
     this.#deadline = Math.min(this.#deadline, at);
   }
+}
+
+function newest(one: Seqno | undefined, other: Seqno): Seqno {
+  return one !== undefined && isNewer(one, other) ? one : other;
+}
+
+function noteAsked(entry: PendingRequest, column: number, { seqno, hops }: Asked): void {
+  const before = entry.askers.get(column);
+  if (before ? isNewer(before.seqno, seqno) : entry.askers.size >= maxAskers) return;
+  entry.askers.set(column, { seqno, hops: before?.seqno === seqno ? Math.max(before.hops, hops) : hops });
+}
+
+/** Who asked for the newest is gone. */
+function fallBack(entry: PendingRequest): void {
+  const asked = [...entry.askers.values()];
+  entry.seqno = asked.map(({ seqno }) => seqno).reduce(newest, entry.ownSeqno) ?? entry.seqno;
+  entry.hops = Math.max(0, ...asked.filter(({ seqno }) => seqno === entry.seqno).map(({ hops }) => hops));
 }
 
 function keyOf(row: number, router: number): number {

@@ -61,3 +61,20 @@ test('what only a neighbour that is gone waited for is asked for no more', (t) =
   pending.forgetColumn(8);
   t.is(pending.size, 1, 'ours stays');
 });
+
+test('when who asked for the newest is gone, the others, and we, wait for what we asked', (t) => {
+  const pending = new PendingRequests(10);
+  pending.note(0, router, 5, 7, 0, 20);
+  pending.note(0, router, 9, 8, 0, 63);
+  pending.note(0, router, 9, 6, 0, 40);
+  const entry = pending.get(0, router)!;
+  pending.forgetColumn(8);
+  t.deepEqual([entry.seqno, entry.hops], [9, 40]);
+  pending.forgetColumn(6);
+  t.deepEqual([entry.seqno, entry.hops], [5, 20]);
+  pending.note(0, router, 6, undefined, 100);
+  pending.note(0, router, 9, 8, 200, 63);
+  pending.forgetColumn(8);
+  t.deepEqual([entry.seqno, entry.hops], [6, 0], 'ours we ask for in our own name');
+  t.deepEqual(pending.satisfied(destinationAt(6)), [7]);
+});
