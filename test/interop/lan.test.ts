@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import type { Millis } from '../../src/time.js';
-import { addressesOf, allow, via } from './addresses.js';
+import { addressesOf, allow, announcesMany, many, retractsMany, via, waysVia } from './addresses.js';
 import { routerHas, routerHasMetric } from './agree.js';
 import { Babeld } from './babeld.js';
 import { Bird } from './bird.js';
@@ -29,7 +29,7 @@ function saidAsItShould(t: ExecutionContext, wire: Wire, weft: Host): void {
   }
 }
 
-test('one LAN: weft, babeld and BIRD agree; withdrawals, a metric raised, silence, restarts, kill -9', async (t) => {
+test('one LAN: weft, babeld and BIRD agree; 200 prefixes, withdrawals, a metric raised, silence, restarts, kill -9', async (t) => {
   const world = new World();
   t.teardown(() => world.close());
   const [a, b, c] = [world.host('a'), world.host('b'), world.host('c')];
@@ -65,6 +65,33 @@ test('one LAN: weft, babeld and BIRD agree; withdrawals, a metric raised, silenc
   heard = await wire.first(c, since, 'an announcement', /^update fd00:3::1/);
   settled = await Promise.all([routerHas(babeld, meeting, via(3, 3)), routerHas(bird, meeting, via(3, 3))]);
   inTime(t, 'weft announces again', heard, settled);
+
+  since = clock();
+  await weft.originate(many);
+  heard = await wire.first(c, since, 'the first of 200', announcesMany);
+  settled = await Promise.all([
+    routerHas(babeld, meeting, waysVia(3, many)),
+    routerHas(bird, meeting, waysVia(3, many)),
+  ]);
+  inTime(t, 'weft announces 200 prefixes', heard, settled);
+  since = clock();
+  await weft.withdraw(many);
+  heard = await wire.first(c, since, 'the first retraction of 200', retractsMany);
+  settled = await Promise.all([
+    routerHas(babeld, meeting, via(3, 3), waysVia(3, many)),
+    routerHas(bird, meeting, via(3, 3), waysVia(3, many)),
+  ]);
+  inTime(t, 'weft withdraws 200 prefixes', heard, settled);
+  since = clock();
+  bird.configure({ announce: many });
+  heard = await wire.first(b, since, 'the first of 200', announcesMany);
+  settled = await Promise.all([routerHas(weft, meeting, waysVia(2, many))]);
+  inTime(t, 'BIRD announces 200 prefixes, in weft', heard, settled);
+  since = clock();
+  bird.configure({ announce: [] });
+  heard = await wire.first(b, since, 'the first retraction of 200', retractsMany);
+  settled = await Promise.all([routerHas(weft, meeting, via(2, 2), waysVia(2, many))]);
+  inTime(t, 'BIRD withdraws 200 prefixes, in weft', heard, settled);
 
   // BIRD has announced it at 96 here, so 400 is past what is feasible for it: it must ask, and weft must count one on.
   since = clock();
