@@ -7,15 +7,16 @@ import type { Host } from './world.js';
 
 export interface BirdOptions {
   readonly devices: readonly string[];
-  /** A fresh router-id at every start (the seqno starts over). Without it the id stays and the seqno is lost. */
-  readonly randomRouterId?: boolean;
   /** Receive cost of its interfaces; 96 by default. */
   readonly rxcost?: number;
   /** Static prefixes it announces besides the addresses of its loopback. */
   readonly announce?: readonly string[];
 }
 
-/** BIRD on a host, with Hello every second and Update every two. It announces the addresses of its loopback. */
+/**
+ * BIRD on a host, with Hello every second and Update every two. It announces the addresses of its loopback, under a fresh
+ * router-id at every start: it keeps no seqno.
+ */
 export class Bird {
   readonly host: Host;
   readonly #place: Place;
@@ -34,7 +35,7 @@ export class Bird {
   }
 
   #writeConfig(): void {
-    const { devices, randomRouterId = true, rxcost = 96, announce = [] } = this.#options;
+    const { devices, rxcost = 96, announce = [] } = this.#options;
     const statics = (family: 'ipv4' | 'ipv6') =>
       announce
         .filter((prefix) => prefix.includes(':') === (family === 'ipv6'))
@@ -57,7 +58,7 @@ protocol static static6 { ipv6; ${statics('ipv6')} }
 protocol kernel { ipv4 { export where source = RTS_BABEL; }; }
 protocol kernel { ipv6 { export where source = RTS_BABEL; }; }
 protocol babel babel1 {
-  randomize router id ${randomRouterId ? 'yes' : 'no'};
+  randomize router id yes;
   ipv4 { ${channel} };
   ipv6 { ${channel} };
   ${interfaces}
