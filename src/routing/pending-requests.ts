@@ -78,11 +78,9 @@ export class PendingRequests {
       entry.own ||= own;
       if (isNewer(seqno, entry.seqno)) {
         entry.seqno = seqno;
-        // Of this request, not of an older one that came with more.
-        if (!own) {
-          entry.hops = hops;
-          entry.passedTo = undefined;
-        }
+        // Of this request, not of an older one that came with more; what we need ourselves is passed on for nobody.
+        entry.hops = hops;
+        if (!own) entry.passedTo = undefined;
       } else {
         // What one neighbour was asked for ourselves, because its way would be better, has gone nowhere else: it may be
         // that very neighbour that needs it now, with us on its way.

@@ -47,6 +47,8 @@ test('a newer request has its own hop count, not the larger one of an older', (t
   pending.note(0, router, 5, 7, 0, 63);
   pending.note(0, router, 6, 8, 0, 20);
   t.is(pending.get(0, router)!.hops, 20);
+  pending.note(0, router, 7, undefined, 0);
+  t.is(pending.get(0, router)!.hops, 0, 'nobody asked us for this one');
 });
 
 test('what only a neighbour that is gone waited for is asked for no more', (t) => {
