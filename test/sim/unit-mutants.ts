@@ -190,7 +190,7 @@ export const unitMutants: readonly UnitMutant[] = [
     search: 'if (neighbour.interface.lan) this.#noteNextHop(destination, neighbour, nextHop);',
     replace: 'if (neighbour.interface.lan && !known) this.#noteNextHop(destination, neighbour, nextHop);',
     test: lan,
-    title: 'the same update by another next hop: packets go there from then on',
+    title: 'the same update by another next hop: packets go there from then on, and nobody else is told',
   },
   {
     name: 'W16: a route that is not heard again is forgotten the first time it expires',
