@@ -79,6 +79,14 @@ function makeWire(t: import('ava').ExecutionContext, device: string): void {
   ip('link', 'set', 'far9', 'up');
 }
 
+/** A device wan9 that the machine's own default routes lead to. */
+function makeWayOut(t: import('ava').ExecutionContext): void {
+  makeWire(t, 'wan9');
+  ip('link', 'set', 'wan9', 'up');
+  ip('addr', 'add', '10.1.0.1/24', 'dev', 'wan9');
+  for (const family of ['-4', '-6']) ip(family, 'route', 'add', 'default', 'dev', 'wan9', 'metric', '2000');
+}
+
 serial('a plan is brought about, and a second time nothing is left to do', async (t) => {
   makeTun(t, 'weft0');
   const host = new Host('weft0');
@@ -152,10 +160,7 @@ serial(
   'what an earlier run left for LANs behind others does not leave in the clear until it is learned or given up',
   async (t) => {
     makeTun(t, 'weft0');
-    makeWire(t, 'wan9');
-    ip('link', 'set', 'wan9', 'up');
-    ip('addr', 'add', '10.1.0.1/24', 'dev', 'wan9');
-    for (const family of ['-4', '-6']) ip(family, 'route', 'add', 'default', 'dev', 'wan9', 'metric', '2000');
+    makeWayOut(t);
     const overlay = (text: string) => ({ prefix: parsePrefix(text)!, via: 'overlay' }) as const;
     const lans = ['10.8.0.0/16', '2001:db8:8::/48', '0.0.0.0/0', '::/0'].map(overlay);
     const router = { prefix: parsePrefix('10.9.0.0/16')!, via: 'lan', router: '10.1.0.9', device: 'wan9' } as const;
@@ -361,10 +366,7 @@ serial(
   'a device that somebody set down is left so, all else is kept up, and its routes come back with it',
   async (t) => {
     makeTun(t, 'weft0');
-    makeWire(t, 'wan9');
-    ip('link', 'set', 'wan9', 'up');
-    ip('addr', 'add', '10.1.0.1/24', 'dev', 'wan9');
-    for (const family of ['-4', '-6']) ip(family, 'route', 'add', 'default', 'dev', 'wan9', 'metric', '2000');
+    makeWayOut(t);
     const host = new Host('weft0');
     t.teardown(() => host.remove());
     const overlay = (text: string) => ({ prefix: parsePrefix(text)!, via: 'overlay' }) as const;

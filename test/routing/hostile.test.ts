@@ -670,15 +670,7 @@ test('36: routers behind granted gateways that announce without end leave room f
   });
   world.run(3000);
   let seqno = 100;
-  const greet = () => {
-    for (const lan of lans) {
-      const writer = new PacketWriter(1200);
-      writer.hello(seqno, 400);
-      writer.ihu(world.heardOn(lan)[0]!.from, 96, 1200);
-      world.say(lan, 'fe80::99', writer.finish());
-    }
-    seqno++;
-  };
+  const greet = () => world.greet(lans, seqno++);
   const announce = (gateway: number, count: number) => {
     for (let i = 0; i < count; i++) {
       const net = `fd0${gateway} 0000 ${i.toString(16).padStart(4, '0')} 0001`;

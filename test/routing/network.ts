@@ -3,6 +3,7 @@ import { formatIp, type IpBytes, parseIp } from '../../src/addr/ip.js';
 import { nodePrefix, tunnelLinkLocal } from '../../src/addr/node-number.js';
 import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { type Random, seededRandom } from '../../src/random.js';
+import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type {
   LanOptions,
   OriginAuthority,
@@ -285,6 +286,16 @@ export class Network {
   /** A hand-made speaker says something on a LAN. */
   say(lan: number, from: string, bytes: Uint8Array): void {
     for (const number of this.#lan(lan).members.keys()) this.deliver(number, lan, parseIp(from)!, bytes);
+  }
+
+  /** The hand-made speaker fe80::99 of each of these LANs says that it is there, and that it hears the first of our nodes there. */
+  greet(lans: readonly number[], seqno: number): void {
+    for (const lan of lans) {
+      const writer = new PacketWriter(1200);
+      writer.hello(seqno, 400);
+      writer.ihu(this.heardOn(lan)[0]!.from, 96, 1200);
+      this.say(lan, 'fe80::99', writer.finish());
+    }
   }
 
   /** A packet reaches a node on this interface. */

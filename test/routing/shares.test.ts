@@ -64,15 +64,7 @@ function lansWorld(tuning: Partial<Tuning>) {
   for (const lan of lans) world.attach(1, lan, { imports: [prefix('fd00::/12')] });
   world.run(3 * second);
   let seqno = 1;
-  const greet = () => {
-    for (const lan of lans) {
-      const writer = new PacketWriter(1200);
-      writer.hello(seqno, 400);
-      writer.ihu(world.heardOn(lan)[0]!.from, 96, 1200);
-      world.say(lan, 'fe80::99', writer.finish());
-    }
-    seqno++;
-  };
+  const greet = () => world.greet(lans, seqno++);
   for (let i = 0; i < 3; i++) {
     greet();
     world.run(300);
