@@ -1,4 +1,5 @@
 import type { IpBytes } from '../addr/ip.js';
+import { equalBytes } from '../bytes.js';
 import { type Millis, never } from '../time.js';
 import type { Alarms } from './alarm.js';
 import { ackRequestLength, type PacketWriter, type UpdateFields } from './codec/packet-writer.js';
@@ -31,11 +32,17 @@ export type QueuedRequest =
       readonly low: number;
     };
 
-/** A packet that awaits its acknowledgement; on a LAN, that is to be repeated once. */
+interface Waiting {
+  readonly request: QueuedRequest;
+  /** When it is said no more, acknowledged or not. */
+  until: Millis;
+}
+
+/** A packet that awaits its acknowledgement; on a LAN, of which the updates are to be repeated once. */
 interface Sent {
   /** Rows and their versions, in turn. */
   readonly items: number[];
-  readonly requests: readonly QueuedRequest[];
+  readonly requests: readonly Waiting[];
   readonly at: Millis;
 }
 
@@ -66,6 +73,11 @@ const dumpKinds: readonly DumpKind[] = ['periodic', 'first', 'asked'];
 
 /** How many packets may wait for acknowledgement before the oldest is forgotten. */
 const maxSent = 4096;
+/**
+ * A request is said again for so long. Other packets may be acknowledged meanwhile, so the tries that tell that nobody is
+ * there do not end it; and who still needs the answer asks anew.
+ */
+const requestLife: Millis = 30_000;
 /** A queue of fewer rows need not be looked through. */
 const shortQueue = 1024;
 
@@ -88,7 +100,7 @@ export class Outlet {
   retractAll = false;
   requestAll = false;
   #acks: number[] = [];
-  #requests: QueuedRequest[] = [];
+  #requests: Waiting[] = [];
   #queue: number[] = [];
   #head = 0;
   /** When the queue is so long it is looked through. */
@@ -179,8 +191,12 @@ export class Outlet {
   }
 
   request(request: QueuedRequest, at: Millis): void {
+    this.#request({ request, until: at + requestLife }, at);
+  }
+
+  #request(waiting: Waiting, at: Millis): void {
     if (this.#requests.length >= maxSent) return;
-    this.#requests.push(request);
+    this.#requests.push(waiting);
     this.by(at);
   }
 
@@ -248,7 +264,11 @@ export class Outlet {
       const row = sent.items[i]!;
       if (host.versionOf(row) === sent.items[i + 1]) this.update(host.matrix, row, now);
     }
-    for (const request of sent.requests) this.request(request, now);
+    for (const waiting of sent.requests) {
+      const same = this.#requests.find(({ request }) => isSame(request, waiting.request));
+      if (same) same.until = Math.max(same.until, waiting.until);
+      else if (now < waiting.until) this.#request(waiting, now);
+    }
   }
 
   flush(host: OutletHost, now: Millis): void {
@@ -266,7 +286,7 @@ export class Outlet {
     for (let packets = 0; packets < tuning.burst; packets++) {
       writer.begin(this.mtu, ackRequestLength);
       const items: number[] = [];
-      const requests: QueuedRequest[] = [];
+      const requests: Waiting[] = [];
       if (this.greetingDue) {
         this.greetingDue = false;
         host.writeGreeting(this, writer, now);
@@ -275,15 +295,15 @@ export class Outlet {
       if (this.retractAll && writer.wildcardRetraction()) this.retractAll = false;
       if (this.requestAll && writer.wildcardRequest()) this.requestAll = false;
       while (this.#acks.length > 0 && writer.ack(this.#acks[this.#acks.length - 1]!)) this.#acks.pop();
-      while (this.#requests.length > 0 && writeRequest(host, this.#requests[0]!)) {
-        const request = this.#requests.shift()!;
-        if (request.kind === 'route' || request.kind === 'seqno') requests.push(request);
+      while (this.#requests.length > 0 && writeRequest(host, this.#requests[0]!.request)) {
+        const waiting = this.#requests.shift()!;
+        if (this.reliable && isQuestion(waiting.request)) requests.push(waiting);
       }
       const before = this.#written;
       const full = this.#writeUpdates(host, items, now);
       updates += this.#written - before;
       if (writer.isEmpty) break;
-      if (items.length > 0 || (requests.length > 0 && this.reliable)) {
+      if (items.length > 0 || requests.length > 0) {
         const opaque = this.#nextOpaque++ & 0xffff;
         if (this.reliable) writer.ackRequest(opaque, Math.max(1, Math.round(host.tuning.ackTimeout / 40)));
         if (this.#sent.size >= maxSent) this.#sent.delete(this.#sent.keys().next().value!);
@@ -366,6 +386,20 @@ export class Outlet {
   #wait(tuning: Tuning): Millis {
     return this.reliable ? tuning.ackTimeout * 2 ** Math.min(4, this.#timeouts) : 3 * tuning.triggeredDelay;
   }
+}
+
+/** What is asked; an answer is asked for again by who misses it. */
+function isQuestion({ kind }: QueuedRequest): boolean {
+  return kind === 'route' || kind === 'seqno';
+}
+
+function isSame(request: QueuedRequest, other: QueuedRequest): boolean {
+  if (request.kind !== other.kind || request.length !== other.length) return false;
+  if (request.kind === 'seqno' && other.kind === 'seqno') {
+    const { seqno, hops, high, low } = request;
+    if (seqno !== other.seqno || hops !== other.hops || high !== other.high || low !== other.low) return false;
+  }
+  return equalBytes(request.prefix, other.prefix);
 }
 
 function writeRequest(host: OutletHost, request: QueuedRequest): boolean {

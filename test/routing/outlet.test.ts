@@ -5,26 +5,27 @@ import { Outlet, type OutletHost } from '../../src/routing/outlet.js';
 import { RouteMatrix } from '../../src/routing/route-matrix.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { prefix } from './network.js';
+import { tlvsOf } from './tlvs.js';
 
 /** An outlet that has something to say of every row. */
-function tunnel() {
+function tunnel(what: 'once' | 'surely' = 'once') {
   const { bytes, length } = prefix('fd00::/64');
   const matrix = new RouteMatrix();
-  let sent = 0;
+  const packets: Uint8Array[] = [];
   const host: OutletHost = {
     matrix,
     writer: new PacketWriter(1200),
     tuning: defaultTuning,
     fields: { prefix: bytes, prefixLength: length, routerIdHigh: 1, routerIdLow: 1, seqno: 1, metric: 1, interval: 1 },
-    describe: () => 'once',
+    describe: () => what,
     versionOf: () => 1,
     writeGreeting: () => undefined,
-    send: () => sent++,
+    send: (_outlet, bytes) => packets.push(bytes.slice()),
     acknowledged: () => undefined,
     rowLimit: () => 1,
   };
   const outlet = new Outlet(1, 'multicast', 0, true, 1200, 1, new Alarms());
-  return { outlet, host, matrix, sent: () => sent };
+  return { outlet, host, matrix, sent: () => packets.length, packets };
 }
 
 test('a row that is told urgently whenever it waits does not stand in the queue again and again', (t) => {
@@ -49,4 +50,47 @@ test('a row that becomes urgent many times before it leaves is told once', (t) =
   t.is(outlet.queued, 1);
   outlet.flush(host, 20);
   t.is(sent(), 1);
+});
+
+/**
+ * The same request so many times at once, in two minutes in which packets it stands in are never acknowledged and all others
+ * at once: when it was said, and how often in that packet.
+ */
+function unacknowledged(copies: number) {
+  const { outlet, host, matrix, packets } = tunnel('surely');
+  const { bytes, length } = prefix('fd00:1::/64');
+  const said: { readonly at: number; readonly times: number }[] = [];
+  for (let copy = 0; copy < copies; copy++) {
+    outlet.request({ kind: 'seqno', prefix: bytes, length, seqno: 5, hops: 64, high: 1, low: 2 }, 0);
+  }
+  for (let now = 0; now < 120_000; now += 100) {
+    if (now % 1000 === 300) outlet.update(matrix, 0, now);
+    outlet.resend(host, now);
+    outlet.flush(host, now);
+    for (const packet of packets.splice(0)) {
+      const lines = tlvsOf(packet);
+      const times = lines.filter((line) => line.startsWith('seqnoRequest')).length;
+      if (times > 0) said.push({ at: now, times });
+      else for (const line of lines) acknowledge(outlet, host, line, now);
+    }
+  }
+  return said;
+}
+
+function acknowledge(outlet: Outlet, host: OutletHost, line: string, now: number): void {
+  const opaque = /^ackRequest (\d+)/.exec(line)?.[1];
+  if (opaque !== undefined) outlet.ackReceived(host, Number(opaque), now);
+}
+
+test('a request that is not acknowledged is said again for half a minute, also when everything else is', (t) => {
+  const said = unacknowledged(1);
+  t.true(said.length > 20, `${said.length} times: the neighbour is there`);
+  t.true(said.at(-1)!.at > 28_000 && said.at(-1)!.at < 31_000, `last at ${said.at(-1)!.at}`);
+});
+
+test('the same request four times stands once in a packet that says it again', (t) => {
+  const [first, ...again] = unacknowledged(4).map(({ times }) => times);
+  t.is(first, 4);
+  t.true(again.length > 20);
+  t.true(again.every((times) => times === 1));
 });
