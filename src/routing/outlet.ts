@@ -1,5 +1,5 @@
 import type { IpBytes } from '../addr/ip.js';
-import { equalBytes } from '../bytes.js';
+import { toHex } from '../bytes.js';
 import { type Millis, never } from '../time.js';
 import type { Alarms } from './alarm.js';
 import { ackRequestLength, type PacketWriter, type UpdateFields } from './codec/packet-writer.js';
@@ -100,7 +100,8 @@ export class Outlet {
   retractAll = false;
   requestAll = false;
   #acks: number[] = [];
-  #requests: Waiting[] = [];
+  /** By what they say, in the order in which they came: the same is said once. */
+  readonly #requests = new Map<string, Waiting>();
   #queue: number[] = [];
   #head = 0;
   /** When the queue is so long it is looked through. */
@@ -195,8 +196,11 @@ export class Outlet {
   }
 
   #request(waiting: Waiting, at: Millis): void {
-    if (this.#requests.length >= maxSent) return;
-    this.#requests.push(waiting);
+    const text = textOf(waiting.request);
+    const same = this.#requests.get(text);
+    if (same) same.until = Math.max(same.until, waiting.until);
+    else if (this.#requests.size >= maxSent) return;
+    else this.#requests.set(text, waiting);
     this.by(at);
   }
 
@@ -264,11 +268,7 @@ export class Outlet {
       const row = sent.items[i]!;
       if (host.versionOf(row) === sent.items[i + 1]) this.update(host.matrix, row, now);
     }
-    for (const waiting of sent.requests) {
-      const same = this.#requests.find(({ request }) => isSame(request, waiting.request));
-      if (same) same.until = Math.max(same.until, waiting.until);
-      else if (now < waiting.until) this.#request(waiting, now);
-    }
+    for (const waiting of sent.requests) if (now < waiting.until) this.#request(waiting, now);
   }
 
   flush(host: OutletHost, now: Millis): void {
@@ -295,8 +295,9 @@ export class Outlet {
       if (this.retractAll && writer.wildcardRetraction()) this.retractAll = false;
       if (this.requestAll && writer.wildcardRequest()) this.requestAll = false;
       while (this.#acks.length > 0 && writer.ack(this.#acks[this.#acks.length - 1]!)) this.#acks.pop();
-      while (this.#requests.length > 0 && writeRequest(host, this.#requests[0]!.request)) {
-        const waiting = this.#requests.shift()!;
+      for (const [text, waiting] of this.#requests) {
+        if (!writeRequest(host, waiting.request)) break;
+        this.#requests.delete(text);
         if (this.reliable && isQuestion(waiting.request)) requests.push(waiting);
       }
       const before = this.#written;
@@ -312,7 +313,7 @@ export class Outlet {
         this.#sending.by(this.column, this.resendAt);
       }
       host.send(this, writer.finish());
-      if (full || this.#acks.length > 0 || this.#requests.length > 0) {
+      if (full || this.#acks.length > 0 || this.#requests.size > 0) {
         if (packets < tuning.burst - 1) continue;
         this.by(now + tuning.pacing);
         if (this.#urgent.size > 0) this.#urgentAt = now + tuning.pacing;
@@ -393,13 +394,12 @@ function isQuestion({ kind }: QueuedRequest): boolean {
   return kind === 'route' || kind === 'seqno';
 }
 
-function isSame(request: QueuedRequest, other: QueuedRequest): boolean {
-  if (request.kind !== other.kind || request.length !== other.length) return false;
-  if (request.kind === 'seqno' && other.kind === 'seqno') {
-    const { seqno, hops, high, low } = request;
-    if (seqno !== other.seqno || hops !== other.hops || high !== other.high || low !== other.low) return false;
-  }
-  return equalBytes(request.prefix, other.prefix);
+/** What a request says: two that say the same have the same text. */
+function textOf(request: QueuedRequest): string {
+  const about = `${request.kind} ${toHex(request.prefix)}/${request.length}`;
+  if (request.kind !== 'seqno' && request.kind !== 'proof') return about;
+  const { seqno, high, low } = request;
+  return `${about} ${seqno} ${high}:${low} ${request.kind === 'seqno' ? request.hops : ''}`;
 }
 
 function writeRequest(host: OutletHost, request: QueuedRequest): boolean {

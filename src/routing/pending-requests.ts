@@ -119,13 +119,24 @@ export class PendingRequests {
     if (entry) entry.passedTo = column;
   }
 
-  /** A route with this seqno or a newer one is there; the columns that waited for it. */
+  /** A route with this seqno is there; the columns that waited for it or an older one. Who asked for a newer one waits on. */
   satisfied(destination: Destination): readonly number[] {
     if (this.#entries.size === 0) return [];
-    const entry = this.get(destination.row, destination.router);
-    if (!entry || isNewer(entry.seqno, destination.seqno)) return [];
-    this.#entries.delete(keyOf(entry.row, entry.router));
-    return [...entry.askers.keys()];
+    const { row, router, seqno } = destination;
+    const entry = this.get(row, router);
+    if (!entry) return [];
+    const satisfied: number[] = [];
+    for (const [column, asked] of entry.askers) {
+      if (isNewer(asked.seqno, seqno)) continue;
+      entry.askers.delete(column);
+      satisfied.push(column);
+    }
+    if (!isNewer(entry.seqno, seqno)) this.forget(entry);
+    else if (entry.ownSeqno !== undefined && !isNewer(entry.ownSeqno, seqno)) {
+      entry.own = false;
+      entry.ownSeqno = undefined;
+    }
+    return satisfied;
   }
 
   /** Entries due at `now`; each is either repeated (`again`) or forgotten by the caller's word. */

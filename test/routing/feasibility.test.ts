@@ -229,6 +229,27 @@ test('a request with one hop left goes no further; with two it goes to one neigh
   );
 });
 
+test('of two that asked for different seqnos each is told as soon as its own is there', (t) => {
+  const { world, lan, near, far } = lanWorld(68);
+  const third = new Hand(world, lan, 'fe80::7');
+  third.keepGreeting();
+  world.run(5000);
+  near.announce(text, 7, 0);
+  world.run(2000);
+  far.requestSeqno(text, 8);
+  third.requestSeqno(text, 9);
+  world.run(200);
+  const told = (seqno: number) => {
+    const from = world.now;
+    near.announce(text, seqno, 0);
+    world.run(200);
+    const updates = saidSince(world, lan, from).filter(({ line }) => line.includes(` seqno ${seqno} `));
+    return updates.map(({ to }) => to.at(-1));
+  };
+  t.true(told(8).includes(9), 'the older one, while the newer is waited for');
+  t.true(told(9).includes(7));
+});
+
 test('a request that was passed on and stays unanswered is for its asker to say again, not for us', (t) => {
   const { world, lan, near, far } = lanWorld(67);
   near.announce(text, 7, 0);

@@ -80,3 +80,16 @@ test('when who asked for the newest is gone, the others, and we, wait for what w
   t.deepEqual([entry.seqno, entry.hops], [6, 0], 'ours we ask for in our own name');
   t.deepEqual(pending.satisfied(destinationAt(6)), [7]);
 });
+
+test('who is satisfied waits no more, and who asked for a newer one does', (t) => {
+  const pending = new PendingRequests(10);
+  pending.note(0, router, 5, 7, 0, 20);
+  pending.note(0, router, 6, undefined, 0);
+  pending.note(0, router, 9, 8, 0, 63);
+  t.deepEqual(pending.satisfied(destinationAt(5)), [7]);
+  t.true(pending.get(0, router)!.own);
+  t.deepEqual(pending.satisfied(destinationAt(6)), []);
+  t.false(pending.get(0, router)!.own, 'we have what we need');
+  t.deepEqual(pending.satisfied(destinationAt(9)), [8]);
+  t.is(pending.size, 0);
+});
