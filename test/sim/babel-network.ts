@@ -8,16 +8,18 @@ import { Reading } from './checker.js';
 import { Distances } from './distances.js';
 import { explained } from './explain.js';
 import { Invariants } from './invariants.js';
-import type { Link, LinkQuality } from './link.js';
+import { type Link, type LinkQuality, peerOf } from './link.js';
 import { Network } from './network.js';
 import { none, own, type Via } from './next-hops.js';
 import { PacketScan } from './packet-scan.js';
 import { Promises } from './promises.js';
 import { SeqnoRequests } from './requests.js';
 import { compareAtRest, type RestReport } from './rest.js';
-import { SequenceRecorder } from './sequence.js';
+import { type Recording, SequenceRecorder } from './sequence.js';
 import { type CostEdge, defended } from './shortest.js';
 import type { Edges } from './topology.js';
+import type { Violation } from './violation.js';
+import { drawWays, type Way } from './ways.js';
 
 export interface BabelNetworkOptions {
   readonly seed: number;
@@ -34,8 +36,8 @@ export interface BabelNetworkOptions {
    * Invariants, and nothing else of the packets is read. All prefixes, by all checkers, when undefined.
    */
   readonly watch?: readonly number[];
-  /** Keeps the latest messages to draw a failure; on by default. */
-  readonly recorded?: boolean;
+  /** Keeps the latest messages to draw a failure, of everything or what is given; everything by default. */
+  readonly recorded?: boolean | Recording;
   /** No link is faster than this: nodes may take turns. See agenda.ts. */
   readonly lookahead?: Millis;
   /** Told what a node's forwarding is told. */
@@ -44,6 +46,7 @@ export interface BabelNetworkOptions {
 
 /** A prefix and what the nodes do with packets for it. */
 interface Target {
+  readonly prefix: Prefix;
   readonly text: string;
   readonly isWatched: boolean;
   /** The nodes that drop them rather than follow a shorter prefix. */
@@ -114,24 +117,30 @@ export class BabelNetwork {
       reported: (node, effect) => this.refusals.push(`node ${node}: ${effect.code} ${effect.detail}`),
     });
     this.network = new Network(kind, options.seed, options.lookahead);
-    this.#recorder = options.recorded === false ? undefined : new SequenceRecorder();
-    const all = [this.#recorder, this.promises, this.requests, this.distances].filter((one) => one !== undefined);
-    if (!watch) this.network.observe(new Reading([...all, this.invariants]));
-    else if (watch.length > 0) {
-      const scan = new PacketScan(watch.map(prefixOf));
-      this.network.observe(new Reading([this.invariants], (bytes) => scan.read(bytes)));
-    }
-    this.network.observe({ started: (node) => this.#forget(node) });
+    const { recorded = true } = options;
+    const recording = typeof recorded === 'boolean' ? undefined : recorded;
+    this.#recorder = recorded === false ? undefined : new SequenceRecorder(recording);
+    const recorder = this.#recorder ? [this.#recorder] : [];
     const indexes = Array.from({ length: options.nodes }, (_, index) => index);
     this.#announcing = indexes.filter((index) => options.announces?.(index) ?? true);
+    if (!watch)
+      this.network.observe(new Reading([...recorder, this.promises, this.requests, this.distances, this.invariants]));
+    else {
+      const isRead = (index: number) => watch.includes(index) || prefixText(prefixOf(index)) === recording?.prefix;
+      const scan = new PacketScan(this.#announcing.filter(isRead).map(prefixOf));
+      if (recording || watch.length > 0) {
+        this.network.observe(new Reading([...recorder, this.invariants], (bytes) => scan.read(bytes)));
+      }
+    }
+    this.network.observe({ started: (node) => this.#forget(node) });
     for (const index of this.#announcing) {
       this.#vias[index] = new Int32Array(options.nodes).fill(none);
-      this.#target(prefixText(prefixOf(index))).vias = this.#vias[index];
+      this.#target(prefixOf(index)).vias = this.#vias[index];
       this.missing += options.nodes;
     }
     for (const index of indexes) {
       this.network.addNode();
-      if (options.announces?.(index) ?? true) this.#chose(index, this.#target(prefixText(prefixOf(index))), own);
+      if (options.announces?.(index) ?? true) this.#chose(index, this.#target(prefixOf(index)), own);
       this.#choseShared(index);
     }
     for (const [a, b] of options.edges ?? []) this.network.link(a, b, options.quality?.(a, b));
@@ -146,17 +155,18 @@ export class BabelNetwork {
     return this.#announcing;
   }
 
-  #target(text: string): Target {
+  #target(prefix: Prefix): Target {
+    const text = prefixText(prefix);
     let target = this.#targets.get(text);
     if (!target) {
-      target = { text, isWatched: this.#only?.has(text) ?? true, held: new Set(), vias: undefined };
+      target = { prefix, text, isWatched: this.#only?.has(text) ?? true, held: new Set(), vias: undefined };
       this.#targets.set(text, target);
     }
     return target;
   }
 
   #meet(prefix: Prefix): Target {
-    const target = this.#target(prefixText(prefix));
+    const target = this.#target(prefix);
     this.#targetOf.set(prefix, target);
     return target;
   }
@@ -175,7 +185,7 @@ export class BabelNetwork {
   /** What it announces with others. */
   #choseShared(node: number): void {
     for (const { prefix, originators } of this.#shared) {
-      if (originators.includes(node)) this.#chose(node, this.#target(prefixText(prefix)), own);
+      if (originators.includes(node)) this.#chose(node, this.#target(prefix), own);
     }
   }
 
@@ -214,7 +224,31 @@ export class BabelNetwork {
   }
 
   explained<T>(action: () => T): T {
-    return explained(action, this.#seed, () => this.network.now, this.#recorder);
+    return explained(
+      action,
+      this.#seed,
+      () => this.network.now,
+      (violation) => this.#draw(violation),
+    );
+  }
+
+  #draw({ prefix: text, nodes }: Violation): string[] {
+    const prefix = text === undefined ? undefined : this.#targets.get(text)?.prefix;
+    const ways = prefix ? [drawWays(nodes, (node) => this.#waysOf(node, prefix))] : [];
+    return this.#recorder ? [...ways, this.#recorder.draw(text, nodes)] : ways;
+  }
+
+  #waysOf(node: number, prefix: Prefix): Way[] {
+    const { machine, alive, links } = this.network.nodes[node]!;
+    if (!alive) return [];
+    return machine.view(this.network.now, prefix).map((row) => {
+      const link = links.find(({ index }) => index === row.interface);
+      return { row, to: link && peerOf(link, node) };
+    });
+  }
+
+  textOf(target: number): string | undefined {
+    return this.#vias[target] && prefixText(prefixOf(target));
   }
 
   /** Live links with the costs the nodes give them. */

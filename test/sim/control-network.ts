@@ -1,5 +1,7 @@
-import { nodePrefix } from '../../src/addr/node-number.js';
+import type { IpBytes } from '../../src/addr/ip.js';
+import { nodePrefix, tunnelLinkLocal } from '../../src/addr/node-number.js';
 import type { Prefix } from '../../src/addr/prefix.js';
+import { equalBytes } from '../../src/bytes.js';
 import { type Millis, second } from '../../src/time.js';
 import { type Machine, World } from '../control/world.js';
 import { prefixText } from './babel-node.js';
@@ -15,6 +17,7 @@ import { compareAtRest, type RestReport } from './rest.js';
 import { SequenceRecorder } from './sequence.js';
 import type { CostEdge } from './shortest.js';
 import type { Edges } from './topology.js';
+import { drawWays, type Way } from './ways.js';
 
 export interface ControlNetworkOptions {
   readonly seed: number;
@@ -129,7 +132,30 @@ export class ControlNetwork {
   }
 
   explained<T>(action: () => T): T {
-    return explained(action, this.#seed, () => this.world.now, this.#recorder);
+    return explained(
+      action,
+      this.#seed,
+      () => this.world.now,
+      ({ prefix, nodes }) => {
+        const target = prefix === undefined ? -1 : this.#texts.indexOf(prefix);
+        const ways = target < 0 ? [] : [drawWays(nodes, (node) => this.#waysOf(node, target))];
+        return [...ways, this.#recorder.draw(prefix, nodes)];
+      },
+    );
+  }
+
+  #waysOf(node: number, target: number): Way[] {
+    const rows = this.machines[node]!.control?.speaker.view(this.now, this.#prefixes[target]!) ?? [];
+    return rows.map((row) => ({ row, to: row.neighbour && this.#behind(row.neighbour)?.index }));
+  }
+
+  /** The machine whose address this is in a tunnel. */
+  #behind(address: IpBytes): Machine | undefined {
+    return [...this.world.byNumber].find(([number]) => equalBytes(tunnelLinkLocal(number), address))?.[1];
+  }
+
+  textOf(target: number): string | undefined {
+    return this.#texts[target];
   }
 
   /** Links in use, with the costs the nodes give them. */

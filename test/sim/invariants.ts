@@ -136,7 +136,7 @@ export class Invariants implements Checker {
     if (back === undefined) return;
     const loop = this.#hops.loopFrom(node, prefix);
     const what = loop ? `loop ${loop.join(' -> ')}` : `a loop by spare next hops, back from node ${back}`;
-    throw new Violation('a', what, text, node);
+    throw new Violation('a', what, text, ...(loop ?? [node, back]));
   }
 
   #checkFeasible(node: number, prefix: PrefixIndex, now: Millis): void {
@@ -156,7 +156,7 @@ export class Invariants implements Checker {
     const best = isRoute ? this.#announced.best(node, prefix, routerIn(heard)) : undefined;
     const why = best ? `; not feasible, it has sent seqno ${best.seqno} metric ${best.metric}` : '';
     const text = `node ${node} goes by node ${via}, which last said ${wordsOf(heard)}${why}`;
-    throw new Violation('b', text, this.#texts[prefix]!, node);
+    throw new Violation('b', text, this.#texts[prefix]!, node, via);
   }
 
   sent(_from: number, _to: number, packet: readonly Seen[]): void {
@@ -250,7 +250,7 @@ export class Invariants implements Checker {
       const loop = this.#loops.outlived(from, to, prefix);
       if (loop) {
         const text = `the loop ${loop.join(' -> ')} outlives ${loop.length} updates at each node`;
-        throw new Violation('f', text, update.prefix, to);
+        throw new Violation('f', text, update.prefix, ...loop);
       }
     }
     this.#heard.set(to, from, prefix, words);

@@ -18,6 +18,14 @@ export interface RestReport {
   /** The largest cost of a way over the least. */
   readonly worstStretch: number;
   readonly meanHops: number;
+  /** The first pair with which something is wrong. */
+  readonly wrong?: WrongPair;
+}
+
+/** A node, and the target that it has no way to, or the wrong one. */
+export interface WrongPair {
+  readonly node: number;
+  readonly target: number;
 }
 
 export interface RestOptions {
@@ -39,6 +47,7 @@ export function compareAtRest(
 ): RestReport {
   const counts = { pairs: 0, starved: 0, ghosts: 0, loops: 0, longer: 0, beyond: 0, untrue: 0 };
   const report = { ...counts, worstStretch: 1, meanHops: 0 };
+  let wrong: WrongPair | undefined;
   const back = reversed(edges);
   let hopsInAll = 0;
   for (const target of targets) {
@@ -50,6 +59,7 @@ export function compareAtRest(
       report.pairs++;
       const walked = walk(node, target, edges, viaOf, known);
       const reachable = Number.isFinite(least[node]!);
+      const before = wrongIn(report);
       if (walked === 'loop') report.loops++;
       else if (!walked) report.starved += reachable ? 1 : 0;
       else if (!reachable) report.ghosts++;
@@ -61,9 +71,14 @@ export function compareAtRest(
         if ((metricOf?.(node, target) ?? walked.cost) !== walked.cost) report.untrue++;
         report.worstStretch = Math.max(report.worstStretch, stretch);
       }
+      if (wrongIn(report) > before) wrong ??= { node, target };
     }
   }
-  return { ...report, meanHops: hopsInAll / Math.max(1, report.pairs) };
+  return { ...report, meanHops: hopsInAll / Math.max(1, report.pairs), ...(wrong ? { wrong } : {}) };
+}
+
+function wrongIn({ loops, starved, ghosts, beyond, untrue }: Omit<RestReport, 'wrong'>): number {
+  return loops + starved + ghosts + beyond + untrue;
 }
 
 type Walked = { cost: number; hops: number } | undefined;

@@ -7,14 +7,14 @@ export class Violation extends Error {
   readonly invariant: Invariant;
   /** What the drawing is to be about; undefined where the network as a whole is meant. */
   readonly prefix: string | undefined;
-  /** Whose event it was. */
-  readonly node: number | undefined;
+  /** Whose event it was, and who else has to do with it; none where the network as a whole is meant. */
+  readonly nodes: readonly number[];
 
-  constructor(invariant: Invariant, text: string, prefix?: string, node?: number) {
+  constructor(invariant: Invariant, text: string, prefix?: string, ...nodes: readonly number[]) {
     super(`${invariant}: ${text}`);
     this.invariant = invariant;
     this.prefix = prefix;
-    this.node = node;
+    this.nodes = nodes;
   }
 }
 
