@@ -1,10 +1,11 @@
 #!/bin/sh
 # Unpacks a package of Debian 13 beside the system, without installing it: sh bench/debian-13.sh PACKAGE FOLDER
-# The mirror is the one this machine uses already; only the release differs. Does nothing when it is there.
+# The mirror is the one this machine uses already; only the release differs. Does nothing when it is there. The package's
+# version is left beside its files, as "version".
 set -eu
 package=$1
 folder=$2
-[ ! -e "$folder/$package" ] || exit 0
+[ ! -e "$folder/$package/version" ] || exit 0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
@@ -22,4 +23,6 @@ cd "$work"
 apt_13 update
 apt_13 download "$package"
 dpkg-deb -x "$package"_*.deb unpacked
+dpkg-deb --field "$package"_*.deb Version >unpacked/version
+rm -rf "${folder:?}/$package"
 mv unpacked "$folder/$package"

@@ -5,12 +5,13 @@ import { FrameType } from '../src/tunnel/frame.js';
 import { Guard, maxHandshakeLength } from '../src/tunnel/guard.js';
 import { IncomingHandshake, OutgoingHandshake, prologueOf } from '../src/tunnel/handshake.js';
 import { Peers } from '../src/tunnel/peers.js';
+import { type Part, tellPart } from './part.js';
 
 /** What handshakes, and a flood of them, cost one core. `node dist/bench/handshake.js` prints a line a measurement. */
 const random = systemRandom();
 
-/** Runs for about a second and prints microseconds of processor time, so that other work on the machine counts little. */
-function measure(name: string, once: (i: number) => void): void {
+/** Runs for about a second and tells the processor time of one, so that other work on the machine counts little. */
+function measure(what: string, once: (i: number) => void, key?: Part['key']): void {
   for (let i = 0; i < 1000; i++) once(i);
   const heap = process.memoryUsage().heapUsed;
   const before = process.cpuUsage();
@@ -21,11 +22,8 @@ function measure(name: string, once: (i: number) => void): void {
     const { user, system } = process.cpuUsage(before);
     micros = user + system;
   }
-  const each = micros / rounds;
   const grown = Math.round((process.memoryUsage().heapUsed - heap) / rounds);
-  const perSecond = Math.round(1e6 / each);
-  const columns = [name.padEnd(58), each.toFixed(2).padStart(8), 'µs', String(perSecond).padStart(9), '/s  ', 'heap'];
-  console.log(...columns, grown, 'octets each');
+  tellPart({ ...(key ? { key } : {}), what, nanos: (1000 * micros) / rounds, heap: grown });
 }
 
 const ours = new AgreementKey(random.bytes(32));
@@ -104,12 +102,13 @@ function spoofed(i: number) {
     return new OutgoingHandshake({ prologue, key }, ephemeral, ours.publicKey, 8, hello).datagram()!;
   });
   let peers = newPeers();
-  measure('peers: an initiation answered, session installed', (i) => {
+  const answer = (i: number) => {
     if (i % initiations.length === 0) peers = newPeers();
     const from = { kind: 'direct', endpoint: { address: '192.0.2.1', port: 1 } } as const;
     const bytes = initiations[i % initiations.length]!;
     peers.handle({ kind: 'plane', event: { kind: 'datagram', from, bytes } }, 0);
-  });
+  };
+  measure('peers: an initiation answered, session installed', answer, 'handshake');
   const self = { prologue, key: ours };
   const broken = new Uint8Array(initiations[0]!);
   broken[1000]! ^= 1;

@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Narrator } from '../lab/narrator.js';
 import { requireLab } from '../lab/requirements.js';
 import { table } from '../lab/table.js';
+import { checkedOut } from '../scripts/checked-out.js';
+import { minute, second } from '../src/time.js';
 import type { Contender } from './contender.js';
 import { bare } from './contenders/bare.js';
 import { nebula } from './contenders/nebula.js';
@@ -13,9 +15,12 @@ import { tinc } from './contenders/tinc.js';
 import { weft } from './contenders/weft.js';
 import { wireguardGo12, wireguardGo13 } from './contenders/wireguard.js';
 import { yggdrasil } from './contenders/yggdrasil.js';
-import { type Column, number, plot } from './plot.js';
+import { isFailed, verdictCells } from './floors.js';
+import { Left } from './left.js';
+import { partLine, readParts } from './part.js';
+import { number } from './plot.js';
+import { RunRecord } from './record.js';
 import { directRound, figures, Row, relayRound } from './round.js';
-import { summary } from './statistics.js';
 
 const all: readonly Contender[] = [bare, weft, wireguardGo13, wireguardGo12, yggdrasil, nebula, tinc];
 
@@ -51,93 +56,87 @@ const names = values.only?.split(',');
 const tell = new Narrator();
 const contenders = all
   .filter(({ name }) => !names || names.some((word) => name.startsWith(word) || name.includes(word)))
-  .map((contender) => ({ contender, version: contender.version() }))
-  .filter(({ contender, version }) => {
+  .flatMap((contender) => {
+    const version = contender.version();
     if (version === undefined) tell.bad(`${contender.name} is not to be had here`);
-    return version !== undefined;
+    return version === undefined ? [] : [{ contender, version }];
   });
-
-/** Every value of every round, by contender and figure. */
-const seen = new Map(contenders.map(({ contender }) => [contender.name, new Map<string, number[]>()]));
-const note = (name: string, key: string, value: number) => {
-  const own = seen.get(name)!;
-  own.set(key, [...(own.get(key) ?? []), value]);
-};
 
 const processor = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown processor';
 const machine = `${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node.js ${process.versions.node}`;
-const date = new Date().toISOString().slice(0, 10);
+const date = new Date().toISOString().slice(0, 16).replace('T', ' ');
+const commit = checkedOut();
+const record = new RunRecord(
+  { machine, date, commit, rounds, seconds },
+  contenders.map(({ contender, version }) => ({ name: contender.name, version })),
+);
 
-const file = join(values.out, date);
+const left = new Left(35 * second);
+const relays = [1, 2].filter((count) => !values['no-relays'] && (!chosen || chosen.has(`relay${count}`)));
+const stages: readonly { readonly what: string; readonly relays: number; readonly among: typeof contenders }[] = [
+  { what: 'two hosts', relays: 0, among: contenders },
+  ...relays.map((count) => ({
+    what: `${count} in the middle`,
+    relays: count,
+    among: contenders.filter(({ contender }) => contender.relays),
+  })),
+];
+const programs = chosen ? [] : ['micro.js', 'handshake.js'];
+for (const { what, among } of stages)
+  for (const { contender } of among) left.plan(`${what}: ${contender.name}`, rounds);
+for (const program of programs) left.plan(`parts: ${program}`, 1);
 
-/** Lines about weft's parts alone, one core each: what seals, opens, cuts, glues, looks up and shakes hands. */
-const parts: string[] = [];
-function measureParts(): void {
-  for (const program of ['micro.js', 'handshake.js']) {
-    const said = execFileSync(process.execPath, [join(import.meta.dirname, program)], { encoding: 'utf8' });
-    parts.push(...said.trimEnd().split('\n'));
-    tell.step(`weft's parts alone: ${program}`);
+/** Tells what was done, how long it took and how long all the rest will. */
+async function timed(kind: string, told: string, work: () => Promise<void> | void): Promise<void> {
+  const began = performance.now();
+  let failure: unknown;
+  try {
+    await work();
+  } catch (error) {
+    failure = error;
   }
+  left.done(kind, performance.now() - began);
+  const rest = left.time < minute ? `${Math.round(left.time / second)} s` : `${Math.round(left.time / minute)} min`;
+  if (failure === undefined) tell.step(`${told}; about ${rest} left`);
+  else tell.bad(`${told}: ${failure instanceof Error ? failure.message : failure}`);
 }
 
-function columnsNow(): Column[] {
-  return contenders.map(({ contender: { name }, version }) => ({
-    name,
-    version: version!,
-    figures: Object.fromEntries([...seen.get(name)!].map(([key, list]) => [key, summary(list)])),
-  }));
-}
-
-/** After every round, so that what was measured is kept whatever happens in the next. */
-function save(): void {
-  const columns = columnsNow();
-  mkdirSync(values.out, { recursive: true });
-  const all = { machine, date, rounds, seconds, figures, columns, parts };
-  writeFileSync(`${file}.json`, `${JSON.stringify(all, null, 2)}\n`);
-  writeFileSync(`${file}.svg`, plot(columns, `${date}, medians of ${rounds} rounds; ${machine}`));
-}
-
-/** Each contender in turn, in another order each round; one that fails is told and goes on next round. */
-async function eachRound(what: string, run: (contender: Contender) => Promise<void>): Promise<void> {
+// Each contender in turn, in another order each round; one that fails is told and goes on next round.
+for (const { what, relays: between, among } of stages) {
+  if (among.length === 0) continue;
+  const row = await Row.build(2 + between);
   for (let round = 0; round < rounds; round++) {
-    const from = round % contenders.length;
-    for (const { contender } of [...contenders.slice(from), ...contenders.slice(0, from)]) {
-      try {
-        await run(contender);
-        tell.step(`${what}, round ${round + 1} of ${rounds}: ${contender.name}`);
-      } catch (error) {
-        tell.bad(`${contender.name}, ${what}: ${error instanceof Error ? error.message : String(error)}`);
-      }
+    const from = round % among.length;
+    for (const { contender } of [...among.slice(from), ...among.slice(0, from)]) {
+      const { name } = contender;
+      const note = (key: string, value: number) => record.note(name, key, round, value);
+      await timed(`${what}: ${name}`, `${what}, round ${round + 1} of ${rounds}: ${name}`, async () => {
+        if (between > 0) note(`relay${between}`, await relayRound(row, contender, seconds));
+        else
+          await directRound(row, contender, {
+            seconds,
+            only: chosen,
+            before: (key) => record.last(name, key),
+            note,
+            failed: (key, error) => tell.bad(`${name}, ${key}: ${error instanceof Error ? error.message : error}`),
+          });
+      });
     }
-    save();
+    record.save(values.out); // what was measured is kept whatever happens in the next
   }
-}
-
-const pair = await Row.build(2);
-await eachRound('two hosts', async (contender) => {
-  const own = seen.get(contender.name)!;
-  await directRound(pair, contender, {
-    seconds,
-    only: chosen,
-    before: (key) => own.get(key)?.at(-1),
-    note: (key, value) => note(contender.name, key, value),
-    failed: (key, error) => tell.bad(`${contender.name}, ${key}: ${error instanceof Error ? error.message : error}`),
-  });
-});
-pair.remove();
-for (const relays of values['no-relays'] ? [] : [1, 2]) {
-  if (chosen && !chosen.has(`relay${relays}`)) continue;
-  const row = await Row.build(2 + relays);
-  await eachRound(`${relays} in the middle`, async (contender) => {
-    if (contender.relays) note(contender.name, `relay${relays}`, await relayRound(row, contender, seconds));
-  });
   row.remove();
 }
 
-if (!chosen) measureParts();
+// weft's parts alone, one core each: what seals, opens, cuts, glues, looks up and shakes hands.
+for (const program of programs) {
+  await timed(`parts: ${program}`, `weft's parts alone: ${program}`, () => {
+    const command = [join(import.meta.dirname, program), '--json'];
+    record.parts.push(...readParts(execFileSync(process.execPath, command, { encoding: 'utf8' })));
+  });
+}
 
-const columns = columnsNow();
-console.log(`\n${machine}; ${date}; medians of ${rounds} rounds (least–most)\n`);
+const columns = record.columns();
+console.log(`\n${machine}; ${date} UTC, ${commit}; medians of ${rounds} rounds (least–most)\n`);
 console.log(
   table(
     ['', ...columns.map(({ name }) => name)],
@@ -156,7 +155,17 @@ console.log(
     ],
   ),
 );
-if (parts.length > 0) console.log(`\n${parts.join('\n')}`);
-save();
+if (record.parts.length > 0) console.log(`\n${record.parts.map(partLine).join('\n')}`);
+const verdicts = record.verdicts();
+console.log('\nwhat weft is to reach\n');
+console.log(table(['row', 'floor', 'goal', 'measured', 'worst to best', 'verdict'], verdictCells(verdicts)));
+console.log('');
+record.save(values.out);
+const file = record.fileIn(values.out);
 tell.step(`written to ${file}.json and ${file}.svg`);
-process.exit(0);
+const wasWhole = !names && !chosen && !values['no-relays'];
+const missed = verdicts.filter(({ outcome }) => outcome === 'missed').length;
+const unmeasured = verdicts.filter(({ outcome }) => outcome === 'not measured').length;
+const failed = isFailed(verdicts, wasWhole);
+tell[failed ? 'bad' : 'good'](`${missed} floors missed, ${unmeasured} not measured by this run`);
+process.exit(failed ? 1 : 0);

@@ -13,12 +13,13 @@ import { EvpAead } from '../src/tunnel/plane/linux-evp.js';
 import { AddressWords, PacketShape } from '../src/tunnel/plane/packet.js';
 import { writeHeader } from '../src/tunnel/plane/transmitter.js';
 import { ReplayWindow } from '../src/tunnel/replay-window.js';
+import { type Part, tellPart } from './part.js';
 
 /** Nanoseconds of the plane's parts, one core: seal, open, cut, glue, replay window, lookup. Best of 5 rounds. */
 
 const packetLength = 1400;
 
-function measure(name: string, perRound: number, work: () => void): void {
+function measure(what: string, perRound: number, work: () => void, key?: Part['key']): void {
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 6; round++) {
     const started = process.hrtime.bigint();
@@ -26,7 +27,7 @@ function measure(name: string, perRound: number, work: () => void): void {
     const nanos = Number(process.hrtime.bigint() - started) / perRound;
     if (round > 0) best = Math.min(best, nanos);
   }
-  console.log(`${name.padEnd(52)} ${best.toFixed(0).padStart(7)} ns`);
+  tellPart({ ...(key ? { key } : {}), what, nanos: best });
 }
 
 const arena = new Arena(addressOf);
@@ -140,10 +141,11 @@ const asked = new DataView(new ArrayBuffer(16 * keys.length));
 for (const [i, key] of keys.entries()) new Uint8Array(asked.buffer).set(key, 16 * i);
 const address = new AddressWords();
 let found = 0;
-measure(`lookup among ${table.prefixes} prefixes, addresses at random`, keys.length, () => {
+const lookUpAll = () => {
   for (let at = 0; at < asked.byteLength; at += 16) {
     address.read(asked, at);
     if (table.lookup(address) > 0) found++;
   }
-});
+};
+measure(`lookup among ${table.prefixes} prefixes, addresses at random`, keys.length, lookUpAll, 'lookup');
 if (found === 0) throw new Error('nothing found');

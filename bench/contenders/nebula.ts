@@ -13,7 +13,7 @@ async function cert(...words: readonly string[]): Promise<void> {
 /** nebula with its own defaults; the last host is the lighthouse. */
 export const nebula: Contender = {
   name: 'nebula',
-  version: () => debianVersion('nebula', 'Debian 12'),
+  version: () => debianVersion('nebula'),
   relays: false,
   async start(chain) {
     const { hosts, folder, lineAddress } = chain;

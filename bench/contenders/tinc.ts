@@ -7,7 +7,7 @@ import { debianVersion } from '../versions.js';
 /** tinc 1.0 with its own defaults; each host connects to the one before it, and knows the keys of all. */
 export const tinc: Contender = {
   name: 'tinc',
-  version: () => debianVersion('tinc', 'Debian 12'),
+  version: () => debianVersion('tinc'),
   relays: true,
   async start(chain) {
     const { hosts, lineAddress } = chain;

@@ -1,11 +1,12 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import type { WeftNode } from '../../lab/node.js';
+import { checkedOut } from '../../scripts/checked-out.js';
 import { type Chain, type Contender, Daemons } from '../contender.js';
 
 /** weft with its own defaults. Each host joins through the one before it, which is the only one it can reach. */
 export const weft: Contender = {
   name: 'weft',
-  version: () => 'this tree',
+  version: () => `${packageVersion()} (${checkedOut()})`,
   relays: true,
   async start(chain) {
     const nodes = chain.hosts.map(({ name }) => chain.world.node(name));
@@ -24,6 +25,10 @@ export const weft: Contender = {
     }
   },
 };
+
+function packageVersion(): string {
+  return (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
+}
 
 async function joinInARow({ lineAddress }: Chain, nodes: readonly WeftNode[]): Promise<void> {
   // Each to its end, also beside one that fails: what still starts could not be stopped.

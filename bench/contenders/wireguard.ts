@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../../lab/until.js';
 import { type Contender, Daemons, folderFor } from '../contender.js';
-import { debianVersion } from '../versions.js';
+import { debianRelease, debianVersion } from '../versions.js';
 
 const debian13 = join(import.meta.dirname, '..', 'debian-13');
 
@@ -60,13 +60,16 @@ function wireguardGo(name: string, binary: string, version: () => string | undef
   };
 }
 
+/** Where another release is installed, there is none of this name. */
 export const wireguardGo12 = wireguardGo('wireguard-go (Debian 12)', '/usr/bin/wireguard-go', () =>
-  debianVersion('wireguard-go', 'Debian 12'),
+  debianRelease() === 'Debian 12' ? debianVersion('wireguard-go') : undefined,
 );
+
+const unpacked13 = join(debian13, 'wireguard-go');
 
 export const wireguardGo13 = wireguardGo(
   'wireguard-go (Debian 13)',
-  join(debian13, 'wireguard-go', 'usr/bin/wireguard-go'),
-  () => '0.0.20231211 (Debian 13)',
+  join(unpacked13, 'usr/bin/wireguard-go'),
+  () => `${readFileSync(join(unpacked13, 'version'), 'utf8').trim()} (Debian 13)`,
   () => spawnSync('sh', ['bench/debian-13.sh', 'wireguard-go', debian13], { stdio: 'ignore' }),
 );

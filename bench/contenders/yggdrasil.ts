@@ -7,7 +7,7 @@ import { debianVersion } from '../versions.js';
 /** yggdrasil with its own defaults; each host dials the one before it over TLS, which is its usual link. */
 export const yggdrasil: Contender = {
   name: 'yggdrasil',
-  version: () => debianVersion('yggdrasil', 'Debian 12'),
+  version: () => debianVersion('yggdrasil'),
   relays: true,
   async start(chain) {
     const { hosts, lineAddress } = chain;
