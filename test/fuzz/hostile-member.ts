@@ -1,7 +1,9 @@
+import { nodeAddress } from '../../src/addr/node-number.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
-import { equalBytes } from '../../src/bytes.js';
+import { concatBytes, equalBytes } from '../../src/bytes.js';
 import { addressOf } from '../../src/ffi.js';
 import type { Random } from '../../src/random.js';
+import { FrameType } from '../../src/tunnel/frame.js';
 import { Guard } from '../../src/tunnel/guard.js';
 import { type Aead, laneKey, NodeAead } from '../../src/tunnel/plane/aead.js';
 import { Arena } from '../../src/tunnel/plane/arena.js';
@@ -17,11 +19,15 @@ import { toUnderlay } from '../../src/tunnel/plane/underlay-address.js';
 import { buildPacket } from '../tunnel/plane/packets.js';
 
 const network = parsePrefix('fd77:6566:7400::/40')!;
+const lanLength = 120;
 export const us = 1;
 export const member = 2;
+/** An IPv4 address in the LAN behind each, as 16 octets. */
+export const ourHost: Uint8Array = ipv4(10, 1, 0, 9);
+export const theirHost: Uint8Array = ipv4(10, 2, 0, 9);
 const peerAddress = toUnderlay({ address: '192.0.2.2', port: 7 })!;
 
-/** One plane with a tunnel to a member whose keys the fuzzer holds too. */
+/** One plane with a tunnel to a member whose keys the fuzzer holds too; behind each is a LAN of IPv4. */
 export class HostileMember {
   readonly arena = new Arena(addressOf);
   readonly aead: Aead = EvpAead.tryOpen(this.arena) ?? new NodeAead(this.arena);
@@ -81,7 +87,16 @@ export class HostileMember {
         carriage: { kind: 'direct', endpoint: { address: '192.0.2.2', port: 7 } },
       },
       { kind: 'installSession', session: this.session },
-      { kind: 'patchRoutes', nodes: [{ node, hops: [1] }], prefixes: [], removedPrefixes: [] },
+      { kind: 'setSources', link: 1, prefixes: [{ prefix: ipv4(10, 2, 0, 0), length: lanLength }] },
+      {
+        kind: 'patchRoutes',
+        nodes: [{ node, hops: [1] }],
+        prefixes: [
+          { prefix: ipv4(10, 1, 0, 0), length: lanLength, egress: undefined },
+          { prefix: ipv4(10, 2, 0, 0), length: lanLength, egress: node },
+        ],
+        removedPrefixes: [],
+      },
     ];
     for (const command of commands) {
       const bytes = command.kind === 'openLink' ? LinkShared.byteLength(1) : sessionSharedLength(this.session);
@@ -111,11 +126,25 @@ export class HostileMember {
 
   /** An authentic frame with any header and any content: what a hostile member can send. */
   seal(type: number, flags: number, text: Uint8Array): Uint8Array {
+    return this.#seal(type, flags, text, 0, 0);
+  }
+
+  /** The same through a relay, from end to end; the relay header is authentic too. */
+  relayed(type: number, flags: number, text: Uint8Array): Uint8Array {
+    return this.behindRelay(this.#seal(type, flags, text, us, member));
+  }
+
+  /** A relay header in front of anything at all. */
+  behindRelay(inner: Uint8Array): Uint8Array {
+    return concatBytes(this.seal(FrameType.relay, 0, Uint8Array.of(0, 0, us, 0, 0, member, 32, 0)), inner);
+  }
+
+  #seal(type: number, flags: number, text: Uint8Array, destination: number, source: number): Uint8Array {
     const { bytes, view, join, scratch } = this.arena;
     const counter = this.#counter++;
     bytes.set(text, scratch + 1024);
     writeHeader(view, join, type, flags, 16, counter);
-    this.#sealer.seal(join, counter, scratch + 1024, text.length, 0, 0);
+    this.#sealer.seal(join, counter, scratch + 1024, text.length, destination, source);
     return bytes.slice(join, join + 32 + text.length);
   }
 }
@@ -139,14 +168,21 @@ export function isHarmless(written: Uint8Array): boolean {
   return kind === expected && headers <= length && size > 0 && headers + size < length;
 }
 
-export function innerPacket(random: Random, target: 'in' | 'out'): Uint8Array {
-  const ours = new Uint8Array(network.bytes);
-  ours[7] = us;
-  ours[15] = 1;
-  const theirs = new Uint8Array(ours);
-  theirs[7] = member;
+/** IPv4-mapped, 16 octets. */
+export function ipv4(...octets: readonly number[]): Uint8Array {
+  return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, ...octets);
+}
+
+/** A packet between the two, of either version by chance; of IPv4 between hosts of their LANs. */
+export function innerPacket(
+  random: Random,
+  target: 'in' | 'out',
+  version: 4 | 6 = random.below(2) ? 4 : 6,
+): Uint8Array {
+  const [ours, theirs] =
+    version === 4 ? [ourHost, theirHost] : [nodeAddress(network, us), nodeAddress(network, member)];
   return buildPacket({
-    version: 6,
+    version,
     protocol: random.below(2) ? 'tcp' : 'udp',
     source: target === 'in' ? theirs : ours,
     destination: target === 'in' ? ours : theirs,

@@ -5,14 +5,29 @@ import { nodeAddress } from '../../src/addr/node-number.js';
 import { concatBytes } from '../../src/bytes.js';
 import { seededRandom } from '../../src/random.js';
 import { hour, second } from '../../src/time.js';
-import { FrameType } from '../../src/tunnel/frame.js';
+import { ControlChannel, FrameType } from '../../src/tunnel/frame.js';
 import { toUnderlay } from '../../src/tunnel/plane/underlay-address.js';
-import { HostileMember, innerPacket, isHarmless, member, us } from '../fuzz/hostile-member.js';
+import {
+  HostileMember,
+  innerPacket,
+  ipv4,
+  isHarmless,
+  member,
+  ourHost,
+  theirHost,
+  us,
+} from '../fuzz/hostile-member.js';
 import { buildPacket } from './plane/packets.js';
 import { network, World } from './plane/world.js';
 
 /** One test for each bad input the issue of the tunnel names; what needs a real kernel is in test/lab. */
 const stranger = toUnderlay({ address: '198.51.100.9', port: 9 })!;
+
+const ours = nodeAddress(network, us);
+const theirs = nodeAddress(network, member);
+const at = (text: number[]) => concatBytes(Uint8Array.from(text), new Uint8Array(16 - text.length));
+const inner = (source: Uint8Array, destination: Uint8Array, version: 4 | 6 = 6) =>
+  buildPacket({ version, protocol: 'udp', source, destination, payload: new Uint8Array(40) });
 
 function dropsOf(subject: HostileMember): Map<string, number> {
   const sum = new Map<string, number>();
@@ -69,6 +84,35 @@ test('a frame of a member, truncated at each octet or with any bit flipped, is d
   t.is(subject.tun.written.length, 1);
 });
 
+for (const [type, what, text] of [
+  [FrameType.control, 'control', Uint8Array.of(ControlChannel.babel, ...new Uint8Array(40))],
+  [FrameType.relay, 'relayed', inner(theirs, ours)],
+  [FrameType.probe, 'probe', new Uint8Array(16)],
+] as const) {
+  test(`a ${what} frame of a member, truncated at each octet or with any bit flipped, does nothing; whole, it is taken`, (t) => {
+    const subject = new HostileMember(seededRandom(6));
+    const fresh = () =>
+      type === FrameType.relay ? subject.relayed(FrameType.packet, 0, text) : subject.seal(type, 0, text);
+    const taken = () => subject.events.filter(({ kind }) => kind === 'control').length + subject.tun.written.length;
+    const { length } = fresh();
+    let sent = 0;
+    for (let cut = 1; cut < length; cut++, sent++) subject.receive(fresh().subarray(0, cut));
+    for (let at = 0; at < length; at++) {
+      for (let bit = 0; bit < 8; bit++, sent++) {
+        const changed = fresh();
+        changed[at]! ^= 1 << bit;
+        subject.receive(changed);
+      }
+    }
+    t.is(taken(), 0);
+    t.is(totalOf(subject), sent);
+    t.false(subject.events.some(({ kind }) => kind === 'measured'));
+    subject.receive(fresh());
+    t.is(totalOf(subject), sent, 'the whole one is no drop');
+    if (type !== FrameType.probe) t.is(taken(), 1);
+  });
+}
+
 test('a frame replayed at once, across a rekey and an hour later, from its sender or a stranger, is dropped and moves nothing', (t) => {
   const world = new World();
   const a = world.node(1);
@@ -100,13 +144,6 @@ test('a frame replayed at once, across a rekey and an hour later, from its sende
   t.false(b.kinds().includes('moved'));
 });
 
-const ours = nodeAddress(network, us);
-const theirs = nodeAddress(network, member);
-const at = (text: number[]) => concatBytes(Uint8Array.from(text), new Uint8Array(16 - text.length));
-const inner = (source: Uint8Array, destination: Uint8Array, version: 4 | 6 = 6) =>
-  buildPacket({ version, protocol: 'udp', source, destination, payload: new Uint8Array(40) });
-const ipv4 = (...octets: number[]) => Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, ...octets]);
-
 /** An extension header of 8 octets between the IPv6 header and UDP. */
 function extended(type: number, next = 17): Uint8Array {
   const plain = inner(theirs, ours);
@@ -132,7 +169,18 @@ const badPackets: readonly (readonly [what: string, reason: string, packet: Uint
   ['to link-local', 'forbidden-destination', inner(theirs, at([0xfe, 0x80, 0, 0, 0, 0, 0, 1]))],
   ['to multicast', 'forbidden-destination', inner(theirs, at([0xff, 2, 0, 0, 0, 0, 0, 1]))],
   ['to a third node', 'not-for-us', inner(theirs, nodeAddress(network, 9))],
-  ['IPv4 of nobody', 'wrong-source', inner(ipv4(10, 0, 0, 1), ipv4(127, 0, 0, 1), 4)],
+  ['IPv4 of nobody', 'wrong-source', inner(ipv4(10, 0, 0, 1), ourHost, 4)],
+  ['the source of a host of ours', 'wrong-source', inner(ourHost, ourHost, 4)],
+  ['the IPv4 loopback source', 'wrong-source', inner(ipv4(127, 0, 0, 1), ourHost, 4)],
+  ['IPv4 to loopback', 'forbidden-destination', inner(theirHost, ipv4(127, 0, 0, 1), 4)],
+  ['IPv4 to nowhere', 'forbidden-destination', inner(theirHost, ipv4(0, 0, 0, 0), 4)],
+  ['IPv4 to this network', 'forbidden-destination', inner(theirHost, ipv4(0, 1, 2, 3), 4)],
+  ['IPv4 to link-local', 'forbidden-destination', inner(theirHost, ipv4(169, 254, 169, 254), 4)],
+  ['IPv4 to multicast', 'forbidden-destination', inner(theirHost, ipv4(224, 0, 0, 1), 4)],
+  ['IPv4 to a reserved address', 'forbidden-destination', inner(theirHost, ipv4(240, 0, 0, 1), 4)],
+  ['IPv4 to broadcast', 'forbidden-destination', inner(theirHost, ipv4(255, 255, 255, 255), 4)],
+  ['IPv6 to the IPv4 loopback', 'forbidden-destination', inner(theirs, ipv4(127, 0, 0, 1))],
+  ['IPv4 to a third network', 'not-for-us', inner(theirHost, ipv4(10, 3, 0, 9), 4)],
   ['a length too long', 'malformed-packet', lying((view) => view.setUint16(4, view.getUint16(4) + 1))],
   ['a length too short', 'malformed-packet', lying((view) => view.setUint16(4, view.getUint16(4) - 1))],
   ['version 5', 'malformed-packet', lying((view) => view.setUint8(0, 0x50))],

@@ -1,11 +1,15 @@
+import { isUsableEndpoint } from '../../../src/addr/endpoint.js';
 import { decodeMap } from '../../../src/addr/fields.js';
 import { signStatement } from '../../../src/addr/statement.js';
 import { equalBytes } from '../../../src/bytes.js';
 import { encodeCbor } from '../../../src/cbor.js';
+import { decodeNeighbours } from '../../../src/control/neighbours.js';
+import { decodeRelayedMonths, encodeRelayedMonths } from '../../../src/control/relay-quota.js';
 import { MeshError } from '../../../src/errors.js';
 import { decodeDialBack, decodeDialBackBody, encodeDialBack, encodeDialBackBody } from '../../../src/mesh/dial-back.js';
 import { importIdentity } from '../../../src/mesh/identity-copy.js';
 import { decodeJoinBody, decodeJoinDatagram, decodeJoinPlaintext } from '../../../src/mesh/join-datagram.js';
+import { beaconKey, beaconLength, decodeBeacon, encodeBeacon } from '../../../src/mesh/lan-beacon-datagram.js';
 import type { MeshEvent } from '../../../src/mesh/mesh.js';
 import { Mesh } from '../../../src/mesh/mesh.js';
 import { meshMessage } from '../../../src/mesh/messages.js';
@@ -150,14 +154,39 @@ const reachability: Target = {
   },
 };
 
+const beaconSecret = beaconKey(new Uint8Array(16).fill(7));
+
+/** Input: a datagram from the LAN; and what somebody who knows the network's id puts into one. */
+const beacon: Target = {
+  name: 'beacons',
+  files: ['mesh/lan-beacon-datagram.js'],
+  seeds: [
+    encodeBeacon(beaconSecret, { node: 2, port: 16696, asks: true }, new Uint8Array(12).fill(1)),
+    encodeBeacon(beaconSecret, { node: 2 ** 24, port: 0, asks: false }, new Uint8Array(12).fill(2)),
+    new Uint8Array(beaconLength),
+  ],
+  make: () => (input) => {
+    const read = decodeBeacon(beaconSecret, input);
+    if (!read) return;
+    promise(equalBytes(input, beacon.seeds[0]!), 'nobody who does not know the network makes one');
+    promise(read.node > 0 && read.node < 2 ** 24 && read.port > 0, 'a node and a port');
+  },
+};
+
 const blobNames = ['membership', 'issuer', 'network-key', 'directory', 'identity'] as const;
 
-/** Input: which blob of the disk it stands for, then the blob. */
+/** Input: which blob of the disk it stands for, then the blob. What is only a memory is as if it were not there. */
 const disk: Target = {
   name: 'disk',
   files: ['mesh/stored.js', 'mesh/membership.js', 'mesh/issuer.js', 'mesh/directory.js', 'mesh/network-key.js'],
-  seeds: blobNames.map((name, i) => Uint8Array.of(i, ...(messages.issuer.disk.get(name) ?? []))),
+  seeds: [
+    ...blobNames.map((name, i) => Uint8Array.of(i, ...(messages.issuer.disk.get(name) ?? []))),
+    encodeRelayedMonths([{ month: 24_000, octets: 12 }]),
+    encodeCbor([[2, '192.0.2.1', 16696]]),
+  ],
   make: (random) => (input) => {
+    for (const { octets } of decodeRelayedMonths(input)) promise(octets >= 0, 'octets are counted upwards');
+    for (const { endpoint } of decodeNeighbours(input)) promise(isUsableEndpoint(endpoint), 'somewhere to be dialled');
     const stored = new Map(messages.issuer.disk);
     stored.set(blobNames[(input[0] ?? 0) % blobNames.length]!, input.subarray(1));
     try {
@@ -214,4 +243,12 @@ const copies: Target = {
   },
 };
 
-export const meshTargets: readonly Target[] = [meshMessages, signedRecords, joining, reachability, disk, copies];
+export const meshTargets: readonly Target[] = [
+  meshMessages,
+  signedRecords,
+  joining,
+  reachability,
+  beacon,
+  disk,
+  copies,
+];

@@ -129,26 +129,40 @@ function harmless(subject: HostileMember): void {
   }
 }
 
-/** Input: type, flags, then the plaintext that a member seals; a relayed frame has the rest behind its 8 octets. */
+/** Marks the type of a frame that comes through a relay, from end to end. */
+const relayed = 0x80;
+
+/**
+ * Input: type, flags, then the plaintext that a member seals; a relayed frame has the rest behind its 8 octets. Notices are
+ * not sealed.
+ */
 const memberFrames: Target = {
   name: 'member frames',
   files: planeFiles,
   seeds: [
-    concatBytes(Uint8Array.of(0x10, 0), innerPacket(random, 'in')),
-    concatBytes(Uint8Array.of(0x10, 1), innerPacket(random, 'in')),
-    concatBytes(Uint8Array.of(0x10, 2), innerPacket(random, 'in')),
-    concatBytes(Uint8Array.of(0x10, 4), innerPacket(random, 'in')),
+    ...([4, 6] as const).flatMap((version) =>
+      [0, 1, 2, 4].map((flags) => concatBytes(Uint8Array.of(0x10, flags), innerPacket(random, 'in', version))),
+    ),
     Uint8Array.of(0x11, 0, 1, 2, 3),
     concatBytes(Uint8Array.of(0x13, 0), new Uint8Array(16)),
     concatBytes(Uint8Array.of(0x12, 0, 0, 0, us, 0, 0, member, 5, 0), random.bytes(60)),
     concatBytes(Uint8Array.of(0x12, 0, 0, 0, 9, 0, 0, member, 5, 0), random.bytes(60)),
+    ...([4, 6] as const).map((version) =>
+      concatBytes(Uint8Array.of(relayed | 0x10, 1), innerPacket(random, 'in', version)),
+    ),
+    Uint8Array.of(relayed | 0x11, 0, 2, 0xa0),
+    Uint8Array.of(relayed | 0x14, 1, ...new Array(14).fill(0)),
   ],
   make: (chance) => {
     const subject = new HostileMember(chance);
     return (input) => {
       const [type = 0, flags = 0] = input;
       const text = input.subarray(2, 62_000);
-      if (type === 0x12) subject.receive(concatBytes(subject.seal(type, flags, text.subarray(0, 8)), text.subarray(8)));
+      if (type === (relayed | 0x14))
+        subject.receive(subject.behindRelay(concatBytes(Uint8Array.of(0x14, flags), text)));
+      else if (type & relayed) subject.receive(subject.relayed(type & ~relayed, flags, text.subarray(0, 1500)));
+      else if (type === 0x12)
+        subject.receive(concatBytes(subject.seal(type, flags, text.subarray(0, 8)), text.subarray(8)));
       else subject.receive(subject.seal(type, flags, text.length > 1500 ? text.subarray(0, 1500) : text));
       harmless(subject);
     };
@@ -178,7 +192,7 @@ const kernelPackets: Target = {
   name: 'kernel packets',
   files: ['plane/outbound.js', 'plane/cut.js', 'plane/packet.js', 'plane/virtio.js', 'plane/icmp.js'],
   seeds: [0, 1, 2, 3].map((i) => {
-    const whole = concatBytes(new Uint8Array(10), innerPacket(seededRandom(i), 'out'));
+    const whole = concatBytes(new Uint8Array(10), innerPacket(seededRandom(i), 'out', 6));
     if (i > 1) whole.set([1, i === 2 ? 4 : 5, 60, 0, 100, 0, 40, 0, i === 2 ? 16 : 6, 0]);
     return whole;
   }),
