@@ -12,6 +12,8 @@ export interface BabeldOptions {
   /** Further configuration lines. */
   readonly extra?: readonly string[];
   readonly type?: 'wired' | 'tunnel';
+  /** Of its first start; by chance without. */
+  readonly seqno?: number;
 }
 
 /** babeld on a host, with Hello every second and Update every two. Tables are read from its local socket. */
@@ -25,6 +27,7 @@ export class Babeld {
     this.#place = place;
     this.host = host;
     this.#options = options;
+    if (options.seqno !== undefined) writeFileSync(this.#path('state'), `${options.seqno}\n`);
     this.#process = this.#start();
   }
 
