@@ -32,6 +32,13 @@ export function entropy(pieces: readonly Uint8Array[]): number {
   return bits;
 }
 
+/** How many answers to pings a capture holds. */
+export function echoReplies(file: string): number {
+  let count = 0;
+  for (const frame of ipv4Frames(file, 1)) if (frame[14 + (frame[14]! & 15) * 4] === 0) count++;
+  return count;
+}
+
 /** What the first side that spoke said first on each TCP connection of a capture, and to whom. */
 export function tcpOpenings(file: string): { readonly to: string; readonly payload: Uint8Array }[] {
   const openings = new Map<string, { readonly to: string; readonly payload: Uint8Array }>();
