@@ -10,7 +10,7 @@ import type { Random } from '../random.js';
 import type { SpeakerEvent, StoredSeqno } from '../routing/contract.js';
 import type { Millis, UnixSeconds } from '../time.js';
 import type { LinkCounters, LinkId, PlaneCommand, PlaneEvent } from '../tunnel/plane/contract.js';
-import type { MappingEvent, MappingOrder } from '../upnp/mapping.js';
+import type { MappingEvent, MappingOrder } from '../upnp/effects.js';
 import type { StreamEndpoint } from './fallback.js';
 import type { KernelRoute } from './forwarding.js';
 import type { FormerNeighbour } from './neighbours.js';

@@ -1,6 +1,6 @@
 import type { CompanionEvent, CompanionOrder } from './companion.js';
 import type { Gateway, GatewayFinder, MapAnswer } from './contract.js';
-import type { MappingEvent, MappingOrder } from './mapping.js';
+import type { MappingEvent, MappingOrder } from './effects.js';
 
 const forgotten: MapAnswer = {
   kind: 'refused',

@@ -1,7 +1,7 @@
 import type { Millis } from '../../src/time.js';
 import type { CompanionEvent, CompanionOrder } from '../../src/upnp/companion.js';
 import type { CheckAnswer, GatewayDescription, MappingProtocol } from '../../src/upnp/contract.js';
-import type { MappingEvent, MappingOrder } from '../../src/upnp/mapping.js';
+import type { MappingEvent, MappingOrder } from '../../src/upnp/effects.js';
 
 /** How long it takes for anything. */
 const answersIn: Millis = 30;

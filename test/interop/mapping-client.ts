@@ -2,9 +2,10 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { systemRandom } from '../../src/random.js';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
+import { isOrder, type MappingEffect, type MappingEvent } from '../../src/upnp/effects.js';
 import { RouterFinder } from '../../src/upnp/gateways.js';
 import { MappingShell } from '../../src/upnp/gateways-shell.js';
-import { isOrder, Mapping, type MappingEffect, type MappingEvent } from '../../src/upnp/mapping.js';
+import { Mapping } from '../../src/upnp/mapping.js';
 
 /**
  * The Mapping and its shell as a program of their own, to be started inside a home's namespace. Prints one JSON a line:

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
-import type { MappingStatus } from '../../src/upnp/mapping.js';
+import type { MappingStatus } from '../../src/upnp/status.js';
 
 const lan = 'lan0';
 const wan = 'wan0';

@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { until } from '../../lab/until.js';
 import type { MappingProtocol } from '../../src/upnp/contract.js';
-import type { MappingStatus } from '../../src/upnp/mapping.js';
+import type { MappingStatus } from '../../src/upnp/status.js';
 import { homeAddress, MiniupnpdHome, type RouterOptions } from './miniupnpd-home.js';
 
 /** Runs a scenario in a home of its own, which is removed whatever happens. */

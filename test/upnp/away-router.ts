@@ -1,7 +1,8 @@
 import { seededRandom } from '../../src/random.js';
 import { type Millis, second } from '../../src/time.js';
 import type { CheckAnswer, GatewayDescription, MappingProtocol } from '../../src/upnp/contract.js';
-import { isOrder, Mapping, type MappingEffect, type MappingEvent, type MappingOrder } from '../../src/upnp/mapping.js';
+import { isOrder, type MappingEffect, type MappingEvent, type MappingOrder } from '../../src/upnp/effects.js';
+import { Mapping } from '../../src/upnp/mapping.js';
 
 /** What there is of a router: nothing, its service without a line outwards, or all of it. */
 export type Presence = 'away' | 'without-line' | 'there';

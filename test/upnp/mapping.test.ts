@@ -4,7 +4,9 @@ import { seededRandom } from '../../src/random.js';
 import { hour, minute, second } from '../../src/time.js';
 import type { CompanionEvent } from '../../src/upnp/companion.js';
 import type { GatewayDescription, Grant, RefusalCode } from '../../src/upnp/contract.js';
-import { Mapping, type MappingEffect, type MappingEvent, type MappingState } from '../../src/upnp/mapping.js';
+import type { MappingEffect, MappingEvent } from '../../src/upnp/effects.js';
+import { Mapping } from '../../src/upnp/mapping.js';
+import type { MappingState } from '../../src/upnp/status.js';
 import { gateway, other } from './gateways.js';
 
 const grant: Grant = { externalAddress: '11.0.0.2', externalPort: 16696, leaseSeconds: 3600 };
@@ -504,10 +506,12 @@ test('of two routers, the one with a public address is kept and the other freed'
   t.is(world.mapping.status().gateway, '192.168.2.1');
 });
 
-test('of two routers behind other NATs, the first is kept', (t) => {
+test('of two routers behind other NATs, the first is kept, and what it is asked waits for the second', (t) => {
   const inner = { ...grant, externalAddress: '192.168.0.7' };
   const world = new World().passes(0).hears(found, { kind: 'gatewayFound', gateway: other }, searchEnded);
-  world.hears({ kind: 'granted', gateway: 'one', grant: inner }, { kind: 'granted', gateway: 'two', grant: inner });
+  world.hears({ kind: 'granted', gateway: 'one', grant: inner });
+  t.deepEqual(world.passes(10 * second).orders, []);
+  world.hears({ kind: 'granted', gateway: 'two', grant: inner });
   t.is(world.mapping.status().gateway, '192.168.1.1');
   t.is(world.state, 'mapped');
   t.regex(world.mapping.status().reason!, /double NAT/);

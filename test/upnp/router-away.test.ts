@@ -1,7 +1,7 @@
 import test from 'ava';
 import { hour, type Millis, minute, second } from '../../src/time.js';
 import type { Announcement, MappingProtocol } from '../../src/upnp/contract.js';
-import type { MappingEvent } from '../../src/upnp/mapping.js';
+import type { MappingEvent } from '../../src/upnp/effects.js';
 import { AwayRouter, type Presence } from './away-router.js';
 
 const networkChanged: MappingEvent = { kind: 'networkChanged' };
