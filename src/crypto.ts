@@ -14,6 +14,7 @@ import {
 import nacl from 'tweetnacl';
 import { concatBytes, utf8 } from './bytes.js';
 import type { Random } from './random.js';
+import { secretCopy, takeSecret } from './secret-bytes.js';
 
 /**
  * The cryptography of the control plane. tweetnacl (the only import of it) makes the long-lived keys and is what the
@@ -55,14 +56,14 @@ function publicOctets(privateKey: KeyObject): PublicKey {
   return new Uint8Array(Buffer.from(createPublicKey(privateKey).export({ format: 'jwk' }).x!, 'base64url'));
 }
 
-/** The private half as octets in a Buffer and as the KeyObject OpenSSL works with; both gone after `wipe`. */
+/** The private half as octets and as the KeyObject OpenSSL works with; both gone after `wipe`. */
 class Secret {
-  #octets: Buffer;
+  readonly #octets: Uint8Array;
   #object: KeyObject | undefined;
 
   constructor(octets: Uint8Array, toObject: (octets: Uint8Array) => KeyObject) {
     if (octets.length !== keyLength) throw new RangeError('a private key has 32 octets');
-    this.#octets = Buffer.from(octets);
+    this.#octets = secretCopy(octets);
     this.#object = toObject(this.#octets);
   }
 
@@ -73,7 +74,7 @@ class Secret {
 
   copy(): Uint8Array {
     if (!this.#object) throw new Error('key used after wipe');
-    return new Uint8Array(this.#octets);
+    return secretCopy(this.#octets);
   }
 
   wipe(): void {
@@ -113,9 +114,10 @@ export class AgreementKey {
   static make(random: Random): AgreementKey {
     const octets = random.bytes(keyLength);
     const key = new AgreementKey(octets);
-    const reference = nacl.box.keyPair.fromSecretKey(octets).publicKey;
+    const reference = nacl.box.keyPair.fromSecretKey(octets);
+    reference.secretKey.fill(0);
     octets.fill(0);
-    if (!constantTimeEqual(reference, key.publicKey)) throw new Error('X25519 implementations disagree');
+    if (!constantTimeEqual(reference.publicKey, key.publicKey)) throw new Error('X25519 implementations disagree');
     return key;
   }
 
@@ -125,7 +127,7 @@ export class AgreementKey {
     const privateKey = this.#secret.object;
     try {
       const shared = diffieHellman({ privateKey, publicKey: publicObject('X25519', other) });
-      return shared.every((octet) => octet === 0) ? undefined : new Uint8Array(shared);
+      return shared.every((octet) => octet === 0) ? undefined : takeSecret(shared);
     } catch {
       return undefined; // OpenSSL refuses small orders by throwing
     }
@@ -162,9 +164,10 @@ export class SigningKey {
   static make(random: Random): SigningKey {
     const seed = random.bytes(keyLength);
     const key = new SigningKey(seed);
-    const reference = nacl.sign.keyPair.fromSeed(seed).publicKey;
+    const reference = nacl.sign.keyPair.fromSeed(seed);
+    reference.secretKey.fill(0);
     seed.fill(0);
-    if (!constantTimeEqual(reference, key.publicKey)) throw new Error('Ed25519 implementations disagree');
+    if (!constantTimeEqual(reference.publicKey, key.publicKey)) throw new Error('Ed25519 implementations disagree');
     return key;
   }
 
@@ -293,18 +296,18 @@ export function signed(label: SignatureLabel, networkId: Uint8Array, octets: Uin
   return concatBytes(utf8(label), new Uint8Array(1), networkId, octets);
 }
 
-/** 32 octets of SHA-256 over the parts, one after the other. */
+/** 32 octets of SHA-256 over the parts, one after the other; fit for a key, the caller's to wipe. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
-  return new Uint8Array(hash.digest());
+  return takeSecret(hash.digest());
 }
 
-/** 32 octets of HMAC-SHA256 (RFC 2104) over the parts, one after the other. */
+/** 32 octets of HMAC-SHA256 (RFC 2104) over the parts, one after the other; fit for a key, the caller's to wipe. */
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   const mac = createHmac('sha256', key);
   for (const part of parts) mac.update(part);
-  return new Uint8Array(mac.digest());
+  return takeSecret(mac.digest());
 }
 
 /** RFC 8439 and NIST SP 800-38D; both with 32-octet keys, 12-octet nonces and 16-octet tags. */

@@ -1,5 +1,6 @@
 import { concatBytes, utf8 } from './bytes.js';
 import { aeadOpen, aeadSeal, hmacSha256, sha256 } from './crypto.js';
+import { secretCopy } from './secret-bytes.js';
 
 /**
  * The Noise handshakes weft speaks (Noise Protocol Framework, revision 34): IK between nodes that know each other's key,
@@ -41,7 +42,7 @@ class SymmetricState {
   constructor(protocol: string) {
     const name = utf8(protocol);
     this.#hash = name.length <= 32 ? concatBytes(name, new Uint8Array(32 - name.length)) : sha256(name);
-    this.#chainingKey = new Uint8Array(this.#hash);
+    this.#chainingKey = secretCopy(this.#hash);
   }
 
   get hash(): Uint8Array {
@@ -50,14 +51,16 @@ class SymmetricState {
 
   copy(): SymmetricState {
     const twin = new SymmetricState('');
-    twin.#chainingKey = new Uint8Array(this.#chainingKey);
+    twin.#chainingKey = secretCopy(this.#chainingKey);
     twin.#hash = new Uint8Array(this.#hash);
-    twin.#key = new Uint8Array(this.#key);
+    twin.#key = secretCopy(this.#key);
     return twin;
   }
 
   mixHash(data: Uint8Array): void {
-    this.#hash = sha256(this.#hash, data);
+    const hash = sha256(this.#hash, data);
+    this.#hash.fill(0);
+    this.#hash = hash;
   }
 
   mixKey(input: Uint8Array): void {
@@ -68,6 +71,7 @@ class SymmetricState {
   mixKeyAndHash(input: Uint8Array): void {
     const [chainingKey, hash, key] = hkdf(this.#chainingKey, input, 3);
     this.mixHash(hash!);
+    hash!.fill(0);
     this.#replace(chainingKey!, key!);
   }
 
@@ -119,7 +123,7 @@ function hkdf(chainingKey: Uint8Array, input: Uint8Array, outputs: 2 | 3): Uint8
   const results: Uint8Array[] = [];
   let last: Uint8Array = empty;
   for (let i = 1; i <= outputs; i++) {
-    last = hmacSha256(temporary, concatBytes(last, Uint8Array.of(i)));
+    last = hmacSha256(temporary, last, Uint8Array.of(i));
     results.push(last);
   }
   temporary.fill(0);

@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { secretBytes } from './secret-bytes.js';
 
 /** A source of chance, passed into every core that needs one. */
 export interface Random {
@@ -41,7 +42,7 @@ export function systemRandom(): Random {
     pool[next++] = 0;
     return word;
   });
-  return { ...random, bytes: (length) => randomFillSync(new Uint8Array(length)) };
+  return { ...random, bytes: (length) => randomFillSync(secretBytes(length)) };
 }
 
 /** Chance that repeats: the same seed gives the same run (xoshiro128**, seeded by splitmix32). Never for keys. */

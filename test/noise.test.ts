@@ -10,6 +10,8 @@ import {
   noiseResponseOverhead,
 } from '../src/noise.js';
 import { seededRandom } from '../src/random.js';
+import { secretBytes } from '../src/secret-bytes.js';
+import { SecretsMade } from './helpers/secrets-made.js';
 
 interface Vector {
   readonly protocol_name: string;
@@ -138,3 +140,53 @@ test('another prologue, another pattern or another secret does not meet', (t) =>
   t.is(joining.initiator.readResponse(response, new Uint8Array(32).fill(2)), undefined);
   t.deepEqual(joining.initiator.readResponse(response, new Uint8Array(32).fill(1)), utf8(''));
 });
+
+for (const pattern of ['IK', 'IKpsk2'] as const) {
+  test(`of a handshake, however it ends, no secret is left in memory but the keys it was for (${pattern})`, (t) => {
+    const random = seededRandom(6);
+    const [alice, bob] = [new AgreementKey(random.bytes(32)), new AgreementKey(random.bytes(32))];
+    const psk = pattern === 'IKpsk2' ? new Uint8Array(32).fill(3) : undefined;
+    const prologue = utf8('weft');
+    const keys = Array.from({ length: 4 }, () => secretBytes(32));
+    const initiate = (ephemeral: AgreementKey) =>
+      new NoiseInitiator(pattern, prologue, alice, ephemeral, bob.publicKey);
+
+    const whole = new SecretsMade();
+    let held = 0;
+    whole.during(() => {
+      const [first, second] = [AgreementKey.ephemeral(random), AgreementKey.ephemeral(random)];
+      const initiator = initiate(first);
+      const responder = new NoiseResponder(pattern, prologue, bob);
+      responder.readInitiation(initiator.writeInitiation(utf8('hello'))!);
+      const response = responder.writeResponse(utf8('welcome'), second, psk)!;
+      const forged = response.slice();
+      forged[40]! ^= 1;
+      initiator.readResponse(forged, psk);
+      initiator.readResponse(response, psk);
+      initiator.split(keys[0]!, keys[1]!);
+      responder.split(keys[2]!, keys[3]!);
+      held = whole.left().length;
+      for (const secret of [initiator, responder, first, second]) secret.wipe();
+    });
+    t.deepEqual([keys[3], keys[2]], [keys[0], keys[1]]);
+    t.true(whole.values.has(toHex(keys[0]!)), 'the keys themselves were among what was watched');
+    t.true(whole.values.size > 15);
+    t.is(held, 8, 'hash, chaining key and key of either side, and two ephemeral keys');
+    t.deepEqual(whole.left(), []);
+    t.deepEqual([whole.leaks, whole.onHeap()], [[], []]);
+
+    const ended = new SecretsMade();
+    ended.during(() => {
+      const ephemeral = AgreementKey.ephemeral(random);
+      const initiator = initiate(ephemeral);
+      const initiation = initiator.writeInitiation(utf8('hello'))!;
+      initiation[50]! ^= 1;
+      const responder = new NoiseResponder(pattern, prologue, bob);
+      responder.readInitiation(initiation);
+      for (const secret of [initiator, responder, ephemeral]) secret.wipe();
+    });
+    t.true(ended.values.size > 5);
+    t.deepEqual(ended.left(), []);
+    t.deepEqual([ended.leaks, ended.onHeap()], [[], []]);
+  });
+}

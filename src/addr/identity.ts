@@ -24,7 +24,11 @@ export class NodeIdentity {
 
   /** For the file identity (mode 0600) only: CBOR {v: 1, key, dh}, the private halves. The caller wipes it. */
   encode(): Uint8Array {
-    return encodeCbor({ v: 1, key: this.signing.exportPrivate(), dh: this.agreement.exportPrivate() });
+    const [key, dh] = [this.signing.exportPrivate(), this.agreement.exportPrivate()];
+    const octets = encodeCbor({ v: 1, key, dh });
+    key.fill(0);
+    dh.fill(0);
+    return octets;
   }
 
   /** Undefined when the octets are no identity: half-written, of another version, of another file. */

@@ -14,6 +14,7 @@ import type { MeshError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import { NoiseInitiator } from '../noise.js';
 import type { Random } from '../random.js';
+import { secretBytes } from '../secret-bytes.js';
 import { type Millis, never, second, type UnixSeconds } from '../time.js';
 import type { MeshEffect } from './effects.js';
 import { persistIdentity } from './found.js';
@@ -75,7 +76,7 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
   #noise: NoiseInitiator | undefined;
   /** What is being sent again and again. */
   #outgoing: JoinMessage | undefined;
-  readonly #receiveKey = new Uint8Array(32);
+  readonly #receiveKey = secretBytes(32);
   /** By member, in the token's order: what a member under load gave us to show that we hear it. */
   readonly #cookies: (Uint8Array | undefined)[] = [];
   #sent = 0;
@@ -184,14 +185,14 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
   #onResponse(message: JoinMessage, now: Millis): MeshEffect[] {
     const { id, secret } = this.#invitation;
     const noise = this.#noise!;
-    const payload =
-      noise.readResponse(message.part, joinPreSharedKey(id, secret)) ??
-      noise.readResponse(message.part, unknownTokenKey);
+    const shared = joinPreSharedKey(id, secret);
+    const payload = noise.readResponse(message.part, shared) ?? noise.readResponse(message.part, unknownTokenKey);
+    shared.fill(0);
     if (!payload) return [];
     const fields = decodeMap(payload);
     if (!fields) return [];
     if (typeof fields.error === 'string') return this.#fail(joinRefused(fields.error));
-    const sendKey = new Uint8Array(32);
+    const sendKey = secretBytes(32);
     noise.split(sendKey, this.#receiveKey);
     this.#outgoing = this.#request(sendKey, noise.handshakeHash);
     sendKey.fill(0);

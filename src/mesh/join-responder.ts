@@ -9,6 +9,7 @@ import { type CborValue, encodeCbor } from '../cbor.js';
 import { AgreementKey, aeadOpen, aeadSeal, isSigningPublicKey, signatureLength, signed, verify } from '../crypto.js';
 import { NoiseResponder } from '../noise.js';
 import type { Random } from '../random.js';
+import { secretBytes } from '../secret-bytes.js';
 import { type Millis, second } from '../time.js';
 import type { MeshEffect } from './effects.js';
 import type { Issuer, Refusal } from './issuer.js';
@@ -78,30 +79,37 @@ export class JoinResponder {
     if (!this.#rate.take(now)) return [];
     const { agreement } = this.#membership.identity;
     const noise = new NoiseResponder('IKpsk2', joinPrologue(this.#membership.network.id), agreement);
+    const response = this.#respond(noise, message, id, now);
+    noise.wipe();
+    return response ? [reply(response)] : [];
+  }
+
+  /** The datagram, unless there is nothing to say. */
+  #respond(noise: NoiseResponder, message: JoinMessage, id: string, now: Millis): Uint8Array | undefined {
     const read = noise.readInitiation(message.part);
     const fields = read && decodeMap(read.payload);
     const token = fields && octetsField(fields, 'id', tokenIdLength);
-    if (!token) return [];
+    if (!token) return undefined;
     const dh = read.remotePublicKey;
     const found = this.#issuer.lookUp(token, dh);
     const refusal: Refusal | undefined = found ? found.refusal : 'token-unknown';
-    if (!refusal && this.#exchanges.size >= maxExchanges) return [];
+    if (!refusal && this.#exchanges.size >= maxExchanges) return undefined;
     const ephemeral = AgreementKey.ephemeral(this.#random);
     const secret = found ? joinPreSharedKey(token, found.secret) : unknownTokenKey;
     const part = noise.writeResponse(encodeCbor(refusal ? { error: refusal } : {}), ephemeral, secret);
     ephemeral.wipe();
-    if (!part) return [];
+    if (found) secret.fill(0);
+    if (!part) return undefined;
     const response = encodeJoinDatagram({ ...message, type: JoinType.response, part }, dh);
     if (!refusal) {
-      const [receiveKey, sendKey] = [new Uint8Array(32), new Uint8Array(32)];
+      const [receiveKey, sendKey] = [secretBytes(32), secretBytes(32)];
       noise.split(sendKey, receiveKey);
       const keys = { receiveKey, sendKey, hash: noise.handshakeHash };
       const expires = now + exchangeLifetime;
       const nothing = { request: undefined, answer: undefined };
       this.#exchanges.set(id, { initiation: message.part, response, token, dh, ...keys, expires, ...nothing });
     }
-    noise.wipe();
-    return [reply(response)];
+    return response;
   }
 
   #onRequest(message: JoinMessage, reply: Reply): MeshEffect[] {

@@ -98,6 +98,7 @@ export class Asking {
     const datagram = handshake.datagram();
     if (!datagram) {
       this.#host.giveIndexBack(handshake.localIndex);
+      handshake.wipe();
       this.#host.dialFailed(way, 'its public key is not a valid one');
       return;
     }

@@ -248,6 +248,7 @@ export class Peer<Certificate> {
     const body = incoming.respond(ephemeral, index, this.#host.hello('response', observed));
     ephemeral.wipe();
     if (!body) {
+      incoming.wipe();
       this.#host.giveIndexBack(index);
       return;
     }

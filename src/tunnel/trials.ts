@@ -49,6 +49,7 @@ export class Trials<Certificate> {
     const body = newcomer.respond(ephemeral, localIndex, this.#host.hello('response', endpoint));
     ephemeral.wipe();
     if (!body) {
+      newcomer.wipe();
       this.#host.giveIndexBack(localIndex);
       return;
     }

@@ -6,6 +6,7 @@ import {
   type DecipherGCM,
   hkdfSync,
 } from 'node:crypto';
+import { secretCopy } from '../../secret-bytes.js';
 import { tagLength, transportHeaderLength } from '../frame.js';
 import type { Arena } from './arena.js';
 import type { Cipher } from './contract.js';
@@ -98,7 +99,7 @@ class NodeAeadKey implements AeadKey {
     this.#arena = arena;
     // The typings know ChaCha20-Poly1305 only in an overload of its own; the calls are the same.
     this.#cipher = cipher as CipherGCMTypes;
-    this.#key = new Uint8Array(key);
+    this.#key = secretCopy(key);
   }
 
   seal(at: number, _counter: number, text: number, length: number, destination: number, source: number): void {

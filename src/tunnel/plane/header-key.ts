@@ -1,3 +1,4 @@
+import { secretBytes } from '../../secret-bytes.js';
 import { FrameType, relayHeaderLength, transportHeaderLength } from '../frame.js';
 import { aadLength } from './aead.js';
 
@@ -164,7 +165,14 @@ function swapped(word: number): number {
 }
 
 function bigEndian(words: Int32Array): Int32Array {
-  return words.map(swapped);
+  const result = element();
+  for (let i = 0; i < 4; i++) result[i] = swapped(words[i]!);
+  return result;
+}
+
+/** The four words of one, for what is as good as a key. */
+function element(): Int32Array {
+  return new Int32Array(secretBytes(blockOctets).buffer);
 }
 
 /** Multiplies by x in GF(2^128) as GCM writes it, in place (SP 800-38D §6.3). Same steps whatever the element. */
@@ -178,8 +186,9 @@ function timesX(v: Int32Array): void {
 
 /** The product in GF(2^128). Slow, and the same steps whatever the factors. */
 function product(x: Int32Array, y: Int32Array): Int32Array {
-  const z = new Int32Array(4);
-  const v = y.slice();
+  const z = element();
+  const v = element();
+  v.set(y);
   for (let bit = 0; bit < 128; bit++) {
     const mask = -((x[bit >>> 5]! >>> (31 - (bit & 31))) & 1);
     for (let i = 0; i < 4; i++) z[i]! ^= v[i]! & mask;

@@ -1,3 +1,4 @@
+import { secretCopy } from '../../secret-bytes.js';
 import type { Millis } from '../../time.js';
 import { second } from '../../time.js';
 import { ReplayWindow } from '../replay-window.js';
@@ -203,7 +204,7 @@ export class ReceiveLane {
 }
 
 function withLaneKey(sessionKey: SharedArrayBuffer, lane: number, use: (key: Uint8Array) => AeadKey): AeadKey {
-  const copy = new Uint8Array(new Uint8Array(sessionKey)); // HKDF takes no shared memory
+  const copy = secretCopy(new Uint8Array(sessionKey)); // HKDF takes no shared memory
   const key = laneKey(copy, lane);
   const schedule = use(key);
   copy.fill(0);
