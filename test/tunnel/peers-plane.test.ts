@@ -2,6 +2,7 @@ import test from 'ava';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import { minute, second } from '../../src/time.js';
 import { FrameType, relayHeaderLength, tagLength, transportHeaderLength } from '../../src/tunnel/frame.js';
+import { SendCounters } from './plane/send-counters.js';
 import { Net } from './plane-world.js';
 
 /** Two nodes with a tunnel between them. */
@@ -214,4 +215,26 @@ test('end-to-end keys of a node that was restarted unseen are replaced while pac
     alice.told.filter(({ kind }) => kind === 'sessionDown'),
     [{ kind: 'sessionDown', link: alice.peers.reach(2)!.link, node: 2, reason: 'the node was restarted' }],
   );
+});
+
+test('a lane that has sent 2^27 frames gets new keys at once, and no packet is lost', (t) => {
+  const counters = new SendCounters();
+  const { net, alice, bob } = counters.during(tunnel);
+  alice.route(bob, bob);
+  const first = counters.sessions;
+  counters.set(first[1]!, 2 ** 27 - 1); // the asker's, who installs when it is answered
+  let sent = 0;
+  counters.during(() =>
+    net.run(2 * second, 20, () => {
+      alice.send(bob, sent++ & 255);
+    }),
+  );
+  net.run(50);
+  const anew = counters.sessions.slice(first.length);
+  t.is(anew.length, 2, 'one more session, at either end');
+  t.true(
+    anew.some((session) => counters.most(session) > 50),
+    'and it is used',
+  );
+  t.is(bob.received.length, sent);
 });
