@@ -31,7 +31,7 @@ import { HostKeeper } from './kernel/host-keeper.js';
 import { ipBatch, type Refusal } from './kernel/ip.js';
 import { type HostPlan, isLanRoute, isOfAddress, type LanRoute } from './kernel/plan.js';
 import { checkMachine } from './kernel/preflight.js';
-import { watchUnderlay } from './kernel/underlay.js';
+import { type Underlay, watchUnderlay } from './kernel/underlay.js';
 import { LanBabel } from './lan-babel.js';
 import { LanBeaconSockets } from './lan-beacon.js';
 import type { NodeSetting } from './node-contract.js';
@@ -215,16 +215,21 @@ export class Member {
       else if (event.kind === 'tunGone') this.#fail(tunGone(config.tun.name));
       else this.#driver.post({ kind: 'plane', event });
     });
-    let located = () => {};
+    let isLocated = false;
+    let resolved = () => {};
     this.#located = new Promise((resolve) => {
-      located = resolve;
+      resolved = resolve;
     });
+    const locate = (addresses: Underlay['addresses']) => {
+      this.#driver.post({ kind: 'localAddresses', addresses });
+      isLocated = true;
+      resolved();
+    };
     if (config.force.sleepSeconds > 0) process.on('SIGCONT', this.#pretendSleep);
     this.#stopWatching = watchUnderlay((device) => device === config.tun.name || /^weft\d+$/.test(device), {
       changed: (underlay) => {
         this.#beacons.setAddresses(underlay.addresses.map(({ address }) => address));
-        this.#driver.post({ kind: 'localAddresses', addresses: underlay.addresses });
-        located();
+        locate(underlay.addresses);
         this.#lans.refresh();
         // The kernel drops routes with the device they leave by.
         if (this.#followsHost) this.#keeper.follow();
@@ -234,7 +239,8 @@ export class Member {
       },
       failed: (error) => {
         log.warn('the network cannot be watched', { reason: String(error) });
-        located();
+        // What others see of us is advertised all the same.
+        if (!isLocated) locate([]);
       },
     });
   }

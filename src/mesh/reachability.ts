@@ -31,7 +31,10 @@ export interface LocalAddress {
 export type ReachabilityEvent =
   /** From the config file: what the operator says. */
   | { readonly kind: 'endpointsConfigured'; readonly endpoints: readonly Endpoint[] }
-  /** All addresses of the machine outside the overlay; told again after every change of the network. */
+  /**
+   * All addresses of the machine outside the overlay; told again after every change of the network. Nothing is advertised before
+   * the first of these: who cannot find them out says that there are none.
+   */
   | { readonly kind: 'addressesChanged'; readonly addresses: readonly LocalAddress[] }
   /** We slept: NATs have forgotten us, and nobody told us what changed. */
   | { readonly kind: 'wokeUp' }
@@ -149,7 +152,9 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   /** The router has moved its entry to the trial's port, and is asked to move it back. */
   #movesBack = false;
   #tellAt: Millis = never;
+  /** Empty until the machine's addresses were heard of, and what there is then told. */
   #told = '';
+  #knowsAddresses = false;
   #toldNat = '';
   #toldAddress: string | undefined;
   /** Addresses that our NAT may be open to, because we sent there; and until when. */
@@ -205,6 +210,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       case 'addressesChanged':
         this.#broadcasts = new Set(event.addresses.flatMap(broadcastsOf));
         this.#addressesChanged(event.addresses.filter((each) => this.#isOwn(each)));
+        this.#knowsAddresses = true;
         this.#startAnew(now);
         // At the start nobody knows anything of us: what there is is told at once, and an invitation can name it.
         if (this.#told === '') this.#tellAt = now;
@@ -535,6 +541,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   #tell(): ReachabilityEffect[] {
     this.#tellAt = never;
+    // A record without them would take the place of the good one of before in everybody's directory, and the next one has to wait.
+    if (!this.#knowsAddresses) return [];
     const effects: ReachabilityEffect[] = [];
     const endpoints = this.endpoints();
     const text = JSON.stringify(endpoints);

@@ -7,6 +7,7 @@ import { decodeDialBack, encodeDialBack, encodeDialBackBody } from '../../src/me
 import { DialBackProver } from '../../src/mesh/dial-back-prover.js';
 import {
   insideAny,
+  type LocalAddress,
   Reachability,
   type ReachabilityEffect,
   type ReachabilityEvent,
@@ -815,6 +816,34 @@ test('31: no address of a container bridge is advertised; one of 100.64.0.0/10 i
   t.deepEqual(advertised(addresses).sort(), ['100.72.0.9', '192.168.1.1', '192.168.2.1', '198.51.100.7']);
 });
 
+test('nothing is advertised before the addresses of the machine were heard of, whoever sees us; then all of it at once', (t) => {
+  const own = { address: '11.0.1.1', port };
+  const toldWith = (addresses: readonly LocalAddress[]) => {
+    const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+    const told: { readonly at: Millis; readonly endpoints: readonly string[] }[] = [];
+    const see = (effects: readonly ReachabilityEffect[], at: Millis) => {
+      for (const effect of effects) {
+        if (effect.kind !== 'endpointsChanged') continue;
+        told.push({ at, endpoints: effect.endpoints.map(({ address, source }) => `${address} ${source}`) });
+      }
+    };
+    const tickUntil = (end: Millis) => {
+      for (let at = reach.deadline(); at <= end; at = reach.deadline()) see(reach.tick(Math.max(0, at)), at);
+    };
+    see(reach.handle({ kind: 'endpointsConfigured', endpoints: [] }, 0), 0);
+    tickUntil(60);
+    see(reach.handle({ kind: 'neighbourAt', node: 2, endpoint: { address: '11.0.2.1', port } }, 60), 60);
+    see(reach.handle({ kind: 'observed', by: 2, endpoint: own }, 60), 60);
+    tickUntil(400);
+    see(reach.handle({ kind: 'addressesChanged', addresses }, 400), 400);
+    tickUntil(500);
+    return told;
+  };
+  t.deepEqual(toldWith([{ device: 'eth0', address: own.address }]), [{ at: 400, endpoints: ['11.0.1.1 local'] }]);
+  // It could not be found out: what others see is told.
+  t.deepEqual(toldWith([]), [{ at: 400, endpoints: ['11.0.1.1 observed'] }]);
+});
+
 test('IPv6 stays out where underlay.ipv6 is off', (t) => {
   const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
   reach.handle({ kind: 'addressesChanged', addresses: [{ device: 'eth0', address: '2001:db8::5' }] }, 0);
@@ -823,6 +852,7 @@ test('IPv6 stays out where underlay.ipv6 is off', (t) => {
 
 test('27: a NAT that gives another port every 30 s: what is advertised follows, and stays bounded', (t) => {
   const reach = new Reachability({ port, random: seededRandom(1), isInside: overlay, ipv6: false });
+  reach.handle({ kind: 'addressesChanged', addresses: [] }, 0);
   reach.handle({ kind: 'neighbourAt', node: 2, endpoint: { address: '11.0.2.1', port } }, 0);
   let told = 0;
   for (let now = 0; now < 30 * minute; now += 30 * second) {
