@@ -22,7 +22,10 @@ const isOverBy = 1 / 4;
  */
 export class LeftWays {
   #ways: readonly LeftWay[] = [];
-  /** The way in use: its neighbour, since when, how bad it was then, and how bad our traffic made it at worst. */
+  /**
+   * The way in use: its neighbour, since when, how bad it was then, and how bad our traffic made it at worst. Who was so
+   * bad when it was taken that this is not our traffic has no burst that could be over: `#first` is zero then.
+   */
   #column = none;
   #since: Millis = 0;
   #first: Metric = 0;
@@ -49,17 +52,17 @@ export class LeftWays {
     if (column !== this.#column) {
       this.#column = column;
       this.#since = now;
-      this.#first = metric;
+      this.#ways = this.#ways.filter((way) => way.column !== column);
+      this.#first = metric < this.#bound(now) ? metric : 0;
       this.#worst = now >= this.worseByItselfAt ? Math.max(metric, this.#peak) : metric;
       this.#beyondSince = never;
-      this.#ways = this.#ways.filter((way) => way.column !== column);
     } else if (this.#beyondSince === never) {
       if (metric >= this.#bound(now)) {
         this.#beyondSince = now;
         this.#peak = metric;
       } else if (this.#mayFollow(now)) this.#worst = Math.max(this.#worst, metric);
     } else if (this.#peak - metric <= isOverBy * (this.#peak - this.#first)) this.#peak = Math.max(this.#peak, metric);
-    else this.#learn(this.#peak);
+    else this.#beyondSince = never;
   }
 
   /** What our traffic does to a way shows soon after it came there. */
@@ -72,13 +75,6 @@ export class LeftWays {
     const { returnFrom, worseByItself } = this.#tuning;
     const least = this.#ways.reduce((bound, way) => (way.until > now ? Math.min(bound, way.metric) : bound), infinity);
     return Math.min(returnFrom * least, this.#mayFollow(now) ? infinity : this.#worst + worseByItself);
-  }
-
-  /** It was a burst, if a longer one than those seen before: the next like it is no news, on whichever way. */
-  #learn(metric: Metric): void {
-    this.#beyondSince = never;
-    this.#worst = Math.max(this.#worst, metric);
-    this.#ways = this.#ways.map((way) => ({ ...way, metric: Math.max(way.metric, metric) }));
   }
 
   /**

@@ -35,7 +35,7 @@ test('what makes the way in use worse by far than what was left is more than our
   t.is(left.worseByItselfAt, 7000);
 });
 
-test('what falls again was a burst of our traffic, and one as bad is no news', (t) => {
+test('what falls again was a burst of our traffic, and excuses nothing that comes after it', (t) => {
   const left = new LeftWays(tuning);
   left.add(barred(1000), 0);
   left.uses(used, 600, 0);
@@ -44,12 +44,22 @@ test('what falls again was a burst of our traffic, and one as bad is no news', (
   t.is(left.worseByItselfAt, 45_000, 'it wavers');
   left.uses(used, 2000, 42_000);
   t.is(left.worseByItselfAt, never, 'it is over');
-  t.is(left.find(before, 42_000)?.metric, 2600);
+  t.is(left.find(before, 42_000)?.metric, 1000);
   left.uses(used, 600, 43_000);
-  left.uses(used, 3000, 60_000);
+  left.uses(used, 1600, 60_000);
+  t.is(left.worseByItselfAt, 65_000);
+});
+
+test('a way that is worse by far when it is taken is no burst, nor over when it becomes a little better', (t) => {
+  const left = new LeftWays(tuning);
+  left.add(barred(1000), 0);
+  left.uses(used, 1400, 0);
+  left.uses(used, 1400, 1000);
+  t.is(left.worseByItselfAt, 6000);
+  left.uses(used, 1060, 2000);
+  t.is(left.worseByItselfAt, 6000);
+  left.uses(used, 1040, 3000);
   t.is(left.worseByItselfAt, never);
-  left.uses(used, 3100, 61_000);
-  t.is(left.worseByItselfAt, 66_000);
 });
 
 test('a way that was left as worse by itself is no reason to come back when the next is no worse than it', (t) => {

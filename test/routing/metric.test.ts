@@ -4,6 +4,7 @@ import { LinkCost } from '../../src/routing/link-cost.js';
 import { addMetric, infinity } from '../../src/routing/metric.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { Network, overlay } from './network.js';
+import { switches, Ways } from './ways.js';
 
 test('a sum of metrics is above both, or infinite', (t) => {
   t.is(addMetric(65534, 1), infinity);
@@ -29,32 +30,8 @@ test('a link costs 96 and 10 a millisecond; nonsense costs nothing', (t) => {
   t.true(cost.cost >= 96 && cost.cost <= 296);
 });
 
-/** 1 and 4, with a way by 2 and a way by 3. */
-function twoWays(seed: number, by2: number, by3: number): Network {
-  const world = new Network(seed);
-  for (let i = 1; i <= 4; i++) world.node(i);
-  world.link(1, 2, { delay: by2 / 2 });
-  world.link(2, 4, { delay: by2 / 2 });
-  world.link(1, 3, { delay: by3 / 2 });
-  world.link(3, 4, { delay: by3 / 2 });
-  world.run(20_000);
-  return world;
-}
-
-/** How often 1 changed its next hop to 4 since the start of the count. */
-function switches(world: Network): () => number {
-  let count = 0;
-  let last = world.nodes.get(1)!.next(4);
-  world.watch = () => {
-    const next = world.nodes.get(1)!.next(4);
-    if (next !== last) count++;
-    last = next;
-  };
-  return () => count;
-}
-
 test('noise moves nothing', (t) => {
-  const world = twoWays(31, 40, 44);
+  const world = new Ways(31, [40, 44]);
   const count = switches(world);
   const sent = world.nodes.get(1)!.packetsSent;
   for (let i = 0; i < 300; i++) {
@@ -73,7 +50,7 @@ test('noise moves nothing', (t) => {
 });
 
 test('a way that was better for less than the dwell leaves nobody to look at it again', (t) => {
-  const world = twoWays(35, 40, 44);
+  const world = new Ways(35, [40, 44]);
   const { speaker } = world.nodes.get(1)!;
   const untilWaiting = (waiting: number, rtt: number) => {
     for (let i = 0; i < 60 && speaker.sizes().waiting !== waiting; i++) {
@@ -91,7 +68,7 @@ test('a way that was better for less than the dwell leaves nobody to look at it 
 });
 
 test('a path that becomes 100 ms worse is left within 10 s', (t) => {
-  const world = twoWays(32, 20, 30);
+  const world = new Ways(32, [20, 30]);
   t.is(world.nodes.get(1)!.next(4), 2);
   world.change(2, 4, { delay: 60 });
   const took = world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000);
@@ -100,7 +77,7 @@ test('a path that becomes 100 ms worse is left within 10 s', (t) => {
 });
 
 test('and so it is where the other path is not feasible before it is asked for a newer seqno', (t) => {
-  const world = twoWays(35, 20, 100);
+  const world = new Ways(35, [20, 100]);
   const other = world.nodes
     .get(1)!
     .speaker.view(world.now)
@@ -112,7 +89,7 @@ test('and so it is where the other path is not feasible before it is asked for a
 });
 
 test('a path that was left and is good again is taken back after its five minutes, though nothing changes then', (t) => {
-  const world = twoWays(35, 20, 40);
+  const world = new Ways(35, [20, 40]);
   world.change(1, 2, { delay: 80 });
   t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000));
   world.change(1, 2, { delay: 10 });
@@ -122,7 +99,7 @@ test('a path that was left and is good again is taken back after its five minute
 });
 
 test('a path that was left is taken back sooner when the one in its place becomes worse by far than it was', (t) => {
-  const world = twoWays(35, 20, 40);
+  const world = new Ways(35, [20, 40]);
   world.change(1, 2, { delay: 80 });
   t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000));
   world.change(1, 2, { delay: 10 });
@@ -137,7 +114,7 @@ test('a path that was left is taken back sooner when the one in its place become
 for (const worse of [100, 500]) {
   test(`half a minute after a switch, a path that becomes ${worse} ms worse is left within 10 s for the one left before`, (t) => {
     for (let seed = 1; seed <= 10; seed++) {
-      const world = twoWays(seed, 20, 40);
+      const world = new Ways(seed, [20, 40]);
       const next = () => world.nodes.get(1)!.next(4);
       world.change(1, 2, { delay: 300 });
       t.truthy(world.until(() => next() === 3, 12_000));
@@ -151,11 +128,51 @@ for (const worse of [100, 500]) {
   });
 }
 
+test('and so it is when it was worse for a moment before: a burst does not excuse what lasts', (t) => {
+  for (const worse of [100, 400]) {
+    const world = new Ways(41, [10, 20]);
+    world.change(1, 2, { delay: 75 });
+    t.truthy(world.until(() => world.used === 3, 12_000));
+    world.change(1, 2, { delay: 5 });
+    world.run(35_000);
+    world.change(1, 3, { delay: 310 });
+    world.run(3000);
+    world.change(1, 3, { delay: 10 });
+    world.run(10_000);
+    t.is(world.used, 3);
+    world.change(1, 3, { delay: 10 + worse / 2 });
+    const took = world.until(() => world.used === 2, 20_000);
+    t.true(took !== undefined && took < 10_000, `${worse} ms worse: ${took} ms`);
+  }
+});
+
+test('a way that is worse by far when it is taken is left though it becomes a little better, for the one left before', (t) => {
+  const world = new Ways(41, [10, 15, 5]);
+  world.change(1, 4, { delay: 50 });
+  world.run(20_000);
+  t.is(world.used, 2);
+  const interfaces = [2, 3].map((via) => world.interfaceOf(1, via)) as [number, number];
+  world.change(1, 2, { delay: 22 });
+  t.truthy(world.until(() => world.used === 3, 12_000));
+  world.change(1, 2, { delay: 5 });
+  world.run(60_000);
+  t.is(world.used, 3);
+  world.send(1, { kind: 'suspected', interface: interfaces[0] });
+  world.send(1, { kind: 'interfaceDown', interface: interfaces[1] });
+  world.run(1000);
+  t.is(world.used, 4);
+  world.send(1, { kind: 'recovered', interface: interfaces[0] });
+  world.run(1000);
+  world.change(1, 4, { delay: 45 });
+  const took = world.until(() => world.used === 2, 20_000);
+  t.true(took !== undefined && took < 10_000, `${took} ms`);
+});
+
 /**
  * Two equal ways for five minutes. Our traffic, of every `every` seconds as many as `burst` says for each time, makes
  * whichever it takes worse by `queue` ms.
  */
-function changesUnderBursts(world: Network, queue: number, every: number, burst: (turn: number) => number): number {
+function changesUnderBursts(world: Ways, queue: number, every: number, burst: (turn: number) => number): number {
   const count = switches(world);
   let length = 0;
   for (let second = 0; second < 300; second++) {
@@ -191,7 +208,7 @@ for (const [lengths, isChance, most] of [
       for (const every of [12, 40]) {
         if (every < Math.max(...lengths)) continue;
         const changes = [1, 2, 3].map((seed) => {
-          const world = twoWays(seed, 20, 20);
+          const world = new Ways(seed, [20, 20]);
           const [least, longest] = [lengths[0], lengths.at(-1)!];
           const drawn = () => least + Math.floor((longest - least + 1) * world.random.unit());
           return changesUnderBursts(world, queue, every, (turn) =>
@@ -225,7 +242,7 @@ test('a way that is not feasible for a moment is taken again as soon as it is, n
 });
 
 test('a path that was left is taken back at once when it leads another way: what was wrong with it was of the one before', (t) => {
-  const world = twoWays(35, 20, 40);
+  const world = new Ways(35, [20, 40]);
   world.change(1, 2, { delay: 80 });
   t.truthy(world.until(() => world.nodes.get(1)!.next(4) === 3, 12_000));
   world.send(1, { kind: 'moved', interface: world.interfaceOf(1, 2) });
@@ -235,7 +252,7 @@ test('a path that was left is taken back at once when it leads another way: what
 });
 
 test('two equal paths, congested by our own traffic, do not flap: at most one switch in five minutes', (t) => {
-  const world = twoWays(33, 20, 20);
+  const world = new Ways(33, [20, 20]);
   const count = switches(world);
   let first = 0;
   for (let i = 0; i < 600; i++) {
