@@ -1,40 +1,23 @@
 import { type CertificateChain, chainFault, decodeChain } from '../addr/certificate-chain.js';
-import type { Endpoint } from '../addr/endpoint.js';
-import { decodeMap } from '../addr/fields.js';
+import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
+import type { FieldMap } from '../addr/fields.js';
 import type { NodeIdentity } from '../addr/identity.js';
-import type { Invitation, InvitingMember } from '../addr/invitation.js';
+import type { Invitation } from '../addr/invitation.js';
 import { Network, networkId } from '../addr/network.js';
 import { nodeKey } from '../addr/public-key.js';
 import { equalBytes } from '../bytes.js';
-import { encodeCbor } from '../cbor.js';
 import { cookieReplyLength, mac1Of, openCookieReply } from '../cookie-reply.js';
-import { AgreementKey, aeadOpen, aeadSeal, signed, VerifyingKey } from '../crypto.js';
+import { VerifyingKey } from '../crypto.js';
 import { checkMac1, mac1Key } from '../datagram-mac.js';
 import type { MeshError } from '../errors.js';
 import type { Machine } from '../machine.js';
-import { NoiseInitiator } from '../noise.js';
 import type { Random } from '../random.js';
-import { secretBytes } from '../secret-bytes.js';
 import { type Millis, never, second, type UnixSeconds } from '../time.js';
 import type { MeshEffect } from './effects.js';
 import { persistIdentity } from './found.js';
-import {
-  decodeJoinDatagram,
-  decodeJoinPlaintext,
-  encodeJoinDatagram,
-  encodeJoinPlaintext,
-  exchangeIdLength,
-  type JoinMessage,
-  JoinType,
-  joinCipher,
-  joinHeader,
-  joinNonce,
-  joinPreSharedKey,
-  joinPrologue,
-  transportPlaintextLength,
-  unknownTokenKey,
-} from './join-datagram.js';
+import { decodeJoinDatagram, encodeJoinDatagram, JoinType } from './join-datagram.js';
 import { joinRefused, noAnswer } from './join-errors.js';
+import { type Asker, JoinExchange } from './join-exchange.js';
 import { Membership } from './membership.js';
 import { octetLists } from './stored.js';
 
@@ -46,17 +29,25 @@ export interface JoinEvent {
 
 /** How long we ask before we say that nobody answered. */
 const patience: Millis = 30 * second;
-const firstPause: Millis = 250;
-const longestPause: Millis = 3 * second;
-/** Requests without an answer before a fresh exchange: the issuer was restarted and has forgotten this one. */
-const requestsPerExchange = 4;
+/** A round through all members, however many: the first, and the longest that rounds grow to. */
+const firstRound: Millis = 0.5 * second;
+const longestRound: Millis = 3 * second;
+/** Messages that the member which answered may leave unanswered before the others are asked as well. */
+const sendsAlone = 2;
+/**
+ * An exchange that came no further for so long is followed by a fresh one: the issuer was restarted and has forgotten it, or a
+ * member ties it to an address that we had before. Satellites and disks of home servers take two or three seconds.
+ */
+const exchangePatience: Millis = 6 * second;
 
 /**
  * ```
  *          initiation                 request
  * asking ───────────── response ────────────────── answer ──► done (joined)
- *   ▲  └── every pause, the next member ──┐   │ ▲       └─────► done (joinFailed)
- *   └──────── unanswered, a fresh exchange ───┘ └ every pause
+ *  │ ▲ └── to each member in turn ──┐ │ ▲              └─────► done (joinFailed)
+ *  │ └─── six seconds of nothing: ───┘ │ └── to who answered, then to each in turn
+ *  │      a fresh exchange; what the   │
+ *  └────── one before brings counts ───┘
  * ```
  */
 type State = 'asking' | 'requesting' | 'done';
@@ -64,25 +55,24 @@ type State = 'asking' | 'requesting' | 'done';
 /** The newcomer's side of joining: asks the issuer through each member the token names, in turn, until one passes it on. */
 export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
   readonly #invitation: Invitation;
-  readonly #identity: NodeIdentity;
-  readonly #name: string;
+  readonly #asker: Asker;
   readonly #random: Random;
   readonly #wallClock: () => UnixSeconds;
-  readonly #network: Uint8Array;
   readonly #ownMac: Uint8Array;
-  #state: State = 'asking';
-  #exchange = new Uint8Array(0);
-  #ephemeral: AgreementKey | undefined;
-  #noise: NoiseInitiator | undefined;
-  /** What is being sent again and again. */
-  #outgoing: JoinMessage | undefined;
-  readonly #receiveKey = secretBytes(32);
+  #current: JoinExchange | undefined;
+  /** The one before: its answer may be long under way, and is as good. */
+  #previous: JoinExchange | undefined;
+  #isDone = false;
   /** By member, in the token's order: what a member under load gave us to show that we hear it. */
   readonly #cookies: (Uint8Array | undefined)[] = [];
-  #sent = 0;
-  #requestsSent = 0;
-  #pause: Millis = firstPause;
+  /** The member, by its place in the token, that the next round goes on with, and the last one asked. */
+  #turn = 0;
+  #asked = 0;
+  /** Messages that go to the last one asked alone: it has answered. */
+  #alone = 0;
+  #round: Millis = firstRound;
   #next: Millis = Number.NEGATIVE_INFINITY;
+  #freshAt: Millis = Number.NEGATIVE_INFINITY;
   #giveUp: Millis | undefined;
 
   /** `name`: what we would like to be called; the issuer decides. The identity is persisted before the first datagram. */
@@ -94,22 +84,32 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
     wallClock: () => UnixSeconds,
   ) {
     this.#invitation = invitation;
-    this.#identity = identity;
-    this.#name = name;
+    this.#asker = { identity, name, network: networkId(invitation.network) };
     this.#random = random;
     this.#wallClock = wallClock;
-    this.#network = networkId(invitation.network);
     this.#ownMac = mac1Key(identity.agreement.publicKey);
+  }
+
+  get #state(): State {
+    if (this.#isDone) return 'done';
+    return this.#current?.isAnswered ? 'requesting' : 'asking';
   }
 
   handle(event: JoinEvent, now: Millis): MeshEffect[] {
     if (this.#state === 'done') return [];
-    if (event.bytes.length === cookieReplyLength && this.#outgoing) return this.#onCookie(event.bytes);
+    if (event.bytes.length === cookieReplyLength) return this.#onCookie(event.bytes);
     if (!checkMac1(this.#ownMac, event.bytes)) return [];
     const message = decodeJoinDatagram(event.bytes);
-    if (!message || !equalBytes(message.exchange, this.#exchange)) return [];
-    if (message.type === JoinType.response && this.#state === 'asking') return this.#onResponse(message, now);
-    if (message.type === JoinType.transport && this.#state === 'requesting') return this.#onAnswer(message);
+    const exchange = message && [this.#current, this.#previous].find((each) => each?.isOf(message));
+    if (!exchange) return [];
+    if (message.type === JoinType.response && this.#state === 'asking') {
+      const fields = exchange.readResponse(message);
+      return fields ? this.#onResponse(exchange, fields, event.from, now) : [];
+    }
+    if (message.type === JoinType.transport && exchange.isAnswered) {
+      const fields = exchange.readAnswer(message);
+      return fields ? this.#onAnswer(fields) : [];
+    }
     return [];
   }
 
@@ -118,13 +118,12 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
     const effects: MeshEffect[] = [];
     if (this.#giveUp === undefined) {
       this.#giveUp = now + patience;
-      effects.push(persistIdentity(this.#identity));
+      effects.push(persistIdentity(this.#asker.identity));
     }
     if (now >= this.#giveUp || this.#invitation.members.length === 0) {
       return this.#fail(noAnswer(this.#invitation, this.#wallClock()));
     }
-    if (!this.#outgoing || (this.#state === 'requesting' && this.#requestsSent >= requestsPerExchange)) this.#begin();
-    if (!this.#outgoing) return this.#fail(joinRefused('bad-answer'));
+    if (now >= this.#freshAt && !this.#begin(now)) return this.#fail(joinRefused('bad-answer'));
     effects.push(this.#send(now));
     return effects;
   }
@@ -133,38 +132,38 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
     return this.#state === 'done' ? never : this.#next;
   }
 
-  #begin(): void {
-    this.#forget();
-    this.#ephemeral = AgreementKey.ephemeral(this.#random);
-    this.#exchange = new Uint8Array(this.#random.bytes(exchangeIdLength));
-    const { agreement } = this.#identity;
-    const prologue = joinPrologue(this.#network);
-    this.#noise = new NoiseInitiator('IKpsk2', prologue, agreement, this.#ephemeral, this.#invitation.dh);
-    const part = this.#noise.writeInitiation(encodeCbor({ id: this.#invitation.id }));
-    this.#state = 'asking';
-    this.#requestsSent = 0;
-    this.#outgoing = part && {
-      type: JoinType.initiation,
-      issuer: this.#invitation.issuer,
-      exchange: this.#exchange,
-      part,
-    };
+  /** False when the token's key is none. */
+  #begin(now: Millis): boolean {
+    const fresh = JoinExchange.begin(this.#invitation, this.#asker, this.#random);
+    if (!fresh) return false;
+    this.#previous?.wipe();
+    this.#previous = this.#current;
+    this.#current = fresh;
+    this.#freshAt = now + exchangePatience;
+    return true;
   }
 
-  /** To the next member; the pause grows with every round through all of them. */
+  /** To who has answered, as long as it does not fall silent; else to the next member. The rounds grow longer. */
   #send(now: Millis): MeshEffect {
-    const { members } = this.#invitation;
-    const member = members[this.#sent % members.length]!;
-    this.#sent++;
-    if (this.#state === 'requesting') this.#requestsSent++;
-    if (this.#sent % members.length === 0) this.#pause = Math.min(longestPause, this.#pause * 2);
-    this.#next = now + this.#pause * (0.9 + 0.2 * this.#random.unit());
-    return this.#datagramTo(member);
+    const count = this.#invitation.members.length;
+    let pause = firstRound;
+    if (this.#alone > 0) {
+      this.#alone--;
+    } else {
+      this.#asked = this.#turn;
+      this.#turn = (this.#turn + 1) % count;
+      pause = this.#round / count;
+      if (this.#turn === 0) this.#round = Math.min(longestRound, this.#round * 2);
+    }
+    this.#next = now + pause * (0.9 + 0.2 * this.#random.unit());
+    return this.#datagramTo(this.#asked);
   }
 
-  #datagramTo(member: InvitingMember): Extract<MeshEffect, { kind: 'sendDatagram' }> {
-    const cookie = this.#cookies[this.#invitation.members.indexOf(member)];
-    return { kind: 'sendDatagram', to: member.endpoint, bytes: encodeJoinDatagram(this.#outgoing!, member.dh, cookie) };
+  /** `place`: of the member in the token. */
+  #datagramTo(place: number): Extract<MeshEffect, { kind: 'sendDatagram' }> {
+    const { endpoint, dh } = this.#invitation.members[place]!;
+    const bytes = encodeJoinDatagram(this.#current!.outgoing, dh, this.#cookies[place]);
+    return { kind: 'sendDatagram', to: endpoint, bytes };
   }
 
   /**
@@ -172,55 +171,37 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
    * after that at our own pace, so that a flood of cookies buys nothing.
    */
   #onCookie(reply: Uint8Array): MeshEffect[] {
+    if (!this.#current) return [];
     for (const [i, member] of this.#invitation.members.entries()) {
-      const cookie = openCookieReply(member.dh, mac1Of(this.#datagramTo(member).bytes), reply);
+      const cookie = openCookieReply(member.dh, mac1Of(this.#datagramTo(i).bytes), reply);
       if (!cookie) continue;
       const isFirst = this.#cookies[i] === undefined;
       this.#cookies[i] = cookie;
-      return isFirst ? [this.#datagramTo(member)] : [];
+      return isFirst ? [this.#datagramTo(i)] : [];
     }
     return [];
   }
 
-  #onResponse(message: JoinMessage, now: Millis): MeshEffect[] {
-    const { id, secret } = this.#invitation;
-    const noise = this.#noise!;
-    const shared = joinPreSharedKey(id, secret);
-    const payload = noise.readResponse(message.part, shared) ?? noise.readResponse(message.part, unknownTokenKey);
-    shared.fill(0);
-    if (!payload) return [];
-    const fields = decodeMap(payload);
-    if (!fields) return [];
+  #onResponse(exchange: JoinExchange, fields: FieldMap, from: Endpoint, now: Millis): MeshEffect[] {
     if (typeof fields.error === 'string') return this.#fail(joinRefused(fields.error));
-    const sendKey = secretBytes(32);
-    noise.split(sendKey, this.#receiveKey);
-    this.#outgoing = this.#request(sendKey, noise.handshakeHash);
-    sendKey.fill(0);
-    this.#state = 'requesting';
-    this.#sent += this.#invitation.members.length - 1; // to the same member again: it has just shown that it works
-    this.#pause = firstPause;
+    if (exchange === this.#previous) [this.#current, this.#previous] = [exchange, this.#current];
+    // It has just shown that it works. Two may be behind one endpoint; and one may answer from another than the token says.
+    const { members } = this.#invitation;
+    const isThere = (place: number) => sameEndpoint(members[place]!.endpoint, from);
+    const place = isThere(this.#asked) ? this.#asked : members.findIndex((_, i) => isThere(i));
+    if (place >= 0) this.#asked = place;
+    this.#alone = sendsAlone;
+    this.#round = firstRound;
+    this.#freshAt = now + exchangePatience;
     return [this.#send(now)];
   }
 
-  /** The signature over the handshake hash shows that we hold the signing key we ask a certificate for. */
-  #request(sendKey: Uint8Array, handshakeHash: Uint8Array): JoinMessage {
-    const { signing } = this.#identity;
-    const header = { type: JoinType.transport, issuer: this.#invitation.issuer, exchange: this.#exchange };
-    const proof = signing.sign(signed('weft join request', this.#network, handshakeHash));
-    const fields = { key: signing.publicKey, name: this.#name, proof };
-    const plaintext = encodeJoinPlaintext(fields, transportPlaintextLength)!;
-    return { ...header, part: aeadSeal(joinCipher, sendKey, joinNonce, plaintext, joinHeader(header)) };
-  }
-
-  #onAnswer(message: JoinMessage): MeshEffect[] {
-    const plaintext = aeadOpen(joinCipher, this.#receiveKey, joinNonce, message.part, joinHeader(message));
-    const fields = plaintext && decodeJoinPlaintext(plaintext);
-    if (!fields) return [];
+  #onAnswer(fields: FieldMap): MeshEffect[] {
     if (typeof fields.error === 'string') return this.#fail(joinRefused(fields.error));
     const chain = fields.chain instanceof Uint8Array ? decodeChain(fields.chain) : undefined;
     const network = chain && this.#networkOf(chain);
     if (!chain || !network) return this.#fail(joinRefused('bad-answer'));
-    const membership = new Membership(this.#identity, network, chain, this.#wallClock);
+    const membership = new Membership(this.#asker.identity, network, chain, this.#wallClock);
     for (const issuer of octetLists(fields.issuers)) membership.learnIssuer(issuer);
     for (const revocation of octetLists(fields.revocations)) membership.learnRevocation(revocation);
     this.#finish();
@@ -230,8 +211,8 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
   /** The network the chain proves, when it is the token's and the certificate is about us. */
   #networkOf(chain: CertificateChain): Network | undefined {
     const key = VerifyingKey.from(this.#invitation.network);
-    if (!key || nodeKey(chain.node.key) !== this.#identity.id) return undefined;
-    if (!equalBytes(chain.node.dh, this.#identity.agreement.publicKey)) return undefined;
+    if (!key || nodeKey(chain.node.key) !== this.#asker.identity.id) return undefined;
+    if (!equalBytes(chain.node.dh, this.#asker.identity.agreement.publicKey)) return undefined;
     const network = new Network(key, chain.issuer.networkPrefix);
     return chainFault(network, chain) === undefined ? network : undefined;
   }
@@ -242,14 +223,8 @@ export class JoinInitiator implements Machine<JoinEvent, MeshEffect> {
   }
 
   #finish(): void {
-    this.#state = 'done';
-    this.#forget();
-  }
-
-  #forget(): void {
-    this.#noise?.wipe();
-    this.#ephemeral?.wipe();
-    this.#receiveKey.fill(0);
-    this.#outgoing = undefined;
+    this.#isDone = true;
+    this.#current?.wipe();
+    this.#previous?.wipe();
   }
 }

@@ -50,6 +50,22 @@ test('a member that is no issuer passes the exchange on', (t) => {
   t.is(newcomer.joined, 1);
 });
 
+test('a newcomer whose address changes after a member has passed its first message on gets in by that member', (t) => {
+  const world = new World(3);
+  const issuer = world.found();
+  world.member(issuer, 'door');
+  world.run(2000);
+  const newcomer = world.join(world.invite(issuer), 'newcomer');
+  const old = newcomer.endpoint;
+  world.lose = (from, effect) =>
+    effect.kind === 'sendDatagram' &&
+    (from === issuer || effect.to === old || (from === newcomer && effect.to.address === issuer.endpoint.address));
+  world.run(1000);
+  newcomer.endpoint = { address: '11.7.7.7', port: 16696 };
+  world.run(10_000);
+  t.is(newcomer.joined, 1);
+});
+
 test('of the doors in a token, those open to everybody come before what a LAN neighbour has proven', (t) => {
   const world = new World(3);
   const issuer = world.found();

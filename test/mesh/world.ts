@@ -27,7 +27,8 @@ export function storedOn(disk: Disk): StoredMesh {
 /** A machine with a disk, an address, and perhaps a running member on it. */
 export class Host {
   readonly disk: Disk = new Map();
-  readonly endpoint: Endpoint;
+  /** A test may have it move. */
+  endpoint: Endpoint;
   mesh: Mesh | undefined;
   joiner: JoinInitiator | undefined;
   joinError: MeshError | undefined;
