@@ -141,6 +141,27 @@ async function stream(from: Side, to: Side, address: string): Promise<number> {
   return report.end.sum_received.bits_per_second / 1e6;
 }
 
+/**
+ * Super-datagrams of a program, each piece of which is to come whole. How many packets the kernel handed to the device for
+ * them, and how many datagrams they were.
+ */
+async function superDatagrams(from: Side, to: Side, address: string): Promise<{ handed: number; datagrams: number }> {
+  const sender = new URL('./super-datagrams.js', import.meta.url).pathname;
+  const receiver = to.start(process.execPath, sender, 'receive', address, '7777');
+  const lines = createInterface({ input: receiver.stdout! });
+  await once(lines, 'line');
+  const handed = () => Number(from.run('cat', `/sys/class/net/weftp${from.number}/statistics/tx_packets`));
+  const before = handed();
+  const datagrams = Number(from.run(process.execPath, sender, 'send', address, '7777'));
+  const after = handed();
+  // What is still on its way comes before the answer to a ping behind it.
+  from.reach(addresses[1]);
+  receiver.stdin!.end();
+  const [came] = await once(lines, 'line');
+  if (Number(came) !== datagrams) throw new Error(`${came} of ${datagrams} datagrams came whole`);
+  return { handed: after - before, datagrams };
+}
+
 const variants: readonly {
   readonly name: string;
   readonly options: Parameters<Side['plane']>[0];
@@ -163,6 +184,9 @@ const variants: readonly {
 /** Where cutting, gluing or sums differ by version. */
 const ipv4Too = new Set(['all offloads', 'no TSO', 'no virtio header']);
 
+/** Where UDP is cut by us, and where by the kernel. */
+const segmented = new Set(['all offloads', 'no USO']);
+
 test.serial('real packets pass between two planes, with every fallback', async (t) => {
   const [a, b] = world();
   try {
@@ -183,6 +207,14 @@ test.serial('real packets pass between two planes, with every fallback', async (
       }
       t.true((await stream(a, b, addresses[1])) > 20, name);
       if (ipv4Too.has(name)) t.true((await stream(a, b, '10.77.0.2')) > 20, `${name}, IPv4`);
+      if (segmented.has(name)) {
+        for (const address of [addresses[1], '10.77.0.2']) {
+          const { handed, datagrams } = await superDatagrams(a, b, address);
+          const inPieces = `${name}: ${datagrams} datagrams were handed over as ${handed} packets`;
+          if (capabilities.udpSegmentation) t.true(handed < datagrams / 10, inPieces);
+          else t.true(handed >= datagrams, inPieces);
+        }
+      }
       for (const { drops, millis } of await Promise.all([a.stop(), b.stop()])) {
         t.true(millis < 1000, `${name}: ended in ${millis} ms`);
         // The kernel's own multicast (router solicitations), and probes that came before the other side had its keys.
