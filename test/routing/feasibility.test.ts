@@ -205,6 +205,37 @@ test('who asks us for a newer seqno is not left waiting because we have just ask
   t.false(requests.some(({ to }) => to === 'multicast'));
 });
 
+test('a request for a seqno that is reached, or of another router-id, is answered by an update, and goes no further', (t) => {
+  const { world, lan, near, far } = lanWorld(69);
+  near.announce(text, 7, 0);
+  for (const [routerId, seqno] of [
+    [[9, 9], 7],
+    [[9, 9], 6],
+    [[9, 10], 50],
+  ] as const) {
+    world.run(2000);
+    far.routerId = routerId;
+    const from = world.now;
+    far.requestSeqno(text, seqno);
+    world.run(300);
+    const said = saidSince(world, lan, from).filter(({ line }) => line.includes(text));
+    t.deepEqual(
+      said.map(({ to, line }) => [to.at(-1), line.slice(0, 50)]),
+      [[9, `update ${text} id 0000000900000009 seqno 7`]],
+      `${routerId} ${seqno}`,
+    );
+  }
+});
+
+test('two routers of one router-id are two neighbours, each with its own route', (t) => {
+  const { world, node, near, far, row } = lanWorld(70);
+  near.announce(text, 7, 100);
+  far.announce(text, 7, 50);
+  world.run(2000);
+  t.deepEqual([near.routerId, node.speaker.neighbours().length], [far.routerId, 2]);
+  t.deepEqual([row(near)!.announced, row(far)!.announced], [100, 50]);
+});
+
 test('a request with one hop left goes no further; with two it goes to one neighbour, once', (t) => {
   const { world, lan, near, far } = lanWorld(65);
   near.announce(text, 7, 0);

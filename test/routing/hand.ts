@@ -33,6 +33,12 @@ export class Hand {
     this.#seqno = (this.#seqno + 1) & 0xffff;
   }
 
+  /** A Hello alone. */
+  hello(interval = 400): void {
+    this.say((writer) => writer.hello(this.#seqno, interval));
+    this.#seqno = (this.#seqno + 1) & 0xffff;
+  }
+
   /** Greets from now on, as long as anything runs. */
   keepGreeting(): void {
     this.greet();

@@ -173,6 +173,30 @@ test('a LAN neighbour that falls silent is lost after its Hellos, and gone', (t)
   t.is(world.nodes.get(1)!.speaker.neighbours().length, 0);
 });
 
+for (const type of ['wired', 'tunnel', 'wireless'] as const) {
+  test(`on a ${type} LAN a neighbour that says Hello and no IHU any more costs infinity after 3.5 of its intervals`, (t) => {
+    const world = new Network(64);
+    world.node(1);
+    const lan = world.lan();
+    world.attach(1, lan, { imports: everywhere, type });
+    const other = new Hand(world, lan, 'fe80::9');
+    for (let i = 0; i < 3; i++) {
+      other.greet();
+      world.run(4000);
+    }
+    other.announce('2001:db8:9::/48', 7, 0);
+    other.greet();
+    const cost = () => world.nodes.get(1)!.speaker.neighbours()[0]!.cost;
+    const greeted = world.now;
+    while (cost() < 0xffff && world.now < greeted + 100_000) {
+      world.run(1000);
+      if ((world.now - greeted) % 4000 === 0) other.hello();
+    }
+    t.is(world.now - greeted, 42_000);
+    t.is(world.nodes.get(1)!.routes.get(prefix('2001:db8:9::/48').key)?.choices.length ?? 0, 0);
+  });
+}
+
 test('stopping retracts everything at once', (t) => {
   const world = new Network(46);
   world.node(1);
@@ -231,7 +255,7 @@ test('a route nobody repeats expires twice: first infinite, then forgotten', (t)
   t.is(view(), undefined);
 });
 
-test('a request for what we do not know is answered by a retraction, one for what came from there by an update', (t) => {
+test('a request for what we do not know is answered by a retraction, whatever covers it, one for what came from there by an update', (t) => {
   const world = new Network(48);
   world.node(1);
   const lan = world.lan();
@@ -245,7 +269,7 @@ test('a request for what we do not know is answered by a retraction, one for wha
   );
   const from = world.heardOn(lan).length;
   const writer = new PacketWriter(1400);
-  for (const text of ['2001:db8:77::/48', '2001:db8:9::/48'])
+  for (const text of ['2001:db8:77::/48', '2001:db8:9:1::/64', '2001:db8:9::/48'])
     writer.routeRequest(prefix(text).bytes, prefix(text).length);
   world.say(lan, 'fe80::9', writer.finish());
   world.run(300);
@@ -254,6 +278,7 @@ test('a request for what we do not know is answered by a retraction, one for wha
     .slice(from)
     .flatMap(({ bytes }) => tlvsOf(bytes));
   t.true(lines.includes('retract 2001:db8:77::/48'));
+  t.true(lines.includes('retract 2001:db8:9:1::/64'), 'what covers it is no answer');
   t.true(lines.some((line) => line.startsWith('update 2001:db8:9::/48 id 0000000900000009 seqno 7 metric 96')));
 });
 
