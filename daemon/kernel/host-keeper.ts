@@ -39,7 +39,8 @@ export interface HostKeeperListener {
  *                  └─── after a second, then ─┴─────► refused: told, in health
  *                       ever more seldom
  *
- * For 10 s from the first apply, LAN prefixes that an earlier daemon left are kept unreachable until the plan has them.
+ * LAN prefixes that an earlier daemon left are kept unreachable until the plan has them, for 10 s from the first apply; where none
+ * are left, nothing is waited for.
  */
 export class HostKeeper {
   readonly #host: Pick<Host, 'apply'>;
@@ -55,7 +56,7 @@ export class HostKeeper {
   #deviceIsDown = false;
   #isOver = false;
   #isLearning = true;
-  /** Undefined until the first round. */
+  /** Of the end of it; undefined until the first round. */
   #cancelLearning: (() => void) | undefined;
 
   constructor(host: Pick<Host, 'apply'>, plan: () => HostPlan, listener: HostKeeperListener, later: Later = byTimer) {
@@ -115,11 +116,12 @@ export class HostKeeper {
   async #round(): Promise<readonly Refusal[]> {
     this.#cancelRetry();
     this.#cancelLearning ??= this.#later(learningTime, () => {
-      this.#isLearning = false;
+      this.#endLearning();
       this.follow();
     });
     try {
-      const { ipv6Enabled, deviceIsDown, refused } = await this.#host.apply(this.#plan(), this.#isLearning);
+      const { ipv6Enabled, deviceIsDown, keptLeft, refused } = await this.#host.apply(this.#plan(), this.#isLearning);
+      if (!keptLeft) this.#endLearning();
       for (const device of ipv6Enabled) this.#listener.ipv6Enabled(device);
       if (deviceIsDown !== this.#deviceIsDown) this.#listener.deviceSet(deviceIsDown);
       this.#deviceIsDown = deviceIsDown;
@@ -131,6 +133,11 @@ export class HostKeeper {
       this.#complain(problem);
       throw problem;
     }
+  }
+
+  #endLearning(): void {
+    this.#isLearning = false;
+    this.#cancelLearning?.();
   }
 
   #allTaken(): void {

@@ -13,6 +13,8 @@ export interface HostReport {
   readonly changes: number;
   /** Somebody set the device down that an earlier `apply` had set up. It is left so, and what is behind it unreachable. */
   readonly deviceIsDown: boolean;
+  /** Something that `leftLans` finds is kept: see `apply`. */
+  readonly keptLeft: boolean;
   /** What the kernel did not take; all else is in it. */
   readonly refused: readonly Refusal[];
 }
@@ -41,8 +43,9 @@ export class Host {
       const tag = hostTag(this.#device);
       let { entries, links } = await readKernel(tag);
       const changesTo = (hasDevice: boolean) => {
-        const lans = keepsLeft ? [...plan.lans, ...leftLans(entries, plan)] : plan.lans;
-        return hostChanges(entries, planEntries({ ...plan, lans }, hasDevice));
+        const left = keepsLeft ? leftLans(entries, plan) : [];
+        const wanted = planEntries({ ...plan, lans: [...plan.lans, ...left] }, hasDevice);
+        return { ...hostChanges(entries, wanted), keptLeft: left.length > 0 };
       };
       if (!links.some((link) => link.ifname === this.#device)) {
         await carryOut(changesTo(false));
@@ -57,9 +60,9 @@ export class Host {
       if (linkCommands.length + ipv6Enabled.length > 0) ({ entries } = await readKernel(tag));
       const changes = changesTo(!deviceIsDown);
       const refused = await carryOut(changes);
-      const { commands6, commands4 } = changes;
+      const { commands6, commands4, keptLeft } = changes;
       const count = linkCommands.length + commands6.length + commands4.length;
-      return { ipv6Enabled, changes: count, deviceIsDown, refused };
+      return { ipv6Enabled, changes: count, deviceIsDown, keptLeft, refused };
     });
   }
 

@@ -21,6 +21,7 @@ function kept() {
   let learned: (() => void) | undefined;
   const keeping: boolean[] = [];
   const device = { isDown: false };
+  const left = { isThere: false };
   const keeper = new HostKeeper(
     {
       apply: (plan, keepsLeft) =>
@@ -30,7 +31,13 @@ function kept() {
           answer = (refused, error) =>
             error
               ? reject(error)
-              : resolve({ ipv6Enabled: ['weft0'], changes: 1, deviceIsDown: device.isDown, refused });
+              : resolve({
+                  ipv6Enabled: ['weft0'],
+                  changes: 1,
+                  deviceIsDown: device.isDown,
+                  keptLeft: keepsLeft === true && left.isThere,
+                  refused,
+                });
         }),
     },
     () => ++plans as unknown as HostPlan,
@@ -77,7 +84,7 @@ function kept() {
       await settled();
     },
   };
-  return { keeper, applied, said, waits, answered, failed, waited, device, keeping, learning };
+  return { keeper, applied, said, waits, answered, failed, waited, device, keeping, left, learning };
 }
 
 const refusal = (what: string): Refusal => ({
@@ -207,7 +214,8 @@ test('while something is refused a device that is set down, and up again, is see
 });
 
 test('what an earlier daemon left is kept for 10 s from the first round, whatever is refused, then goes by itself', async (t) => {
-  const { keeper, answered, waited, keeping, learning } = kept();
+  const { keeper, answered, waited, keeping, left, learning } = kept();
+  left.isThere = true;
   t.false(learning.isTimed);
   keeper.follow();
   await settled();
@@ -224,7 +232,8 @@ test('what an earlier daemon left is kept for 10 s from the first round, whateve
 });
 
 test('a keeper that is stopped while it learns does not wait for the end of it', async (t) => {
-  const { keeper, answered, applied, learning } = kept();
+  const { keeper, answered, applied, left, learning } = kept();
+  left.isThere = true;
   keeper.follow();
   await settled();
   await answered();
@@ -232,4 +241,29 @@ test('a keeper that is stopped while it learns does not wait for the end of it',
   t.false(learning.isTimed);
   await learning.over();
   t.deepEqual(applied, [1]);
+});
+
+test('where nothing was left, or all of it is learned, the kernel is not looked at for it again', async (t) => {
+  for (const rounds of [[false], [true, true, false]]) {
+    const { keeper, answered, failed, applied, keeping, left, learning } = kept();
+    keeper.follow();
+    await settled();
+    await failed(new MeshError('no-device', 'it is gone', 'restart'));
+    t.true(keeper.isLearning, 'it was not seen what is left');
+    for (const isLeft of rounds) {
+      t.true(learning.isTimed);
+      left.isThere = isLeft;
+      keeper.follow();
+      await settled();
+      await answered();
+    }
+    t.deepEqual([keeper.isLearning, learning.isTimed], [false, false]);
+    const before = applied.length;
+    await learning.over();
+    t.is(applied.length, before);
+    left.isThere = true;
+    keeper.follow();
+    await settled();
+    t.false(keeping.at(-1), 'what comes to be there later is not of before');
+  }
 });

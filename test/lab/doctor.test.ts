@@ -5,7 +5,6 @@ import { network } from '../../lab/network.js';
 import type { WeftNode } from '../../lab/node.js';
 import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
-import { second } from '../../src/time.js';
 
 /*
  * Each check of `weft doctor` in its failing form, on real machines: `flat` is broken in one way after the other,
@@ -215,13 +214,6 @@ const ills: readonly Ill[] = [
 for (const { what, on, breaks, code, state, evidence, remedy, mend } of ills) {
   serial(`what is wrong on the machine: ${what}`, async (t) => {
     const node = world.node(on ?? 'flat');
-    // Ten seconds after its start a daemon looks once more at what one before it left, and would mend what is broken just then.
-    await until(
-      'the daemon has looked again',
-      async () => (await node.status()).uptimeSeconds,
-      (seconds) => seconds > 10,
-      15 * second,
-    );
     await ill(breaks, node);
     const { lines, code: exit } = await doctor(node);
     const line = of(lines, code);

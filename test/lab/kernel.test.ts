@@ -182,7 +182,7 @@ serial(
     t.true(isWatched);
     // Two routes are replaced, three removed; a second time nothing is left to do.
     for (const changes of [5, 0]) {
-      t.is((await host.apply(first, true)).changes, changes);
+      t.like(await host.apply(first, true), { changes, keptLeft: true });
       for (const way of ways()) t.regex(way, /unreachable|No route/);
       t.regex(ip('route', 'get', '10.9.1.1'), /10\.9\.1\.1 dev wan9/, 'routers on our LANs are not waited for');
       for (const to of ['11.9.9.9', '2001:db9::1']) t.regex(ip('route', 'get', to), /dev wan9/, 'nor is a way out');
@@ -194,9 +194,10 @@ serial(
     t.true(await within2Seconds(() => seen.includes('10.8.0.0/16 dev weft0')));
     t.regex(seen, /unreachable 10\.8\.0\.0\/16/);
     t.notRegex(seen, /Deleted .*(10\.8\.0|2001:db8:8:)/, 'never without a route meanwhile');
-    await host.apply({ ...first, lans: lans.slice(0, 1) });
+    t.false((await host.apply({ ...first, lans: lans.slice(0, 1) })).keptLeft);
     t.regex(ways()[0]!, /dev weft0/);
     t.regex(ways()[1]!, /dev wan9/);
+    t.false((await host.apply({ ...first, lans: lans.slice(0, 1) }, true)).keptLeft, 'nothing is left any more');
   },
 );
 
