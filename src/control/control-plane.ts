@@ -403,7 +403,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           );
           this.#performConnector(this.#connector.tunnelUp(effect.node, now), now);
           this.#askOverUdp(now);
-          this.#neighbours.changed(now);
+          this.#neighbours.stands(now);
           break;
         case 'tunnelDown': {
           const stood = this.tunnels.get(effect.link)?.endpoint;
@@ -413,7 +413,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#meshEvent({ kind: 'neighbourDown', node: effect.node }, now);
           this.#reach({ kind: 'neighbourDown', node: effect.node }, now);
           this.#performConnector(this.#connector.tunnelDown(effect.node, stood, now), now);
-          this.#neighbours.changed(now);
+          this.#neighbours.fell(now);
           break;
         }
         case 'tunnelMoved':
@@ -421,7 +421,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#route({ kind: 'moved', interface: effect.link }, now);
           this.#connector.tunnelMoved(effect.node);
           this.#askOverUdp(now);
-          this.#neighbours.changed(now);
+          this.#neighbours.stands(now);
           this.#reach({ kind: 'neighbourAt', node: effect.node, endpoint: effect.endpoint }, now);
           break;
         case 'sessionUp':

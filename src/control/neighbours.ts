@@ -1,6 +1,7 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import { isUsableEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import { Bucket } from '../bucket.js';
 import { equalBytes } from '../bytes.js';
 import { type CborValue, decodeCbor, encodeCbor } from '../cbor.js';
 import { type Millis, never, second } from '../time.js';
@@ -12,9 +13,14 @@ export interface FormerNeighbour {
 }
 
 const most = 32;
-/** Tunnels come in bursts: one write for all of them, and no more than this when they come and go all day. */
-const settle: Millis = 2 * second;
+/** Our tuning. */
+/** Who is killed forgets no tunnel that stood for longer; tunnels come in bursts, and few writes have all of a start. */
+const settle: Millis = 100;
+/** So many writes may follow one another like that, and one in each `pause` when tunnels come and go all day. */
+const mostInRow = 8;
 const pause: Millis = 30 * second;
+/** What fell is left out no sooner: where the line is away, all tunnels fall, and not at the same moment. */
+const fallenSettle: Millis = 2 * second;
 
 /**
  * The blob "neighbours": with whom tunnels stood last, kept so that a node which restarts asks them first. A memory like the
@@ -24,14 +30,24 @@ export class Neighbours {
   #kept: Uint8Array | undefined;
   #keptAt: Millis = Number.NEGATIVE_INFINITY;
   #dueAt: Millis = never;
+  readonly #writes = new Bucket(second / pause, mostInRow);
 
-  changed(now: Millis): void {
-    if (this.#dueAt === never) this.#dueAt = Math.max(now + settle, this.#keptAt + pause);
+  /** A tunnel came up, or moved. */
+  stands(now: Millis): void {
+    this.#dueAt = Math.min(this.#dueAt, now + settle);
+  }
+
+  /** A tunnel went down. */
+  fell(now: Millis): void {
+    this.#dueAt = Math.min(this.#dueAt, Math.max(now + fallenSettle, this.#keptAt + pause));
   }
 
   /** What is to be kept now, if anything. A node that lost all its tunnels keeps those it had. */
   due(now: Millis, standing: () => readonly FormerNeighbour[]): Uint8Array | undefined {
-    return now >= this.#dueAt ? this.unwritten(now, standing()) : undefined;
+    if (now < this.#dueAt) return undefined;
+    if (this.#writes.take(now)) return this.unwritten(now, standing());
+    this.#dueAt = Math.max(now + second, this.#keptAt + pause);
+    return undefined;
   }
 
   /** The same, without waiting: the daemon ends. */

@@ -56,9 +56,12 @@ export interface StoredMesh {
 
 /** Our own record is signed anew at most this often, and the directory written to disk at most that often. */
 const announcePause: Millis = 500;
-/** Newer records of nodes that are on the disk anyway wait so long; nodes that are not, a second, and longer where they are many. */
+/** Newer records of nodes that are on the disk anyway wait so long. */
 const persistPause: Millis = 30 * second;
-const persistPauseEach: Millis = 2;
+/** Nodes that are not wait for those that come with them, and longer from write to write where they are many. */
+const growthSettle: Millis = 100;
+const growthPause: Millis = 250;
+const growthPauseEach: Millis = 2;
 
 const identityCure =
   'put back a copy of it, or move it and membership.state away and join again with "weft invite --as NAME": the address stays';
@@ -280,8 +283,10 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   #afterwards(now: Millis): MeshEffect[] {
     if (this.directory.isChanged) {
       const { isGrown, size } = this.directory;
-      const pause = isGrown ? Math.min(persistPause, second + persistPauseEach * size) : persistPause;
-      this.#persistAt = Math.min(this.#persistAt, Math.max(now + second, this.#persistedAt + pause));
+      const [settle, pause] = isGrown
+        ? [growthSettle, Math.min(persistPause, Math.max(growthPause, growthPauseEach * size))]
+        : [second, persistPause];
+      this.#persistAt = Math.min(this.#persistAt, Math.max(now + settle, this.#persistedAt + pause));
     }
     const own = this.directory.own;
     if (own && this.#announceAt === never && !equalBytes(own.node.bytes, this.membership.chain.node.bytes)) {
