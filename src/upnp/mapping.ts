@@ -195,7 +195,7 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
     }
     if (!gateway) return this.#search.isRunning ? [] : this.#giveUp('', now);
     const held = this.#held && haveOneTable(this.#held.gateway, gateway) ? this.#held : undefined;
-    const before = held ?? this.#former.leftAt(gateway, now);
+    const before = held ?? this.#former.standingAt(gateway, now) ?? this.#former.leftAt(gateway, now);
     return this.#ask(gateway, before?.externalPort ?? this.#internalPort, this.#lease, 1, now);
   }
 
@@ -284,6 +284,11 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
       this.#search.hasEqualPortsOnly(gateway);
       return this.#ask(gateway, request.internalPort, request.leaseSeconds, mostPorts, now);
     }
+    // The port that was to be free again is not: we keep the one we hold.
+    const held = this.#held?.gateway.id === gateway.id ? this.#held : undefined;
+    if (held && ports === 1 && request.externalPort !== held.externalPort && refusal.code !== 'silent') {
+      return this.#ask(gateway, held.externalPort, request.leaseSeconds, ports + 1, now);
+    }
     if (refusal.code === 'conflict' && ports < mostPorts) {
       return this.#ask(gateway, portByChance(this.#random), request.leaseSeconds, ports + 1, now);
     }
@@ -335,7 +340,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   /** While a trial is under way, a router with one entry for our port must not be asked for the one we hold. */
   #renewAt(): Millis {
-    return this.#held && !this.#trial.entry ? this.#held.overAt(0.5) : never;
+    if (!this.#held || this.#trial.entry) return never;
+    return Math.min(this.#held.overAt(0.5), this.#former.freeAgainAt(this.#internalPort, this.#held));
   }
 
   #tend(now: Millis): MappingEffect[] {
@@ -358,7 +364,13 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
   #renew(held: Lease, now: Millis): MappingEffect[] {
     this.#watch.stop();
     this.#fresh = false;
-    return this.#ask(held.gateway, held.externalPort, held.isPermanent ? 0 : this.#lease, 1, now);
+    const lease = held.isPermanent ? 0 : this.#lease;
+    if (now < this.#former.freeAgainAt(this.#internalPort, held)) {
+      return this.#ask(held.gateway, held.externalPort, lease, 1, now);
+    }
+    // What others have noted of us, or an operator of a firewall, is that one.
+    this.#former.forget(this.#internalPort);
+    return this.#ask(held.gateway, this.#internalPort, lease, 1, now);
   }
 
   #onChecked(held: Lease, answer: CheckAnswer, now: Millis): MappingEffect[] {

@@ -144,9 +144,34 @@ scenario(
     await client.stop();
     t.deepEqual(home.forwardings(), []);
   },
-  // In secure mode nobody removes what goes to another address: then it is another port.
   { externalAddress: '11.0.0.2', anyClient: true },
 );
+
+for (const protocol of ['upnp', 'nat-pmp'] as const) {
+  scenario(
+    `${protocol}: nobody removes what goes to our address of before: another port, and the same again when its lease is over`,
+    async (t, home) => {
+      const client = home.startClient([protocol], 8);
+      await client.status(isMappedOverTcp, 5000);
+      home.moves('192.168.1.21');
+      client.networkChanges();
+      const isElsewhere = ({ state, externalPort }: MappingStatus) => state === 'mapped' && externalPort !== 16696;
+      const { externalPort } = await client.status(isElsewhere, 5000);
+      t.true(home.forwardings().includes(`udp ${externalPort} 192.168.1.21:16696`));
+      home.sendFromOutside(externalPort!, 'elsewhere');
+      await client.received('elsewhere', 1000);
+      const isBack = (status: MappingStatus) =>
+        status.state === 'mapped' && status.externalPort === 16696 && isMappedOverTcp(status);
+      await client.status(isBack, 20_000);
+      home.sendFromOutside(16696, 'back');
+      await client.received('back', 1000);
+      home.sendFromOutside(16696, 'back', 'tcp');
+      await client.received('back over TCP', 1000);
+      await client.stop();
+      t.deepEqual(home.forwardings(), []);
+    },
+  );
+}
 
 scenario('a lease is renewed before it ends, and ends without us', async (t, home) => {
   const client = home.startClient(['upnp'], 3);

@@ -673,6 +673,98 @@ test('the place before is named for as long as its lease may stand, and no longe
   }
 });
 
+/** The port that a router is asked for last. */
+const askedPort = ({ orders }: World) =>
+  orders.map((order) => (order.kind === 'map' ? order.request.externalPort : 0)).find((port) => port > 0);
+
+const refusedBy = ({ id }: GatewayDescription): Heard => ({
+  kind: 'refused',
+  gateway: id,
+  refusal: { code: 'conflict', detail: 'error' },
+});
+const grantedBy = ({ id }: GatewayDescription, what: Grant): Heard => ({ kind: 'granted', gateway: id, grant: what });
+
+/** Lives on with a router that answers well and grants what it is asked: the ports, and when it was asked for them. */
+function livesOn(
+  world: World,
+  time: number,
+  where: GatewayDescription,
+  refuses: (port: number) => boolean = () => false,
+) {
+  const asked: (readonly [number, number])[] = [];
+  for (const end = world.now + time; world.now < end; ) {
+    world.passes(second);
+    if (world.kinds().includes('check'))
+      world.hears({ kind: 'checked', gateway: where.id, answer: { answered: true } });
+    for (let port = askedPort(world); port !== undefined; port = askedPort(world)) {
+      asked.push([port, world.now]);
+      const externalAddress = world.mapping.status().externalAddress!;
+      world.hears(
+        refuses(port) ? refusedBy(where) : grantedBy(where, { ...grant, externalAddress, externalPort: port }),
+      );
+    }
+  }
+  return asked;
+}
+
+const movedNatPmp: GatewayDescription = { ...moved, id: 'moved by nat-pmp', protocol: 'nat-pmp' };
+
+/** Our address changed soon after the grant, and the router keeps the port for the one before: we hold another. */
+function movedInVain(where = moved, externalAddress = grant.externalAddress, leaseSeconds = 3600) {
+  const from = where.protocol === 'upnp' ? gateway : byNatPmp;
+  const first = grantedBy(from, { ...grant, leaseSeconds });
+  const world = new World().passes(0).hears({ kind: 'gatewayFound', gateway: from }, first, searchEnded);
+  const start = world.now;
+  world.passes(80 * second);
+  askedAnew(world, where);
+  world.hears(refusedBy(where));
+  const port = askedPort(world)!;
+  world.hears(grantedBy(where, { ...grant, externalAddress, externalPort: port }), searchEnded);
+  return { world, port, start };
+}
+
+test('a router that keeps our port for our address of before is asked for it again when that lease must be over', (t) => {
+  for (const [where, from] of [
+    [moved, 0],
+    // Over NAT-PMP it was asked for last when we still had that address: the time counts from then.
+    [movedNatPmp, 80 * second],
+  ] as const) {
+    const { world, port, start } = movedInVain(where);
+    const asked = livesOn(world, 2 * hour, where);
+    const [at, ...more] = asked.filter(([wanted]) => wanted === 16696).map(([, when]) => when - start - from);
+    t.true(at! >= hour && at! < hour + 70 * second, `${where.id}: ${at}`);
+    t.true(
+      more.every((when) => when > at! + 29 * minute),
+      'then it is renewed like any other',
+    );
+    t.true(asked.every(([wanted, when]) => wanted === 16696 || (wanted === port && when - start - from < at!)));
+    t.is(world.mapping.status().externalPort, 16696);
+  }
+});
+
+test('that port is another machine’s by now, or refused: the one we hold is renewed instead, and we do not ask again', (t) => {
+  const { world, port } = movedInVain();
+  const asked = livesOn(world, 5 * hour, moved, (wanted) => wanted === 16696);
+  t.is(asked.filter(([wanted]) => wanted === 16696).length, 1);
+  t.true(asked.every(([wanted]) => wanted === 16696 || wanted === port));
+  t.like(world.mapping.status(), { state: 'mapped', externalPort: port, reason: null });
+});
+
+test('it is not asked for where the router has another address outside by now, or had granted it for good', (t) => {
+  for (const { world } of [movedInVain(moved, '11.0.0.9'), movedInVain(moved, '11.0.0.2', 0)]) {
+    const asked = livesOn(world, 3 * hour, moved);
+    t.false(asked.some(([wanted]) => wanted === 16696));
+  }
+});
+
+test('back at the address of before, the port that still goes there is asked for', (t) => {
+  const { world } = movedInVain();
+  world.hears(networkChanged, found);
+  t.is(askedPort(world), 16696);
+  world.hears(granted, searchEnded);
+  t.is(livesOn(world, 2 * hour, gateway).filter(([wanted]) => wanted !== 16696).length, 0);
+});
+
 test('what another address of ours is granted is not removed for the one before: a router has one entry for a port', (t) => {
   const world = reach.mapped();
   askedAnew(world);
