@@ -5,6 +5,7 @@ import type {
   CheckDepth,
   Gateway,
   GatewayDescription,
+  Grant,
   MapAnswer,
   MappingRequest,
   Refusal,
@@ -20,14 +21,18 @@ import { decodeSsdp, encodeSearch, ssdpPort } from './ssdp.js';
 import { textOf } from './xml.js';
 
 const pulseWait: Millis = 1500;
+/** Lines of a table that are read, and for how long no further one is begun: a slow router takes a third of a second each. */
+const mostLines = 32;
+const readingLimit: Millis = 2500;
 
 /** An answer of a service: its XML, or why there is none. `number` is the UPnP error, where the fault had one. */
 type Reply =
   | { readonly kind: 'reply'; readonly body: string }
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly number: number | undefined };
 
-/** An entry of the router's table, as GetSpecificPortMappingEntry shows it. */
+/** A line of the router's table, as it shows it. */
 interface Entry {
+  readonly externalPort: number;
   readonly client: string;
   readonly internalPort: number;
   readonly leaseSeconds: number | undefined;
@@ -90,15 +95,28 @@ export class UpnpGateway implements Gateway {
     ]);
     if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
     const after = await this.#entry(transport, externalPort);
-    if (after === undefined) this.#hidden.add(transport);
-    else this.#hidden.delete(transport);
     if (after && after !== 'unknown' && !this.#isOurs(after, internalPort)) {
       const detail = `its table forwards port ${externalPort} to ${after.client}:${after.internalPort}`;
       return { kind: 'refused', refusal: { code: 'not-kept', detail } };
     }
-    const kept = after && after !== 'unknown' ? after.leaseSeconds : undefined;
+    return { kind: 'granted', grant: { externalAddress: external, ...(await this.#kept(transport, request, after)) } };
+  }
+
+  /** What of a request the router keeps; `shown`: what its table has at the port asked for. */
+  async #kept(
+    transport: Transport,
+    { internalPort, externalPort, leaseSeconds }: MappingRequest,
+    shown: Entry | 'unknown' | undefined,
+  ): Promise<Pick<Grant, 'externalPort' | 'leaseSeconds'>> {
+    // Some routers forward another port than was asked, without a word: only the whole table tells.
+    const found = shown ?? (await this.#findOurs(transport, internalPort));
+    const kept = found && found !== 'unknown' ? found : undefined;
+    const port = kept?.externalPort ?? externalPort;
+    const isShown = port === externalPort ? shown !== undefined : (await this.#entry(transport, port)) !== undefined;
+    if (isShown) this.#hidden.delete(transport);
+    else this.#hidden.add(transport);
     // A lease shown as 0 where a finite one was asked: routers that ignore the lease and keep the entry for good.
-    return { kind: 'granted', grant: { externalAddress: external, externalPort, leaseSeconds: kept ?? leaseSeconds } };
+    return { externalPort: port, leaseSeconds: kept?.leaseSeconds ?? leaseSeconds };
   }
 
   async unmap(transport: Transport, internalPort: number, externalPort: number): Promise<void> {
@@ -158,14 +176,20 @@ export class UpnpGateway implements Gateway {
   async #entry(transport: Transport, externalPort: number): Promise<Entry | 'unknown' | undefined> {
     const reply = await this.#call('GetSpecificPortMappingEntry', entryKey(transport, externalPort));
     if (reply.kind === 'refused') return reply.number === noSuchEntry ? undefined : 'unknown';
-    const client = textOf(reply.body, 'NewInternalClient');
-    const lease = textOf(reply.body, 'NewLeaseDuration') ?? '';
-    if (client === undefined) return 'unknown';
-    return {
-      client: client.slice(0, 64),
-      internalPort: Number(textOf(reply.body, 'NewInternalPort')),
-      leaseSeconds: /^\d{1,9}$/.test(lease) ? Number(lease) : undefined,
-    };
+    return entryIn(reply.body, externalPort) ?? 'unknown';
+  }
+
+  /** The first line of the whole table, as far as it is read, that forwards to our port. */
+  async #findOurs(transport: Transport, internalPort: number): Promise<Entry | undefined> {
+    const end = performance.now() + readingLimit;
+    for (let index = 0; index < mostLines && performance.now() < end; index++) {
+      const reply = await this.#call('GetGenericPortMappingEntry', [['NewPortMappingIndex', `${index}`]]);
+      if (reply.kind === 'refused') return undefined;
+      const entry = entryIn(reply.body, Number(textOf(reply.body, 'NewExternalPort')));
+      const isOfTransport = textOf(reply.body, 'NewProtocol') === protocolName(transport);
+      if (entry && isOfTransport && isPort(entry.externalPort) && this.#isOurs(entry, internalPort)) return entry;
+    }
+    return undefined;
   }
 
   /**
@@ -236,6 +260,22 @@ export class UpnpGateway implements Gateway {
       });
     });
   }
+}
+
+function entryIn(body: string, externalPort: number): Entry | undefined {
+  const client = textOf(body, 'NewInternalClient');
+  const lease = textOf(body, 'NewLeaseDuration') ?? '';
+  if (client === undefined) return undefined;
+  return {
+    externalPort,
+    client: client.slice(0, 64),
+    internalPort: Number(textOf(body, 'NewInternalPort')),
+    leaseSeconds: /^\d{1,9}$/.test(lease) ? Number(lease) : undefined,
+  };
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= 65535;
 }
 
 function protocolName(transport: Transport): string {

@@ -376,6 +376,96 @@ test('25: a wrong port in its table is not believed', async (t) => {
   t.regex(status.reason!, /said yes, but its table forwards port 16696 to 127\.0\.0\.1:9/);
 });
 
+test('25: wrong external port: what its table shows is ours, asked for again, and given back on leaving', async (t) => {
+  const others = { client: '192.168.1.9', internalPort: '16696', lease: '0' };
+  const router = await routerThat(t, (it) => {
+    // Neither of these is the entry: another machine's, another port of ours, and TCP's.
+    it.table.set('30001', others);
+    it.table.set('30002', { client: localAddress, internalPort: '9', lease: '0' });
+    it.storesAt = () => '40001';
+  });
+  const { status, now, hears, leave } = await mapOn(t, router.address, isMapped);
+  t.like(status, { externalPort: 40_001, reason: null });
+  t.deepEqual(router.table.get('40001'), ours);
+  router.table.clear();
+  hears({ kind: 'networkChanged' });
+  await until(
+    'it is mapped anew',
+    () => now().state,
+    (state) => state === 'mapped' && router.table.size === 1,
+    5000,
+  );
+  t.is(now().externalPort, 40_001);
+  const asked = router.calls.filter((call) => call === 'AddPortMapping').length;
+  t.is(asked, 2, 'by the port it forwards');
+  router.table.set('30001', others);
+  await leave();
+  t.deepEqual([...router.table.keys()], ['30001'], 'nothing of ours is left');
+});
+
+test('25: wrong external port: what is mapped there is seen to stand, and to be gone', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.storesAt = () => '40001';
+    it.store = (entry) => ({ ...entry, lease: '120' });
+  });
+  const gateway = await openUpnpGateway(new URL(router.location()), { address: router.address, localAddress });
+  if (typeof gateway === 'string') return t.fail(gateway);
+  const request = { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 };
+  const answer = await gateway.map('udp', request);
+  const grant = { externalAddress: '11.0.0.2', externalPort: 40_001, leaseSeconds: 120 };
+  t.deepEqual(answer, { kind: 'granted', grant });
+  t.true((await gateway.check('table', { ...request, externalPort: 40_001 })).held);
+  router.table.clear();
+  t.false((await gateway.check('table', { ...request, externalPort: 40_001 })).held);
+});
+
+test('25: wrong external port over TCP: nobody would call there, so it is given back, and UDP is as it was', async (t) => {
+  const router = await routerThat(t, (it) => {
+    let made = 0;
+    it.storesAt = (port) => (made++ === 0 ? port : '40001');
+  });
+  const { status, leave } = await mapBoth(t, router);
+  t.like(status, { state: 'mapped', externalPort: 16696, reason: null, tcp: { mapped: false } });
+  t.regex(status.tcp!.reason!, /offers port 40001 instead/);
+  await until(
+    'given back',
+    () => router.tcpTable.size,
+    (size) => size === 0,
+    3000,
+  );
+  await leave();
+  t.is(router.table.size, 0);
+});
+
+test('25: wrong external port: an endless table is read to its bound, and impossible ports in it are none', async (t) => {
+  const router = await routerThat(t, (it) => {
+    it.storesAt = () => 'elsewhere';
+    it.line = () =>
+      `<NewExternalPort>70000</NewExternalPort><NewProtocol>UDP</NewProtocol><NewInternalPort>16696</NewInternalPort><NewInternalClient>${localAddress}</NewInternalClient>`;
+  });
+  const { status } = await mapOn(t, router.address, isMapped);
+  t.is(status.externalPort, 16696, 'as it was asked for; others believe it when it is proven');
+  const lines = router.calls.filter((call) => call === 'GetGenericPortMappingEntry').length;
+  t.true(lines > 1 && lines <= 32, `${lines}`);
+});
+
+test('25: wrong external port: NAT-PMP grants another one than was asked: that is ours, and is asked for again', async (t) => {
+  const { address, asked } = await natPmpRouter(t, () => 40_000);
+  const { status, hears, now, leave } = await mapOn(t, address, isMapped, ['nat-pmp']);
+  t.like(status, { externalPort: 40_000, reason: null });
+  hears({ kind: 'networkChanged' });
+  await until(
+    'asked again',
+    () => asked.length,
+    (count) => count === 2,
+    5000,
+  );
+  await until('mapped', now, isMapped, 3000);
+  await leave();
+  // A pulse that is answered as we leave has it removed once more.
+  t.deepEqual([...new Set(asked)], ['udp 16696 for 3600 s', 'udp 40000 for 3600 s', 'udp 0 for 0 s']);
+});
+
 for (const address of ['0.0.0.0', '127.0.0.1', '169.254.3.4', '239.1.1.1', 'a.host.name', '']) {
   test(`25: an external address of "${address}" is not believed`, async (t) => {
     const router = await routerThat(t, (it) => {

@@ -40,8 +40,21 @@ export class LyingRouter {
   swallows = (_action: string, _body: string): boolean => false;
   /** Where the search is answered from, if not from port 1900 of this router; asked alone, the router answers from there too. */
   answerFrom: { readonly address: string; readonly port: number } | undefined;
+  /** The external port it takes, whatever port it was asked for. */
+  storesAt = (port: string): string => port;
   /** After an entry was made: what really goes to the table. */
   store = (entry: TableEntry): TableEntry => entry;
+
+  /** A line of its whole table. */
+  line = (index: number): string | Fault => {
+    const lines = [
+      ...[...this.table].map((line) => ['UDP', ...line] as const),
+      ...[...this.tcpTable].map((line) => ['TCP', ...line] as const),
+    ];
+    const [protocol, port, entry] = lines[index] ?? [];
+    if (!entry) return { errorCode: 713, words: 'SpecifiedArrayIndexInvalid' };
+    return `<NewRemoteHost></NewRemoteHost><NewExternalPort>${port}</NewExternalPort><NewProtocol>${protocol}</NewProtocol>${fieldsOf(entry)}`;
+  };
 
   readonly #ssdp = createSocket({ type: 'udp4', reuseAddr: true });
   /** Port 1900 of the router, where the answers come from elsewhere. */
@@ -142,6 +155,7 @@ export class LyingRouter {
     if (action === 'GetExternalIPAddress') {
       return `<NewExternalIPAddress>${this.externalAddress}</NewExternalIPAddress>`;
     }
+    if (action === 'GetGenericPortMappingEntry') return this.line(Number(textOf(body, 'NewPortMappingIndex')));
     const port = textOf(body, 'NewExternalPort') ?? '';
     const table = isTcp(body) ? this.tcpTable : this.table;
     if (action === 'AddPortMapping') {
@@ -150,15 +164,18 @@ export class LyingRouter {
         internalPort: textOf(body, 'NewInternalPort') ?? '',
         lease: textOf(body, 'NewLeaseDuration') ?? '',
       };
-      table.set(port, this.store(entry));
+      table.set(this.storesAt(port), this.store(entry));
       return '';
     }
     const entry = table.get(port);
     if (!entry) return { errorCode: 714, words: 'NoSuchEntryInArray' };
     if (action === 'DeletePortMapping') table.delete(port);
-    const { client, internalPort, lease } = entry;
-    return `<NewInternalPort>${internalPort}</NewInternalPort><NewInternalClient>${client}</NewInternalClient><NewLeaseDuration>${lease}</NewLeaseDuration>`;
+    return fieldsOf(entry);
   }
+}
+
+function fieldsOf({ client, internalPort, lease }: TableEntry): string {
+  return `<NewInternalPort>${internalPort}</NewInternalPort><NewInternalClient>${client}</NewInternalClient><NewLeaseDuration>${lease}</NewLeaseDuration>`;
 }
 
 /** Whether a call is about a port of TCP. */
