@@ -24,6 +24,8 @@ interface Output {
   readonly json: unknown;
   readonly text: string;
   readonly status?: number;
+  /** For the operator, beside the answer. */
+  readonly warning?: string;
 }
 
 const program = new Command('weft')
@@ -91,6 +93,7 @@ async function answer(orAtRest: boolean, work: (api: NodeApi) => Promise<Output>
   const doing = reach(orAtRest, work);
   const output = await (isTalking ? doing : withProgress(waits[verb] ?? 'waiting for weftd', doing));
   process.stdout.write(wantsJson() ? json(output.json) : output.text);
+  if (output.warning !== undefined) process.stderr.write(`weft: ${output.warning}\n`);
   exitStatus = output.status ?? 0;
 }
 
@@ -196,7 +199,8 @@ command(program, 'invite', 'a one-time token for another machine', true)
         ...(options.as && { as: options.as }),
         ...(options.lan && { lan: options.lan }),
       });
-      return { json: invitation, text: view.invitationView(invitation) };
+      const { warning } = invitation;
+      return { json: invitation, text: view.invitationView(invitation), ...(warning !== null && { warning }) };
     }),
   );
 

@@ -196,6 +196,8 @@ export interface Invitation {
   readonly name: string | null;
   readonly issuer: string;
   readonly expires: string;
+  /** Why whoever redeems it may find nobody, where that is to be feared. */
+  readonly warning: string | null;
 }
 
 export interface JoinOptions {

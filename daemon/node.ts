@@ -190,19 +190,22 @@ class Node implements NodeApi {
     const member = this.#requireMember();
     const endpoints = await resolveEndpoints(options.endpoints ?? [], member.plane.capabilities().port);
     const lan = (options.lan ?? []).map(requirePrefix);
-    const { value, effects } = commands.invite(this.#requireMesh(), {
+    const command = {
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.expiresSeconds === undefined ? {} : { lifetime: options.expiresSeconds }),
       ...(options.as === undefined ? {} : { as: options.as }),
       endpoints,
       lan,
-    });
+    };
+    const isThere = (node: number) => member.control.forwarding.choices(node).length > 0;
+    const { value, effects } = commands.invite(this.#requireMesh(), command, isThere);
     member.order(effects);
     return {
       token: value.token,
       name: value.name ?? null,
       issuer: value.issuer,
       expires: new Date(value.expires * 1000).toISOString(),
+      warning: value.warning ?? null,
     };
   }
 

@@ -1,7 +1,5 @@
 import { encodeChain } from '../addr/certificate-chain.js';
-import { type Endpoint, isPrivateEndpoint } from '../addr/endpoint.js';
-import { isOpen, type RecordedEndpoint } from '../addr/endpoint-record.js';
-import { type InvitingMember, maxInvitingMembers } from '../addr/invitation.js';
+import type { Endpoint } from '../addr/endpoint.js';
 import { parseIp } from '../addr/ip.js';
 import { type IssuerCertificate, issueIssuerCertificate } from '../addr/issuer-certificate.js';
 import { requireName } from '../addr/name.js';
@@ -17,6 +15,7 @@ import { MeshError } from '../errors.js';
 import { meant } from '../near.js';
 import type { Random } from '../random.js';
 import type { Millis, UnixSeconds } from '../time.js';
+import { otherDoors, tokenDoors } from './doors.js';
 import { blobs, type Outcome } from './effects.js';
 import { exportIdentity } from './identity-copy.js';
 import type { Issuer } from './issuer.js';
@@ -72,11 +71,17 @@ export interface Invited {
   readonly name: string | undefined;
   readonly issuer: string;
   readonly expires: UnixSeconds;
+  /** Why whoever redeems it may find nobody, where that is to be feared. */
+  readonly warning: string | undefined;
 }
 
-export function invite(mesh: Mesh, command: InviteCommand): Outcome<Invited> {
+const noOpenDoor =
+  'no member that is there now is known to be reachable from everywhere: the token may be good on this LAN only; forward a UDP port and name it with --endpoint HOST:PORT';
+
+/** `isThere`: whether a way leads to that member now. */
+export function invite(mesh: Mesh, command: InviteCommand, isThere: (node: NodeNumber) => boolean): Outcome<Invited> {
   const issuer = requireIssuer(mesh);
-  const members = invitingMembers(mesh, command.endpoints ?? []);
+  const { members, isAnyOpen } = tokenDoors(mesh, command.endpoints ?? [], isThere);
   if (members.length === 0) {
     throw new MeshError(
       'no-endpoint',
@@ -96,7 +101,8 @@ export function invite(mesh: Mesh, command: InviteCommand): Outcome<Invited> {
     ...(old ? { as: { number: old.number, name: old.name } } : {}),
     members,
   });
-  return { value: { ...value, name, issuer: mesh.membership.chain.node.name }, effects };
+  const warning = isAnyOpen ? undefined : noOpenDoor;
+  return { value: { ...value, name, issuer: mesh.membership.chain.node.name, warning }, effects };
 }
 
 /** The node whose number is to change hands; it may have gone before anybody heard of it, so the issuer's table counts too. */
@@ -110,70 +116,14 @@ function takenOver(mesh: Mesh, issuer: Issuer, text: string): { readonly number:
   }
 }
 
-/** Up to four doors: our own best two, then the best of others that are known or said to be open; ours again where there are no others. */
-function invitingMembers(mesh: Mesh, explicit: readonly Endpoint[]): InvitingMember[] {
-  const { number, identity } = mesh.membership;
-  const known = doors(mesh);
-  const isAnyOpen = [...mesh.endpoints, ...known.map(({ endpoint }) => endpoint)].some(isOpen);
-  const ours = isAnyOpen ? mostOpenFirst(mesh.endpoints) : withLanDoor(mostOpenFirst(mesh.endpoints));
-  const own = [...explicit, ...ours].map(({ address, port }, index): InvitingMember => {
-    const tls = mesh.tls[index];
-    return { number, dh: identity.agreement.publicKey, endpoint: { address, port }, ...(tls && { tls }) };
-  });
-  const others = known
-    .filter(({ endpoint }) => openness(endpoint) > 0)
-    .slice(0, maxInvitingMembers - 1)
-    .map(({ node, record, endpoint: { address, port } }): InvitingMember => {
-      const [tls] = record.tls;
-      return { number: node.number, dh: node.dh, endpoint: { address, port }, ...(tls && { tls }) };
-    });
-  const mine = Math.max(explicit.length, 2, maxInvitingMembers - others.length);
-  return [...own.slice(0, mine), ...others].slice(0, maxInvitingMembers);
-}
-
-/** The second place is for what is proven on our LAN: of public ones that nobody outside has tried, all may lead nowhere. */
-function withLanDoor(endpoints: readonly RecordedEndpoint[]): RecordedEndpoint[] {
-  const onLan = endpoints.find((endpoint) => endpoint.proven && isPrivateEndpoint(endpoint));
-  const others = endpoints.filter((endpoint) => endpoint !== onLan);
-  return [...others.slice(0, 1), ...(onLan ? [onLan] : []), ...others.slice(1)];
-}
-
-/**
- * Other members by their most open endpoint, the most open first; of those alike, whom we heard of last: the oldest are the
- * first whose places are all taken, and a newcomer that knows only such is let in nowhere.
- */
-function doors(mesh: Mesh) {
-  return [...mesh.directory.records()]
-    .reverse()
-    .filter(({ node }) => node.number !== mesh.membership.number)
-    .flatMap((record) => {
-      const endpoint = mostOpenFirst(record.endpoints)[0];
-      return endpoint ? [{ node: record.node, record, endpoint }] : [];
-    })
-    .sort((a, b) => openness(b.endpoint) - openness(a.endpoint));
-}
-
 /** The members a copy of this node finds the network by: few, so that the copy stays small. */
 const copiedRecords = 16;
 
 /** A copy of who this node is, for another machine. `stored`: its membership as it is on the disk. */
 export function copyIdentity(mesh: Mesh, stored: Uint8Array, random: Random, passphrase: string): Uint8Array {
-  const records = doors(mesh).slice(0, copiedRecords);
+  const records = otherDoors(mesh).slice(0, copiedRecords);
   const octets = records.map(({ record }) => record.bytes);
   return exportIdentity(mesh.membership, stored, octets, random, passphrase);
-}
-
-/** How likely a stranger gets in there; 0 for what only those spoken to before can reach, or at best a LAN. */
-function openness(endpoint: RecordedEndpoint): number {
-  const { proven, source } = endpoint;
-  if (isOpen(endpoint)) return 4;
-  if (isPrivateEndpoint(endpoint)) return proven ? 1 : 0;
-  if (source === 'observed') return 0;
-  return source === 'configured' ? 3 : 2;
-}
-
-function mostOpenFirst(endpoints: readonly RecordedEndpoint[]): RecordedEndpoint[] {
-  return [...endpoints].sort((a, b) => openness(b) - openness(a));
 }
 
 /** Puts a node out, everywhere, at once. */

@@ -270,8 +270,17 @@ test('invite hands its options over and prints the token', async (t) => {
     name: 'cellar',
     issuer: 'attic',
     expires: '2026-11-23T12:00:00.000Z',
+    warning: null,
   });
   t.is((await run('invite')).out.split('\n')[0], 'TOKEN');
+});
+
+test('invite says on stderr when a token may lead nowhere, and to programs', async (t) => {
+  const run = await commandLine(t);
+  t.is((await run('invite')).complaint, '');
+  const { out, complaint, status } = await run('invite', '--name', 'far');
+  t.deepEqual([out.split('\n')[0], complaint, status], ['TOKEN', 'weft: nobody gets in\n', 0]);
+  t.like(JSON.parse((await run('invite', '--name', 'far', '--json')).out), { warning: 'nobody gets in' });
 });
 
 test('join takes the token as an argument or from standard input', async (t) => {

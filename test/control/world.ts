@@ -311,7 +311,7 @@ export class Machine {
   }
 
   invite(): string {
-    const { value, effects } = invite(this.mesh, {});
+    const { value, effects } = invite(this.mesh, {}, (node) => this.#running.forwarding.choices(node).length > 0);
     this.order(effects);
     return value.token;
   }

@@ -171,6 +171,7 @@ export function fakeNode(changes: Partial<NodeApi> = {}): NodeApi {
       name: name ?? null,
       issuer: 'attic',
       expires: '2026-11-23T12:00:00.000Z',
+      warning: name === 'far' ? 'nobody gets in' : null,
     }),
     join: ({ token }) => {
       if (token !== 'TOKEN') throw new MeshError('token-malformed', 'this is no token', 'copy the whole token');

@@ -80,8 +80,8 @@ test('of the doors in a token, those open to everybody come before what a LAN ne
   });
   world.settle();
   const doors = requireInvitation(world.invite(issuer)).members.map(({ endpoint }) => endpoint.address);
-  t.deepEqual(doors.slice(0, 3), [issuer.endpoint.address, onLan.address, publicOne.endpoint.address]);
-  t.is(doors.length, 4, 'and a door of a LAN where there is a place');
+  t.deepEqual(doors.slice(0, 3), [issuer.endpoint.address, publicOne.endpoint.address, onLan.address]);
+  t.is(doors.length, 4, 'and a door of another LAN where there is a place');
 });
 
 test('while nobody outside has tried any door of a home, its token keeps a place for the one that is proven on its LAN', (t) => {
@@ -102,9 +102,48 @@ test('while nobody outside has tried any door of a home, its token keeps a place
     world.settle();
     return requireInvitation(world.invite(issuer)).members.map(({ endpoint }) => endpoint.address);
   };
-  t.deepEqual(doorsWith(own), ['12.0.0.1', onLan.address, '12.0.0.1', '12.0.0.1']);
+  t.deepEqual(doorsWith(own), ['12.0.0.1', '2001:db8:1::10', '12.0.0.1', onLan.address]);
   const open = { ...own[1]!, proven: true };
   t.deepEqual(doorsWith([open, own[0]!, onLan]).slice(0, 2), [open.address, '12.0.0.1']);
+});
+
+/** An issuer at home behind a NAT that lets nobody in, with these members, and who joined last first. */
+function homeIssuer(count: number) {
+  const world = new World(3);
+  const issuer = world.found();
+  const others = Array.from({ length: count }, (_, i) => world.member(issuer, `dc-${i + 1}`));
+  const observed = { address: '12.0.0.1', port: 16696, source: 'observed', proven: false } as const;
+  const onLan = { address: '192.168.1.10', port: 16696, source: 'local', proven: false } as const;
+  world.post(issuer, { kind: 'endpointsChanged', endpoints: [observed, onLan] });
+  world.run(60_000);
+  const doors = () => requireInvitation(world.invite(issuer)).members.map(({ endpoint }) => endpoint.address);
+  return { world, issuer, others, observed, onLan, doors, addresses: others.map(({ endpoint }) => endpoint.address) };
+}
+
+test('a token of an issuer behind a NAT names others first, of those the ones that are there, and its own LAN last', (t) => {
+  const { world, issuer, others, onLan, doors, addresses } = homeIssuer(5);
+  const [a, b, c, d, e] = addresses;
+  t.deepEqual(doors(), [e, d, c, onLan.address]);
+  // The three that joined last were tried for a while, and are off.
+  for (const off of others.slice(2)) world.crash(off);
+  t.deepEqual(doors(), [b, a, e, onLan.address]);
+  t.is(world.invited(issuer).warning, undefined);
+  t.is(d, others[3]!.endpoint.address);
+});
+
+test('a door that only our own traffic opens has a place where there are no others', (t) => {
+  const { onLan, observed, doors, addresses } = homeIssuer(1);
+  t.deepEqual(doors(), [addresses[0], onLan.address, observed.address]);
+});
+
+test('whoever invites is told when no door is open, or none of a member that is there', (t) => {
+  const { world, issuer, others } = homeIssuer(2);
+  t.is(world.invited(issuer).warning, undefined);
+  for (const off of others) world.crash(off);
+  t.regex(world.invited(issuer).warning!, /no member that is there now.*--endpoint HOST:PORT/);
+  t.is(world.invited(issuer, { endpoints: [{ address: '12.0.0.1', port: 1 }] }).warning, undefined);
+  const alone = homeIssuer(0);
+  t.truthy(alone.world.invited(alone.issuer).warning);
 });
 
 test('each lost datagram is asked for again', (t) => {

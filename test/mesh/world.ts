@@ -3,7 +3,7 @@ import { NodeIdentity } from '../../src/addr/identity.js';
 import { decodeInvitation } from '../../src/addr/invitation.js';
 import type { NodeNumber } from '../../src/addr/node-number.js';
 import type { MeshError } from '../../src/errors.js';
-import { type InviteCommand, invite } from '../../src/mesh/commands.js';
+import { type InviteCommand, type Invited, invite } from '../../src/mesh/commands.js';
 import type { MeshEffect, Outcome } from '../../src/mesh/effects.js';
 import { foundNetwork } from '../../src/mesh/found.js';
 import { JoinInitiator } from '../../src/mesh/join-initiator.js';
@@ -120,9 +120,15 @@ export class World {
 
   /** A token of this issuer. */
   invite(issuer: Host, command: InviteCommand = {}): string {
-    const outcome = invite(issuer.mesh!, command);
+    return this.invited(issuer, command).token;
+  }
+
+  /** The same, with all that the operator is told. */
+  invited(issuer: Host, command: InviteCommand = {}): Invited {
+    const isThere = (node: NodeNumber) => this.hosts.some(({ mesh }) => mesh?.membership.number === node);
+    const outcome = invite(issuer.mesh!, command, isThere);
     this.perform(issuer, outcome.effects);
-    return outcome.value.token;
+    return outcome.value;
   }
 
   /** Begins joining from a fresh host, or again from one that has an identity. */
