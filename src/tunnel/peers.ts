@@ -390,7 +390,8 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   #takeIndex(peer: Peer<Certificate>): number {
     for (;;) {
       const index = this.#options.random.below(2 ** 29) * maxLanes;
-      if (index === 0 || this.#indices.has(index)) continue;
+      // Lane n is heard by worker n, under these keys as under the last: what overtakes at a renewal is another flow's.
+      if (index === 0 || index % this.#options.lanes !== 0 || this.#indices.has(index)) continue;
       this.#indices.set(index, peer);
       return index;
     }

@@ -888,3 +888,25 @@ test('a stranger is met with silence where no tunnel is free; tunnels that stand
   world.run(second);
   t.is(carol.standing(alice), 'tunnel');
 });
+
+test('lane n is heard at worker n, with new keys as with the old: a multiple of the lanes, of which there may be three', (t) => {
+  const world = new World(5);
+  const [alice, bob] = [world.machine(1), world.machine(2)];
+  alice.lanes = 3;
+  bob.lanes = 5;
+  for (const machine of [alice, bob]) machine.start();
+  const indices = new Map([alice, bob].map((machine) => [machine, [] as number[]]));
+  for (const machine of [alice, bob]) {
+    const command = machine.plane.command.bind(machine.plane);
+    machine.plane.command = (given, now) => {
+      if (given.kind === 'installSession') indices.get(machine)!.push(given.session.localIndex);
+      command(given, now);
+    };
+  }
+  alice.dial(bob);
+  world.run(20 * minute);
+  for (const [{ lanes }, all] of indices) {
+    t.true(all.length >= 8);
+    for (const index of all) t.deepEqual([index % lanes, index % 8], [0, 0]);
+  }
+});

@@ -28,7 +28,8 @@ export interface SessionInstall {
   readonly cipher: Cipher;
   /**
    * Lane n is heard at receiver index localIndex + n; n < localLanes. Random, unguessable, unique in this node; a
-   * multiple of 8, the most lanes, so those of two sessions never meet. The kernel hands a lane to the worker index mod workers.
+   * multiple of 8, the most lanes, so those of two sessions never meet, and of localLanes: the kernel hands a lane to the worker index mod
+   * workers, which so stays the same from session to session.
    */
   readonly localIndex: number;
   readonly localLanes: number;
