@@ -163,10 +163,10 @@ export class Selection {
     return better;
   }
 
-  /** The best route that is better than the current one by the margin and was not left lately. */
+  /** The best route that is better than the current one by the margin and was not left lately; by rank too, so no suspected one. */
   #firstBetter(destination: Destination, current: number, now: Millis): number {
     for (const column of this.best) {
-      if (column === none || column === current) continue;
+      if (column === none || column === current) return none;
       if (this.#isBetter(destination, column, current) && !this.leftLately(destination, column, now)) return column;
     }
     return none;

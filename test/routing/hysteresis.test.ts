@@ -41,22 +41,22 @@ function episodeAt({ episodes }: Way, time: number): Episode {
 interface Look {
   readonly at: Millis;
   readonly used: number;
-  /** Of the ways that can be used. */
   readonly metrics: ReadonlyMap<number, Metric>;
+  readonly suspected: ReadonlySet<number>;
 }
 
 /** What `weft routes` says of the ways. */
-function look(world: Ways): Look {
+function look(world: Ways, suspected: ReadonlySet<number>): Look {
   const metrics = new Map<number, Metric>();
   for (const row of world.nodes.get(start)!.speaker.view(world.now)) {
     if (row.origin !== world.target || row.interface === undefined) continue;
     const via = world.vias.find((number) => world.interfaceOf(start, number) === row.interface)!;
-    if (row.metric < infinity && row.feasible && row.standing !== 'suspected') metrics.set(via, row.metric);
+    if (row.metric < infinity && row.feasible) metrics.set(via, row.metric);
   }
-  return { at: world.now, used: world.used, metrics };
+  return { at: world.now, used: world.used, metrics, suspected: new Set(suspected) };
 }
 
-const { leftFor, returnFrom, followsWithin, worseByItself, switchMargin, switchShare } = defaultTuning;
+const { dwell, leftFor, returnFrom, followsWithin, worseByItself, switchMargin, switchShare } = defaultTuning;
 const [noticed, within]: [Metric, Millis] = [1000, 10 * second];
 
 /** From all that was seen, what the documented rules promise; slow, and knows nothing of how they are kept. */
@@ -92,9 +92,13 @@ class Promised {
       const from = this.#looks[i - 1];
       if (to.at > then.at || !from || from.used === to.used) return;
       left.delete(to.used);
-      const metric = to.metrics.get(from.used);
-      const isWorse = metric !== undefined && metric > chosen + switchMargin + switchShare * chosen;
-      if (isWorse && then.at < to.at + leftFor) left.set(from.used, metric);
+      // One that is suspected is left for that, and one heard again returned to, at once.
+      const lately = this.#looks.slice(0, i).filter(({ at }) => at > to.at - dwell);
+      const isSudden = lately.some(({ suspected }) => suspected.has(from.used) !== suspected.has(to.used));
+      // What made us leave it may be of the same moment as what it is now.
+      const metric = Math.max(to.metrics.get(from.used) ?? 0, metricInUse(from));
+      const isWorse = metric > chosen + switchMargin + switchShare * chosen;
+      if (isWorse && !isSudden && then.at < to.at + leftFor) left.set(from.used, metric);
       chosen = metricInUse(to);
     });
     return left;
@@ -122,7 +126,7 @@ function metricInUse({ used, metrics }: Look): Metric {
 /** What is in use is noticeably worse than this other way. */
 function isWorse(then: Look, other: number): boolean {
   const metric = then.metrics.get(then.used);
-  return metric !== undefined && metric >= (then.metrics.get(other) ?? infinity) + noticed;
+  return metric !== undefined && !then.suspected.has(other) && metric >= then.metrics.get(other)! + noticed;
 }
 
 /** By a quarter of what it was worse than this other way: that was a burst. */
@@ -153,13 +157,13 @@ function brokenPromise(histories: readonly Way[], seed: number): string | undefi
     histories.map(() => 10),
   );
   const promise = new Promised();
-  promise.note(look(world));
+  const suspected = new Set<number>();
+  promise.note(look(world, suspected));
   let last = world.used;
   world.watch = () => {
-    if (world.used !== last) promise.note(look(world));
+    if (world.used !== last) promise.note(look(world, suspected));
     last = world.used;
   };
-  const suspected = new Set<number>();
   for (let time = 0; time < 300 && !promise.broken; time++) {
     histories.forEach((history, i) => {
       const via = world.vias[i]!;
@@ -175,7 +179,7 @@ function brokenPromise(histories: readonly Way[], seed: number): string | undefi
       world.measure(start, via, { rtt: (history.rtt + more) * (0.97 + 0.06 * world.random.unit()) });
     });
     world.run(second);
-    promise.note(look(world));
+    promise.note(look(world, suspected));
   }
   return promise.broken;
 }

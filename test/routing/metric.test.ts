@@ -168,6 +168,22 @@ test('a way that is worse by far when it is taken is left though it becomes a li
   t.true(took !== undefined && took < 10_000, `${took} ms`);
 });
 
+test('a neighbour under suspicion is not taken for its metric while the one in use is not suspected', (t) => {
+  const world = new Ways(41, [10, 10, 10]);
+  for (const [via, delay] of [
+    [4, 53],
+    [3, 52],
+    [2, 55],
+  ] as const)
+    world.change(1, via, { delay });
+  world.run(20_000);
+  t.is(world.used, 2, 'not the best, but by less than the margin');
+  world.send(1, { kind: 'suspected', interface: world.interfaceOf(1, 4) });
+  world.change(1, 4, { delay: 5 });
+  const took = world.until(() => world.used !== 2, 20_000);
+  t.is(took, undefined);
+});
+
 /**
  * Two equal ways for five minutes. Our traffic, of every `every` seconds as many as `burst` says for each time, makes
  * whichever it takes worse by `queue` ms.
