@@ -253,7 +253,8 @@ const reportSeverities: ReadonlyMap<string, HealthItem['severity']> = new Map(
     'lan-quota': 'warning',
     'other-daemon': 'warning',
     'restarts-too-often': 'warning',
-  } satisfies Record<ReportCode | 'cloned', HealthItem['severity']>),
+    'signature-rate': 'warning',
+  } satisfies Record<ReportCode | 'cloned' | 'signature-rate', HealthItem['severity']>),
 );
 
 function otherNodes(mesh: Mesh) {

@@ -24,6 +24,11 @@ export class Bucket {
     return true;
   }
 
+  /** Of what was taken so much was not needed. */
+  giveBack(amount: number): void {
+    this.#level = Math.min(this.#burst, this.#level + amount);
+  }
+
   /** True when it is as if nothing had ever been taken. */
   isFull(now: Millis): boolean {
     this.#fill(now);

@@ -120,6 +120,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       stored: setting.storedSeqno,
       freshEpoch: Math.max(1, Math.floor(setting.unixSeconds())),
       authority: certificateAuthority(mesh),
+      checks: mesh.checks,
       acceptDefaultRoutes: setting.acceptDefaultRoutes ?? false,
       relays: setting.relay.mode !== 'no',
       random,
@@ -284,6 +285,13 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
 
   #finish(): void {
     for (let next = this.#later.shift(); next; next = this.#later.shift()) next();
+    for (const node of this.mesh.checks.takeSpent()) {
+      this.#tell(
+        'signature-rate',
+        node,
+        'sends more signatures that are false than are checked: what it signs or passes on is dropped',
+      );
+    }
   }
 
   #onPlane(event: PlaneEvent, now: Millis): void {

@@ -6,13 +6,14 @@ import { type NodeKey, nodeKey } from '../addr/public-key.js';
 import { decodeRevocation } from '../addr/revocation.js';
 import { Bucket } from '../bucket.js';
 import { equalBytes } from '../bytes.js';
+import type { CheckBudget } from '../check-budgets.js';
 import type { Random } from '../random.js';
 import { type Millis, minute, never, second, type UnixSeconds } from '../time.js';
 import type { ClockWatch } from './clock-watch.js';
 import { bucketCount, Digest, type Item, itemHashLength, itemOf, sumLength } from './digest.js';
-import type { Directory } from './directory.js';
+import type { Directory, RecordOutcome } from './directory.js';
 import type { MeshEffect } from './effects.js';
-import type { Membership } from './membership.js';
+import { isForgery, type Learnt, type Membership } from './membership.js';
 import { type MeshMessages, sendMesh } from './messages.js';
 
 /** The sets that all nodes come to hold alike, in the order they are mended: who may sign, who is out, who is where. */
@@ -60,6 +61,7 @@ export class Gossip {
   readonly #directory: Directory;
   readonly #random: Random;
   readonly #clock: ClockWatch;
+  readonly #checks: { of(node: NodeNumber): CheckBudget };
   readonly #digests: Readonly<Record<Kind, Digest>> = {
     issuers: new Digest(),
     revocations: new Digest(),
@@ -70,11 +72,20 @@ export class Gossip {
   readonly #neighbours = new Map<NodeNumber, Neighbour>();
   readonly #refused = new Map<string, number>();
 
-  constructor(membership: Membership, directory: Directory, messages: MeshMessages, random: Random, clock: ClockWatch) {
+  /** `checks`: signatures that neighbours may have us check. */
+  constructor(
+    membership: Membership,
+    directory: Directory,
+    messages: MeshMessages,
+    random: Random,
+    clock: ClockWatch,
+    checks: { of(node: NodeNumber): CheckBudget },
+  ) {
     this.#membership = membership;
     this.#directory = directory;
     this.#random = random;
     this.#clock = clock;
+    this.#checks = checks;
     for (const record of directory.records()) this.#recordChanged(nodeKey(record.node.key), record.bytes);
     const handlers = {
       sum: this.#onSum,
@@ -260,21 +271,41 @@ export class Gossip {
     const bytes = octetsField(message, 'd', 1, 1024);
     if (!kind || !bytes) return this.#refuse('malformed');
     if (!neighbour.taken.take(now)) return this.#refuse('too-many');
-    if (kind === 'records') return this.#takeRecord(bytes, node, neighbour, now);
-    return kind === 'issuers' ? this.#takeIssuer(bytes, node, now) : this.takeRevocation(bytes, now, node);
+    const checks = this.#checks.of(node);
+    if (!checks.take(now)) return [];
+    if (kind === 'records') return this.#takeRecord(bytes, node, neighbour, checks, now);
+    return kind === 'issuers'
+      ? this.#takeIssuer(bytes, node, checks, now)
+      : this.#takeRevocation(bytes, node, checks, now);
   }
 
-  #takeIssuer(bytes: Uint8Array, node: NodeNumber, now: Millis): MeshEffect[] {
+  /** Who sent what is false has paid for it. */
+  #settle(checks: CheckBudget, outcome: Learnt | RecordOutcome): void {
+    if (outcome === 'known' || outcome === 'malformed') checks.wasNeedless();
+    else if (!isForgery(outcome)) checks.wasTrue();
+  }
+
+  #takeIssuer(bytes: Uint8Array, node: NodeNumber, checks: CheckBudget, now: Millis): MeshEffect[] {
     const learnt = this.#membership.learnIssuer(bytes);
+    this.#settle(checks, learnt);
     if (learnt !== 'new') return learnt === 'known' ? [] : this.#refuse(learnt);
     return [...this.#membership.changes(), ...this.spread('issuers', bytes, now, node)];
   }
 
-  /** Takes a revocation from a neighbour or of our own making: who is out by it is closed before the news goes on. */
-  takeRevocation(bytes: Uint8Array, now: Millis, except?: NodeNumber): MeshEffect[] {
+  /** Takes a revocation of our own making: who is out by it is closed before the news goes on. */
+  takeRevocation(bytes: Uint8Array, now: Millis): MeshEffect[] {
+    return this.#learnt(bytes, this.#membership.learnRevocation(bytes), now);
+  }
+
+  #takeRevocation(bytes: Uint8Array, node: NodeNumber, checks: CheckBudget, now: Millis): MeshEffect[] {
     const learnt = this.#membership.learnRevocation(bytes);
+    this.#settle(checks, learnt);
+    return this.#learnt(bytes, learnt, now, node);
+  }
+
+  #learnt(revocation: Uint8Array, learnt: Learnt, now: Millis, except?: NodeNumber): MeshEffect[] {
     if (learnt !== 'new') return learnt === 'known' ? [] : this.#refuse(learnt);
-    return this.revocationsChanged([bytes], now, except);
+    return this.revocationsChanged([revocation], now, except);
   }
 
   /** The same for revocations that membership has learnt already. */
@@ -306,27 +337,38 @@ export class Gossip {
     return effects;
   }
 
-  #takeRecord(bytes: Uint8Array, node: NodeNumber, neighbour: Neighbour, now: Millis): MeshEffect[] {
+  #takeRecord(
+    bytes: Uint8Array,
+    node: NodeNumber,
+    neighbour: Neighbour,
+    checks: CheckBudget,
+    now: Millis,
+  ): MeshEffect[] {
     const record = decodeEndpointRecord(bytes);
-    if (!record) return this.#refuse('malformed');
+    const held = record && this.#directory.byKey(record.node.key);
+    if (!record || (held && equalBytes(held.bytes, bytes))) {
+      checks.wasNeedless();
+      return record ? [] : this.#refuse('malformed');
+    }
     const key = nodeKey(record.node.key);
-    const held = this.#directory.byKey(record.node.key);
-    if (held && equalBytes(held.bytes, bytes)) return [];
     // The time that so many records would have taken at the pause; it may run ahead of now by the burst.
     const due = Math.max(this.#recordTimes.get(key) ?? 0, now - recordPause) + recordPause;
     if (held && due > now + recordBurst * recordPause) {
       this.#compareSoon(neighbour, now + recordPause);
+      checks.wasNeedless();
       return this.#refuse('too-often');
     }
     const own = key === this.#membership.identity.id ? this.#directory.own : undefined;
     if (own && record.sequence >= own.sequence && isSignedByItsNode(this.#membership.network.id, record)) {
       // Ours from before a lost disk, or our clone's: what we say now goes above it.
+      checks.wasTrue();
       this.#recordTimes.set(key, due);
       const above = this.#directory.announce(own, own.incarnation, record.sequence);
       return this.spread('records', above.bytes, now);
     }
     const replaced = this.#directory.byNumber(record.node.number);
     const outcome = this.#directory.learn(bytes);
+    this.#settle(checks, outcome);
     if (outcome !== 'newer') return this.#refuse(outcome);
     this.#recordTimes.set(key, due); // only now: a forger must not use up the budget of the node it names
     if (replaced && nodeKey(replaced.node.key) !== key) this.forget(nodeKey(replaced.node.key));

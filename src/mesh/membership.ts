@@ -49,6 +49,11 @@ export type MembershipFault =
 /** What learning something came to. */
 export type Learnt = 'new' | 'known' | 'malformed' | 'forged' | 'unknown-issuer' | 'full';
 
+/** Of these outcomes a signature was checked and is false. */
+export function isForgery(outcome: Learnt | MembershipFault | 'newer' | 'replayed'): boolean {
+  return outcome === 'forged' || outcome === 'not-signed-by-issuer' || outcome === 'issuer-not-of-network';
+}
+
 export type Verdict =
   | { readonly ok: true; readonly node: NodeCertificate; readonly standing: Standing }
   | { readonly ok: false; readonly fault: MembershipFault };

@@ -6,6 +6,7 @@ import { NodeIdentity } from '../addr/identity.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import type { TlsEndpoint } from '../addr/tls-endpoint.js';
 import { equalBytes } from '../bytes.js';
+import { CheckBudgets } from '../check-budgets.js';
 import type { PublicKey } from '../crypto.js';
 import { MeshError } from '../errors.js';
 import type { Machine } from '../machine.js';
@@ -19,7 +20,7 @@ import { Issuer } from './issuer.js';
 import { decodeJoinBody, decodeJoinDatagram, requestDatagramLength } from './join-datagram.js';
 import { JoinRelay } from './join-relay.js';
 import { JoinResponder, type Reply } from './join-responder.js';
-import { Membership, type Verdict } from './membership.js';
+import { isForgery, Membership, type Verdict } from './membership.js';
 import { MeshMessages, sendMesh } from './messages.js';
 import { NetworkKey } from './network-key.js';
 import { Renewal } from './renewal.js';
@@ -72,6 +73,8 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   readonly directory: Directory;
   readonly gossip: Gossip;
   readonly clock: ClockWatch;
+  /** Signatures that other members may have us check, of whatever kind. */
+  readonly checks: CheckBudgets<NodeNumber> = new CheckBudgets();
   /** Other mesh machines register their message types here. */
   readonly messages: MeshMessages = new MeshMessages();
   #networkKey: NetworkKey | undefined;
@@ -113,9 +116,9 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     // Who was an issuer before this start and has no table has lost it; or never used it, which cannot be told.
     this.#becomeIssuer(stored.issuer ?? 'lost');
     this.clock = new ClockWatch(wallClock);
-    this.gossip = new Gossip(membership, this.directory, this.messages, random, this.clock);
+    this.gossip = new Gossip(membership, this.directory, this.messages, random, this.clock, this.checks);
     this.#relay = new JoinRelay(this.messages);
-    this.#renewal = new Renewal(membership, this.messages, () => this.issuer);
+    this.#renewal = new Renewal(membership, this.messages, () => this.issuer, this.checks);
     this.messages.on('join', (message, sender, now) => {
       const join = decodeJoinBody(octetsField(message, 'b', 1, requestDatagramLength) ?? new Uint8Array(0));
       if (join?.issuer !== this.membership.number) return [];
@@ -126,10 +129,13 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
       const chain = number === undefined ? undefined : this.directory.chainOf(number);
       return chain ? [sendMesh(sender.node, 'cert', { c: encodeChain(chain) })] : [];
     });
-    this.messages.on('cert', (message) => {
+    this.messages.on('cert', (message, sender, now) => {
       const chain = decodeChain(octetsField(message, 'c', 1, 1200) ?? new Uint8Array(0));
-      if (!chain || !this.verify(chain, chain.node.dh).ok) return [];
-      return [{ kind: 'certificateShown', number: chain.node.number }];
+      const budget = this.checks.of(sender.node);
+      if (!chain || !budget.take(now)) return [];
+      const verdict = this.verify(chain, chain.node.dh);
+      if (verdict.ok || !isForgery(verdict.fault)) budget.wasTrue();
+      return verdict.ok ? [{ kind: 'certificateShown', number: chain.node.number }] : [];
     });
   }
 
@@ -210,7 +216,11 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   /** Messages and items refused since the start, by reason. */
   drops(): ReadonlyMap<string, number> {
     const gossip = [...this.gossip.refused].map(([reason, count]) => [`gossip-${reason}`, count] as const);
-    return new Map([...this.messages.drops(), ...gossip, ['join-not-passed', this.#relay.dropped]]);
+    const own: [string, number][] = [
+      ['join-not-passed', this.#relay.dropped],
+      ['signature-rate', this.checks.dropped],
+    ];
+    return new Map([...this.messages.drops(), ...gossip, ...own]);
   }
 
   #handle(event: MeshEvent, now: Millis): MeshEffect[] {

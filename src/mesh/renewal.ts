@@ -3,6 +3,7 @@ import { octetsField } from '../addr/fields.js';
 import { decodeNodeCertificate } from '../addr/node-certificate.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { isRenewalDue } from '../addr/validity.js';
+import type { CheckBudget } from '../check-budgets.js';
 import { type Millis, minute } from '../time.js';
 import type { MeshEffect } from './effects.js';
 import type { Issuer } from './issuer.js';
@@ -25,16 +26,29 @@ export class Renewal {
   #pause: Millis = firstPause;
   #asked = 0;
 
-  constructor(membership: Membership, messages: MeshMessages, issuer: () => Issuer | undefined) {
+  /** `checks`: signatures that other members may have us check. */
+  constructor(
+    membership: Membership,
+    messages: MeshMessages,
+    issuer: () => Issuer | undefined,
+    checks: { of(node: NodeNumber): CheckBudget },
+  ) {
     this.#membership = membership;
     this.#issuer = issuer;
-    messages.on('renew', (message, sender) => {
+    messages.on('renew', (message, sender, now) => {
       const old = decodeNodeCertificate(octetsField(message, 'c', 1, 1024) ?? new Uint8Array(0));
-      return old && old.number === sender.node ? this.#answer(old.bytes, sender.node) : [];
+      const budget = checks.of(sender.node);
+      if (old?.number !== sender.node || !budget.take(now)) return [];
+      const effects = this.#answer(old.bytes, sender.node);
+      if (effects.length > 0) budget.wasTrue();
+      return effects;
     });
-    messages.on('renewed', (message) => {
+    messages.on('renewed', (message, sender, now) => {
       const chain = decodeChain(octetsField(message, 'c', 1, 1200) ?? new Uint8Array(0));
-      return chain && this.#membership.adopt(chain) ? this.#adopted() : [];
+      const budget = checks.of(sender.node);
+      if (!chain || !budget.take(now) || !this.#membership.adopt(chain)) return [];
+      budget.wasTrue();
+      return this.#adopted();
     });
   }
 

@@ -4,7 +4,7 @@ import { Bucket } from '../bucket.js';
 import { type Millis, never, second } from '../time.js';
 import type { PacketReader } from './codec/packet-reader.js';
 import type { InterfaceId, Interner, LanPolicy, ReportCode } from './contract.js';
-import { chain, type Destination, type Proof } from './destination.js';
+import { type Claim, chain, type Destination, type Proof } from './destination.js';
 import { none } from './hot-fields.js';
 import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
 import { isMartian } from './martians.js';
@@ -49,7 +49,7 @@ function epochIn({ routerIdHigh, routerIdLow }: PacketReader): Epoch {
 
 function isAmong({ signature, rivals }: Proof, reader: PacketReader): boolean {
   if (reader.signatureIs(signature)) return true;
-  if (rivals) for (const rival of rivals) if (reader.signatureIs(rival)) return true;
+  if (rivals) for (const rival of rivals) if (reader.signatureIs(rival.signature)) return true;
   return false;
 }
 
@@ -360,7 +360,7 @@ export class Admission {
 
   /** Our own prefix under another epoch or a seqno ahead: signed by us, it shows that our disk is behind. */
   #judgeOwn(reader: PacketReader, neighbour: Neighbour, now: Millis): false {
-    const { authority, node, numbering } = this.#tables;
+    const { node, numbering } = this.#tables;
     const epoch = epochIn(reader);
     const ahead =
       epoch > numbering.epoch || (epoch === numbering.epoch && seqnoDistance(reader.seqno, numbering.seqno) > 0);
@@ -371,9 +371,9 @@ export class Admission {
     }
     const prefix = new Prefix(reader.prefix, reader.prefixLength);
     const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, 0);
-    if (authority.verify(node, octets, reader.signature()) !== 'valid') {
-      return this.#refuse('own-prefix-by-another', reader, neighbour, now);
-    }
+    const verdict = this.#check(node, octets, reader.signature(), neighbour, now);
+    if (verdict === 'unchecked') return false;
+    if (verdict !== 'valid') return this.#refuse('own-prefix-by-another', reader, neighbour, now);
     numbering.overtake(epoch, reader.seqno, now);
     return false;
   }
@@ -409,7 +409,8 @@ export class Admission {
     const prefix = destinations.prefixOf(reader.prefix, reader.prefixLength);
     const signature = reader.signature();
     const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, this.egress);
-    const verdict = authority.verify(signer, octets, signature);
+    const verdict = this.#check(signer, octets, signature, neighbour, now);
+    if (verdict === 'unchecked') return false;
     if (verdict === 'invalid') return this.#refuse('invalid-signature', reader, neighbour, now);
     if (verdict === 'valid' && owner === 0 && !authority.grants(signer, prefix)) {
       this.#noteUngranted(signer, prefix, neighbour);
@@ -425,8 +426,9 @@ export class Admission {
     }
     if (!this.#make(prefix, reader, neighbour, owner, now)) return false;
     const destination = this.destination!;
-    this.#keep(reader.seqno, signer, signature, verdict === 'valid');
+    this.#keep(reader.seqno, signer, { signature, by: bringer }, verdict === 'valid');
     if (verdict === 'valid') {
+      neighbour.checks!.wasNews();
       if (owner === 0) this.#letOut.add(destination, signer);
       this.noteNewest(destination, this.router);
     } else {
@@ -458,13 +460,16 @@ export class Admission {
     const { prefix } = destination;
     const signature = reader.signature();
     const octets = signedOctets(prefix, reader.routerIdHigh, reader.routerIdLow, reader.seqno, this.egress);
-    switch (authority.verify(signer, octets, signature)) {
+    const claim = { signature, by: neighbour.node! };
+    switch (this.#check(signer, octets, signature, neighbour, now)) {
+      case 'unchecked':
+        return false;
       case 'invalid':
         return this.#refuse('invalid-signature', reader, neighbour, now);
       case 'unknown':
         if (!this.#name(reader, neighbour, false, now)) return false;
         this.isUnproven = true;
-        this.#keep(reader.seqno, signer, signature, false);
+        this.#keep(reader.seqno, signer, claim, false);
         this.#want(signer, neighbour, now);
         return true;
       default:
@@ -479,7 +484,7 @@ export class Admission {
         }
         if (!this.#name(reader, neighbour, destination.owner !== 0, now)) return false;
         if (this.egress !== 0) this.#letOut.add(destination, signer);
-        this.#keep(reader.seqno, signer, signature, true);
+        this.#keep(reader.seqno, signer, claim, true);
         this.noteNewest(destination, this.router);
         return true;
     }
@@ -513,23 +518,51 @@ export class Admission {
     return true;
   }
 
-  #keep(seqno: number, signer: NodeNumber, signature: Uint8Array, valid: boolean): void {
+  /**
+   * Who checks it pays for it: `unchecked` where this neighbour has sent too much that was false. What a signer's certificate is
+   * missing for costs nothing yet: it is checked, and paid for, when that comes.
+   */
+  #check(
+    signer: NodeNumber,
+    octets: Uint8Array,
+    signature: Uint8Array,
+    neighbour: Neighbour,
+    now: Millis,
+  ): 'valid' | 'invalid' | 'unknown' | 'unchecked' {
+    const checks = neighbour.checks!; // only overlay neighbours come here
+    if (!checks.take(now)) {
+      this.#tables.reports.dropped('signature-rate');
+      neighbour.wasUnchecked = true;
+      return 'unchecked';
+    }
+    const verdict = this.#tables.authority.verify(signer, octets, signature);
+    if (verdict === 'valid') checks.wasTrue();
+    else if (verdict === 'unknown') checks.wasNeedless();
+    return verdict;
+  }
+
+  #keep(seqno: number, signer: NodeNumber, { signature, by }: Claim, valid: boolean): void {
     const destination = this.destination!;
     const copy = this.#interner ? this.#interner.octets(signature) : signature.slice();
     const proof = destination.proof(this.router, seqno, signer);
-    if (proof) {
-      if (valid) {
-        proof.signature = copy;
-        proof.rivals = undefined;
-      } else if (!proof.valid) {
-        proof.rivals ??= [];
-        if (proof.rivals.length + 1 < this.#tables.tuning.maxProofs) proof.rivals.push(copy);
-      }
-      proof.valid ||= valid;
+    if (!proof) {
+      this.makeRoom(destination);
+      destination.addProof(this.router, seqno, signer, valid, { signature: copy, by });
+    } else if (valid) {
+      proof.signature = copy;
+      proof.rivals = undefined;
+      proof.valid = true;
+    } else if (!proof.valid) this.#addRival(proof, { signature: copy, by });
+  }
+
+  /** The newest of each neighbour: what one invents leaves room for what others bring. */
+  #addRival(proof: Proof, claim: Claim): void {
+    if (proof.by === claim.by) {
+      proof.signature = claim.signature;
       return;
     }
-    this.makeRoom(destination);
-    destination.addProof(this.router, seqno, signer, valid, copy);
+    const others = (proof.rivals ?? []).filter(({ by }) => by !== claim.by);
+    if (others.length + 1 < this.#tables.tuning.maxProofs) proof.rivals = [...others, claim];
   }
 
   /** For one more proof: drops the one least worth keeping, unproven before proven, never that of the selected route. */
@@ -557,20 +590,54 @@ export class Admission {
   }
 
   /**
-   * A certificate came: every signature of this node that waited is judged. False when one of them is good and there is no place
-   * for what it proves.
+   * True when what this node has proven is proven by the key it has now. Its certificate comes anew with each of its records, and
+   * a gateway's signatures are thousands: the oldest two that count tell whether it has another key, since a key does not return.
    */
-  certificateHeld(destination: Destination, node: NodeNumber): boolean {
-    this.#wanted.delete(node);
+  isStillProven(destinations: readonly Destination[], node: NodeNumber): boolean {
+    return destinations.slice(0, 2).every((destination) => {
+      const valid = [...chain(destination.proofs)].filter((proof) => proof.signer === node && proof.valid);
+      const oldest = valid.at(-1);
+      return !oldest || this.#fits(oldest, destination, oldest.signature);
+    });
+  }
+
+  #fits({ router, seqno, signer }: Proof, { prefix, owner }: Destination, signature: Uint8Array): boolean {
     const { authority, routers } = this.#tables;
+    const egress = owner === 0 ? signer : 0;
+    const octets = signedOctets(prefix, routers.high(router), routers.low(router), seqno, egress);
+    return authority.verify(signer, octets, signature) === 'valid';
+  }
+
+  /** Of what waited: at the cost of who brought it, as if it had come now. */
+  #fitsAtLast(proof: Proof, destination: Destination, { signature, by }: Claim, now: Millis): boolean {
+    const checks = this.#tables.checks.of(by);
+    if (!checks.take(now)) {
+      this.#tables.reports.dropped('signature-rate');
+      return false;
+    }
+    const fits = this.#fits(proof, destination, signature);
+    if (fits) checks.wasTrue();
+    return fits;
+  }
+
+  #goodOf(proof: Proof, destination: Destination, isStillProven: boolean, now: Millis): Uint8Array | undefined {
+    const { signature, rivals = [] } = proof;
+    if (proof.valid) return isStillProven || this.#fits(proof, destination, signature) ? signature : undefined;
+    return [proof, ...rivals].find((claim) => this.#fitsAtLast(proof, destination, claim, now))?.signature;
+  }
+
+  /**
+   * A certificate came: every signature of this node that waited is judged, and if it has another key every one. False when one of
+   * them is good and there is no place for what it proves.
+   */
+  certificateHeld(destination: Destination, node: NodeNumber, isStillProven: boolean, now: Millis): boolean {
+    this.#wanted.delete(node);
+    const { authority } = this.#tables;
     let hasPlace = true;
     for (const proof of chain(destination.proofs)) {
       if (proof.signer !== node) continue;
-      const { router, seqno } = proof;
       const egress = destination.owner === 0 ? node : 0;
-      const octets = signedOctets(destination.prefix, routers.high(router), routers.low(router), seqno, egress);
-      const all = [proof.signature, ...(proof.rivals ?? [])];
-      const good = all.find((signature) => authority.verify(node, octets, signature) === 'valid');
+      const good = this.#goodOf(proof, destination, isStillProven, now);
       proof.valid = good !== undefined && (egress === 0 || authority.grants(node, destination.prefix));
       if (good) {
         proof.signature = good;
@@ -583,7 +650,7 @@ export class Admission {
         if (!hasPlace) continue;
         this.#letOut.add(destination, node);
       }
-      this.noteNewest(destination, router);
+      this.noteNewest(destination, proof.router);
     }
     destination.dropProofs((proof) => proof.signer === node && !proof.valid);
     return hasPlace;

@@ -162,7 +162,9 @@ export type QuietReason =
   /** Stamps of RFC 9616 from the future, of long ago or running backwards. */
   | 'nonsense-timestamp'
   /** Requests of a neighbour beyond the rate at which we answer. */
-  | 'too-many-requests';
+  | 'too-many-requests'
+  /** What a neighbour signs or passes on beyond the false signatures that are checked for it. */
+  | 'signature-rate';
 
 export type SpeakerEffect =
   /** Send it; the bytes are the receiver's. Multicast means ff02::1:6. Of a tunnel always the one neighbour. */

@@ -21,15 +21,22 @@ export interface Source {
   next: Source | undefined;
 }
 
+/** A signature not checked yet, and the neighbour that brought it, whom the check will cost. */
+export interface Claim {
+  readonly signature: Uint8Array;
+  readonly by: NodeNumber;
+}
+
 /** A signature that came for one (prefix, router-id, seqno), by its origin or by the egress. */
 export interface Proof {
   readonly router: number;
   readonly seqno: Seqno;
   readonly signer: NodeNumber;
-  /** Proven once `valid`; until then every different signature that came, at most four. */
+  /** Proven once `valid`; until then the first that came, and those that other neighbours brought, at most four in all. */
   valid: boolean;
   signature: Uint8Array;
-  rivals: Uint8Array[] | undefined;
+  by: NodeNumber;
+  rivals: Claim[] | undefined;
   /** Of the same prefix, the one that came before. */
   next: Proof | undefined;
 }
@@ -216,8 +223,14 @@ export class Destination {
     return undefined;
   }
 
-  addProof(router: number, seqno: Seqno, signer: NodeNumber, valid: boolean, signature: Uint8Array): void {
-    this.proofs = { router, seqno, signer, valid, signature, rivals: undefined, next: this.proofs };
+  /** Proven or not. */
+  hasProofBy(signer: NodeNumber): boolean {
+    for (let proof = this.proofs; proof; proof = proof.next) if (proof.signer === signer) return true;
+    return false;
+  }
+
+  addProof(router: number, seqno: Seqno, signer: NodeNumber, valid: boolean, { signature, by }: Claim): void {
+    this.proofs = { router, seqno, signer, valid, signature, by, rivals: undefined, next: this.proofs };
     if (valid) this.noteProven();
   }
 

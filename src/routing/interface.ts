@@ -1,9 +1,9 @@
 import type { IpBytes } from '../addr/ip.js';
 import type { Prefix } from '../addr/prefix.js';
 import { Bucket } from '../bucket.js';
+import type { Allowance } from '../buckets.js';
 import type { Millis } from '../time.js';
 import type { InterfaceId, LanPolicy } from './contract.js';
-import type { Allowance } from './node-buckets.js';
 import type { Outlet } from './outlet.js';
 import type { RouterId } from './router-id.js';
 import type { Seqno } from './seqno.js';

@@ -1,13 +1,14 @@
 import type { IpBytes } from '../addr/ip.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { Bucket } from '../bucket.js';
+import type { Allowance } from '../buckets.js';
+import type { CheckBudget } from '../check-budgets.js';
 import { type Millis, never } from '../time.js';
 import { DelayMeter } from './delay.js';
 import { HelloHistory } from './hello-history.js';
 import type { Interface } from './interface.js';
 import { LinkCost } from './link-cost.js';
 import { infinity, type Metric } from './metric.js';
-import type { Allowance } from './node-buckets.js';
 import type { Outlet } from './outlet.js';
 import { spec } from './tuning.js';
 
@@ -48,6 +49,10 @@ export class Neighbour {
   readonly nextHops: Map<number, IpBytes> = new Map();
   /** Requests, and acknowledgement requests, that are answered. */
   readonly requests: Allowance;
+  /** Signatures that are checked for it; undefined on a LAN, where nobody signs. */
+  readonly checks: CheckBudget | undefined;
+  /** Something of it was dropped unchecked: it is asked for all when it may have us check again. */
+  wasUnchecked = false;
   /**
    * It has just come back, or its cost is no measurement yet, or it was suspected and is heard again, or it moved: until then its better
    * routes are taken at once.
@@ -67,14 +72,15 @@ export class Neighbour {
     node: NodeNumber | undefined,
     column: number,
     outlet: Outlet,
-    requests: Allowance,
+    budgets: { readonly requests: Allowance; readonly checks: CheckBudget | undefined },
   ) {
     this.interface = at;
     this.address = address;
     this.node = node;
     this.column = column;
     this.outlet = outlet;
-    this.requests = requests;
+    this.requests = budgets.requests;
+    this.checks = budgets.checks;
   }
 
   /** What it costs us to hear it: what our IHU says (RFC 8966 §3.4.3). */

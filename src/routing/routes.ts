@@ -787,12 +787,27 @@ export class Routes {
         if (neighbour?.hasUntold) this.#ask(home.bytes, home.length, neighbour, now);
       }
     }
-    for (const candidate of destination ? [destination, ...this.admission.foreign] : this.admission.foreign) {
-      if (![...chain(candidate.proofs)].some((proof) => proof.signer === node)) continue;
-      const hasPlace = this.admission.certificateHeld(candidate, node);
+    const candidates = [...this.admission.foreign].filter((candidate) => candidate.hasProofBy(node));
+    if (destination?.hasProofBy(node)) candidates.unshift(destination);
+    const isStillProven = this.admission.isStillProven(candidates, node);
+    for (const candidate of candidates) {
+      const hasPlace = this.admission.certificateHeld(candidate, node, isStillProven, now);
       this.#reprove(candidate, node);
       if (!hasPlace) this.#dropProven(candidate, node, now);
+      this.#askUnproven(candidate, node, now);
       this.reselect(candidate, now);
+    }
+  }
+
+  /** Others brought signatures that were false, in the place of theirs perhaps, or too many to be checked. */
+  #askUnproven(destination: Destination, node: number, now: Millis): void {
+    const { matrix, columns } = this.#tables;
+    const { row, prefix } = destination;
+    for (const neighbour of columns) {
+      if (!neighbour || neighbour.interface.lan || !matrix.has(row, neighbour.column, Flag.present)) continue;
+      if (!matrix.has(row, neighbour.column, Flag.unproven)) continue;
+      const signer = destination.owner || matrix.egress(row, neighbour.column);
+      if (signer === node) this.#ask(prefix.bytes, prefix.length, neighbour, now);
     }
   }
 
@@ -948,7 +963,7 @@ export class Routes {
     const egress = destination.owner === 0 ? node : 0;
     const signature = authority.sign(signedOctets(prefix, routers.high(router), routers.low(router), seqno, egress));
     this.admission.makeRoom(destination);
-    destination.addProof(router, seqno, signer, true, signature);
+    destination.addProof(router, seqno, signer, true, { signature, by: node });
     return signature;
   }
 
@@ -1066,6 +1081,17 @@ export class Routes {
     }
     if (routers.size > Math.min(2 * this.#routersKept, manyRouters)) this.#retainRouters();
     this.#askOwed(now);
+    this.#askUnchecked(now);
+  }
+
+  /** Who had us check too much, and has not for as long as it takes to forget that, may be well again. */
+  #askUnchecked(now: Millis): void {
+    for (const neighbour of this.#tables.columns) {
+      if (!neighbour?.wasUnchecked || !neighbour.checks!.isFull(now)) continue;
+      neighbour.wasUnchecked = false;
+      neighbour.outlet.requestAll = true;
+      neighbour.outlet.by(this.#soon(now));
+    }
   }
 
   /** A share has room again: who was refused does not know, and tells all of its own accord with its next full table only. */

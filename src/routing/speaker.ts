@@ -2,7 +2,9 @@ import type { IpBytes } from '../addr/ip.js';
 import { type NodeNumber, nodeNumberOf, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
 import { Bucket } from '../bucket.js';
+import { Buckets } from '../buckets.js';
 import { equalBytes } from '../bytes.js';
+import { type CheckBudget, CheckBudgets } from '../check-budgets.js';
 import type { Machine } from '../machine.js';
 import type { Random } from '../random.js';
 import { type Millis, never, second } from '../time.js';
@@ -29,7 +31,6 @@ import { DestinationTable } from './destination.js';
 import { Interface, routerIdBurst, routerIdRate } from './interface.js';
 import { infinity } from './metric.js';
 import { Neighbour } from './neighbour.js';
-import { NodeBuckets } from './node-buckets.js';
 import { Outlet, type OutletHost } from './outlet.js';
 import { OwnNumbering } from './own-numbering.js';
 import { PendingRequests } from './pending-requests.js';
@@ -59,6 +60,8 @@ export interface SpeakerOptions {
    */
   readonly relays?: boolean;
   readonly interner?: Interner;
+  /** What neighbours may have us check, where that is not signatures of routes alone. */
+  readonly checks?: { of(node: NodeNumber): CheckBudget };
   readonly tuning?: Partial<Tuning>;
 }
 
@@ -93,8 +96,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   readonly #reader = new PacketReader();
   readonly #host: OutletHost;
   readonly #freeColumns: number[] = [];
-  readonly #routerIds = new NodeBuckets(routerIdRate, routerIdBurst);
-  readonly #requests: NodeBuckets;
+  readonly #routerIds = new Buckets<NodeNumber>(routerIdRate, routerIdBurst);
+  readonly #requests: Buckets<NodeNumber>;
   #columnCount = 0;
   #effects: SpeakerEffect[] = [];
   #hasStopped = false;
@@ -103,13 +106,14 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const tuning = { ...defaultTuning, ...options.tuning };
     const effects: SpeakerEffect[] = [];
     this.#effects = effects;
-    this.#requests = new NodeBuckets(tuning.requestRate, tuning.requestBurst);
+    this.#requests = new Buckets(tuning.requestRate, tuning.requestBurst);
     this.#tables = {
       node: options.node,
       network: options.network,
       acceptDefaultRoutes: options.acceptDefaultRoutes ?? false,
       relays: options.relays ?? true,
       authority: options.authority,
+      checks: options.checks ?? new CheckBudgets(),
       random: options.random,
       tuning,
       matrix: new RouteMatrix(),
@@ -286,7 +290,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     at.helloAt = now + earlyHello;
     this.#tables.timers.by(Math.min(at.helloAt, at.updateAt));
     this.#tables.interfaces.set(id, at);
-    this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, this.#requests.of(node));
+    const budgets = { requests: this.#requests.of(node), checks: this.#tables.checks.of(node) };
+    this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, budgets);
     outlet.retractAll = true;
     outlet.greet(now);
   }
@@ -440,8 +445,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const address = from.slice();
     const column = this.#takeColumn();
     const outlet = this.#addOutlet(at.id, address, column, false, at.outlet.mtu);
-    const requests = new Bucket(tuning.requestRate, tuning.requestBurst);
-    const neighbour = new Neighbour(at, address, undefined, column, outlet, requests);
+    const budgets = { requests: new Bucket(tuning.requestRate, tuning.requestBurst), checks: undefined };
+    const neighbour = new Neighbour(at, address, undefined, column, outlet, budgets);
     this.#tables.columns[column] = neighbour;
     // Who never says Hello is forgotten then.
     neighbour.ihuDeadline = now + spec.ihuHoldFactor * spec.helloInterval;

@@ -1,4 +1,6 @@
+import type { NodeNumber } from '../addr/node-number.js';
 import type { Prefix } from '../addr/prefix.js';
+import type { CheckBudget } from '../check-budgets.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
 import type { Alarm, Alarms } from './alarm.js';
@@ -22,6 +24,8 @@ export interface Tables {
   /** Whether neighbours are told of routes through other nodes. */
   relays: boolean;
   readonly authority: OriginAuthority;
+  /** Signatures that neighbours may have us check. */
+  readonly checks: { of(node: NodeNumber): CheckBudget };
   readonly random: Random;
   readonly tuning: Tuning;
   readonly matrix: RouteMatrix;

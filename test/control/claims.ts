@@ -17,21 +17,28 @@ interface Claim {
 }
 
 /** An Update with a signature that really is the signer's, of exactly this. */
-export function claim({ prefix, routerId, seqno, signer, metric = 1, egress }: Claim): Uint8Array {
-  const [high, low] = [highOf(routerId), lowOf(routerId)];
-  const writer = new PacketWriter(1200);
-  writer.update({
-    prefix: prefix.bytes,
-    prefixLength: prefix.length,
-    routerIdHigh: high,
-    routerIdLow: low,
-    seqno,
-    metric,
-    interval: 30_000,
-    nextHop4: undefined,
-    egress,
-    signature: certificateAuthority(signer.mesh).sign(signedOctets(prefix, high, low, seqno, egress ?? 0)),
-  });
+export function claim(one: Claim): Uint8Array {
+  return claims([one]);
+}
+
+/** A packet of several, as many as it takes. */
+export function claims(all: readonly Claim[]): Uint8Array {
+  const writer = new PacketWriter(1199);
+  for (const { prefix, routerId, seqno, signer, metric = 1, egress } of all) {
+    const [high, low] = [highOf(routerId), lowOf(routerId)];
+    writer.update({
+      prefix: prefix.bytes,
+      prefixLength: prefix.length,
+      routerIdHigh: high,
+      routerIdLow: low,
+      seqno,
+      metric,
+      interval: 30_000,
+      nextHop4: undefined,
+      egress,
+      signature: certificateAuthority(signer.mesh).sign(signedOctets(prefix, high, low, seqno, egress ?? 0)),
+    });
+  }
   return writer.finish();
 }
 

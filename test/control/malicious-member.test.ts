@@ -1,9 +1,13 @@
 import test, { type ExecutionContext } from 'ava';
+import { encodeChain } from '../../src/addr/certificate-chain.js';
+import { signEndpointRecord } from '../../src/addr/endpoint-record.js';
+import { issueNodeCertificate } from '../../src/addr/node-certificate.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
+import { signStatement } from '../../src/addr/statement.js';
 import { grant } from '../../src/mesh/commands.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { minute, second } from '../../src/time.js';
-import { claim, prefixOf, routesTo, three } from './claims.js';
+import { claim, claims, prefixOf, routesTo, three } from './claims.js';
 import { type Machine, World } from './world.js';
 
 /*
@@ -139,6 +143,105 @@ test('what it says of where it is has others dial there within bounds, however o
   // sends ten datagrams to eight addresses, and is begun anew once after a second or later.
   t.true(outside.length > 0 && outside.length <= 7 * 16, `${outside.length} addresses`);
   t.true(datagrams <= 7 * 8 * (10 + 10), `${datagrams} datagrams`);
+});
+
+/** With one octet changed: of a chain one of its issuer's signature. */
+function spoiled(bytes: Uint8Array): Uint8Array {
+  const copy = bytes.slice();
+  copy[40]! ^= 1;
+  return copy;
+}
+
+/** What a liar may send a victim about a third: one control frame with false signatures, as many as go in. */
+const forgeries: Readonly<Record<string, (world: World, liar: Machine, victim: Machine, about: Machine) => void>> = {
+  routes(world, liar, victim, about) {
+    const prefix = prefixOf(about);
+    const { routerId, seqno } = routesTo(world, victim, prefix)[0]!;
+    const said = { prefix, routerId, signer: liar };
+    const all = Array.from({ length: 15 }, (_, i) => ({ ...said, seqno: (seqno + 1 + i) & 0xffff }));
+    liar.sendBabel(victim, claims(all));
+  },
+  records(world, liar, victim, about) {
+    const { identity, network } = liar.mesh.membership;
+    const known = victim.mesh.directory.byNumber(about.number)!;
+    const sequence = known.sequence + 1 + world.random.below(1000);
+    const { bytes } = signEndpointRecord(network.id, identity.signing, { ...known, sequence });
+    liar.sendMesh(victim, 'item', { k: 2, d: bytes });
+  },
+  issuers(_world, liar, victim, about) {
+    liar.sendMesh(victim, 'item', { k: 0, d: spoiled(about.mesh.membership.chain.issuer.bytes) });
+  },
+  revocations(world, liar, victim, about) {
+    const { identity, network, chain } = liar.mesh.membership;
+    const at = 1000 + world.random.below(1_000_000);
+    const fields = { kind: 'node', key: about.mesh.membership.chain.node.key, by: chain.issuer.key, at };
+    const bytes = signStatement('weft node revocation', network.id, identity.signing, fields);
+    liar.sendMesh(victim, 'item', { k: 1, d: bytes });
+  },
+  certificates(_world, liar, victim, about) {
+    liar.sendMesh(victim, 'cert', { c: spoiled(encodeChain(about.mesh.membership.chain)) });
+  },
+  'renewed certificates'(_world, liar, victim) {
+    const { issuer, node } = victim.mesh.membership.chain;
+    const { identity, network } = liar.mesh.membership;
+    const newer = issueNodeCertificate(network.id, identity.signing, { ...node, issued: node.issued + 1 });
+    liar.sendMesh(victim, 'renewed', { c: encodeChain({ issuer, node: newer }) });
+  },
+  'certificates to be renewed'(_world, liar, victim) {
+    const { identity, network, chain } = liar.mesh.membership;
+    const false_ = issueNodeCertificate(network.id, identity.signing, chain.node);
+    liar.sendMesh(victim, 'renew', { c: false_.bytes });
+  },
+};
+
+const unchecked = (victim: Machine) => victim.mesh.drops().get('signature-rate') ?? 0;
+
+for (const [what, forge] of Object.entries(forgeries)) {
+  test(`of false signatures of ${what} a member has only so many checked, and is named`, (t) => {
+    // The founder is an issuer, and others' certificates are renewed by it.
+    const [world, victim, liar, about] = three(67);
+    for (let i = 0; i < 2000; i++) {
+      forge(world, liar, victim, about);
+      world.run(5);
+    }
+    t.log(`2000 frames, ${unchecked(victim)} signatures not checked`);
+    t.true(unchecked(victim) >= 2000 - (400 + 20 * 10) - 20);
+    const told = victim.told.filter(({ code }) => code === 'signature-rate');
+    t.deepEqual(
+      told.map(({ node }) => node),
+      [liar.number],
+    );
+    t.is(victim.nextHopTo(about), about.number);
+    t.is(victim.nextHopTo(liar), liar.number);
+  });
+}
+
+test('while a member floods with what is false, others are believed, and when it stops it is too', (t) => {
+  const [world, founder, liar, victim] = three(68);
+  const flood = (time: number) => {
+    for (let i = 0; i < time; i += 10) {
+      for (const forge of ['routes', 'records', 'certificates']) forgeries[forge]!(world, liar, victim, founder);
+      world.run(10);
+    }
+  };
+  flood(5 * second);
+  t.true(unchecked(victim) > 5000);
+  // News of the founder, over its own tunnel, while the liar goes on.
+  founder.claims([{ address: '12.0.0.1', port: 53 }]);
+  const lan = parsePrefix('10.9.0.0/16')!;
+  founder.order(grant(founder.mesh, founder.name, [lan]).effects);
+  founder.route({ kind: 'originate', prefix: lan, metric: 0 });
+  flood(2 * second);
+  t.is(victim.mesh.directory.byNumber(founder.number)!.endpoints[0]!.address, '12.0.0.1');
+  t.true(routesTo(world, victim, lan)[0]?.selected);
+  t.is(victim.nextHopTo(founder), founder.number);
+  // It stops, and counts as any other again.
+  world.run(minute);
+  const before = unchecked(victim);
+  liar.claims([{ address: '12.0.0.2', port: 53 }]);
+  world.run(5 * second);
+  t.is(unchecked(victim), before);
+  t.is(victim.mesh.directory.byNumber(liar.number)!.endpoints[0]!.address, '12.0.0.2');
 });
 
 test('a gateway that lets out more prefixes than one node may is named, not who brings them on', (t) => {

@@ -1,4 +1,5 @@
 import { type Endpoint, formatEndpoint } from '../../src/addr/endpoint.js';
+import type { FieldMap } from '../../src/addr/fields.js';
 import { NodeIdentity } from '../../src/addr/identity.js';
 import { requireInvitation } from '../../src/addr/invitation.js';
 import { type NodeNumber, nodeAddress } from '../../src/addr/node-number.js';
@@ -16,6 +17,7 @@ import { foundNetwork } from '../../src/mesh/found.js';
 import { JoinInitiator } from '../../src/mesh/join-initiator.js';
 import { beaconKey, encodeBeacon } from '../../src/mesh/lan-beacon-datagram.js';
 import { Mesh } from '../../src/mesh/mesh.js';
+import { meshMessage } from '../../src/mesh/messages.js';
 import type { TopologyLimits } from '../../src/mesh/topology.js';
 import { type Random, seededRandom } from '../../src/random.js';
 import type { SpeakerEvent } from '../../src/routing/contract.js';
@@ -458,10 +460,18 @@ export class Machine {
 
   /** Sends a Babel packet of any content through the tunnel to a neighbour, as a member that was tampered with may. */
   sendBabel(to: Machine, packet: Uint8Array): void {
+    this.#sendControl(to, ControlChannel.babel, packet);
+  }
+
+  /** The same, a mesh message. */
+  sendMesh(to: Machine, type: string, fields: FieldMap): void {
+    this.#sendControl(to, ControlChannel.mesh, meshMessage(type, fields));
+  }
+
+  #sendControl(to: Machine, channel: number, body: Uint8Array): void {
     const link = this.#running.tunnels.linkTo(to.number);
     if (link === undefined) throw new Error(`${this.name} has no tunnel to ${to.name}`);
-    const bytes = Uint8Array.of(ControlChannel.babel, ...packet);
-    this.#plane!.command({ kind: 'sendControl', link, bytes });
+    this.#plane!.command({ kind: 'sendControl', link, bytes: Uint8Array.of(channel, ...body) });
     this.#wake();
   }
 

@@ -23,6 +23,8 @@ export class TestAuthority implements OriginAuthority {
   readonly grantsOf = new Map<number, Prefix[]>();
   /** Nodes whose certificate this node does not hold. */
   readonly unknown = new Set<number>();
+  /** Nodes that have another key here than the one they sign with: that of this number. */
+  readonly keyOf = new Map<number, number>();
   verified = 0;
   readonly #node: number;
 
@@ -37,7 +39,7 @@ export class TestAuthority implements OriginAuthority {
   verify(node: number, octets: Uint8Array, signature: Uint8Array): 'valid' | 'invalid' | 'unknown' {
     if (this.unknown.has(node)) return 'unknown';
     this.verified++;
-    return Buffer.compare(signAs(node, octets), signature) === 0 ? 'valid' : 'invalid';
+    return Buffer.compare(signAs(this.keyOf.get(node) ?? node, octets), signature) === 0 ? 'valid' : 'invalid';
   }
 
   grants(node: number, prefix: Prefix): boolean {

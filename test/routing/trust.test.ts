@@ -5,7 +5,7 @@ import { signedOctets } from '../../src/routing/admission.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { routerIdBurst } from '../../src/routing/interface.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
-import { Network, overlay, prefix, signAs } from './network.js';
+import { Network, overlay, prefix, signAs, type TestNode } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
 interface Claim {
@@ -234,6 +234,136 @@ test('a wrong signature that came before the certificate does not spoil the righ
   world.nodes.get(3)!.authority.unknown.delete(1);
   world.send(3, { kind: 'certificateHeld', node: 1 });
   t.is(world.nodes.get(3)!.next(1), 2);
+});
+
+/** Of this many prefixes of LANs, each let out by a node and signed by another; one packet for every twelve. */
+function lanClaims(count: number, egress: number, signedBy: number): Uint8Array[] {
+  const claims = Array.from({ length: count }, (_, i) => ({
+    prefix: prefix(`fd99:${(i + 1).toString(16)}::/32`),
+    router: idOf(egress),
+    seqno: 1,
+    egress,
+    signedBy,
+  }));
+  return Array.from({ length: Math.ceil(count / 12) }, (_, i) => claim(...claims.slice(12 * i, 12 * i + 12)));
+}
+
+/** Of those prefixes, how many a node uses. */
+const lansUsed = ({ speaker }: TestNode, now: number) =>
+  speaker.view(now).filter((row) => row.selected && String(row.prefix).startsWith('fd99:')).length;
+
+/** 1 is announced to 3 by 2 and by 4. */
+function two(seed: number): Network {
+  const world = new Network(seed);
+  for (let i = 1; i <= 4; i++) world.node(i);
+  world.link(1, 2);
+  world.link(1, 4);
+  world.link(2, 3);
+  world.link(3, 4);
+  world.run(5000);
+  return world;
+}
+
+test('false signatures are checked up to a bound, whoever else says the same is believed, and in the end who said them', (t) => {
+  const world = two(31);
+  const node = world.nodes.get(3)!;
+  const { authority, speaker } = node;
+  authority.grantsOf.set(1, [prefix('fd99::/16')]);
+  const before = authority.verified;
+  for (let i = 0; i < 100; i++) for (const packet of lanClaims(12, 1, 2)) world.inject(2, 3, packet);
+  t.is(authority.verified - before, 400);
+  t.is(speaker.counts().get('invalid-signature'), 400);
+  t.is(speaker.counts().get('signature-rate'), 800);
+  const [truth] = lanClaims(1, 1, 1);
+  world.inject(2, 3, truth!);
+  t.is(lansUsed(node, world.now), 0, 'nothing of the liar is looked at now, be it true');
+  world.inject(4, 3, truth!);
+  t.is(lansUsed(node, world.now), 1);
+  t.not(node.next(1), undefined, 'what needs no check goes on');
+  const unchecked = speaker.counts().get('signature-rate');
+  world.run(50_000);
+  world.inject(2, 3, truth!);
+  t.is(speaker.counts().get('signature-rate'), unchecked, 'it has had nothing false checked for long enough');
+});
+
+test('who had too much checked is asked for all when it may be well again', (t) => {
+  const world = two(32);
+  const { authority } = world.nodes.get(3)!;
+  for (let i = 0; i < 50; i++) for (const packet of lanClaims(12, 1, 2)) world.inject(2, 3, packet);
+  const liar = world.nodes.get(2)!;
+  const lan = prefix('fd99:1::/32');
+  authority.grantsOf.set(2, [lan]);
+  liar.authority.grantsOf.set(2, [lan]);
+  world.send(2, { kind: 'originate', prefix: lan, metric: 0 });
+  const isUsed = () => world.nodes.get(3)!.routes.get(lan.key)?.choices[0]?.egress === 2;
+  world.run(2000);
+  t.false(isUsed(), 'dropped unchecked, and acknowledged: nobody repeats it');
+  world.run(60_000);
+  t.true(isUsed());
+});
+
+test('what waited for a certificate is checked when it comes at the cost of who brought it', (t) => {
+  const world = two(33);
+  const node = world.nodes.get(3)!;
+  node.authority.unknown.add(1);
+  world.send(3, { kind: 'certificateLost', node: 1 });
+  node.authority.grantsOf.set(1, [prefix('fd99::/16')]);
+  const packets = lanClaims(1200, 1, 2);
+  const before = node.authority.verified;
+  for (const packet of packets) world.inject(2, 3, packet);
+  for (const packet of packets) world.inject(2, 3, packet);
+  const [truth] = lanClaims(12, 1, 1);
+  world.inject(4, 3, truth!);
+  t.is(node.authority.verified, before);
+  node.authority.unknown.delete(1);
+  world.send(3, { kind: 'certificateHeld', node: 1 });
+  t.true(node.authority.verified - before <= 400 + 12 + 4, `${node.authority.verified - before} checked`);
+  t.is(lansUsed(node, world.now), 12);
+});
+
+test('one neighbour’s false signatures leave room for the true one of another, and what is missing is asked for', (t) => {
+  const world = two(34);
+  world.node(5);
+  world.link(3, 5);
+  const node = world.nodes.get(3)!;
+  node.authority.unknown.add(1);
+  world.send(3, { kind: 'certificateLost', node: 1 });
+  const own = nodePrefix(overlay, 1);
+  const { seqno } = world.nodes.get(2)!.speaker.view(world.now, own)[0]!;
+  const say = (from: number, said: number, signedBy: number, signedSeqno = said) =>
+    world.inject(from, 3, claim({ prefix: own, router: idOf(1), seqno: said, signedBy, signedSeqno }));
+  say(5, seqno, 5);
+  for (let i = 0; i < 10; i++) say(2, seqno, 2, i);
+  say(4, seqno, 1);
+  node.authority.unknown.delete(1);
+  world.send(3, { kind: 'certificateHeld', node: 1 });
+  const standings = () => node.speaker.view(world.now, own).map(({ standing }) => standing);
+  t.false(standings().includes('unproven'));
+  // Signatures of other seqnos push out the true one.
+  node.authority.unknown.add(1);
+  world.send(3, { kind: 'certificateLost', node: 1 });
+  say(4, seqno, 1);
+  for (let i = 1; i <= 10; i++) say(2, seqno + i, 2);
+  node.authority.unknown.delete(1);
+  world.send(3, { kind: 'certificateHeld', node: 1 });
+  t.true(standings().every((standing) => standing === 'unproven'));
+  world.run(500);
+  t.not(node.next(1), undefined);
+});
+
+test('a certificate that comes again has nothing checked anew, one with another key all', (t) => {
+  const world = two(35);
+  const node = world.nodes.get(3)!;
+  node.authority.grantsOf.set(1, [prefix('fd99::/16')]);
+  for (const packet of lanClaims(120, 1, 1)) world.inject(4, 3, packet);
+  t.is(lansUsed(node, world.now), 120);
+  const before = node.authority.verified;
+  world.send(3, { kind: 'certificateHeld', node: 1 });
+  t.is(lansUsed(node, world.now), 120);
+  t.true(node.authority.verified - before <= 2);
+  node.authority.keyOf.set(1, 77);
+  world.send(3, { kind: 'certificateHeld', node: 1 });
+  t.is(lansUsed(node, world.now), 0);
 });
 
 test('a signature travels until it is acknowledged, and periodic updates go bare', (t) => {

@@ -24,6 +24,10 @@ test('when a network starts, a node tells a neighbour of most destinations once'
     'all is reachable within 10 s',
   );
   world.runTo(world.network.now + 5000);
+  t.true(
+    world.network.nodes.every(({ machine }) => !machine.counts().has('signature-rate')),
+    'all signatures are checked',
+  );
   const each = updates / (2 * edges.length * nodes);
   t.log(`${each.toFixed(2)} updates for each destination and neighbour`);
   t.true(each < 1.1); // told at once, every better way would be told again: 1.9

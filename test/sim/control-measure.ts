@@ -84,6 +84,8 @@ export function measureControl(
     others.every(({ index }) => world.via(index, lost.index) === none) &&
     others.every((a) => others.every((b) => world.via(a.index, b.index) !== lost.index));
   const lostNodeSeconds = within('one died', right, 60 * second, 50);
+  const unchecked = others.reduce((sum, { mesh }) => sum + (mesh.drops().get('signature-rate') ?? 0), 0);
+  if (unchecked > 0) throw new Error(`${unchecked} signatures were not checked, though nobody lied`);
   note(`a member dies without a word: all routes are right ${lostNodeSeconds.toFixed(2)} s later`);
   return {
     nodes,

@@ -125,6 +125,8 @@ function run(options: MeasureOptions, recorded: Recording | false): Measurement 
   const bytes = network.traffic.bytes - before.bytes;
   const tables = network.nodes.reduce((sum, { machine }) => sum + machine.sizes().octets, 0);
   const lostNodeSeconds = loseOne(world, nodes >> 1);
+  const unchecked = network.nodes.reduce((sum, { machine }) => sum + (machine.counts().get('signature-rate') ?? 0), 0);
+  if (unchecked > 0) throw new Error(`${unchecked} signatures were not checked, though nobody lied`);
   const resident = process.memoryUsage().rss;
   const cpu = process.cpuUsage(cpuBefore);
   return {
