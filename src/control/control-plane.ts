@@ -449,9 +449,11 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
         case 'knocked':
           this.#performConnector(this.#connector.knocked(effect.node, now), now);
           break;
-        case 'cloned':
-          this.#tell('cloned', effect.node, effect.endpoints.map(formatEndpoint).join(' and '));
+        case 'cloned': {
+          const places = effect.endpoints.map(formatEndpoint).join(' and ');
+          this.#tell('cloned', effect.node, `two machines run with its key: ${places}`);
           break;
+        }
         case 'dialFailed':
           if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way
           if (this.#isOverStream(effect.node)) {

@@ -4,7 +4,7 @@ import type { NodeEvent } from '../../daemon/api.js';
 import type { Member } from '../../daemon/member.js';
 import { second } from '../../src/time.js';
 import { claim, prefixOf, routesTo, three } from '../control/claims.js';
-import type { Machine, World } from '../control/world.js';
+import { type Machine, World } from '../control/world.js';
 
 /**
  * A member as `status` sees it: the control plane is the product's own, of a machine in a simulated network, and what it told is
@@ -66,4 +66,26 @@ test('who says of routes what is not so has a line in status with its name, for 
     t.regex(fix, /revoke/);
   }
   t.deepEqual(healthOf(memberOf(world, victim, 600_001)).filter(isLie), [], 'ten minutes later it is no news');
+});
+
+test('two machines with one key are a line in status of who hears both: where they are, and what to do', (t) => {
+  const world = new World(68);
+  const [founder, first] = world.network(2) as [Machine, Machine];
+  world.until(() => founder.hasTunnelTo(first), 20 * second);
+  world.run(5 * second);
+  const copy = world.machine('a copy');
+  for (const [name, bytes] of first.disk) copy.disk.set(name, bytes);
+  copy.start();
+  world.run(20 * second);
+  const cloned = () => healthOf(memberOf(world, founder)).filter(({ code }) => code === 'cloned');
+  t.deepEqual(cloned(), [
+    {
+      code: 'cloned',
+      severity: 'warning',
+      message: `${first.name}: two machines run with its key: ${first.address}:16696 and ${copy.address}:16696`,
+      fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
+    },
+  ]);
+  t.is(founder.told.filter(({ code }) => code === 'tunnel-down').length, 0, 'the first stays');
+  t.false(copy.hasTunnelTo(founder));
 });
