@@ -145,7 +145,7 @@ const elsewhere: readonly Pick<Verdict, 'row' | 'floor' | 'says'>[] = [
   { row: 'memory, 2 peers, after a minute of full load, MB', floor: '90', says: verifyPlane },
   { row: 'memory, 100 peers, after a minute of full load, MB', floor: '120', says: verifyPlane },
   { row: 'processor, idle, 10 tunnels, % of a core', floor: '0.5', says: verifyPlane },
-  { row: 'allocation per packet', floor: 'none', says: 'npm test (test/tunnel/plane/allocation.test.ts)' },
+  { row: 'allocation per packet', floor: 'none', says: 'npm test (allocation, worker-allocation)' },
 ];
 
 /** The table of floors, row by row. Pure: the same figures give the same verdicts. */
