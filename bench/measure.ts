@@ -78,9 +78,10 @@ function readIperf(stdout: string, stderr: string): Throughput {
 
 /**
  * A receiver that was not scheduled for a moment loses datagrams whoever carried them: a rate is bad when it fails
- * thrice.
+ * thrice, or loses more than such a moment explains.
  */
 const triesPerRate = 3;
+const hopelessPercent = 20;
 const step = 1.08;
 
 /**
@@ -105,6 +106,7 @@ export async function highestUdpRate(
     for (let i = 0; i < triesPerRate && carried === undefined; i++) {
       const { lostPercent, gbits } = await iperf(from, to, address, { seconds, udp: { mbits: rate, octets } });
       if (lostPercent < 1) carried = gbits * 1000;
+      if (lostPercent > hopelessPercent) break;
     }
     if (carried === undefined) bad = rate;
     else if (carried < rate * 0.97) return Math.max(good, carried);
@@ -116,8 +118,9 @@ export async function highestUdpRate(
   return good;
 }
 
-/** The median round trip of `count` pings, in milliseconds. */
-export async function roundTrip(from: Host, address: string, count = 100): Promise<number> {
+/** The median round trip of a second of pings, in milliseconds. */
+export async function roundTrip(from: Host, address: string): Promise<number> {
+  const count = 100;
   const { stdout } = await from.namespace.run(['ping', '-n', '-c', String(count), '-i', '0.01', '-W', '1', address]);
   const times = [...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1]));
   if (times.length < count / 2) throw new Error(`only ${times.length} of ${count} pings to ${address} came back`);
