@@ -6,6 +6,11 @@ import { type Millis, second } from '../time.js';
 import type { OutgoingHandshake } from './handshake.js';
 import type { Carriage, Path, PlaneCommand } from './plane/contract.js';
 
+function isOneFamily(one: Path, other: Path): boolean {
+  if (one.kind !== 'direct' || other.kind !== 'direct') return one.kind === other.kind;
+  return one.endpoint.address.includes(':') === other.endpoint.address.includes(':');
+}
+
 /** Our tuning. A first answer lost costs a quarter of a second; a dead peer ten datagrams a dial. */
 const firstWait: Millis = 250;
 const longestWait: Millis = 2 * second;
@@ -69,6 +74,16 @@ export class Attempt {
     this.#wait = Math.min(2 * this.#wait, longestWait);
     const bytes = this.handshake.datagram(cookie);
     return bytes ? this.#paths.map((to) => ({ kind: 'sendDatagram', to, bytes })) : [];
+  }
+
+  /**
+   * Along which of its paths to go on with who answered from there: along that one if it is among them, else along the first of its
+   * kind, and then the others.
+   */
+  pathsTowards(from: Path): readonly Path[] {
+    if (this.asksAlong(from)) return [from];
+    const first = this.#paths.find((path) => isOneFamily(path, from)) ?? this.#paths[0]!;
+    return [first, ...this.#paths.filter((path) => path !== first)];
   }
 
   /** Whether it goes to where this answer came from. */

@@ -86,6 +86,8 @@ export class Peer<Certificate> {
   #noQuickAnswerBefore = Number.NEGATIVE_INFINITY;
   #rekeyNotBefore = Number.NEGATIVE_INFINITY;
   readonly #watch = new KeyWatch();
+  /** A session whose answer came from none of the ways we had asked along, and those of them that its first frame is not sent by. */
+  #untriedWays: { readonly localIndex: number; readonly paths: readonly Path[] } | undefined;
 
   constructor(host: PeerHost<Certificate>, node: NodeNumber, publicKey: Uint8Array) {
     this.#host = host;
@@ -174,9 +176,19 @@ export class Peer<Certificate> {
       this.#certificate = certificate;
       this.#isSilent = false;
       this.#observedUs(hello, from);
-      // Before the session, so that its first frame already takes the new way.
-      const isBetter = way === 'direct' ? attempt.purpose === 'dial' : this.#standing === 'none';
-      if (isBetter || this.#link === undefined) this.#carry(from);
+      // Where an answer comes from nobody has sealed: copied by somebody who reads along it may come from anywhere. So it only
+      // chooses among the ways we asked along. Who answers from elsewhere is challenged there by the plane, as one that moved.
+      const [path, ...others] = attempt.pathsTowards(from);
+      const isKnown = attempt.asksAlong(from);
+      const isBetter =
+        way === 'direct'
+          ? attempt.purpose === 'dial' && (isKnown || this.#standing !== 'tunnel')
+          : this.#standing === 'none';
+      if (isBetter || this.#link === undefined) {
+        // Before the session, so that its first frame already takes the new way.
+        this.#carry(path!);
+        this.#untriedWays = isKnown ? undefined : { localIndex: session.localIndex, paths: others };
+      }
       this.#install(session);
     };
     if (!this.#isNewcomer(hello) || this.#isAtItsPlace(from)) {
@@ -428,7 +440,19 @@ export class Peer<Certificate> {
     if (!session) return;
     if (session.role === 'responder') return;
     this.#say({ kind: 'hello', observed: this.endpoint });
+    if (this.#untriedWays?.localIndex === localIndex) this.#sayAlong(this.#untriedWays.paths);
     this.#stand();
+  }
+
+  /** Which of the ways leads to it is not known: it hears us along all, and speaks then. */
+  #sayAlong(paths: readonly Path[]): void {
+    this.#untriedWays = undefined;
+    for (const path of paths) {
+      if (path.kind !== 'direct') continue;
+      this.#command({ kind: 'setCarriage', link: this.#link!, carriage: path });
+      this.#say({ kind: 'hello', observed: path.endpoint });
+    }
+    if (paths.length > 0) this.#command({ kind: 'setCarriage', link: this.#link!, carriage: this.#carriage });
   }
 
   /** A cookie for a datagram we sent. */

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { Endpoint } from '../../src/addr/endpoint.js';
 import { toHex } from '../../src/bytes.js';
 import { type Millis, minute, second } from '../../src/time.js';
 import { FrameType } from '../../src/tunnel/frame.js';
@@ -114,6 +115,67 @@ test('of several endpoints the one that answers is used', (t) => {
   alice.dial(bob, [{ address: '192.0.2.77', port: 1 }, bob.endpoint, { address: '192.0.2.78', port: 1 }]);
   world.run(second);
   t.like(alice.told('tunnelUp'), [{ endpoint: bob.endpoint }]);
+});
+
+/** Whoever reads along sends a copy of each answer from an address of its own, before the true one arrives. */
+function copyAnswers(world: World, answerer: Machine, from: Endpoint): string[] {
+  const sent: string[] = [];
+  world.tap = (sender, to, parcel) => {
+    if (to.kind === 'direct' && to.endpoint.address === from.address) sent.push(parcel.kind);
+    if (sender === answerer && parcel.kind === 'datagram' && parcel.bytes[0] === FrameType.response)
+      world.inject(from, answerer.node, to, parcel, 1);
+    return parcel;
+  };
+  return sent;
+}
+
+test('an answer that comes from where nobody was asked moves nothing there, though it is the true one', (t) => {
+  const elsewhere = { address: '203.0.113.66', port: 6 };
+  const dead = { address: '192.0.2.77', port: 1 };
+  for (const isFirst of [true, false]) {
+    const { world, alice, bob } = pair();
+    const sent = copyAnswers(world, bob, elsewhere);
+    alice.dial(bob, isFirst ? [bob.endpoint, dead] : [dead, bob.endpoint]);
+    world.run(100);
+    t.deepEqual(
+      [alice.standing(bob), bob.standing(alice)],
+      ['tunnel', 'tunnel'],
+      'it has heard us, whichever way leads to it',
+    );
+    t.deepEqual(sent, []);
+    t.deepEqual(bob.told('tunnelUp')[0]!.endpoint, alice.endpoint);
+    if (isFirst) t.deepEqual(alice.peers.reach(2)!.endpoint, bob.endpoint);
+  }
+});
+
+test('nor does it move a tunnel that stands, at a renewal or at a dial elsewhere', (t) => {
+  const { world, alice, bob } = joined();
+  const elsewhere = { address: '203.0.113.66', port: 6 };
+  const sent = copyAnswers(world, bob, elsewhere);
+  let answers = 0;
+  const { tap } = world;
+  world.tap = (sender, to, parcel) => {
+    if (sender === bob && parcel.kind === 'datagram' && parcel.bytes[0] === FrameType.response) answers++;
+    return tap(sender, to, parcel);
+  };
+  world.run(130 * second);
+  t.true(answers > 0);
+  t.deepEqual(alice.peers.reach(2)!.endpoint, bob.endpoint);
+  t.deepEqual(sent, []);
+  t.deepEqual([alice.told('tunnelMoved'), alice.told('tunnelDown')], [[], []]);
+});
+
+test('who carries an answer between two ends of relays straight to one of them makes no tunnel of it', (t) => {
+  const { world, alice, bob } = pair();
+  const relay = { address: '203.0.113.66', port: 6 };
+  world.tap = (sender, _to, parcel) => {
+    if (sender !== bob || parcel.kind !== 'datagram' || parcel.bytes[0] !== FrameType.response) return parcel;
+    world.inject(relay, bob.node, { kind: 'direct', endpoint: alice.endpoint }, parcel, 1);
+    return undefined;
+  };
+  alice.dial(bob, 'overlay');
+  world.run(second);
+  t.deepEqual([alice.standing(bob), bob.standing(alice)], ['session', 'session']);
 });
 
 test('asked anew faster than it answers, a peer is reached by its first answer, and by its second when that leads elsewhere', (t) => {
