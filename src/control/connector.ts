@@ -1,4 +1,4 @@
-import { type Endpoint, isPrivateEndpoint, sameEndpoint } from '../addr/endpoint.js';
+import { type Endpoint, sameEndpoint } from '../addr/endpoint.js';
 import { isOpen, type RecordedEndpoint } from '../addr/endpoint-record.js';
 import type { FieldMap } from '../addr/fields.js';
 import type { InvitingMember } from '../addr/invitation.js';
@@ -8,7 +8,7 @@ import type { MeshEffect } from '../mesh/effects.js';
 import type { Mesh } from '../mesh/mesh.js';
 import type { NatClass } from '../mesh/nat-class.js';
 import { Punching, type PunchingEffect, type PunchingEvent } from '../mesh/punching.js';
-import { leadsOutside, worthDialling } from '../mesh/reachability-candidates.js';
+import { canSendOver, familiesOf, leadsOutside, worthDialling } from '../mesh/reachability-candidates.js';
 import { Topology, type TopologyEffect, type TopologyEvent, type TopologyLimits } from '../mesh/topology.js';
 import type { Random } from '../random.js';
 import type { Millis } from '../time.js';
@@ -160,7 +160,7 @@ export class Connector {
   /** Where we may be reached, and what our NAT does. */
   sideChanged(endpoints: readonly RecordedEndpoint[], nat: NatClass, now: Millis): ConnectorEffect[] {
     this.#own = endpoints;
-    const side = { open: endpoints.some(isOpen), nat };
+    const side = { open: familiesOf(endpoints.filter(isOpen)), nat };
     return this.#punch({ kind: 'sideChanged', endpoints, side }, now);
   }
 
@@ -332,15 +332,7 @@ export class Connector {
   }
 }
 
-/**
- * Whether who has the endpoints `from` gets in at one of `to`; with none, its families of addresses are not known, and may be any.
- * A private IPv6 address leads to no other network: no NAT helps it out.
- */
+/** Whether who has the endpoints `from` gets in at one of `to`. */
 function getsIn(from: readonly Endpoint[], to: readonly RecordedEndpoint[]): boolean {
-  const families = new Set(from.filter((each) => !isIpv6(each) || !isPrivateEndpoint(each)).map(isIpv6));
-  return to.some((endpoint) => isOpen(endpoint) && (from.length === 0 || families.has(isIpv6(endpoint))));
-}
-
-function isIpv6({ address }: Endpoint): boolean {
-  return address.includes(':');
+  return canSendOver(familiesOf(to.filter(isOpen)), from);
 }

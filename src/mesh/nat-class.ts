@@ -1,4 +1,5 @@
 import { type Endpoint, isPrivateAddress, sameEndpoint } from '../addr/endpoint.js';
+import { type Family, familiesOf } from './reachability-candidates.js';
 
 /** How far a NAT's choice depends on the other end (RFC 4787 §4.1 for mapping, §5 for filtering). */
 export type Dependence = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';
@@ -37,7 +38,10 @@ export function classifyNat(
   }
   // Who stands between two NATs of ours sees what only the inner one does.
   const beyond = outside.filter(({ seen }) => !isPrivateAddress(seen.address));
-  const telling = beyond.length > 0 ? beyond : outside;
+  const seen = beyond.length > 0 ? beyond : outside;
+  // What is seen over IPv6 is another address, and says nothing of the NAT before IPv4.
+  const ipv4 = seen.filter((observation) => familiesOf([observation.seen])[0] === 'ipv4');
+  const telling = ipv4.length > 0 ? ipv4 : seen;
   return {
     translated: true,
     mapping: mappingOf(telling),
@@ -70,13 +74,13 @@ function mostOf(endpoints: readonly (Endpoint | undefined)[]): Endpoint | undefi
 
 /** What punching needs to know of one side. */
 export interface PunchSide {
-  /** Some public endpoint of it is proven: whoever dials it gets in, whatever its NAT does. */
-  readonly open: boolean;
+  /** Families of which a public endpoint of it is proven: whoever has them and dials it gets in, whatever its NAT does. */
+  readonly open: readonly Family[];
   readonly nat: Pick<NatClass, 'mapping' | 'filtering'>;
 }
 
 /**
- * Why no punching can help, or undefined when it may. A NAT that gives each destination another port (symmetric) cannot tell
+ * Why no punching can help where neither gets in unasked, or undefined when it may. A NAT that gives each destination another port (symmetric) cannot tell
  * the other side from where it will come; the other side's NAT then must let in any port of an address it was opened for.
  *
  *   mapping of one \ filtering of the other    endpoint-independent   address-dependent   address-and-port-dependent
@@ -87,7 +91,6 @@ export interface PunchSide {
  * sockets and packets (the birthday bound over 64,512 ports), which trips the limits of the very routers it is for.
  */
 export function whyNoPunch(one: PunchSide, other: PunchSide): string | undefined {
-  if (one.open || other.open) return undefined;
   if (isSymmetric(one) && isSymmetric(other) && (isStrict(one) || isStrict(other))) {
     return 'both NATs are symmetric: each gives every destination another port, so neither can be told where to send';
   }

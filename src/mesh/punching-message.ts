@@ -3,18 +3,20 @@ import { endpointFromCbor, endpointToCbor } from '../addr/endpoint-cbor.js';
 import { type FieldMap, integerField, listField, octetsField } from '../addr/fields.js';
 import { type CborValue, encodeCbor } from '../cbor.js';
 import type { Dependence, PunchSide } from './nat-class.js';
+import type { Family } from './reachability-candidates.js';
 
 /**
  * How two nodes that hear each other through relays arrange a direct tunnel (docs/protocol/reachability.md); CBOR maps,
  * sealed end to end like all mesh messages:
  *
- *   A ──► B   {t: "punch", x, e, o, m, f}       let us; A's endpoints and NAT
- *   B ──► A   {t: "punchback", x, e, o, m, f}   yes; B's
+ *   A ──► B   {t: "punch", x, e, o, v?, m, f}   let us; A's endpoints and NAT
+ *   B ──► A   {t: "punchback", x, e, o, v?, m, f} yes; B's
  *   A ──► B   {t: "punchgo", x}                 now: B punches as it hears this, A dials half a round trip after sending it
  *   B ──► A   {t: "punchno", x, r}              no, and why
  *
- * x: 8 octets, the exchange; e: up to 4 of [address, port]; o: 1 when some public endpoint is proven; m, f: mapping and filtering,
- * 0 unknown, then 1 to 3 in the order of RFC 4787.
+ * x: 8 octets, the exchange; e: up to 4 of [address, port]; o: 1 when some public endpoint is proven, and then v: over which family,
+ * 1 IPv4, 2 IPv6, 3 both (absent: of a version that did not say, any); m, f: mapping and filtering, 0 unknown, then 1 to 3 in the
+ * order of RFC 4787.
  */
 export type PunchMessage =
   | ({ readonly kind: 'offer' | 'answer' } & PunchTerms)
@@ -43,6 +45,8 @@ const dependences: readonly (Dependence | undefined)[] = [
   'address-dependent',
   'address-and-port-dependent',
 ];
+/** From the lowest bit on. */
+const familyBits: readonly Family[] = ['ipv4', 'ipv6'];
 const refusals: readonly PunchRefusal[] = ['hopeless', 'busy'];
 
 /** The octets are the caller's. */
@@ -56,7 +60,8 @@ export function encodePunch(message: PunchMessage): Uint8Array {
         t: message.kind === 'offer' ? 'punch' : 'punchback',
         x,
         e: message.endpoints.slice(0, mostPunchEndpoints).map((endpoint): CborValue => endpointToCbor(endpoint)),
-        o: open ? 1 : 0,
+        o: open.length > 0 ? 1 : 0,
+        ...(open.length > 0 ? { v: bitsOf(open) } : {}),
         m: dependences.indexOf(nat.mapping),
         f: dependences.indexOf(nat.filtering),
       });
@@ -84,5 +89,14 @@ export function decodePunch(map: FieldMap): PunchMessage | undefined {
   const filtering = integerField(map, 'f', 0, 3);
   if (!endpoints || open === undefined || mapping === undefined || filtering === undefined) return undefined;
   const nat = { mapping: dependences[mapping], filtering: dependences[filtering] };
-  return { kind: map.t === 'punch' ? 'offer' : 'answer', exchange, endpoints, side: { open: open === 1, nat } };
+  const side = { open: open === 1 ? familiesIn(integerField(map, 'v', 1, 3) ?? 3) : [], nat };
+  return { kind: map.t === 'punch' ? 'offer' : 'answer', exchange, endpoints, side };
+}
+
+function bitsOf(families: readonly Family[]): number {
+  return families.reduce((bits, family) => bits | (1 << familyBits.indexOf(family)), 0);
+}
+
+function familiesIn(bits: number): Family[] {
+  return familyBits.filter((_, bit) => bits & (1 << bit));
 }

@@ -13,7 +13,7 @@ import {
   type PunchMessage,
   type PunchTerms,
 } from './punching-message.js';
-import { commonAddress, worthDialling } from './reachability-candidates.js';
+import { canSendOver, commonAddress, worthDialling } from './reachability-candidates.js';
 
 export type PunchingEvent =
   /** A direct tunnel to this node is wanted; it is reached through relays meanwhile. */
@@ -107,7 +107,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   /** Nodes with a direct tunnel: there is nothing to arrange with them. */
   readonly #direct = new Set<NodeNumber>();
   #endpoints: readonly Endpoint[] = [];
-  #side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  #side: PunchSide = { open: [], nat: { mapping: undefined, filtering: undefined } };
   readonly #punchBudget: Budget;
   readonly #dialBudget = new Budget(dialsPerMinute);
   readonly #isDiallable: (endpoint: Endpoint) => boolean;
@@ -310,7 +310,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
       return [...refuse('busy'), { kind: 'punchFailed', node: from, reason }];
     }
     attempt.offers.push(now);
-    const hopeless = whyNoPunch(this.#side, offer.side);
+    const hopeless = this.#whyHopeless(offer);
     if (hopeless !== undefined) return [...refuse('hopeless'), ...this.#fail(attempt, hopeless, now)];
     attempt.exchange = exchange;
     attempt.targets = targets;
@@ -320,6 +320,11 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
     return [this.#say(attempt, 'answer')];
   }
 
+  #whyHopeless({ side, endpoints }: PunchTerms): string | undefined {
+    const getsIn = canSendOver(this.#side.open, endpoints) || canSendOver(side.open, this.#endpoints);
+    return getsIn ? undefined : whyNoPunch(this.#side, side);
+  }
+
   /** Why an exchange of so many punches may not begin now. */
   #spent(punches: number, now: Millis): string | undefined {
     if (this.#dialBudget.left(now) === 0) return spentBudget(this.#dialBudget, 'dials after a punch');
@@ -327,7 +332,7 @@ export class Punching implements Machine<PunchingEvent, PunchingEffect> {
   }
 
   #onAnswer(attempt: Try, answer: PunchTerms, now: Millis): PunchingEffect[] {
-    const hopeless = whyNoPunch(this.#side, answer.side);
+    const hopeless = this.#whyHopeless(answer);
     if (hopeless !== undefined) return this.#fail(attempt, hopeless, now);
     attempt.targets = this.#targets(answer.endpoints);
     if (attempt.targets.length === 0) return this.#fail(attempt, 'it has told no endpoint that we could reach', now);

@@ -14,6 +14,22 @@ export function worthDialling<One extends Endpoint>(theirs: readonly One[], ours
   );
 }
 
+export type Family = 'ipv4' | 'ipv6';
+
+/** Of these endpoints, each once. */
+export function familiesOf(endpoints: readonly Endpoint[]): Family[] {
+  return [...new Set(endpoints.map(({ address }) => (address.includes(':') ? 'ipv6' : 'ipv4')))];
+}
+
+/**
+ * Whether who has these endpoints can send to others over such a family. A private IPv6 address leads to no other network: no NAT
+ * helps it out. Of whom none is known any family may be.
+ */
+export function canSendOver(families: readonly Family[], endpoints: readonly Endpoint[]): boolean {
+  const own = familiesOf(endpoints.filter(({ address }) => !address.includes(':') || !isPrivateAddress(address)));
+  return families.length > 0 && (endpoints.length === 0 || families.some((family) => own.includes(family)));
+}
+
 /** The public address at which both are reached, as two are behind one NAT. */
 export function commonAddress(theirs: readonly Endpoint[], ours: readonly Endpoint[]): string | undefined {
   const ourAddresses = new Set(ours.map(({ address }) => address));

@@ -37,6 +37,18 @@ test('one that lies makes no NAT symmetric that two or three see as it is', (t) 
   }
 });
 
+test('what is seen over IPv6 says nothing of the NAT before IPv4', (t) => {
+  const one = { by: { address: '11.0.2.1', port }, seen: home };
+  const two = { by: { address: '11.0.3.1', port }, seen: home };
+  const ipv6 = [1, 2, 3].map((i) => ({
+    by: { address: `2001:db8:${i}::1`, port },
+    seen: { address: `2001:db8:99::${i}`, port },
+  }));
+  const own = ['192.168.1.2', '2001:db8:99::77'];
+  t.is(classifyNat([one, two, ...ipv6], own, port, undefined).mapping, 'endpoint-independent');
+  t.is(classifyNat([one, ...ipv6], own, port, undefined).mapping, undefined, 'one is not enough to tell');
+});
+
 test('a NAT that gives every destination another port is symmetric, however many see it', (t) => {
   for (const count of [2, 3, 5]) {
     const seen: Record<string, string> = {};

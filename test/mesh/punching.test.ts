@@ -48,7 +48,7 @@ class Node {
     const nat: NatKind | undefined = isPublic ? undefined : natKinds[kind];
     const known: Pick<NatClass, 'mapping' | 'filtering'> = nat ?? natKinds['endpoint-independent'];
     const side: PunchSide = {
-      open: isPublic,
+      open: isPublic ? ['ipv4'] : [],
       nat: knowsItself ? known : { mapping: undefined, filtering: undefined },
     };
     this.hears({ kind: 'sideChanged', endpoints: nat ? [seen, this.inner] : [seen], side });
@@ -181,7 +181,7 @@ test('a symmetric NAT replaced by a better one is noticed: tried again when our 
   world.runUntil(2 * second);
   t.is(a.failures.length, 1);
   const own = { address: '11.0.1.1', port: 16696 };
-  a.hears({ kind: 'sideChanged', endpoints: [own], side: { open: true, nat: natKinds['endpoint-independent'] } });
+  a.hears({ kind: 'sideChanged', endpoints: [own], side: { open: ['ipv4'], nat: natKinds['endpoint-independent'] } });
   world.runUntil(30 * second);
   t.true(a.connectedAt === undefined); // the model's NAT is what it was; that it was tried is what counts
   t.true(a.failures.length >= 2);
@@ -222,7 +222,7 @@ test('27: two nodes behind one NAT, hairpin off, meet on their LAN', (t) => {
     perform(
       number,
       machines[number - 1]!.handle(
-        { kind: 'sideChanged', endpoints, side: { open: false, nat: natKinds['port-restricted'] } },
+        { kind: 'sideChanged', endpoints, side: { open: [], nat: natKinds['port-restricted'] } },
         0,
       ),
     );
@@ -246,7 +246,7 @@ test('28: whoever asks, and for whatever: never more than the budget leaves in a
     address: fc.constantFrom('11.0.0.9', '11.0.0.8', '192.168.1.7', '11.1.1.1'),
     port: fc.integer({ min: 1, max: 65535 }),
   });
-  const side = { open: false, nat: { mapping: undefined, filtering: undefined } } as const;
+  const side = { open: [], nat: { mapping: undefined, filtering: undefined } } as const;
   const nodeOf = fc.integer({ min: 1, max: 300 });
   const exchange = fc.integer({ min: 0, max: 2 }).map((n) => new Uint8Array(8).fill(n));
   const message = fc.oneof(
@@ -322,7 +322,7 @@ function punchesOfAFlood(mostPunches?: number): number {
   for (let from = 2; from < 120; from++) {
     const exchange = new Uint8Array(8).fill(from);
     const endpoints = [1, 2, 3, 4].map((port) => ({ address: '11.9.9.9', port }));
-    const side = { open: false, nat: { mapping: undefined, filtering: undefined } };
+    const side = { open: [], nat: { mapping: undefined, filtering: undefined } };
     const offer = decodeMap(encodePunch({ kind: 'offer', exchange, endpoints, side }))!;
     punching.handle({ kind: 'messageReceived', from, message: offer, admitted: true }, 0);
     const go = decodeMap(encodePunch({ kind: 'go', exchange }))!;
@@ -344,7 +344,7 @@ test('nothing is sent to an endpoint that may not be dialled, whoever names it',
   const forbidden = { address: '192.168.1.255', port: 16696 };
   const allowed = { address: '11.0.0.2', port: 6 };
   const punching = new Punching(1, seededRandom(1), ({ address }) => address !== forbidden.address);
-  const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  const side: PunchSide = { open: [], nat: { mapping: undefined, filtering: undefined } };
   const own = [
     { address: '11.0.0.1', port: 5 },
     { address: '192.168.1.2', port: 5 },
@@ -367,7 +367,7 @@ test('one node that offers again and again is refused after three', (t) => {
   const kinds: string[] = [];
   for (let i = 0; i < 6; i++) {
     const exchange = new Uint8Array(8).fill(i);
-    const side = { open: false, nat: { mapping: undefined, filtering: undefined } };
+    const side = { open: [], nat: { mapping: undefined, filtering: undefined } };
     const offer = decodeMap(encodePunch({ kind: 'offer', exchange, endpoints: [], side }))!;
     for (const effect of punching.handle(
       { kind: 'messageReceived', from: 2, message: offer, admitted: true },
@@ -380,7 +380,7 @@ test('one node that offers again and again is refused after three', (t) => {
 });
 
 test('messages survive the wire, and none that is cut or altered throws', (t) => {
-  const side: PunchSide = { open: true, nat: { mapping: 'address-dependent', filtering: undefined } };
+  const side: PunchSide = { open: ['ipv4'], nat: { mapping: 'address-dependent', filtering: undefined } };
   const exchange = new Uint8Array(8).fill(7);
   const endpoints = [
     { address: '11.0.0.1', port: 1 },
@@ -405,6 +405,49 @@ test('messages survive the wire, and none that is cut or altered throws', (t) =>
   }
 });
 
+const bothStrict = { mapping: 'address-and-port-dependent', filtering: 'address-and-port-dependent' } as const;
+const over = {
+  ipv4: [{ address: '11.0.0.2', port: 6 }],
+  ipv6: [{ address: '2001:db8:2::1', port: 6 }],
+  'private ipv6': [{ address: 'fd00:77::1', port: 6 }],
+};
+
+/** What who is open over some families answers an offer of another, behind the strictest NATs both. */
+function answerTo(open: PunchSide['open'], theirs: readonly Endpoint[], theirOpen: PunchSide['open'] = []): string {
+  const punching = new Punching(1, seededRandom(5), anywhere);
+  const endpoints = [
+    { address: '11.0.0.1', port: 5 },
+    { address: '2001:db8:1::1', port: 5 },
+  ];
+  punching.handle({ kind: 'sideChanged', endpoints, side: { open, nat: bothStrict } }, 0);
+  const side = { open: theirOpen, nat: bothStrict };
+  const message = decodeMap(encodePunch({ kind: 'offer', exchange: new Uint8Array(8), endpoints: theirs, side }))!;
+  const [said] = punching.handle({ kind: 'messageReceived', from: 2, message, admitted: true }, 0);
+  return said?.kind === 'sendMesh' ? String(decodeMap(said.bytes)!.t) : 'nothing';
+}
+
+test('who is open over one family is so to those who have it: for others its NAT counts', (t) => {
+  t.is(answerTo(['ipv4'], over.ipv4), 'punchback');
+  t.is(answerTo(['ipv6'], over.ipv4), 'punchno');
+  t.is(answerTo(['ipv6'], over.ipv6), 'punchback');
+  t.is(answerTo(['ipv6'], over['private ipv6']), 'punchno');
+  t.is(answerTo(['ipv4'], over.ipv6), 'punchno');
+  t.is(answerTo(['ipv4', 'ipv6'], over.ipv6), 'punchback');
+  t.is(answerTo([], over.ipv6, ['ipv6']), 'punchback', 'we have both');
+  t.is(answerTo([], over.ipv6), 'punchno');
+});
+
+test('an offer says of which family it is open; of one from a version that does not, any may be', (t) => {
+  const terms = { exchange: new Uint8Array(8), endpoints: over.ipv4 };
+  for (const open of [[], ['ipv4'], ['ipv6'], ['ipv4', 'ipv6']] as const) {
+    const map = decodeMap(encodePunch({ kind: 'offer', ...terms, side: { open, nat: bothStrict } }))!;
+    t.is(map.o, open.length > 0 ? 1 : 0);
+    t.like(decodePunch(map), { side: { open } });
+    const { v: _, ...older } = map;
+    t.like(decodePunch(older), { side: { open: open.length > 0 ? ['ipv4', 'ipv6'] : [] } });
+  }
+});
+
 test('whether punching can help does not depend on who asks', (t) => {
   const kindOf = fc.constantFrom(
     undefined,
@@ -412,7 +455,7 @@ test('whether punching can help does not depend on who asks', (t) => {
     'address-dependent' as const,
     'address-and-port-dependent' as const,
   );
-  const side = fc.record({ open: fc.boolean(), nat: fc.record({ mapping: kindOf, filtering: kindOf }) });
+  const side = fc.record({ open: fc.constant([]), nat: fc.record({ mapping: kindOf, filtering: kindOf }) });
   fc.assert(
     fc.property(
       side,
@@ -426,7 +469,7 @@ test('whether punching can help does not depend on who asks', (t) => {
 
 test('who wants no more tunnels answers an offer with "busy" and sends nothing else', (t) => {
   const punching = new Punching(1, seededRandom(5), anywhere);
-  const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  const side: PunchSide = { open: [], nat: { mapping: undefined, filtering: undefined } };
   punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
   const offer = decodeMap(
     encodePunch({
@@ -446,7 +489,7 @@ test('who wants no more tunnels answers an offer with "busy" and sends nothing e
 
 test('a budget between one exchange and two lets one out whole, cuts the next short, and says that it did', (t) => {
   const punching = new Punching(1, seededRandom(6), anywhere, 7);
-  const side: PunchSide = { open: false, nat: { mapping: undefined, filtering: undefined } };
+  const side: PunchSide = { open: [], nat: { mapping: undefined, filtering: undefined } };
   punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
   const punchedTo: string[] = [];
   const failed: string[] = [];
@@ -479,7 +522,7 @@ test('a budget between one exchange and two lets one out whole, cuts the next sh
 
 test('27: of two behind one NAT through which neither gets back in, the reason names it', (t) => {
   const punching = new Punching(1, seededRandom(7), anywhere);
-  const side: PunchSide = { open: false, nat: natKinds['port-restricted'] };
+  const side: PunchSide = { open: [], nat: natKinds['port-restricted'] };
   punching.handle({ kind: 'sideChanged', endpoints: [{ address: '11.0.0.1', port: 5 }], side }, 0);
   const endpoints = [
     { address: '11.0.0.1', port: 6 },

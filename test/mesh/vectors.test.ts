@@ -31,7 +31,7 @@ const terms = {
   exchange,
   endpoints: [endpoint],
   side: {
-    open: false,
+    open: [],
     nat: { mapping: 'endpoint-independent' as const, filtering: 'address-and-port-dependent' as const },
   },
 };

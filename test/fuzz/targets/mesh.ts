@@ -138,7 +138,7 @@ const reachability: Target = {
       kind: 'offer',
       exchange: nonce,
       endpoints: [{ address: '192.0.2.1', port: 5 }],
-      side: { open: true, nat: { mapping: 'endpoint-independent', filtering: undefined } },
+      side: { open: ['ipv4'], nat: { mapping: 'endpoint-independent', filtering: undefined } },
     }),
     encodePunch({ kind: 'no', exchange: nonce, reason: 'busy' }),
   ],
