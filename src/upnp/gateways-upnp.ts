@@ -16,27 +16,10 @@ import { noAddress, worthOfExternalAddress } from './external-address.js';
 import { exchange } from './gateways-http.js';
 import type { DefaultGateway } from './gateways-routes.js';
 import { isAnswerFor } from './gateways-ssdp.js';
-import { actionFailed, encodeCall, errorNumberOf, noSuchEntry, refusalOfFault } from './soap.js';
+import { type TableLine, UpnpService } from './gateways-upnp-service.js';
 import { decodeSsdp, encodeSearch, ssdpPort } from './ssdp.js';
-import { textOf } from './xml.js';
 
 const pulseWait: Millis = 1500;
-/** Lines of a table that are read, and for how long no further one is begun: a slow router takes a third of a second each. */
-const mostLines = 32;
-const readingLimit: Millis = 2500;
-
-/** An answer of a service: its XML, or why there is none. `number` is the UPnP error, where the fault had one. */
-type Reply =
-  | { readonly kind: 'reply'; readonly body: string }
-  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly number: number | undefined };
-
-/** A line of the router's table, as it shows it. */
-interface Entry {
-  readonly externalPort: number;
-  readonly client: string;
-  readonly internalPort: number;
-  readonly leaseSeconds: number | undefined;
-}
 
 /** Reads the description at `location`, which must be on the gateway itself: the gateway, or words on why not. */
 export async function openUpnpGateway(location: URL, gateway: DefaultGateway): Promise<UpnpGateway | string> {
@@ -54,13 +37,14 @@ export async function openUpnpGateway(location: URL, gateway: DefaultGateway): P
 export class UpnpGateway implements Gateway {
   readonly description: GatewayDescription;
   readonly #gateway: DefaultGateway;
-  #services: readonly ConnectionService[];
+  /** The one that is used first. */
+  #services: readonly UpnpService[];
   /** Of which the router's table does not show what it has just accepted: there its silence means nothing. */
   readonly #hidden = new Set<Transport>();
 
   constructor(gateway: DefaultGateway, name: string, services: readonly ConnectionService[]) {
     this.#gateway = gateway;
-    this.#services = services;
+    this.#services = services.map((service) => new UpnpService(service, gateway.localAddress));
     this.description = {
       id: `upnp ${gateway.address} ${gateway.localAddress}`,
       protocol: 'upnp',
@@ -71,31 +55,22 @@ export class UpnpGateway implements Gateway {
   }
 
   async map(transport: Transport, request: MappingRequest): Promise<MapAnswer> {
-    const { internalPort, externalPort, leaseSeconds, former } = request;
+    const { internalPort, externalPort, former } = request;
     const external = await this.#findExternalAddress();
     if (typeof external !== 'string') return { kind: 'refused', refusal: external };
     // Some routers accept a port that is another machine's and then forward it to neither: look before asking.
-    const before = await this.#entry(transport, externalPort);
+    const before = await this.#service.lineAt(transport, externalPort);
     if (before && before !== 'unknown' && !this.#mayTake(transport, before, internalPort)) {
       const isFormer = before.client === former?.localAddress && before.internalPort === internalPort;
       if (!isFormer || external !== former.externalAddress) {
         return { kind: 'refused', refusal: { code: 'conflict', detail: `held by ${before.client}` } };
       }
-      await this.#call('DeletePortMapping', entryKey(transport, externalPort));
+      await this.#service.remove(transport, externalPort);
     }
-    const reply = await this.#call('AddPortMapping', [
-      ['NewRemoteHost', ''],
-      ['NewExternalPort', `${externalPort}`],
-      ['NewProtocol', protocolName(transport)],
-      ['NewInternalPort', `${internalPort}`],
-      ['NewInternalClient', this.#gateway.localAddress],
-      ['NewEnabled', '1'],
-      ['NewPortMappingDescription', 'weft'],
-      ['NewLeaseDuration', `${leaseSeconds}`],
-    ]);
-    if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
-    const after = await this.#entry(transport, externalPort);
-    if (after && after !== 'unknown' && !this.#isOurs(after, internalPort)) {
+    const refusal = await this.#service.add(transport, request);
+    if (refusal) return { kind: 'refused', refusal };
+    const after = await this.#service.lineAt(transport, externalPort);
+    if (after && after !== 'unknown' && !this.#service.isOurs(after, internalPort)) {
       const detail = `its table forwards port ${externalPort} to ${after.client}:${after.internalPort}`;
       return { kind: 'refused', refusal: { code: 'not-kept', detail } };
     }
@@ -106,13 +81,14 @@ export class UpnpGateway implements Gateway {
   async #kept(
     transport: Transport,
     { internalPort, externalPort, leaseSeconds }: MappingRequest,
-    shown: Entry | 'unknown' | undefined,
+    shown: TableLine | 'unknown' | undefined,
   ): Promise<Pick<Grant, 'externalPort' | 'leaseSeconds'>> {
     // Some routers forward another port than was asked, without a word: only the whole table tells.
-    const found = shown ?? (await this.#findOurs(transport, internalPort));
+    const found = shown ?? (await this.#service.findOurs(transport, internalPort));
     const kept = found && found !== 'unknown' ? found : undefined;
     const port = kept?.externalPort ?? externalPort;
-    const isShown = port === externalPort ? shown !== undefined : (await this.#entry(transport, port)) !== undefined;
+    const isShown =
+      port === externalPort ? shown !== undefined : (await this.#service.lineAt(transport, port)) !== undefined;
     if (isShown) this.#hidden.delete(transport);
     else this.#hidden.add(transport);
     // A lease shown as 0 where a finite one was asked: routers that ignore the lease and keep the entry for good.
@@ -121,14 +97,14 @@ export class UpnpGateway implements Gateway {
 
   async unmap(transport: Transport, internalPort: number, externalPort: number): Promise<void> {
     // Where asking was not answered, or never got that far, the port may be another machine's.
-    const entry = await this.#entry(transport, externalPort);
-    if (entry && entry !== 'unknown' && !this.#isOurs(entry, internalPort)) return;
-    await this.#call('DeletePortMapping', entryKey(transport, externalPort));
+    const entry = await this.#service.lineAt(transport, externalPort);
+    if (entry && entry !== 'unknown' && !this.#service.isOurs(entry, internalPort)) return;
+    await this.#service.remove(transport, externalPort);
   }
 
   async check(depth: CheckDepth, mapping: MappingRequest): Promise<CheckAnswer> {
     if (depth === 'pulse') return this.#pulse();
-    const address = await this.#externalAddress(this.#services[0]!);
+    const address = await this.#service.externalAddress();
     if (typeof address !== 'string') {
       if (address.code === 'not-connected') return { answered: true, externalAddress: noAddress };
       return { answered: address.code !== 'silent' };
@@ -142,15 +118,19 @@ export class UpnpGateway implements Gateway {
   }
 
   async #holds(transport: Transport, { internalPort, externalPort }: MappingRequest): Promise<boolean | undefined> {
-    const entry = this.#hidden.has(transport) ? 'unknown' : await this.#entry(transport, externalPort);
-    return entry === 'unknown' ? undefined : entry !== undefined && this.#isOurs(entry, internalPort);
+    const entry = this.#hidden.has(transport) ? 'unknown' : await this.#service.lineAt(transport, externalPort);
+    return entry === 'unknown' ? undefined : entry !== undefined && this.#service.isOurs(entry, internalPort);
+  }
+
+  get #service(): UpnpService {
+    return this.#services[0]!;
   }
 
   /** The external address, from the first service that has one; that service is used from then on. */
   async #findExternalAddress(): Promise<string | Refusal> {
     let refusal: Refusal | undefined;
     for (const service of this.#services) {
-      const address = await this.#externalAddress(service);
+      const address = await service.externalAddress();
       if (typeof address !== 'string') refusal ??= address;
       else if (worthOfExternalAddress(address) === 'unusable') {
         refusal ??= { code: 'not-connected', detail: `it says its Internet address is "${printable(address)}"` };
@@ -162,78 +142,13 @@ export class UpnpGateway implements Gateway {
     return refusal!;
   }
 
-  async #externalAddress(service: ConnectionService): Promise<string | Refusal> {
-    const reply = await this.#callOn(service, 'GetExternalIPAddress', []);
-    if (reply.kind === 'refused') {
-      return reply.number === actionFailed ? { ...reply.refusal, code: 'not-connected' } : reply.refusal;
-    }
-    return (
-      textOf(reply.body, 'NewExternalIPAddress')?.slice(0, 64) ?? { code: 'malformed', detail: 'no external address' }
-    );
-  }
-
-  /** What the table holds at this port; undefined: nothing; `unknown`: the router does not say. */
-  async #entry(transport: Transport, externalPort: number): Promise<Entry | 'unknown' | undefined> {
-    const reply = await this.#call('GetSpecificPortMappingEntry', entryKey(transport, externalPort));
-    if (reply.kind === 'refused') return reply.number === noSuchEntry ? undefined : 'unknown';
-    return entryIn(reply.body, externalPort) ?? 'unknown';
-  }
-
-  /** The first line of the whole table, as far as it is read, that forwards to our port. */
-  async #findOurs(transport: Transport, internalPort: number): Promise<Entry | undefined> {
-    const end = performance.now() + readingLimit;
-    for (let index = 0; index < mostLines && performance.now() < end; index++) {
-      const reply = await this.#call('GetGenericPortMappingEntry', [['NewPortMappingIndex', `${index}`]]);
-      if (reply.kind === 'refused') return undefined;
-      const entry = entryIn(reply.body, Number(textOf(reply.body, 'NewExternalPort')));
-      const isOfTransport = textOf(reply.body, 'NewProtocol') === protocolName(transport);
-      if (entry && isOfTransport && isPort(entry.externalPort) && this.#isOurs(entry, internalPort)) return entry;
-    }
-    return undefined;
-  }
-
   /**
    * What the machine itself has over UDP is an older one of ours. Over TCP another of its services may be forwarded there, as a
    * web server is at 443.
    */
-  #mayTake(transport: Transport, entry: Entry, internalPort: number): boolean {
-    if (transport === 'tcp') return this.#isOurs(entry, internalPort);
+  #mayTake(transport: Transport, entry: TableLine, internalPort: number): boolean {
+    if (transport === 'tcp') return this.#service.isOurs(entry, internalPort);
     return entry.client === this.#gateway.localAddress;
-  }
-
-  #isOurs(entry: Entry, internalPort: number): boolean {
-    return entry.client === this.#gateway.localAddress && entry.internalPort === internalPort;
-  }
-
-  #call(action: string, args: readonly (readonly [string, string])[]): Promise<Reply> {
-    return this.#callOn(this.#services[0]!, action, args);
-  }
-
-  async #callOn(
-    service: ConnectionService,
-    action: string,
-    args: readonly (readonly [string, string])[],
-  ): Promise<Reply> {
-    const answer = await exchange({
-      url: service.controlUrl,
-      localAddress: this.#gateway.localAddress,
-      soap: { action: `${service.type}#${action}`, body: encodeCall(service.type, action, args) },
-    });
-    if (answer.kind === 'unusable') {
-      return { kind: 'refused', refusal: { code: answer.code, detail: answer.detail }, number: undefined };
-    }
-    if (answer.status !== 200) {
-      const refusal = refusalOfFault(answer.body, answer.status);
-      return { kind: 'refused', refusal, number: errorNumberOf(answer.body) };
-    }
-    if (!answer.body.includes(`${action}Response`)) {
-      return {
-        kind: 'refused',
-        refusal: { code: 'malformed', detail: 'its answer makes no sense' },
-        number: undefined,
-      };
-    }
-    return { kind: 'reply', body: answer.body };
   }
 
   /** One datagram to the router's SSDP port; its answer carries the boot number (UPnP Device Architecture 1.1 §1.3.2). */
@@ -260,32 +175,4 @@ export class UpnpGateway implements Gateway {
       });
     });
   }
-}
-
-function entryIn(body: string, externalPort: number): Entry | undefined {
-  const client = textOf(body, 'NewInternalClient');
-  const lease = textOf(body, 'NewLeaseDuration') ?? '';
-  if (client === undefined) return undefined;
-  return {
-    externalPort,
-    client: client.slice(0, 64),
-    internalPort: Number(textOf(body, 'NewInternalPort')),
-    leaseSeconds: /^\d{1,9}$/.test(lease) ? Number(lease) : undefined,
-  };
-}
-
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 1 && port <= 65535;
-}
-
-function protocolName(transport: Transport): string {
-  return transport.toUpperCase();
-}
-
-function entryKey(transport: Transport, externalPort: number): readonly (readonly [string, string])[] {
-  return [
-    ['NewRemoteHost', ''],
-    ['NewExternalPort', `${externalPort}`],
-    ['NewProtocol', protocolName(transport)],
-  ];
 }
