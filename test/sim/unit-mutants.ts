@@ -252,8 +252,8 @@ export const unitMutants: readonly UnitMutant[] = [
   {
     name: 'W20: only the very seqno that was asked for is an answer',
     file: 'pending-requests.ts',
-    search: 'if (!entry || isNewer(entry.seqno, destination.seqno)) return [];',
-    replace: 'if (!entry || entry.seqno !== destination.seqno) return [];',
+    search: 'if (isNewer(asked.seqno, seqno)) continue;',
+    replace: 'if (asked.seqno !== seqno) continue;',
     test: pending,
     title: 'any seqno at least as new as was asked for is an answer, round the ring too; an older one is none',
   },
