@@ -53,12 +53,14 @@ export class JoinRelay {
 
   /** A message from a stranger for an issuer that is not us. */
   passOn(message: JoinMessage, length: number, stranger: Endpoint, now: Millis): MeshEffect[] {
-    if (message.type === JoinType.response || !this.#rate.take(now)) return this.#drop();
+    if (message.type === JoinType.response) return this.#drop();
     for (const [id, passing] of this.#passing) if (passing.expires <= now) this.#passing.delete(id);
     const id = toHex(message.exchange);
     const known = this.#passing.get(id);
     // Only who began an exchange may go on with it: nobody can draw its answers to another address.
     if (known ? !sameEndpoint(known.from, stranger) : this.#passing.size >= maxPassing) return this.#drop();
+    // Last: the copy that a newcomer sends by TCP takes nothing from those that are passed.
+    if (!this.#rate.take(now)) return this.#drop();
     const { issuer } = message;
     this.#passing.set(id, { from: stranger, issuer, length, expires: now + passingLifetime });
     return [sendMesh(issuer, 'join', { b: encodeJoinBody(message) })];

@@ -344,6 +344,20 @@ test('a member passes on twenty a second and no more, and one answer a message',
   t.is(door.mesh!.drops().get('join-not-passed'), 60);
 });
 
+test('the copy of a message that comes by another way takes nothing from those that are passed on', (t) => {
+  const world = new World(14);
+  const issuer = world.found();
+  const door = world.member(issuer, 'door');
+  door.done.length = 0;
+  for (let i = 0; i < 40; i++) {
+    const bytes = new Uint8Array(200).fill(i);
+    bytes.set([4, 0, 0, 0, 0, 0, 0, 1]);
+    for (const port of [1, 2]) world.post(door, { kind: 'joinDatagram', from: { address: '11.9.9.9', port }, bytes });
+  }
+  world.settle();
+  t.is(door.done.filter((effect) => effect.kind === 'sendMesh').length, 40);
+});
+
 test('an issuer answers fifty initiations a second, and those of a real newcomer after', (t) => {
   const world = new World(17);
   const issuer = world.found();
