@@ -16,6 +16,8 @@ export class State {
   readonly folder: string;
   readonly #files: Files;
   readonly #lock: number;
+  /** By name, the sum of what this process has brought to the disk. An issuer asked again for a certificate does not wait for it twice. */
+  readonly #written = new Map<string, Uint8Array>();
   #open = true;
 
   private constructor(folder: string, files: Files, lock: number) {
@@ -68,13 +70,20 @@ export class State {
     return blob;
   }
 
-  /** Replaces the blob; on return it is on disk. Throws MeshError, the old blob untouched, when it cannot. */
+  /**
+   * Replaces the blob; on return it is on disk. Octets that were brought there before are not written again. Throws MeshError, the
+   * old blob untouched, when it cannot.
+   */
   write(name: string, blob: Uint8Array): void {
     const file = this.#path(name);
     const temp = file + temporary;
+    const written = this.#written.get(name);
+    const fresh = sum(blob);
+    if (written && equalBytes(written, fresh)) return;
+    this.#written.delete(name);
     try {
       guard(file, 'write', () => {
-        this.#files.write(temp, sealed(blob));
+        this.#files.write(temp, concatBytes(magic, fresh, blob));
         this.#files.rename(temp, file);
         this.#files.syncFolder(this.folder);
       });
@@ -82,11 +91,13 @@ export class State {
       this.#discard(temp);
       throw error;
     }
+    this.#written.set(name, fresh);
   }
 
   /** Removes the blob, durably; nothing happens when there is none. */
   remove(name: string): void {
     const file = this.#path(name);
+    this.#written.delete(name);
     guard(file, 'remove', () => {
       this.#files.remove(file);
       this.#files.syncFolder(this.folder);
@@ -132,10 +143,6 @@ const sumLength = 32;
 
 function sum(blob: Uint8Array): Uint8Array {
   return createHash('sha256').update(blob).digest();
-}
-
-function sealed(blob: Uint8Array): Uint8Array {
-  return concatBytes(magic, sum(blob), blob);
 }
 
 function opened(bytes: Uint8Array): Uint8Array | undefined {

@@ -194,7 +194,7 @@ export class Issuer {
     if (!token) return { value: 'token-unknown', effects: [] };
     if (token.certificate) {
       const same = equalBytes(token.certificate.key, request.key) && equalBytes(token.certificate.dh, request.dh);
-      // Persisted again: the first time the disk may have been full.
+      // Persisted again: the first time the disk may have been full. What is there already costs nothing.
       return same ? { value: token.certificate, effects: [this.persist()] } : { value: 'token-used', effects: [] };
     }
     const issued = this.#timeToSign();

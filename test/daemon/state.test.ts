@@ -190,6 +190,32 @@ for (const [code, expected] of [
   }
 }
 
+test('what is on the disk is not written again; what failed to get there, was removed or has changed is', (t) => {
+  const written: number[] = [];
+  let isFull = false;
+  const files: Files = {
+    ...systemFiles,
+    write: (file, bytes) => {
+      if (isFull) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+      written.push(bytes.length);
+      systemFiles.write(file, bytes);
+    },
+  };
+  const state = opened(t, folderFor(t), files);
+  const writes = (text: string) => {
+    const before = written.length;
+    state.write('issuer', utf8(text));
+    return written.length - before;
+  };
+  t.deepEqual([writes('one'), writes('one'), writes('other'), writes('one')], [1, 0, 1, 1]);
+  isFull = true;
+  t.throws(() => state.write('issuer', utf8('other')), { instanceOf: MeshError });
+  isFull = false;
+  t.deepEqual([writes('one'), writes('one')], [1, 0]);
+  state.remove('issuer');
+  t.is(writes('one'), 1);
+});
+
 test('a file in the way of the folder is told with a cure', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'weft-state-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
