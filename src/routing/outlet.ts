@@ -38,7 +38,7 @@ interface Waiting {
   until: Millis;
 }
 
-/** A packet that awaits its acknowledgement; on a LAN, of which the updates are to be repeated once. */
+/** A packet that awaits its acknowledgement; on a LAN, of which the updates are to be said again. */
 interface Sent {
   /** Rows and their versions, in turn. */
   readonly items: number[];
@@ -90,8 +90,10 @@ export class Outlet {
   readonly to: IpBytes | 'multicast';
   /** The column of the matrix that keeps what was said here. */
   readonly column: number;
-  /** Acknowledged here; otherwise changes are sent twice. */
-  readonly reliable: boolean;
+  /** How often a change is said at most: once where that is acknowledged. */
+  readonly copies: number;
+  /** Rows said more than once already and not for the last time yet; of all others that await it, once. */
+  readonly #said = new Map<number, number>();
   readonly mtu: number;
   readonly #sending: Alarms;
   flushAt: Millis = never;
@@ -128,7 +130,7 @@ export class Outlet {
     id: InterfaceId,
     to: IpBytes | 'multicast',
     column: number,
-    reliable: boolean,
+    copies: number,
     mtu: number,
     firstOpaque: number,
     sending: Alarms,
@@ -137,9 +139,14 @@ export class Outlet {
     this.interface = id;
     this.to = to;
     this.column = column;
-    this.reliable = reliable;
+    this.copies = copies;
     this.mtu = mtu;
     this.#nextOpaque = firstOpaque;
+  }
+
+  /** Acknowledged here; otherwise changes are said more than once. */
+  get reliable(): boolean {
+    return this.copies === 1;
   }
 
   by(at: Millis): void {
@@ -373,8 +380,8 @@ export class Outlet {
     if (retraction) host.matrix.lower(row, this.column, Flag.announced);
     else host.matrix.raise(row, this.column, Flag.announced);
     if (what === 'surely') {
-      // On a LAN `awaiting` marks what was said once and is to be said once more.
-      if (!this.reliable && host.matrix.has(row, this.column, Flag.awaiting)) {
+      // On a LAN `awaiting` marks what is to be said once more.
+      if (!this.reliable && this.#isLast(host.matrix, row)) {
         host.matrix.lower(row, this.column, Flag.awaiting);
       } else {
         items.push(row, host.versionOf(row));
@@ -382,6 +389,14 @@ export class Outlet {
       }
     }
     return true;
+  }
+
+  /** Where nothing is acknowledged: this is said for the last time. */
+  #isLast(matrix: RouteMatrix, row: number): boolean {
+    const said = matrix.has(row, this.column, Flag.awaiting) ? (this.#said.get(row) ?? 1) + 1 : 1;
+    if (said > 1 && said < this.copies) this.#said.set(row, said);
+    else this.#said.delete(row);
+    return said === this.copies;
   }
 
   #wait(tuning: Tuning): Millis {

@@ -65,6 +65,8 @@ export interface SpeakerOptions {
   readonly tuning?: Partial<Tuning>;
 }
 
+/** How often a change is said on a LAN, where nothing is acknowledged (RFC 8966 §3.7.2). */
+const lanCopies = { wired: 2, tunnel: 2, wireless: 3 } as const;
 /** Greetings repeated early while a tunnel's neighbour does not answer: 250 ms, doubling. */
 const earlyHello: Millis = 250;
 const earlyHellos = 7;
@@ -273,7 +275,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const { tuning, random } = this.#tables;
     const address = tunnelLinkLocal(node);
     const column = this.#takeColumn();
-    const outlet = this.#addOutlet(id, address, column, true, mtu);
+    const outlet = this.#addOutlet(id, address, column, 1, mtu);
     const at = new Interface({
       id,
       type: 'overlay',
@@ -300,10 +302,11 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     if (this.#tables.interfaces.has(id)) this.#interfaceDown(id, now);
     const { tuning, random } = this.#tables;
     const helloInterval = options.helloInterval ?? tuning.lanHello;
-    const outlet = this.#addOutlet(id, 'multicast', this.#takeColumn(), false, mtu);
+    const type = options.type ?? 'wired';
+    const outlet = this.#addOutlet(id, 'multicast', this.#takeColumn(), lanCopies[type], mtu);
     const at = new Interface({
       id,
-      type: options.type ?? 'wired',
+      type,
       ownAddress: ownAddress.slice(),
       outlet,
       lan: { policy: options, ownIpv4: options.ownIpv4, homes: new Map() },
@@ -347,9 +350,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     return column;
   }
 
-  #addOutlet(id: InterfaceId, to: IpBytes | 'multicast', column: number, reliable: boolean, mtu: number): Outlet {
+  #addOutlet(id: InterfaceId, to: IpBytes | 'multicast', column: number, copies: number, mtu: number): Outlet {
     const { random, sending, outlets } = this.#tables;
-    const outlet = new Outlet(id, to, column, reliable, mtu, random.below(0x10000), sending);
+    const outlet = new Outlet(id, to, column, copies, mtu, random.below(0x10000), sending);
     outlets[column] = outlet;
     return outlet;
   }
@@ -444,7 +447,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     }
     const address = from.slice();
     const column = this.#takeColumn();
-    const outlet = this.#addOutlet(at.id, address, column, false, at.outlet.mtu);
+    const outlet = this.#addOutlet(at.id, address, column, at.outlet.copies, at.outlet.mtu);
     const budgets = { requests: new Bucket(tuning.requestRate, tuning.requestBurst), checks: undefined };
     const neighbour = new Neighbour(at, address, undefined, column, outlet, budgets);
     this.#tables.columns[column] = neighbour;

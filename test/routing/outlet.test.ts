@@ -24,7 +24,7 @@ function tunnel(what: 'once' | 'surely' = 'once') {
     acknowledged: () => undefined,
     rowLimit: () => 1,
   };
-  const outlet = new Outlet(1, 'multicast', 0, true, 1200, 1, new Alarms());
+  const outlet = new Outlet(1, 'multicast', 0, 1, 1200, 1, new Alarms());
   return { outlet, host, matrix, sent: () => packets.length, packets };
 }
 

@@ -16,6 +16,34 @@ function lanWorld(seed: number, type: 'wired' | 'tunnel' | 'wireless' = 'wired',
 
 const isHello = ({ line }: { line: string }) => line.startsWith('hello');
 
+for (const [type, copies] of [
+  ['wired', 2],
+  ['tunnel', 2],
+  ['wireless', 3],
+] as const) {
+  test(`on a ${type} LAN, where nothing is acknowledged, each change is said ${copies} times`, (t) => {
+    const { world, said } = lanWorld(78, type);
+    const announced = prefix('2001:db8::/48');
+    world.run(2000);
+    const times = (change: () => void) => {
+      const from = world.now;
+      change();
+      world.run(3000);
+      return said(from).filter(({ line }) => /^(update|retract) 2001:db8::/.test(line)).length;
+    };
+    for (let i = 0; i < 2; i++) {
+      t.is(
+        times(() => world.send(1, { kind: 'originate', prefix: announced, metric: 0 })),
+        copies,
+      );
+      t.is(
+        times(() => world.send(1, { kind: 'withdraw', prefix: announced })),
+        copies,
+      );
+    }
+  });
+}
+
 test('two Hellos at the start, the retraction of everything and the request for everything', (t) => {
   const { world, lan, said } = lanWorld(71);
   world.run(1000);
