@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { formatIp } from '../../src/addr/ip.js';
 import { nodeAddress } from '../../src/addr/node-number.js';
 import { parsePrefix } from '../../src/addr/prefix.js';
 import { MeshError } from '../../src/errors.js';
-import type { Cipher } from '../../src/tunnel/plane/contract.js';
+import type { Cipher, SessionInstall } from '../../src/tunnel/plane/contract.js';
 import { openLinuxPlane, type PlaneForce } from '../../src/tunnel/plane/linux.js';
 
 /**
@@ -11,7 +13,9 @@ import { openLinuxPlane, type PlaneForce } from '../../src/tunnel/plane/linux.js
  *
  *   node plane-node.js '{"node":1,"tun":"weft0","port":16696,"peers":[{"node":2,"address":"10.0.0.2","port":16696}]}'
  *
- * Prints "ready", lives until its input ends, and prints counters and drops as JSON on the way out.
+ * Prints "ready", lives until its input ends, and prints counters and drops as JSON on the way out. A line "keys N" of its
+ * input gives it new keys with its peer, the Nth; it says "keys N" when all workers have them. The node of the lower number
+ * begins, and is told after the other.
  */
 export interface PlaneNodeOptions {
   readonly node: number;
@@ -36,10 +40,56 @@ export interface PlaneNodeOptions {
 const network = parsePrefix('fd77:6566:7400::/40')!;
 
 /** Two nodes derive the same pair of keys from their numbers; nobody else's traffic is ever sealed with them. */
-function key(from: number, to: number): SharedArrayBuffer {
+function key(from: number, to: number, generation: number): SharedArrayBuffer {
   const shared = new SharedArrayBuffer(32);
-  new Uint8Array(shared).fill(0x40 + from * 7 + to);
+  const bytes = new Uint8Array(shared);
+  bytes.fill(0x40 + from * 7 + to);
+  bytes[0] = generation;
   return shared;
+}
+
+/** Of as many lanes as workers, whatever their number: multiples of 8 and of it. */
+const lanes = 6;
+const apart = 24;
+
+function session(options: PlaneNodeOptions, peer: number, generation: number, role: SessionInstall['role']) {
+  const { node } = options;
+  return {
+    link: peer,
+    cipher: options.cipher ?? 'aes-256-gcm',
+    localIndex: ((generation * 256 + node) * 256 + peer) * apart,
+    localLanes: lanes,
+    remoteIndex: ((generation * 256 + peer) * 256 + node) * apart,
+    remoteLanes: lanes,
+    sendKey: key(node, peer, generation),
+    receiveKey: key(peer, node, generation),
+    role,
+  };
+}
+
+/** What `act` makes for threads to share. */
+function sharedMadeBy(act: () => void): SharedArrayBuffer[] {
+  const made: SharedArrayBuffer[] = [];
+  const { SharedArrayBuffer: Plain } = globalThis;
+  globalThis.SharedArrayBuffer = new Proxy(Plain, {
+    construct: (target, given) => {
+      made.push(Reflect.construct(target, given) as SharedArrayBuffer);
+      return made.at(-1)!;
+    },
+  });
+  act();
+  globalThis.SharedArrayBuffer = Plain;
+  return made;
+}
+
+/** Packets that each worker sent and heard on a link (layout: src/tunnel/plane/link-shared.ts). */
+function byWorker(link: SharedArrayBuffer): { readonly sent: number; readonly heard: number }[] {
+  const numbers = new Float64Array(link, 24);
+  return Array.from({ length: (numbers.length - 1) / 6 }, (_, worker) => {
+    const carried = 1 + 6 * worker + 4;
+    const sent = numbers[carried + 1]!;
+    return { sent, heard: numbers[carried]! - sent };
+  });
 }
 
 async function main(options: PlaneNodeOptions): Promise<void> {
@@ -50,11 +100,12 @@ async function main(options: PlaneNodeOptions): Promise<void> {
     workers: options.workers ?? 2,
     ...(options.force ? { force: options.force } : {}),
   });
-  const lanes = 6;
+  const shared: SharedArrayBuffer[] = [];
   const started = process.hrtime();
   plane.onEvent((event) => {
     const [s, ns] = process.hrtime(started);
     if (event.kind !== 'control') console.error(`${(s + ns / 1e9).toFixed(3)}`, JSON.stringify(event));
+    if (event.kind === 'installed') console.log(`keys ${Math.floor(event.localIndex / apart / 65536)}`);
   });
   plane.command({
     kind: 'configure',
@@ -71,21 +122,9 @@ async function main(options: PlaneNodeOptions): Promise<void> {
       peer.address && peer.port
         ? ({ kind: 'direct', endpoint: { address: peer.address, port: peer.port } } as const)
         : ({ kind: 'overlay' } as const);
-    plane.command({ kind: 'openLink', link, node: peer.node, carriage });
-    plane.command({
-      kind: 'installSession',
-      session: {
-        link,
-        cipher: options.cipher ?? 'aes-256-gcm',
-        localIndex: (options.node * 256 + peer.node) * lanes,
-        localLanes: lanes,
-        remoteIndex: (peer.node * 256 + options.node) * lanes,
-        remoteLanes: lanes,
-        sendKey: key(options.node, peer.node),
-        receiveKey: key(peer.node, options.node),
-        role: 'initiator',
-      },
-    });
+    const open = () => plane.command({ kind: 'openLink', link, node: peer.node, carriage });
+    shared.push(...sharedMadeBy(open));
+    plane.command({ kind: 'installSession', session: session(options, peer.node, 0, 'initiator') });
     plane.command({
       kind: 'patchRoutes',
       nodes: [{ node: peer.node, hops: [peer.via ?? link] }],
@@ -103,11 +142,17 @@ async function main(options: PlaneNodeOptions): Promise<void> {
   ip('-6', 'address', 'add', `${formatIp(nodeAddress(network, options.node))}/40`, 'dev', options.tun, 'nodad');
   if (options.ipv4) ip('address', 'add', `10.77.0.${options.node}/24`, 'dev', options.tun);
   console.log('ready', JSON.stringify(plane.capabilities()));
-  process.stdin.resume();
-  await new Promise((resolve) => process.stdin.once('end', resolve));
+  const input = createInterface({ input: process.stdin });
+  input.on('line', (line) => {
+    const { node } = options.peers[0]!;
+    const role = options.node < node ? 'initiator' : 'responder';
+    plane.command({ kind: 'installSession', session: session(options, node, Number(line.slice(5)), role) });
+  });
+  await once(input, 'close');
   const report = {
     drops: Object.fromEntries(plane.drops()),
     links: options.peers.map((peer) => plane.counters(peer.node)),
+    workers: shared.map(byWorker),
     rssMb: Math.round(process.memoryUsage().rss / 1e6),
     cpuSeconds: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
   };
