@@ -4,12 +4,12 @@ import { type Millis, minute } from './time.js';
 /** Our tuning. False signatures checked of one member: at once, then a second. Each costs an eighth of a millisecond. */
 const burst = 400;
 const perSecond = 20;
-/** A true one costs as much to check, but this share of a false one: whole networks are made known with true ones. */
-const trueShare = 1 / 40;
+/** A true one costs as much to check, but this share of a false one: a neighbour may tell of all that pacing lets it, 2,000 a second. */
+const trueShare = 1 / 100;
 
 /**
  * What members send us to check costs processor time before anything is known of it. So each has a bucket: what is false uses it up,
- * what is true costs a fortieth, and while it is empty nothing of that member's is checked. Whoever else sends the same is
+ * what is true costs a hundredth, and while it is empty nothing of that member's is checked. Whoever else sends the same is
  * believed as ever. One for all kinds of signatures, across tunnels that end and come back.
  */
 export class CheckBudgets<Member> {

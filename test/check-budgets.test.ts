@@ -23,10 +23,10 @@ test('of what is false 400 are checked at once, then 20 a second, and the rest i
   t.is(checked(budgets, 1, 1000, minute), 400, 'full again after 20 s, and no fuller');
 });
 
-test('what is true costs a fortieth, what needed no check or is news nothing, and each member has its own', (t) => {
+test('what is true costs a hundredth, what needed no check or is news nothing, and each member has its own', (t) => {
   const budgets = new CheckBudgets<number>();
-  t.is(checked(budgets, 1, 100_000, 0, true), 400 * 40 - 39, 'the last one must be there as a whole');
-  t.is(checked(budgets, 1, 100_000, 10 * second, true), 10 * 20 * 40);
+  t.is(checked(budgets, 1, 100_000, 0, true), 400 * 100 - 99, 'the last one must be there as a whole');
+  t.is(checked(budgets, 1, 100_000, 10 * second, true), 10 * 20 * 100);
   const budget = budgets.of(2);
   for (let i = 0; i < 100_000; i++) {
     t.true(budget.take(0));

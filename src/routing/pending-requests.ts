@@ -135,6 +135,7 @@ export class PendingRequests {
     else if (entry.ownSeqno !== undefined && !isNewer(entry.ownSeqno, seqno)) {
       entry.own = false;
       entry.ownSeqno = undefined;
+      this.#due(entry, entry.askedAt + forwardedFor);
     }
     return satisfied;
   }

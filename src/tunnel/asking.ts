@@ -107,6 +107,11 @@ export class Asking {
     this.send(now);
   }
 
+  /** Whether a direct way is being asked for there. */
+  dialsAlong(from: Path): boolean {
+    return this.#alike('dial', 'direct').some((attempt) => attempt.asksAlong(from));
+  }
+
   /** Sends what is due. */
   send(now: Millis): void {
     for (const attempt of this.#attempts) {

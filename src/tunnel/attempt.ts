@@ -76,12 +76,8 @@ export class Attempt {
     return bytes ? this.#paths.map((to) => ({ kind: 'sendDatagram', to, bytes })) : [];
   }
 
-  /**
-   * Along which of its paths to go on with who answered from there: along that one if it is among them, else along the first of its
-   * kind, and then the others.
-   */
+  /** Its paths, to be gone on with in this order with who answered from elsewhere: the first of one family with that, then the others. */
   pathsTowards(from: Path): readonly Path[] {
-    if (this.asksAlong(from)) return [from];
     const first = this.#paths.find((path) => isOneFamily(path, from)) ?? this.#paths[0]!;
     return [first, ...this.#paths.filter((path) => path !== first)];
   }

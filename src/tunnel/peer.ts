@@ -168,6 +168,7 @@ export class Peer<Certificate> {
   acceptResponse(response: Response, certificate: Certificate, from: Path, now: Millis): void {
     const { hello, remoteIndex, attempt } = response;
     const { way } = attempt;
+    const isKnown = attempt.asksAlong(from) || (way === 'direct' && this.#asking.dialsAlong(from));
     this.#asking.settle(response, from);
     if (way === 'direct') this.#asking.end('overlay');
     const session = this.#session('initiator', attempt.handshake, hello, remoteIndex, now);
@@ -178,8 +179,7 @@ export class Peer<Certificate> {
       this.#observedUs(hello, from);
       // Where an answer comes from nobody has sealed: copied by somebody who reads along it may come from anywhere. So it only
       // chooses among the ways we asked along. Who answers from elsewhere is challenged there by the plane, as one that moved.
-      const [path, ...others] = attempt.pathsTowards(from);
-      const isKnown = attempt.asksAlong(from);
+      const [path, ...others] = isKnown ? [from] : attempt.pathsTowards(from);
       const isBetter =
         way === 'direct'
           ? attempt.purpose === 'dial' && (isKnown || this.#standing !== 'tunnel')
@@ -190,6 +190,8 @@ export class Peer<Certificate> {
         this.#untriedWays = isKnown ? undefined : { localIndex: session.localIndex, paths: others };
       }
       this.#install(session);
+      const isInVain = attempt.purpose === 'dial' && !isKnown && !isBetter;
+      if (isInVain && !this.#asking.has(way, 'dial')) this.#dialFailed(way, 'it was answered from elsewhere');
     };
     if (!this.#isNewcomer(hello) || this.#isAtItsPlace(from)) {
       install();
@@ -448,11 +450,8 @@ export class Peer<Certificate> {
   #sayAlong(paths: readonly Path[]): void {
     this.#untriedWays = undefined;
     for (const path of paths) {
-      if (path.kind !== 'direct') continue;
-      this.#command({ kind: 'setCarriage', link: this.#link!, carriage: path });
-      this.#say({ kind: 'hello', observed: path.endpoint });
+      if (path.kind === 'direct') this.#say({ kind: 'hello', observed: path.endpoint }, path.endpoint);
     }
-    if (paths.length > 0) this.#command({ kind: 'setCarriage', link: this.#link!, carriage: this.#carriage });
   }
 
   /** A cookie for a datagram we sent. */
@@ -689,10 +688,10 @@ export class Peer<Certificate> {
     this.#standing = 'none';
   }
 
-  #say(message: LinkMessage): void {
-    if (this.#link !== undefined) {
-      this.#command({ kind: 'sendControl', link: this.#link, bytes: encodeLinkMessage(message) });
-    }
+  /** `to`: along another way than the one that is used. */
+  #say(message: LinkMessage, to?: Endpoint): void {
+    if (this.#link === undefined) return;
+    this.#command({ kind: 'sendControl', link: this.#link, bytes: encodeLinkMessage(message), ...(to && { to }) });
   }
 
   #command(command: PlaneCommand): void {

@@ -178,6 +178,34 @@ test('who carries an answer between two ends of relays straight to one of them m
   t.deepEqual([alice.standing(bob), bob.standing(alice)], ['session', 'session']);
 });
 
+test('a machine with two addresses in our LAN answers from one of them, whichever it was asked at', (t) => {
+  const [answers, other] = ['192.168.1.10', '192.168.1.20'].map((address) => ({ address, port: 5 })) as [
+    Endpoint,
+    Endpoint,
+  ];
+  for (const [order, failures] of [
+    [[other], 1],
+    [[other, answers], 0],
+    [[answers, other], 1],
+  ] as const) {
+    const { world, alice, bob } = joined();
+    world.tap = (from, to, parcel) => {
+      const isOurs = from === alice && to.kind === 'direct' && to.endpoint.address.startsWith('192.168.');
+      if (isOurs) world.inject(alice.endpoint, alice.node, { kind: 'direct', endpoint: bob.endpoint }, parcel, 1);
+      const isAnswer = from === bob && parcel.kind === 'datagram' && parcel.bytes[0] === FrameType.response;
+      if (isAnswer) world.inject(answers, bob.node, to, parcel, 1);
+      return isOurs || isAnswer ? undefined : parcel;
+    };
+    for (const place of order) alice.dial(bob, [place]);
+    world.run(2 * second);
+    const what = JSON.stringify(order);
+    t.deepEqual(alice.peers.reach(2)!.endpoint, order.length > 1 ? answers : bob.endpoint, what);
+    // Each dial that was not superseded by what answered it ends in something.
+    t.is(alice.told('dialFailed').length, failures, what);
+    t.is(alice.standing(bob), 'tunnel');
+  }
+});
+
 test('asked anew faster than it answers, a peer is reached by its first answer, and by its second when that leads elsewhere', (t) => {
   const world = new World(5);
   world.wire.delay = 700;

@@ -89,7 +89,7 @@ export class PlaneStandIn {
         break;
       }
       case 'sendControl':
-        this.#seal(this.#link(command.link), { control: command.bytes });
+        this.#seal(this.#link(command.link), { control: command.bytes }, command.to);
         break;
       case 'sendDatagram':
         this.#send(command.to, { kind: 'datagram', bytes: command.bytes });
@@ -162,12 +162,13 @@ export class PlaneStandIn {
     this.#say({ kind: 'installed', link: install.link, localIndex: install.localIndex });
   }
 
-  #seal(link: StandInLink, content: Extract<Parcel, { kind: 'frame' }>['content']): boolean {
+  #seal(link: StandInLink, content: Extract<Parcel, { kind: 'frame' }>['content'], elsewhere?: Endpoint): boolean {
     const session = link.sessions.find((other) => other.isSending && this.#now - other.since < 180 * second);
     if (!session) return false;
     link.sent++;
     const index = session.install.remoteIndex + (session.counter % session.install.remoteLanes);
-    const to: Path = link.carriage.kind === 'direct' ? link.carriage : { kind: 'overlay', node: link.node };
+    const carriage: Carriage = elsewhere ? { kind: 'direct', endpoint: elsewhere } : link.carriage;
+    const to: Path = carriage.kind === 'direct' ? carriage : { kind: 'overlay', node: link.node };
     this.#send(to, { kind: 'frame', index, counter: session.counter++, key: session.sendKey, content });
     return true;
   }

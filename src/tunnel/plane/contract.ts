@@ -90,8 +90,11 @@ export type PlaneCommand =
       readonly prefixes: readonly PrefixRoute[];
       readonly removedPrefixes: readonly { readonly prefix: Uint8Array; readonly length: number }[];
     }
-  /** Seals and sends a control frame: first octet a ControlChannel. Dropped when the link has no live session. */
-  | { readonly kind: 'sendControl'; readonly link: LinkId; readonly bytes: Uint8Array }
+  /**
+   * Seals and sends a control frame: first octet a ControlChannel. Dropped when the link has no live session. `to`: there, this
+   * one, whatever the link's carriage.
+   */
+  | { readonly kind: 'sendControl'; readonly link: LinkId; readonly bytes: Uint8Array; readonly to?: Endpoint }
   /** Sends a handshake-class datagram as it is. `fresh`: from a new source port (dial-back). */
   | { readonly kind: 'sendDatagram'; readonly to: Path; readonly bytes: Uint8Array; readonly fresh?: boolean }
   /** Prefixes outside the overlay that the node's certificate grants: its packets may come from any address in them. */

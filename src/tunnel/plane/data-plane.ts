@@ -196,7 +196,7 @@ export class DataPlane {
         this.#outbound.retry(now);
         return this.#outbox.flush();
       case 'sendControl':
-        return this.#sendControl(command.link, command.bytes, now);
+        return this.#sendControl(command, now);
       case 'sendDatagram':
         return this.#sendDatagram(command, now);
       case 'setSources':
@@ -298,17 +298,25 @@ export class DataPlane {
     session.wipe();
   }
 
-  #sendControl(id: number, bytes: Uint8Array, now: Millis): void {
+  #sendControl({ link: id, bytes, to }: Extract<PlaneCommand, { kind: 'sendControl' }>, now: Millis): void {
     const link = this.#state.links.get(id);
     const session = link?.sending(now);
     if (!link || !session || bytes.length > longestControl) return this.#parts.drops.count('no-session');
     this.#parts.arena.bytes.set(bytes, sendAt);
+    const { address } = link;
+    if (to) link.address = toUnderlay(to);
+    this.#sendAlong(link, session, bytes.length, now);
+    link.address = address;
+  }
+
+  /** A control frame of so many octets, which lies at `sendAt`. */
+  #sendAlong(link: Link, session: Session, length: number, now: Millis): void {
     const way = this.#way;
     way.link = link;
     way.session = session;
     way.via = link.address ? link : this.#state.nextHop(link.node, now, undefined);
     way.viaSession = way.via?.sending(now);
-    this.#transmitter.send(way, FrameType.control, 0, sendAt, bytes.length);
+    this.#transmitter.send(way, FrameType.control, 0, sendAt, length);
     this.#outbox.flush();
   }
 

@@ -432,6 +432,34 @@ test('a control frame reaches the other control plane, and a handshake passes th
   t.deepEqual(datagram?.kind === 'datagram' && [...datagram.bytes], [1, 9, 9]);
 });
 
+test('a control frame that is to go elsewhere does, and the tunnel stays where it is', (t) => {
+  const world = new World();
+  const [a, b, elsewhere] = [world.node(1), world.node(2), world.node(3)];
+  world.join(a, b);
+  world.settle();
+  const sentBy = (act: () => void, type: number = FrameType.control) => {
+    world.captured.length = 0;
+    act();
+    world.settle();
+    return world.captured.filter(({ from, bytes }) => from === 1 && bytes[0] === type).map(({ to }) => to);
+  };
+  const control = { kind: 'sendControl', link: 2, bytes: Uint8Array.of(1, 42) } as const;
+  t.deepEqual(
+    sentBy(() => a.command({ ...control, to: elsewhere.endpoint })),
+    [3],
+  );
+  t.deepEqual(
+    sentBy(() => a.command(control)),
+    [2],
+  );
+  // Who is heard from there is challenged at once, as from anywhere else.
+  world.wire = ({ from }) => from !== 2;
+  b.command({ ...control, link: 1 });
+  world.settle();
+  const frame = world.captured.findLast(({ from }) => from === 2)!.bytes;
+  t.true(sentBy(() => a.plane.fromUnderlay(frame, elsewhere.endpoint), FrameType.probe).includes(3));
+});
+
 test('an end-to-end frame that says it is a half is none: only neighbours cut', (t) => {
   const world = new World();
   const { a, relay, b } = world.relayed();
