@@ -52,17 +52,20 @@ export class UpnpService {
     return lineIn(reply.body, externalPort) ?? 'unknown';
   }
 
-  /** The first line of the whole table, as far as it is read, that forwards to our port. */
-  async findOurs(transport: Transport, internalPort: number): Promise<TableLine | undefined> {
+  /** The lines of the whole table, as far as it is read, that forward to our port; none after the one at the port asked for. */
+  async findOurs(transport: Transport, internalPort: number, asked: number): Promise<TableLine[]> {
     const end = performance.now() + readingLimit;
+    const ours: TableLine[] = [];
     for (let index = 0; index < mostLines && performance.now() < end; index++) {
       const reply = await this.#call('GetGenericPortMappingEntry', [['NewPortMappingIndex', `${index}`]]);
-      if (reply.kind === 'refused') return undefined;
+      if (reply.kind === 'refused') break;
       const line = lineIn(reply.body, Number(textOf(reply.body, 'NewExternalPort')));
       const isOfTransport = textOf(reply.body, 'NewProtocol') === protocolName(transport);
-      if (line && isOfTransport && isPort(line.externalPort) && this.isOurs(line, internalPort)) return line;
+      if (!line || !isOfTransport || !isPort(line.externalPort) || !this.isOurs(line, internalPort)) continue;
+      ours.push(line);
+      if (line.externalPort === asked) break;
     }
-    return undefined;
+    return ours;
   }
 
   isOurs(line: TableLine, internalPort: number): boolean {

@@ -41,6 +41,8 @@ export class UpnpGateway implements Gateway {
   #services: readonly UpnpService[];
   /** Of which the router's table does not show what it has just accepted: there its silence means nothing. */
   readonly #hidden = new Set<Transport>();
+  /** The ports outside that are forwarded to us, as far as this gateway has granted them. */
+  readonly #granted: Readonly<Record<Transport, Set<number>>> = { udp: new Set(), tcp: new Set() };
 
   constructor(gateway: DefaultGateway, name: string, services: readonly ConnectionService[]) {
     this.#gateway = gateway;
@@ -74,7 +76,9 @@ export class UpnpGateway implements Gateway {
       const detail = `its table forwards port ${externalPort} to ${after.client}:${after.internalPort}`;
       return { kind: 'refused', refusal: { code: 'not-kept', detail } };
     }
-    return { kind: 'granted', grant: { externalAddress: external, ...(await this.#kept(transport, request, after)) } };
+    const kept = await this.#kept(transport, request, after);
+    this.#granted[transport].add(kept.externalPort);
+    return { kind: 'granted', grant: { externalAddress: external, ...kept } };
   }
 
   /** What of a request the router keeps; `shown`: what its table has at the port asked for. */
@@ -84,7 +88,7 @@ export class UpnpGateway implements Gateway {
     shown: TableLine | 'unknown' | undefined,
   ): Promise<Pick<Grant, 'externalPort' | 'leaseSeconds'>> {
     // Some routers forward another port than was asked, without a word: only the whole table tells.
-    const found = shown ?? (await this.#service.findOurs(transport, internalPort));
+    const found = shown ?? (await this.#findOurs(transport, internalPort, externalPort));
     const kept = found && found !== 'unknown' ? found : undefined;
     const port = kept?.externalPort ?? externalPort;
     const isShown =
@@ -95,9 +99,24 @@ export class UpnpGateway implements Gateway {
     return { externalPort: port, leaseSeconds: kept?.leaseSeconds ?? leaseSeconds };
   }
 
+  /**
+   * The line that was made when this port was asked for and is not shown: it may be hidden at that port, or be made at another,
+   * which is none that was ours before, unless the router has one line for our port and leaves it where it is.
+   */
+  async #findOurs(transport: Transport, internalPort: number, asked: number): Promise<TableLine | undefined> {
+    const ours = await this.#service.findOurs(transport, internalPort, asked);
+    const granted = this.#granted[transport];
+    return (
+      ours.find(({ externalPort }) => externalPort === asked) ??
+      ours.find(({ externalPort }) => !granted.has(externalPort)) ??
+      ours[0]
+    );
+  }
+
   async unmap(transport: Transport, internalPort: number, externalPort: number): Promise<void> {
     // Where asking was not answered, or never got that far, the port may be another machine's.
     const entry = await this.#service.lineAt(transport, externalPort);
+    this.#granted[transport].delete(externalPort);
     if (entry && entry !== 'unknown' && !this.#service.isOurs(entry, internalPort)) return;
     await this.#service.remove(transport, externalPort);
   }

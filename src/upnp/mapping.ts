@@ -220,8 +220,8 @@ export class Mapping implements Machine<MappingEvent, MappingEffect> {
 
   #onGranted(question: Question, grant: Grant, now: Millis): MappingEffect[] {
     if (question === this.#trial.question) {
-      this.#trial.granted(question, grant, this.#held!, now);
-      return [...this.#trial.news];
+      const left = this.#trial.granted(question, grant, this.#held!, now);
+      return [...this.#remove(left), ...this.#trial.news];
     }
     this.#asked = undefined;
     const lease = new Lease(question.gateway, grant, now);

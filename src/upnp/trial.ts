@@ -74,13 +74,19 @@ export class Trial {
     return this.#ask(held, held.isPermanent ? 0 : trialLease, 1, now);
   }
 
-  granted({ gateway }: Question, { externalAddress, externalPort }: Grant, held: Lease, now: Millis): void {
+  /** What the router may forward for it all the same is to be removed. */
+  granted(question: Question, { externalAddress, externalPort }: Grant, held: Lease, now: Millis): Entry | undefined {
+    const { gateway } = question;
     this.#asked = undefined;
     // It has one place for our port, and leaves it where it is: nothing can be tried.
-    if (externalPort === held.externalPort) return this.unwant();
+    if (externalPort === held.externalPort) {
+      this.unwant();
+      return question;
+    }
     // The renewal waits for the end of the trial: that must come in time.
     const until = Math.min(now + trialLease * second, held.overAt(0.75));
     this.#standing = { gateway, externalPort, externalAddress, until };
+    return undefined;
   }
 
   /** The next question, or undefined: it is over. */

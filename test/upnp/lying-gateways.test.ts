@@ -219,6 +219,33 @@ test('25: a look for what is mapped over TCP is one call; a table that hides it 
   t.false((await gateway.check('table', request)).held);
 });
 
+test('25: of a router that hides what it forwards, or forwards another port than was asked, a second port is told from the first', async (t) => {
+  let next = 40_000;
+  const lies: readonly (readonly [(it: LyingRouter) => void, held: number, second: number])[] = [
+    [
+      (it) => {
+        it.refuse = (action) =>
+          action === 'GetSpecificPortMappingEntry' ? { errorCode: 714, words: 'NoSuchEntry' } : undefined;
+      },
+      16696,
+      25_000,
+    ],
+    [(it) => (it.storesAt = () => `${next++}`), 40_000, 40_001],
+    [(it) => (it.storesAt = () => '40001'), 40_001, 40_001],
+  ];
+  for (const [lie, held, second] of lies) {
+    const router = await routerThat(t, lie);
+    const gateway = await openUpnpGateway(new URL(router.location()), { address: router.address, localAddress });
+    if (typeof gateway === 'string') return t.fail(gateway);
+    const request = { internalPort: 16696, externalPort: 16696, leaseSeconds: 3600 };
+    t.like(await gateway.map('udp', request), { grant: { externalPort: held } });
+    t.like(await gateway.map('udp', { ...request, externalPort: 25_000 }), { grant: { externalPort: second } });
+    if (second === held) continue;
+    await gateway.unmap('udp', 16696, second);
+    t.deepEqual([...router.table.keys()], [`${held}`], 'nothing of the second is left');
+  }
+});
+
 test('25: a mapping that the router makes and never answers is removed on leaving', async (t) => {
   const router = await routerThat(t, (it) => {
     it.swallows = (action) => action === 'AddPortMapping';

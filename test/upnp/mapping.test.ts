@@ -129,10 +129,10 @@ for (const [before, name, event, after, orders] of table) {
 
 const trialWanted: MappingEvent = { kind: 'trialWanted' };
 const trialEnded: MappingEvent = { kind: 'trialEnded' };
-const grantedAt = (externalPort: number): MappingEvent => ({
+const grantedAt = (externalPort: number, asked = externalPort): MappingEvent => ({
   kind: 'granted',
   gateway: 'one',
-  asked: externalPort,
+  asked,
   grant: { ...grant, externalPort },
 });
 
@@ -183,13 +183,16 @@ test('a trial over NAT-PMP, where a router has one entry for a port of ours: it 
   t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696 });
 });
 
-test('a trial that is refused, or granted at the mapped port itself, leaves the mapping alone', (t) => {
+test('a trial that is refused, or granted at the mapped port itself, leaves the mapping alone and nothing behind', (t) => {
   const world = reach.mapped().hears(trialWanted);
   const ports = new Set([trialPort(world)]);
   while (world.hears(refusedWith('conflict')).orders.length > 0) ports.add(trialPort(world));
   t.is(ports.size, 8, 'some ports, and no more');
   t.like(world.mapping.status(), { state: 'mapped', externalPort: 16696, reason: null });
-  t.deepEqual(world.hears(trialWanted, granted).orders, []);
+  const asked = trialPort(world.hears(trialWanted));
+  t.deepEqual(world.hears(grantedAt(16696, asked)).orders, [unmapOf(asked)]);
+  const byOther = mappedByNatPmp().hears(trialWanted);
+  t.deepEqual(byOther.hears(grantedAt(16696, trialPort(byOther))).orders, [], 'it has one entry for us');
   t.deepEqual(world.hears(trialWanted, refusedWith('not-authorised')).orders, []);
   t.like(world.hears(trialWanted, refusedWith('permanent-only')).orders[0], { request: { leaseSeconds: 0 } });
 });
