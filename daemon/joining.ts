@@ -1,4 +1,5 @@
 import { createSocket } from 'node:dgram';
+import { isIPv4 } from 'node:net';
 import { NodeIdentity } from '../src/addr/identity.js';
 import type { Invitation } from '../src/addr/invitation.js';
 import { MeshError } from '../src/errors.js';
@@ -43,10 +44,13 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
             state.write(effect.name, effect.bytes);
             break;
           case 'sendDatagram':
-            socket.send(effect.bytes, effect.to.port, effect.to.address, (error) => {
-              if (error) failure = (error as NodeJS.ErrnoException).code ?? error.message;
-              else hasSent = true;
-            });
+            // An IPv6 door is asked by streams alone: that this socket cannot send there says nothing of the network.
+            if (isIPv4(effect.to.address)) {
+              socket.send(effect.bytes, effect.to.port, effect.to.address, (error) => {
+                if (error) failure = (error as NodeJS.ErrnoException).code ?? error.message;
+                else hasSent = true;
+              });
+            }
             streams.send(effect.to, effect.bytes);
             break;
           case 'joined':

@@ -19,6 +19,8 @@ interface Door {
 const mostOwn = 2;
 /** From this openness on a stranger may get in from everywhere. */
 const leastOpen = 2;
+/** Of an open door over IPv6: a newcomer sends its datagrams over IPv4, and few members take streams over IPv6. */
+const openOverIpv6 = 0.5;
 
 /** The doors a token names. */
 export interface TokenDoors {
@@ -44,7 +46,7 @@ export function tokenDoors(
     const member = invitingMember(number, dh, endpoint, record.tls[0]);
     return { member, openness: openness(endpoint), isThere: isThere(number), isOwn: false };
   });
-  const onLan = own.find(({ member: { endpoint }, openness }) => isPrivateEndpoint(endpoint) && openness < leastOpen);
+  const onLan = own.find(({ member: { endpoint }, openness }) => isOnLan(endpoint) && openness < leastOpen);
   const keepsLan = onLan && (onLan.openness > 0 || !own.some(seemsOpen)) && named.length === 0;
   const rest = own.filter((door) => door !== onLan);
   const ranked = [
@@ -110,11 +112,27 @@ function byPresenceThenOpenness(a: Door, b: Door): number {
 
 /** How likely a stranger gets in there; 0 for what only those spoken to before can reach, or at best a LAN. */
 function openness(endpoint: RecordedEndpoint): number {
+  const open = opennessWithin(endpoint);
+  if (!isIpv6(endpoint)) return open;
+  return open >= leastOpen ? openOverIpv6 : 0;
+}
+
+/** For those who have its family of addresses. */
+function opennessWithin(endpoint: RecordedEndpoint): number {
   const { proven, source } = endpoint;
   if (isOpen(endpoint)) return 4;
   if (isPrivateEndpoint(endpoint)) return proven ? 1 : 0;
   if (source === 'observed') return 0;
   return source === 'configured' ? 3 : 2;
+}
+
+/** One that a newcomer on the same LAN can be told. */
+function isOnLan(endpoint: Endpoint): boolean {
+  return isPrivateEndpoint(endpoint) && !isIpv6(endpoint);
+}
+
+function isIpv6({ address }: Endpoint): boolean {
+  return address.includes(':');
 }
 
 function mostOpenFirst(endpoints: readonly RecordedEndpoint[]): RecordedEndpoint[] {

@@ -102,9 +102,36 @@ test('while nobody outside has tried any door of a home, its token keeps a place
     world.settle();
     return requireInvitation(world.invite(issuer)).members.map(({ endpoint }) => endpoint.address);
   };
-  t.deepEqual(doorsWith(own), ['12.0.0.1', '2001:db8:1::10', '12.0.0.1', onLan.address]);
+  t.deepEqual(doorsWith(own), ['12.0.0.1', '12.0.0.1', '12.0.0.1', onLan.address]);
   const open = { ...own[1]!, proven: true };
-  t.deepEqual(doorsWith([open, own[0]!, onLan]).slice(0, 2), [open.address, '12.0.0.1']);
+  t.deepEqual(doorsWith([open, own[0]!, onLan]), ['12.0.0.1', '12.0.0.1', '12.0.0.1', onLan.address]);
+});
+
+test('a newcomer sends its datagrams over IPv4: doors over IPv6 come last in a token, and make nobody open', (t) => {
+  const world = new World(3);
+  const issuer = world.found();
+  const over = (address: string, source: 'configured' | 'local') => ({ address, port: 16696, source, proven: true });
+  const mates = ['a', 'b', 'c'].map((name) => world.member(issuer, name));
+  for (const [n, mate] of mates.entries()) {
+    world.post(mate, { kind: 'endpointsChanged', endpoints: [over(`2001:db8:3::${n + 1}`, 'local')] });
+  }
+  const server = world.member(issuer, 'server');
+  const both = [over('2001:db8:9::1', 'configured'), over(server.endpoint.address, 'configured')];
+  world.post(server, { kind: 'endpointsChanged', endpoints: both });
+  world.run(60_000);
+  const onLan = over('192.168.1.10', 'local');
+  const own = [over('2001:db8:1::10', 'local'), over('2001:db8:1::77', 'local')];
+  const invited = (endpoints: RecordedEndpoint[]) => {
+    world.post(issuer, { kind: 'endpointsChanged', endpoints });
+    world.settle();
+    const { token, warning } = world.invited(issuer);
+    return { warning, doors: requireInvitation(token).members.map(({ endpoint }) => endpoint.address) };
+  };
+  const atHome = invited([...own, over('fd00::10', 'local'), onLan]);
+  t.deepEqual(atHome.doors.slice(0, 2), [server.endpoint.address, onLan.address]);
+  t.is(atHome.warning, undefined);
+  world.crash(server);
+  t.truthy(invited([...own, onLan]).warning, 'those that are there are open over IPv6 alone');
 });
 
 /** An issuer at home behind a NAT that lets nobody in, with these members, and who joined last first. */
