@@ -47,8 +47,12 @@ async function whyUnused(api: NodeApi, token: string): Promise<string[]> {
 
 async function admission(api: NodeApi): Promise<string[]> {
   try {
-    const { token, expires } = await api.invite({});
-    return [`  another machine    npm start -- join ${token}`, `                     good once, until ${expires}`];
+    const { token, expires, warning } = await api.invite({});
+    return [
+      `  another machine    npm start -- join ${token}`,
+      `                     good once, until ${expires}`,
+      ...(warning === null ? [] : [`                     ${warning}`]),
+    ];
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;
     return [`  another machine    no token from here: ${error.message}; ${error.cure}`];

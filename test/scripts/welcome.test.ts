@@ -73,6 +73,11 @@ test('a node that may not admit others says who can', async (t) => {
   t.regex(await welcome(api, undefined), /another machine {4}no token from here: this node is no issuer; ask attic/);
 });
 
+test('what is wrong with the doors of the token is said below it', async (t) => {
+  const { api } = noting({ invite: () => fakeNode().invite({ name: 'far' }) });
+  t.regex(await welcome(api, undefined), /good once, until \S+\n {21}nobody gets in\n\n/);
+});
+
 test('a bad token is an error, not a new network', async (t) => {
   const { api, did } = noting(outside);
   const error = await t.throwsAsync(welcome(api, 'nonsense'), { instanceOf: MeshError });
