@@ -237,9 +237,9 @@ export class Member {
       ownTouched: () => {
         if (this.#followsHost) this.#keeper.follow();
       },
-      failed: (error) => {
-        log.warn('the network cannot be watched', { reason: String(error) });
-        // What others see of us is advertised all the same.
+      failed: (error) => log.warn('the network cannot be watched', { reason: String(error) }),
+      // What others see of us is advertised all the same; after one failure it would be an empty record, and the true one in a second.
+      blind: () => {
         if (!isLocated) locate([]);
       },
     });

@@ -82,6 +82,8 @@ export interface UnderlayListener {
   ownTouched(): void;
   /** `ip` fails: told once for each reason. */
   failed(error: unknown): void;
+  /** And failed again when it was asked anew: what addresses there are stays unknown for now. Once in a row. */
+  blind(): void;
 }
 
 /**
@@ -97,6 +99,7 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
   let lookAgain = false;
   let delay = restartDelay;
   let complaint = '';
+  let failures = 0;
   let ownTouched = false;
   const fail = (error: unknown): void => {
     if (String(error) === complaint) return;
@@ -116,8 +119,10 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
       underlay = await readUnderlay(isOwn);
       delay = restartDelay;
       complaint = '';
+      failures = 0;
     } catch (error) {
       fail(error);
+      if (++failures === 2) listener.blind();
       // The event that asked for it does not come again.
       if (!over) pending ??= setTimeout(look, delay);
       delay = Math.min(longestDelay, 2 * delay);

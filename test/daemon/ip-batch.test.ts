@@ -98,8 +98,29 @@ test.serial('a look at the network that fails is repeated, not put off until the
       },
       ownTouched: () => {},
       failed: (error) => void failures.push(error),
+      blind: () => t.fail('once is not for good'),
     });
   });
   t.deepEqual(underlay, { addresses: [], defaultRoutes: [] });
   t.regex(String(failures[0]), /busy/);
+});
+
+test.serial('a look at the network that fails again a second later is told as well', async (t) => {
+  fakeIp(t, 'echo "Error: busy" >&2; exit 1');
+  t.timeout(10_000);
+  const failures: unknown[] = [];
+  const begun = performance.now();
+  await new Promise<void>((resolve) => {
+    const stop = watchUnderlay(() => false, {
+      changed: () => t.fail(),
+      ownTouched: () => {},
+      failed: (error) => void failures.push(error),
+      blind: () => {
+        stop();
+        resolve();
+      },
+    });
+  });
+  t.is(failures.length, 1);
+  t.true(performance.now() - begun > 900, 'not at the first failure');
 });

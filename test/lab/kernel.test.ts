@@ -493,6 +493,7 @@ serial('every change of the underlay is told, and our own devices are none of it
       wake();
     },
     failed: (error) => t.fail(String(error)),
+    blind: () => t.fail(),
   });
   t.teardown(stop);
   const until = async (isThere: (underlay: Underlay) => boolean) => {

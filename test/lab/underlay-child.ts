@@ -5,5 +5,6 @@ const stop = watchUnderlay(() => false, {
   changed: (underlay) => process.stdout.write(`${JSON.stringify(underlay)}\n`),
   ownTouched: () => {},
   failed: (error) => process.stderr.write(`${error}\n`),
+  blind: () => {},
 });
 process.on('SIGTERM', stop);
