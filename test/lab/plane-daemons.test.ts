@@ -33,7 +33,7 @@ test.serial(
     try {
       await world.separate('bob-laptop', 'alice-attic');
       const file = (name: string) => join(world.folder, name);
-      const wire = await capture(world.host('bob-laptop').namespace, 'eth0', file('wire.pcap'), 'udp port 16696');
+      const wire = await capture(world.host('bob-laptop').namespace, 'eth0', file('wire.pcap'), 'udp port 16696', 1600);
       // Each frame a datagram of its own: on virtual wires a burst is seen as one, and only its first header would be known.
       const nodes = await network(world, ['carol-server', 'bob-laptop', 'alice-attic'], '[force]\nno-udp-gso = true\n');
       const [c, b, a] = nodes as [WeftNode, WeftNode, WeftNode];
@@ -94,7 +94,13 @@ test.serial(
       t.log(`${datagrams.length} datagrams, ${noise.toFixed(5)} bits an octet behind the headers`);
 
       const stranger = world.host('x');
-      const heard = await capture(stranger.namespace, 'eth0', file('stranger.pcap'), `src host ${b.host.address}`);
+      const heard = await capture(
+        stranger.namespace,
+        'eth0',
+        file('stranger.pcap'),
+        `src host ${b.host.address}`,
+        1600,
+      );
       await stranger.namespace.must(['ping', '-c1', '-W2', b.host.address]);
       const socket = udpOn(stranger);
       const random = seededRandom(3);

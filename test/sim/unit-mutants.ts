@@ -215,7 +215,8 @@ export const unitMutants: readonly UnitMutant[] = [
     search: 'if (via && via.interface === at && at.splitsHorizon && (flags & Flag.forced) === 0) return false;',
     replace: 'if (via && via.interface === at && at.splitsHorizon) return false;',
     test: lan,
-    title: 'a request for what we do not know is answered by a retraction, one for what came from there by an update',
+    title:
+      'a request for what we do not know is answered by a retraction, whatever covers it, one for what came from there by an update',
   },
   {
     name: 'W19: a request with no hops left is one',
