@@ -6,6 +6,7 @@ import { MeshError } from '../src/errors.js';
 import { blobs, type MeshEffect } from '../src/mesh/effects.js';
 import { noWayOut } from '../src/mesh/join-errors.js';
 import { type JoinEvent, JoinInitiator } from '../src/mesh/join-initiator.js';
+import { UdpTurns } from '../src/mesh/udp-turns.js';
 import { systemRandom } from '../src/random.js';
 import { type Millis, second } from '../src/time.js';
 import { Driver, timedClock } from './driver.js';
@@ -31,6 +32,7 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
   const machine = new JoinInitiator(invitation, identity, name, random, () => Date.now() / 1000);
   const clock = timedClock();
   const streams = new JoinStreams(invitation.members);
+  const turns = new UdpTurns();
   let fallback: NodeJS.Timeout | undefined;
   /** What came of sending: a datagram that cannot be sent is one lost, and sent again; but if none ever could, say so. */
   let hasSent = false;
@@ -45,7 +47,7 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
             break;
           case 'sendDatagram':
             // An IPv6 door is asked by streams alone: that this socket cannot send there says nothing of the network.
-            if (isIPv4(effect.to.address)) {
+            if (isIPv4(effect.to.address) && turns.takes(effect.bytes, streams.isAnyOpen)) {
               socket.send(effect.bytes, effect.to.port, effect.to.address, (error) => {
                 if (error) failure = (error as NodeJS.ErrnoException).code ?? error.message;
                 else hasSent = true;
@@ -75,6 +77,7 @@ export async function joinNetwork(state: State, invitation: Invitation, name: st
         clock,
       );
       socket.on('message', (bytes, from) => {
+        turns.heard();
         const endpoint = { address: from.address, port: from.port };
         driver.post({ kind: 'datagram', from: endpoint, bytes: new Uint8Array(bytes) });
       });

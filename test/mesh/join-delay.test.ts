@@ -2,8 +2,9 @@ import test from 'ava';
 import { NodeIdentity } from '../../src/addr/identity.js';
 import { requireInvitation } from '../../src/addr/invitation.js';
 import type { MeshEffect } from '../../src/mesh/effects.js';
-import { JoinType } from '../../src/mesh/join-datagram.js';
+import { encodeJoinDatagram, JoinType } from '../../src/mesh/join-datagram.js';
 import { JoinInitiator } from '../../src/mesh/join-initiator.js';
+import { UdpTurns } from '../../src/mesh/udp-turns.js';
 import { type Millis, second } from '../../src/time.js';
 import { type Host, World } from './world.js';
 
@@ -108,4 +109,69 @@ test('nobody is asked more often than twice a second at first, and every three l
   const { at, asked } = joining({ doors: 4, living: -1, delay: () => 0 });
   t.is(at, undefined);
   for (const count of asked) t.true(count >= 10 && count <= 14, String(asked));
+});
+
+/** When a newcomer is in by a member whose answers reach it by a stream alone, opened after a second; undefined: never. */
+function joiningByStream(takes: (datagram: Uint8Array, isStreamOpen: boolean) => boolean): Millis | undefined {
+  const world = new World(7);
+  const issuer = world.found();
+  const door = world.member(issuer, 'door');
+  const token = world.invite(issuer);
+  const host = world.join(token);
+  const stream = { address: host.endpoint.address, port: 50_000 };
+  const begun = world.now;
+  const segments: Uint8Array[] = [];
+  let at: Millis | undefined;
+  world.lose = (from, effect) => {
+    if (effect.kind !== 'sendDatagram') return false;
+    if (from === host) {
+      if (effect.to.address !== door.endpoint.address) return true;
+      const isOpen = world.now >= begun + second;
+      const isLost = !takes(effect.bytes, isOpen);
+      // Behind the datagram, as a segment is.
+      if (isOpen) segments.push(effect.bytes);
+      return isLost;
+    }
+    if (from === door && effect.to.port === stream.port) {
+      world.perform(
+        host,
+        host.joiner!.handle({ kind: 'datagram', from: door.endpoint, bytes: effect.bytes }, world.now),
+      );
+    }
+    return true;
+  };
+  while (world.now < begun + 31 * second && at === undefined) {
+    world.run(20);
+    for (const bytes of segments.splice(0)) world.post(door, { kind: 'joinDatagram', from: stream, bytes });
+    world.settle();
+    if (host.joined) at = world.now - begun;
+  }
+  return at;
+}
+
+test('where UDP gets out and brings nothing back, a newcomer is in by streams to a member that passes on', (t) => {
+  t.is(
+    joiningByStream(() => true),
+    undefined,
+    'each exchange is tied to UDP',
+  );
+  const turns = new UdpTurns();
+  const at = joiningByStream((datagram, isStreamOpen) => turns.takes(datagram, isStreamOpen));
+  t.true(at !== undefined && at < 8 * second, `${at}`);
+});
+
+test('every exchange goes over UDP until a stream is open, and once UDP has brought anything', (t) => {
+  const exchange = (n: number, sent = 0) => {
+    const message = { type: JoinType.initiation, issuer: 1, exchange: new Uint8Array(8).fill(n) };
+    return encodeJoinDatagram({ ...message, part: new Uint8Array(80).fill(sent) }, new Uint8Array(32));
+  };
+  const turns = new UdpTurns();
+  const takes = [1, 2, 3, 4, 5].map((n) => turns.takes(exchange(n), n >= 3));
+  t.deepEqual(takes, [true, true, false, true, false]);
+  t.false(turns.takes(exchange(3, 1), true), 'an exchange goes on as it began');
+  turns.heard();
+  t.deepEqual(
+    [6, 7].map((n) => turns.takes(exchange(n), true)),
+    [true, true],
+  );
 });
