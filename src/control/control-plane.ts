@@ -63,7 +63,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   #tlsOffer: TlsOffer | undefined;
   readonly #later: (() => void)[] = [];
   readonly #traffic = new Traffic();
-  readonly #neighbours = new Neighbours();
+  readonly #neighbours: Neighbours;
   readonly #quota: RelayQuota;
   /** What the last event said of the mapping. */
   #toldOfMapping = '';
@@ -95,6 +95,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     };
     const { seeds, former, topology, mostPunches } = setting;
     const isDiallable = (endpoint: Endpoint) => this.reachability.isDiallable(endpoint);
+    this.#neighbours = new Neighbours(former);
     this.#connector = new Connector(mesh, seeds, former, random, isDiallable, carried, topology, mostPunches);
     this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;

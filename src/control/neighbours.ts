@@ -1,5 +1,4 @@
-import type { Endpoint } from '../addr/endpoint.js';
-import { isUsableEndpoint } from '../addr/endpoint.js';
+import { type Endpoint, isUsableEndpoint, sameEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { Bucket } from '../bucket.js';
 import { equalBytes } from '../bytes.js';
@@ -27,18 +26,29 @@ const fallenSettle: Millis = 2 * second;
  * directory, [[number, address, port], ...]; losing it costs seconds.
  */
 export class Neighbours {
-  #kept: Uint8Array | undefined;
+  #kept: readonly FormerNeighbour[];
   #keptAt: Millis = Number.NEGATIVE_INFINITY;
   #dueAt: Millis = never;
+  /**
+   * Who is kept is left out no sooner. Never: no tunnel stands, and when the first does, the others have `pause` to come back as well.
+   */
+  #leaveOutAt: Millis = never;
   readonly #writes = new Bucket(second / pause, mostInRow);
+
+  /** `former`: as the disk has them. */
+  constructor(former: readonly FormerNeighbour[]) {
+    this.#kept = former;
+  }
 
   /** A tunnel came up, or moved. */
   stands(now: Millis): void {
+    if (this.#leaveOutAt === never) this.#leaveOutAt = now + pause;
     this.#dueAt = Math.min(this.#dueAt, now + settle);
   }
 
   /** A tunnel went down. */
   fell(now: Millis): void {
+    this.#leaveOutAt = Math.max(this.#leaveOutAt, now + fallenSettle);
     this.#dueAt = Math.min(this.#dueAt, Math.max(now + fallenSettle, this.#keptAt + pause));
   }
 
@@ -53,12 +63,21 @@ export class Neighbours {
   /** The same, without waiting: the daemon ends. */
   unwritten(now: Millis, standing: readonly FormerNeighbour[]): Uint8Array | undefined {
     this.#dueAt = never;
-    if (standing.length === 0) return undefined;
-    const bytes = encodeNeighbours(standing);
-    if (this.#kept && equalBytes(this.#kept, bytes)) return undefined;
-    this.#kept = bytes;
-    this.#keptAt = now;
-    return bytes;
+    if (standing.length === 0) {
+      this.#leaveOutAt = never;
+      return undefined;
+    }
+    const kept = this.#kept;
+    const isEarly = now < this.#leaveOutAt && kept.some(({ node }) => !standing.some((one) => one.node === node));
+    const list = (isEarly ? merged(kept, standing) : standing).slice(-most);
+    const bytes = encodeNeighbours(list);
+    const isNew = !equalBytes(encodeNeighbours(kept), bytes);
+    if (isNew) {
+      this.#kept = list;
+      this.#keptAt = now;
+    }
+    if (isEarly) this.#dueAt = Math.max(this.#leaveOutAt, this.#keptAt + pause);
+    return isNew ? bytes : undefined;
   }
 
   deadline(): Millis {
@@ -66,9 +85,16 @@ export class Neighbours {
   }
 }
 
-/** The newest of them, when there are too many. */
+/** Both, in the order they came in. */
+function merged(kept: readonly FormerNeighbour[], standing: readonly FormerNeighbour[]): readonly FormerNeighbour[] {
+  const isKept = ({ node, endpoint }: FormerNeighbour) =>
+    kept.some((one) => one.node === node && sameEndpoint(one.endpoint, endpoint));
+  const news = standing.filter((one) => !isKept(one));
+  return [...kept.filter(({ node }) => !news.some((one) => one.node === node)), ...news];
+}
+
 function encodeNeighbours(neighbours: readonly FormerNeighbour[]): Uint8Array {
-  return encodeCbor(neighbours.slice(-most).map(({ node, endpoint }) => [node, endpoint.address, endpoint.port]));
+  return encodeCbor(neighbours.map(({ node, endpoint }) => [node, endpoint.address, endpoint.port]));
 }
 
 /** What is unreadable is left out. */

@@ -40,7 +40,7 @@ const standing = (count: number, port: number): FormerNeighbour[] =>
   Array.from({ length: count }, (_, i) => ({ node: i + 1, endpoint: { address: '192.0.2.1', port } }));
 
 test('tunnels that come and go all day are a write every half minute, after a few at once', (t) => {
-  const neighbours = new Neighbours();
+  const neighbours = new Neighbours([]);
   const writes: number[] = [];
   for (let now = 0; now < hour; now += 50) {
     if (now % 200 === 0) neighbours.stands(now);
@@ -51,7 +51,7 @@ test('tunnels that come and go all day are a write every half minute, after a fe
 });
 
 test('the line goes, and all tunnels fall one after the other: those that stood are kept', (t) => {
-  const neighbours = new Neighbours();
+  const neighbours = new Neighbours([]);
   neighbours.stands(0);
   t.is(decodeNeighbours(neighbours.due(100, () => standing(5, 16696))).length, 5);
   for (let left = 4; left >= 0; left--) {
@@ -66,10 +66,54 @@ test('the line goes, and all tunnels fall one after the other: those that stood 
     neighbours.due(minute, () => []),
     undefined,
   );
-  neighbours.fell(2 * minute);
+  // The line is back, and the tunnels one after the other, but for one: killed meanwhile, the node would ask them all.
+  for (let back = 1; back <= 4; back++) {
+    const now = minute + back * second;
+    neighbours.stands(now);
+    t.is(
+      neighbours.due(now + 100, () => standing(back, 16696)),
+      undefined,
+      `${back}`,
+    );
+  }
+  const after = neighbours.deadline();
+  t.is(after, minute + 31 * second);
+  t.is(decodeNeighbours(neighbours.due(after, () => standing(4, 16696))).length, 4, 'who is gone');
+  neighbours.fell(3 * minute);
   t.is(
-    neighbours.due(2 * minute + second, () => standing(4, 16696)),
+    neighbours.due(3 * minute + second, () => standing(3, 16696)),
     undefined,
   );
-  t.is(decodeNeighbours(neighbours.due(2 * minute + 2 * second, () => standing(4, 16696))).length, 4, 'who is gone');
+  t.is(decodeNeighbours(neighbours.due(3 * minute + 2 * second, () => standing(3, 16696))).length, 3, 'and another');
+});
+
+test('a line that has long stood goes, and its tunnels fall over six seconds: all of them are kept', (t) => {
+  const neighbours = new Neighbours([]);
+  neighbours.stands(0);
+  neighbours.due(100, () => standing(20, 16696));
+  for (let now = hour; now <= hour + 9 * second; now += 100) {
+    const left = Math.max(0, 20 - Math.floor((now - hour) / 300));
+    if ((now - hour) % 300 === 0 && left >= 0 && now <= hour + 6 * second) neighbours.fell(now);
+    t.is(
+      neighbours.due(now, () => standing(left, 16696)),
+      undefined,
+      `${now - hour} ms`,
+    );
+  }
+  t.is(neighbours.deadline(), Number.POSITIVE_INFINITY);
+});
+
+test('a node that starts keeps whom its disk names beside those whose tunnels stand first', (t) => {
+  const neighbours = new Neighbours(standing(5, 16696));
+  neighbours.stands(0);
+  t.is(
+    neighbours.due(100, () => standing(1, 16696)),
+    undefined,
+  );
+  const moved = neighbours.unwritten(second, standing(2, 16697));
+  t.deepEqual(
+    decodeNeighbours(moved).map(({ node, endpoint }) => [node, endpoint.port]),
+    [3, 4, 5].map((node) => [node, 16696]).concat([1, 2].map((node) => [node, 16697])),
+  );
+  t.is(decodeNeighbours(neighbours.due(neighbours.deadline(), () => standing(2, 16697))).length, 2);
 });
