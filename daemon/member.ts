@@ -12,7 +12,7 @@ import { decodeRelayedMonths } from '../src/control/relay-quota.js';
 import { decodeSeeds } from '../src/control/seeds.js';
 import { decodeStoredSeqno } from '../src/control/stored-seqno.js';
 import { MeshError } from '../src/errors.js';
-import type { MeshEffect } from '../src/mesh/effects.js';
+import { blobs, type MeshEffect } from '../src/mesh/effects.js';
 import type { Mesh } from '../src/mesh/mesh.js';
 import { sparseLimits } from '../src/mesh/topology.js';
 import { systemRandom } from '../src/random.js';
@@ -334,13 +334,21 @@ export class Member {
   /** force.sleep-seconds: what a suspend does to a process, a stop of it does but for the clocks. */
   readonly #pretendSleep = () => this.plane.pretendSleep(this.#setting.config.force.sleepSeconds * second);
 
+  #write(name: string, bytes: Uint8Array): void {
+    const begun = performance.now();
+    this.#setting.state.write(name, bytes);
+    if (name === blobs.directory) {
+      this.#driver.post({ kind: 'directoryWritten', took: performance.now() - begun });
+    }
+  }
+
   #perform(effect: ControlEffect): void {
     switch (effect.kind) {
       case 'plane':
         this.plane.command(effect.command);
         break;
       case 'persist':
-        this.#setting.state.write(effect.name, effect.bytes);
+        this.#write(effect.name, effect.bytes);
         break;
       case 'forget':
         this.#setting.state.remove(effect.name);

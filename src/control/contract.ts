@@ -34,6 +34,8 @@ export type ControlEvent =
   | { readonly kind: 'tlsServed'; readonly offer: TlsOffer | undefined }
   /** What an operator's command wants done (src/mesh/commands.ts). */
   | { readonly kind: 'ordered'; readonly effects: readonly MeshEffect[] }
+  /** The directory is on the disk, after so long. */
+  | { readonly kind: 'directoryWritten'; readonly took: Millis }
   | { readonly kind: 'stopping' };
 
 /** What it wants done, strictly in order; `persist` is durable before the next effect runs. */

@@ -156,6 +156,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       case 'ordered':
         this.#performMesh(event.effects, now);
         break;
+      case 'directoryWritten':
+        this.#performMesh(this.mesh.handle(event, now), now);
+        break;
       case 'bridged': {
         const endpoints = this.#fallback.answered(event.node, event.endpoint);
         const way = this.#connector.wayTo(event.node);

@@ -44,7 +44,9 @@ export type MeshEvent =
   /** Where we take TLS connections. */
   | { readonly kind: 'tlsChanged'; readonly tls: readonly TlsEndpoint[] }
   /** A route to this node was announced by a neighbour, and its certificate is not held. */
-  | { readonly kind: 'certificateWanted'; readonly node: NodeNumber; readonly neighbour: NodeNumber };
+  | { readonly kind: 'certificateWanted'; readonly node: NodeNumber; readonly neighbour: NodeNumber }
+  /** The directory is on the disk. `took`: how long the daemon did nothing else. */
+  | { readonly kind: 'directoryWritten'; readonly took: Millis };
 
 /** What a node starts from: the blobs it last persisted. */
 export interface StoredMesh {
@@ -63,6 +65,8 @@ const persistPause: Millis = 30 * second;
 const growthSettle: Millis = 100;
 const growthPause: Millis = 250;
 const growthPauseEach: Millis = 2;
+/** And so many times as long as the last write took: a daemon on a slow disk answers nobody meanwhile. */
+const growthPauseParts = 4;
 
 const identityCure =
   'put back a copy of it, or move it and membership.state away and join again with "weft invite --as NAME": the address stays';
@@ -91,6 +95,8 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
   #announcedAt: Millis = Number.NEGATIVE_INFINITY;
   #persistAt: Millis = never;
   #persistedAt: Millis = Number.NEGATIVE_INFINITY;
+  /** How long the last write of the directory took. */
+  #writeTook: Millis = 0;
   #started = false;
 
   /**
@@ -242,6 +248,10 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
         return this.#announceSoon(now);
       case 'certificateWanted':
         return [sendMesh(event.neighbour, 'askcert', { n: event.node })];
+      case 'directoryWritten':
+        this.#persistedAt = now;
+        this.#writeTook = event.took;
+        return [];
     }
   }
 
@@ -294,7 +304,7 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
     if (this.directory.isChanged) {
       const { isGrown, size } = this.directory;
       const [settle, pause] = isGrown
-        ? [growthSettle, Math.min(persistPause, Math.max(growthPause, growthPauseEach * size))]
+        ? [growthSettle, Math.min(persistPause, this.#growthPause(size))]
         : [second, persistPause];
       this.#persistAt = Math.min(this.#persistAt, Math.max(now + settle, this.#persistedAt + pause));
     }
@@ -303,6 +313,10 @@ export class Mesh implements Machine<MeshEvent, MeshEffect> {
       this.#announceAt = Math.max(now, this.#announcedAt + announcePause); // renewed: others should know the new one
     }
     return this.membership.changes();
+  }
+
+  #growthPause(size: number): Millis {
+    return Math.max(growthPause, growthPauseEach * size, growthPauseParts * this.#writeTook);
   }
 
   #becomeIssuer(stored: Uint8Array | 'lost' | undefined): void {

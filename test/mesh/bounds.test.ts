@@ -77,3 +77,23 @@ test('no more revocations are held than there is room for, and those that are kn
   t.is(revoke(maxRevocations), 'full');
   t.is(revoke(0), 'known');
 });
+
+test('where the disk is slow, the pause between two writes of the directory is four times as long as one took, from its end on', (t) => {
+  const world = new World(31);
+  const issuer = world.found();
+  const writes = () => issuer.done.filter((effect) => effect.kind === 'persist' && effect.name === 'directory').length;
+  world.run(60_000);
+  const atFirst = writes();
+  world.member(issuer, 'one');
+  world.run(500);
+  t.true(writes() > atFirst, 'at once');
+  world.run(60_000);
+  world.post(issuer, { kind: 'directoryWritten', took: 3000 });
+  world.settle();
+  const [ended, before] = [world.now, writes()];
+  world.member(issuer, 'two');
+  world.run(ended + 11_500 - world.now);
+  t.is(writes(), before);
+  world.run(1000);
+  t.is(writes(), before + 1);
+});
