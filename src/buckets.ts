@@ -7,18 +7,27 @@ export interface Allowance {
   take(now: Millis): boolean;
 }
 
+/** Our tuning. So many are kept before those that are full are looked for; then as many again. */
+const fewest = 64;
+
 /**
- * A bucket for each, a node for one, kept until it is full again: who closes its tunnel and comes back finds what it left. No more
- * than there are nodes that had a tunnel within the time a bucket takes to fill.
+ * A bucket for each, a node for one, kept at least until it is full again: who closes its tunnel and comes back finds what it left. No
+ * more than `fewest` and twice the nodes that had a tunnel within the time a bucket takes to fill.
  */
 export class Buckets<Key> {
   readonly #buckets = new Map<Key, Bucket>();
   readonly #perSecond: number;
   readonly #burst: number;
+  #sweepAt = fewest;
 
   constructor(perSecond: number, burst: number) {
     this.#perSecond = perSecond;
     this.#burst = burst;
+  }
+
+  /** How many are kept. */
+  get size(): number {
+    return this.#buckets.size;
   }
 
   /** What this one may take, over whichever tunnel. */
@@ -42,9 +51,14 @@ export class Buckets<Key> {
   #bucketOf(key: Key, now: Millis): Bucket {
     const known = this.#buckets.get(key);
     if (known) return known;
-    for (const [other, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(other);
+    if (this.#buckets.size >= this.#sweepAt) this.#sweep(now);
     const bucket = new Bucket(this.#perSecond, this.#burst);
     this.#buckets.set(key, bucket);
     return bucket;
+  }
+
+  #sweep(now: Millis): void {
+    for (const [other, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(other);
+    this.#sweepAt = Math.max(fewest, 2 * this.#buckets.size);
   }
 }

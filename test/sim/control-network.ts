@@ -2,6 +2,7 @@ import type { IpBytes } from '../../src/addr/ip.js';
 import { nodePrefix, tunnelLinkLocal } from '../../src/addr/node-number.js';
 import type { Prefix } from '../../src/addr/prefix.js';
 import { equalBytes } from '../../src/bytes.js';
+import { defaultTuning } from '../../src/routing/tuning.js';
 import { type Millis, second } from '../../src/time.js';
 import { type Machine, World } from '../control/world.js';
 import { prefixText } from './babel-node.js';
@@ -15,7 +16,7 @@ import { Promises } from './promises.js';
 import { SeqnoRequests } from './requests.js';
 import { compareAtRest, type RestReport } from './rest.js';
 import { SequenceRecorder } from './sequence.js';
-import type { CostEdge } from './shortest.js';
+import { type CostEdge, defended } from './shortest.js';
 import type { Edges } from './topology.js';
 import { drawWays, type Way } from './ways.js';
 
@@ -172,8 +173,7 @@ export class ControlNetwork {
 
   atRest(): RestReport {
     const alive = this.machines.filter((machine) => machine.control).map(({ index }) => index);
-    return compareAtRest(this.costs(), alive, (node, target) =>
-      this.machines[node]!.control ? this.via(node, target) : none,
-    );
+    const viaOf = (node: number, target: number) => (this.machines[node]!.control ? this.via(node, target) : none);
+    return compareAtRest(this.costs(), alive, viaOf, { mostKept: defended(defaultTuning) });
   }
 }
