@@ -14,7 +14,7 @@ import {
 import nacl from 'tweetnacl';
 import { concatBytes, utf8 } from './bytes.js';
 import type { Random } from './random.js';
-import { secretCopy, takeSecret } from './secret-bytes.js';
+import { secretCopy, takeSecret, withoutPooled } from './secret-bytes.js';
 
 /**
  * The cryptography of the control plane. tweetnacl (the only import of it) makes the long-lived keys and is what the
@@ -102,9 +102,10 @@ export class AgreementKey {
   static ephemeral(random: Random): AgreementKey {
     const octets = random.bytes(keyLength);
     const key = new AgreementKey(octets, (secret) => {
-      const d = Buffer.from(secret).toString('base64url');
+      const d = Buffer.from(secret.buffer, secret.byteOffset, secret.length).toString('base64url');
       const unused = 'A'.repeat(43); // x is wanted, but OpenSSL computes it from d
-      return createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', d, x: unused }, format: 'jwk' });
+      const jwk = { kty: 'OKP', crv: 'X25519', d, x: unused };
+      return withoutPooled(secret, () => createPrivateKey({ key: jwk, format: 'jwk' }));
     });
     octets.fill(0);
     return key;

@@ -20,3 +20,22 @@ export function takeSecret(made: Uint8Array): Uint8Array {
   made.fill(0);
   return taken;
 }
+
+/**
+ * What `make` gives, when it makes node copy a secret into the memory that all small Buffers share: that copy is zeroed, which
+ * nobody else would do before all of that memory is garbage, and the memory would be freed as it is.
+ */
+export function withoutPooled<Made>(secret: Uint8Array, make: () => Made): Made {
+  const before = bufferPool();
+  const made = make();
+  for (const pool of [before, bufferPool()]) {
+    for (let at = pool.indexOf(secret); at >= 0; at = pool.indexOf(secret, at + 1))
+      pool.fill(0, at, at + secret.length);
+  }
+  return made;
+}
+
+/** Node begins another when one is full, never two within one small Buffer. */
+function bufferPool(): Buffer {
+  return Buffer.from(Buffer.allocUnsafe(1).buffer);
+}

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { secretBytes, secretCopy, takeSecret } from '../src/secret-bytes.js';
+import { secretBytes, secretCopy, takeSecret, withoutPooled } from '../src/secret-bytes.js';
 
 /**
  * By how much one of these grows what lies outside the JavaScript heap, in octets. What the collector frees meanwhile only
@@ -29,4 +29,16 @@ test('what is taken is zeroed where it was', (t) => {
   t.deepEqual(made, new Uint8Array(3));
   const kept = Uint8Array.of(4, 5);
   t.deepEqual(secretCopy(kept), kept);
+});
+
+test('a small Buffer made of a secret meanwhile is zeroed, wherever in their shared memory it lies, and no other', (t) => {
+  const secret = secretBytes(32).fill(9);
+  const other = Buffer.from('of somebody else');
+  // More than fit into that memory three times.
+  for (let i = 0; i < 1000; i++) {
+    const made = withoutPooled(secret, () => Buffer.from(secret));
+    t.true(made.every((octet) => octet === 0));
+  }
+  t.is(other.toString(), 'of somebody else');
+  t.deepEqual(secret, secretBytes(32).fill(9));
 });

@@ -5,6 +5,7 @@ import { mac1Key } from '../../src/datagram-mac.js';
 import { minute, second } from '../../src/time.js';
 import { SecretsMade } from '../helpers/secrets-made.js';
 import { Net, type Node } from './plane-world.js';
+import { chainOf } from './world.js';
 
 /** What handshakes leave behind in a network of two nodes that know each other. */
 class Watch {
@@ -102,4 +103,38 @@ test('a second machine with a key that is looked into, found to be a clone and s
     net.run(minute);
   });
   t.deepEqual(watch.left(), []);
+});
+
+test('an initiation that is refused and an answer that is refused leave none', (t) => {
+  const watch = new Watch();
+  watch.during(({ net, alice, bob }) => {
+    bob.do({ kind: 'credentialsChanged', chain: chainOf(3) });
+    bob.dial(alice);
+    net.run(minute);
+    const asked = alice.count('refused');
+    t.true(asked > 0);
+    alice.dial(bob);
+    net.run(minute);
+    t.is(alice.count('refused'), asked + 1);
+    t.is(alice.standing(bob), 'none');
+  });
+  t.deepEqual(watch.left(), []);
+});
+
+test('keys for a plane that has stopped, or stops before it takes them, are zeroed', async (t) => {
+  const { net, alice, bob } = new Watch();
+  const keys: SharedArrayBuffer[] = [];
+  const command = alice.plane.command.bind(alice.plane);
+  alice.plane.command = (given) => {
+    command(given);
+    if (given.kind !== 'installSession') return;
+    keys.push(given.session.sendKey, given.session.receiveKey);
+    void alice.plane.stop();
+  };
+  alice.dial(bob);
+  net.run(second);
+  bob.dial(alice);
+  net.run(second);
+  t.true(keys.length >= 4);
+  t.deepEqual(new Set(keys.map((key) => toHex(new Uint8Array(key)))), new Set(['00'.repeat(32)]));
 });

@@ -10,6 +10,7 @@ import type { Drops } from './drops.js';
 import { Glue } from './glue.js';
 import type { DatagramGuard } from './guard.js';
 import { Inbound } from './inbound.js';
+import { wipeKeys } from './keys-under-way.js';
 import { Link, Session, sessionLifetime } from './link.js';
 import { LinkShared } from './link-shared.js';
 import { Outbound } from './outbound.js';
@@ -266,8 +267,7 @@ export class DataPlane {
     for (const lane of session.lanes) this.#state.lanes.set(lane.index, lane);
     this.#expiresAt = Math.min(this.#expiresAt, now + sessionLifetime);
     if (session.completedInstall) {
-      new Uint8Array(install.sendKey).fill(0);
-      new Uint8Array(install.receiveKey).fill(0);
+      wipeKeys(install);
       emit({ kind: 'installed', link: link.id, localIndex: session.localIndex });
     }
     this.#prober.wake(now);

@@ -9,6 +9,7 @@ import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './co
 import { DataPlane } from './data-plane.js';
 import { Drops } from './drops.js';
 import type { DatagramGuard } from './guard.js';
+import { KeysUnderWay } from './keys-under-way.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
 import type { ProbeReport } from './prober.js';
@@ -44,6 +45,8 @@ export class InProcessPlane implements Plane {
   readonly #links = new Map<LinkId, LinkShared>();
   readonly #events: PlaneEvent[] = [];
   readonly #commands: PlaneCommand[] = [];
+  readonly #keys = new KeysUnderWay();
+  #isStopped = false;
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
 
   constructor(options: InProcessPlaneOptions) {
@@ -100,7 +103,9 @@ export class InProcessPlane implements Plane {
   }
 
   command(command: PlaneCommand): void {
+    this.#keys.given(command);
     this.#commands.push(command);
+    if (this.#isStopped) this.#forgetCommands();
   }
 
   onEvent(listener: (event: PlaneEvent, now: Millis) => void): void {
@@ -142,8 +147,14 @@ export class InProcessPlane implements Plane {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     for (const { plane } of this.#workers) plane.wipe();
+    this.#forgetCommands();
+  }
+
+  #forgetCommands(): void {
     this.#commands.length = 0;
+    this.#keys.wipe();
   }
 
   #apply(command: PlaneCommand, now: Millis): void {
@@ -178,6 +189,7 @@ export class InProcessPlane implements Plane {
       this.#commands.push({ kind: 'setCarriage', link: event.link, carriage });
     }
     if (event.kind === 'closed') this.#links.delete(event.link);
+    this.#keys.told(event);
     this.#listener(event, now);
     if (event.kind === 'control') this.#links.get(event.link)?.taken();
   }

@@ -3,6 +3,7 @@ import { systemRandom } from '../../random.js';
 import type { Millis } from '../../time.js';
 import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
 import { Drops } from './drops.js';
+import { KeysUnderWay, wipeKeys } from './keys-under-way.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
 import { BootClock, WakeUpSign } from './linux-clock.js';
@@ -52,7 +53,7 @@ export interface LinuxPlaneOptions {
   readonly persistent?: boolean;
   readonly force?: PlaneForce;
   /** Where its threads come from. Default: they are started now. */
-  readonly threads?: PlaneThreads;
+  readonly threads?: Pick<PlaneThreads, 'take'>;
 }
 
 /** What this machine gave us, for `status`. */
@@ -192,8 +193,9 @@ class PlaneThread {
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('error', reject);
       this.#worker.on('message', (message: WorkerMessage) => {
-        if (message.kind === 'ready') resolve(message.evp);
-        else this.#listener(message);
+        if (message.kind === 'ready') return resolve(message.evp);
+        if (message.kind === 'event' && message.event.kind === 'failed') reject(new Error(message.event.reason));
+        this.#listener(message);
       });
     });
     // A worker inside a blocking call would keep process.exit waiting for ever.
@@ -236,6 +238,7 @@ class ThreadedPlane implements Plane {
   readonly #clock: BootClock;
   readonly #close: () => void;
   readonly #links = new Map<LinkId, LinkShared>();
+  readonly #keys = new KeysUnderWay();
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
   #stopped: Promise<void> | undefined;
 
@@ -253,7 +256,11 @@ class ThreadedPlane implements Plane {
   }
 
   command(command: PlaneCommand): void {
-    if (this.#stopped) return;
+    if (this.#stopped) {
+      if (command.kind === 'installSession') wipeKeys(command.session);
+      return;
+    }
+    this.#keys.given(command);
     if (command.kind === 'sendControl' || command.kind === 'sendDatagram' || command.kind === 'setProbing') {
       this.#threads[0]!.order({ command });
       return;
@@ -274,6 +281,7 @@ class ThreadedPlane implements Plane {
   }
 
   #heard(event: PlaneEvent, from: PlaneThread): void {
+    this.#keys.told(event);
     if (this.#stopped) return;
     if (event.kind === 'moved') {
       const command: PlaneCommand = {
@@ -309,7 +317,10 @@ class ThreadedPlane implements Plane {
   }
 
   stop(): Promise<void> {
-    this.#stopped ??= Promise.all(this.#threads.map((thread) => thread.stop())).then(() => this.#close());
+    this.#stopped ??= Promise.all(this.#threads.map((thread) => thread.stop())).then(() => {
+      this.#keys.wipe();
+      this.#close();
+    });
     return this.#stopped;
   }
 }

@@ -92,47 +92,51 @@ function run(data: WorkerData): void {
         warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
     }
   };
-  while (Atomics.load(signals, Signal.stop) === 0) {
-    if (Atomics.exchange(signals, Signal.orders, 0) !== 0) takeOrders();
-    const isLone = now - restedFrom >= loneAfter;
-    if (waiting !== 0) {
-      if (plane.work(now, waiting, isLone) > 0) warmUp?.yield(now);
-      if (isLone) plane.prime();
-    }
-    if (sleepWatch && now >= sleepWatch.dueAt) {
-      const after = sleepWatch.look(now, bootClock.asleep());
-      if (after !== undefined) emit({ kind: 'wokeUp', after });
-    }
-    now = clock();
-    if (now >= plane.deadline()) plane.tick(now);
-    if (warmUp && now >= warmUp.deadline) {
-      warmUp.run(clock);
+  try {
+    while (Atomics.load(signals, Signal.stop) === 0) {
+      if (Atomics.exchange(signals, Signal.orders, 0) !== 0) takeOrders();
+      const isLone = now - restedFrom >= loneAfter;
+      if (waiting !== 0) {
+        if (plane.work(now, waiting, isLone) > 0) warmUp?.yield(now);
+        if (isLone) plane.prime();
+      }
+      if (sleepWatch && now >= sleepWatch.dueAt) {
+        const after = sleepWatch.look(now, bootClock.asleep());
+        if (after !== undefined) emit({ kind: 'wokeUp', after });
+      }
+      now = clock();
+      if (now >= plane.deadline()) plane.tick(now);
+      if (warmUp && now >= warmUp.deadline) {
+        warmUp.run(clock);
+        now = clock();
+      }
+      const due = Math.min(plane.deadline(), warmUp?.deadline ?? never);
+      const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(due - now)));
+      polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
+      sleepWatch?.waitsUntil(now + sleep);
+      restedFrom = now;
+      system.poll(polled.address, 5, sleep);
+      waiting = 0;
+      const tunNews = polled.view.getUint16(6, true);
+      if ((tunNews & readable) !== 0) waiting |= Waiting.tun;
+      else if (tunNews !== 0) {
+        // In trouble it has lost its device; one that is only set down is not. The goodbyes are still to be sent.
+        polled.setInt(0, notPolled);
+        emit({ kind: 'tunGone' });
+      }
+      if (isReadable(1)) waiting |= Waiting.udp;
+      if (isReadable(3)) waiting |= Waiting.handshakes;
+      if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
+      if (isReadable(4)) wakeUpSign!.arm();
       now = clock();
     }
-    const due = Math.min(plane.deadline(), warmUp?.deadline ?? never);
-    const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(due - now)));
-    polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
-    sleepWatch?.waitsUntil(now + sleep);
-    restedFrom = now;
-    system.poll(polled.address, 5, sleep);
-    waiting = 0;
-    const tunNews = polled.view.getUint16(6, true);
-    if ((tunNews & readable) !== 0) waiting |= Waiting.tun;
-    else if (tunNews !== 0) {
-      // In trouble it has lost its device; one that is only set down is not. The goodbyes are still to be sent.
-      polled.setInt(0, notPolled);
-      emit({ kind: 'tunGone' });
-    }
-    if (isReadable(1)) waiting |= Waiting.udp;
-    if (isReadable(3)) waiting |= Waiting.handshakes;
-    if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
-    if (isReadable(4)) wakeUpSign!.arm();
-    now = clock();
+    // The goodbyes were ordered just before the stop, and most likely found the thread asleep.
+    takeOrders();
+  } finally {
+    // Also when it fails: the process may go on for a while.
+    warmUp?.close();
+    plane.wipe();
   }
-  // The goodbyes were ordered just before the stop, and most likely found the thread asleep.
-  takeOrders();
-  warmUp?.close();
-  plane.wipe();
 }
 
 // The thread waits here until there is a plane for it, or it hears that there will be none.
