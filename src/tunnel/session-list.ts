@@ -29,7 +29,7 @@ export class SessionList {
   #sessions: readonly Session[] = [];
   /** Decides when new keys are due: the newest confirmed one, of crossed ones that of the lower number. */
   #primary: Session | undefined;
-  /** A lane of the primary has sent so much that new keys are wanted before their time. */
+  /** A lane of the primary, or of one that crossed it, has sent so much that new keys are wanted before their time. */
   #isWorn = false;
 
   get all(): readonly Session[] {
@@ -80,8 +80,11 @@ export class SessionList {
     return gone;
   }
 
+  /** A lane of this one has sent 2^27 frames. Of crossed ones the plane sends on its newest, which need not be the primary. */
   wear(localIndex: number): void {
-    if (this.#primary?.localIndex === localIndex) this.#isWorn = true;
+    const session = this.find(localIndex);
+    if (!session?.isConfirmed || !this.#primary) return;
+    if (session.bornAt > this.#primary.bornAt - crossing) this.#isWorn = true;
   }
 
   /** When to ask for new keys; `jitter` 0 to 1 keeps pairs that began together apart. */

@@ -238,3 +238,39 @@ test('a lane that has sent 2^27 frames gets new keys at once, and no packet is l
   );
   t.is(bob.received.length, sent);
 });
+
+for (const number of [1, 2] as const) {
+  test(`so it is where two handshakes crossed, whichever of them node ${number} sends on`, (t) => {
+    const counters = new SendCounters();
+    const net = new Net();
+    const [alice, bob] = [net.node(1), net.node(2)];
+    counters.during(() => {
+      net.run(1);
+      alice.dial(bob);
+      bob.dial(alice);
+      net.run(second);
+    });
+    alice.route(bob, bob);
+    bob.route(alice, alice);
+    const first = counters.sessions;
+    t.is(first.length, 4, 'two sessions, at either end');
+    const [from, to] = number === 1 ? [alice, bob] : [bob, alice];
+    for (const session of first) counters.set(session, 1000);
+    net.run(second, 20, () => from.send(to, 0));
+    net.run(50);
+    const used = first.filter((session) => counters.most(session) > 1030);
+    t.is(used.length, 1);
+    counters.set(used[0]!, 2 ** 27 - 1);
+    let sent = to.received.length;
+    counters.during(() =>
+      net.run(2 * second, 20, () => {
+        from.send(to, sent++ & 255);
+      }),
+    );
+    net.run(50);
+    const anew = counters.sessions.slice(first.length);
+    t.is(anew.length, 2, 'one more session, at either end');
+    t.true(anew.some((session) => counters.most(session) > 50));
+    t.is(to.received.length, sent);
+  });
+}
