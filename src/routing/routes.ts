@@ -1110,7 +1110,7 @@ export class Routes {
 
   /**
    * Whose shares a destination outside the overlay is of. What is lost is its last gateways' for as long as it takes a place; what
-   * only unproven routes are left of is its neighbour's, or nobody's and dropped.
+   * only unproven routes are left of is its neighbour's, or nobody's and dropped: it does not know, and is asked again.
    */
   #recount(destination: Destination): void {
     if (destination.selected === none && destination.sources !== undefined) return;
@@ -1131,7 +1131,9 @@ export class Routes {
     this.admission.recount(destination, [...nodes], [...lans]);
     if (nodes.size > 0) return;
     for (const neighbour of unproven) {
-      if (!this.admission.waits(destination, neighbour)) this.#flush(destination, neighbour);
+      if (this.admission.waits(destination, neighbour)) continue;
+      this.#flush(destination, neighbour);
+      neighbour.isOwed = true;
     }
   }
 

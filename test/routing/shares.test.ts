@@ -4,7 +4,8 @@ import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { Destination } from '../../src/routing/destination.js';
 import { Shares } from '../../src/routing/shares.js';
 import type { Tuning } from '../../src/routing/tuning.js';
-import { minute, second } from '../../src/time.js';
+import { hour, minute, second } from '../../src/time.js';
+import { Hand } from './hand.js';
 import { Network, prefix, signAs } from './network.js';
 import { packet } from './tlvs.js';
 
@@ -228,6 +229,35 @@ test('who was refused is asked again once the share has room, long before its ne
     world.run(4 * second);
   }
   t.is(taken(2, 0), 10);
+});
+
+test('who waited behind a proven gateway and finds no place when that leaves is asked again, and used once it is proven', (t) => {
+  const [nets, waiting] = [10, 3];
+  const { world, node, tell, selected } = membersWorld(
+    { maxForeign: 300, maxUnprovenPerNeighbour: waiting, tunnelUpdate: hour },
+    2,
+    [2, 7],
+  );
+  node.authority.unknown.add(2);
+  for (let net = 0; net < nets; net++) tell({ net, egress: 7, by: 3 });
+  t.is(selected(7), nets);
+  world.nodes.get(2)!.authority.grantsOf.set(2, [prefix('fd00::/16')]);
+  const lan = world.lan();
+  world.attach(2, lan);
+  const router = new Hand(world, lan, 'fe80::99');
+  router.keepGreeting();
+  world.run(5 * second);
+  for (let net = 0; net < nets; net++) router.announce(`fd00:0:${net}::/64`, 7, 0, 30_000);
+  world.run(5 * second);
+  const unproven = () => node.speaker.view(world.now).filter(({ standing }) => standing === 'unproven').length;
+  t.is(unproven(), nets);
+  for (let net = 0; net < nets; net++) tell({ net, egress: 7, by: 3, metric: lost });
+  world.run(4 * minute);
+  t.is(unproven(), waiting);
+  node.authority.unknown.delete(2);
+  world.send(1, { kind: 'certificateHeld', node: 2 });
+  world.run(2 * second);
+  t.is(selected(2), 1 + nets, 'its own prefix, and all that it lets out');
 });
 
 test('a LAN leaves half of our share to our others', (t) => {
