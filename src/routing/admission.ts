@@ -31,15 +31,21 @@ const renameRate = 1 / 60;
  */
 export function signedOctets(prefix: Prefix, high: number, low: number, seqno: number, egress: NodeNumber): Uint8Array {
   const out = new Uint8Array(30);
-  const view = new DataView(out.buffer);
   out[0] = prefix.length;
   out.set(prefix.bytes, 1);
-  view.setUint32(17, high);
-  view.setUint32(21, low);
-  view.setUint16(25, seqno);
+  putU32(out, 17, high);
+  putU32(out, 21, low);
+  out[25] = seqno >> 8;
+  out[26] = seqno;
   out[27] = egress >> 16;
-  view.setUint16(28, egress & 0xffff);
+  out[28] = egress >> 8;
+  out[29] = egress;
   return out;
+}
+
+/** By hand: a DataView would need a buffer outside the heap for so few octets, and one is made for every proof. */
+function putU32(out: Uint8Array, at: number, value: number): void {
+  for (let i = 0; i < 4; i++) out[at + i] = value >>> (24 - 8 * i);
 }
 
 /** The last 5 octets of a weft router-id. */

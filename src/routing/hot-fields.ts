@@ -1,3 +1,5 @@
+import { roomFor } from './room.js';
+
 /** No neighbour, no router-id; and the mark of what we originate ourselves. */
 export const none = -1;
 export const ourselves = -2;
@@ -38,7 +40,7 @@ export class HotFields {
   /** Makes room for the row. */
   reserve(row: number): void {
     if ((row + 1) * stride <= this.cells.length) return;
-    const cells = new Int32Array(Math.max(row + 1, Math.ceil((this.cells.length / stride) * 1.25)) * stride);
+    const cells = new Int32Array(roomFor(row + 1, this.cells.length / stride) * stride);
     cells.set(this.cells);
     this.cells = cells;
   }

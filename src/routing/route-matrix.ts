@@ -1,3 +1,5 @@
+import { roomFor } from './room.js';
+
 /**
  * Every route we know: one cell of 16 octets for each (destination, neighbour), one row a destination, so that selection
  * walks memory in order. Also what was said of the destination to that neighbour, in the flags. A LAN's multicast,
@@ -42,7 +44,7 @@ export class RouteMatrix {
   /** Makes room for `rows` destinations and `columns` neighbours; what is there stays. */
   reserve(rows: number, columns: number): void {
     if (rows <= this.#rows && columns <= this.#columns) return;
-    const newRows = rows <= this.#rows ? this.#rows : Math.max(rows, Math.ceil(this.#rows * 1.25));
+    const newRows = rows <= this.#rows ? this.#rows : roomFor(rows, this.#rows);
     const newColumns = columns <= this.#columns ? this.#columns : columns + (columns >> 3) + 1;
     const cells = new Uint16Array(newRows * newColumns * lanes);
     for (let row = 0; row < this.#rows; row++) {
