@@ -293,16 +293,19 @@ export class Admission {
     this.#unproven.set(destination, []);
   }
 
-  /** False, reported, when this LAN would take more than half of our share while we have others. */
+  /**
+   * False, reported, when this router would leave fewer places to the routers that come after it than it has itself: of our share a LAN takes
+   * half at most, and each router half of what its LAN has left. Whoever comes first is alone then, and keeps what it took.
+   */
   #leavesOthers(known: Destination | undefined, reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
-    const { interfaces, node, reports, tuning } = this.#tables;
+    const { node, reports, tuning } = this.#tables;
     const { id } = neighbour.interface;
-    const half = Math.floor(tuning.maxForeignPerEgress / 2);
-    if (this.#lans.of(id) < half || (known && this.#lans.has(known, id))) return true;
-    const isAlone = [...interfaces.values()].every(({ lan }) => lan === undefined || lan === neighbour.interface.lan);
-    if (isAlone) return true;
+    if (known && this.#lans.has(known, id)) return true;
+    const ofLan = Math.floor(tuning.maxForeignPerEgress / 2) - this.#lans.of(id);
+    const left = Math.min(ofLan, tuning.maxForeignPerEgress - this.#letOut.of(node));
+    if (neighbour.routes < left) return true;
     const detail = () =>
-      `${new Prefix(reader.prefix, reader.prefixLength)}: ${half} prefixes of this LAN are let out already, half of what one node may`;
+      `${new Prefix(reader.prefix, reader.prefixLength)}: it has ${neighbour.routes} prefixes there, and no more than ${left} are left to the other routers of that LAN`;
     reports.refused('lan-quota', neighbour, detail, now, node);
     return false;
   }

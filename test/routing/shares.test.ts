@@ -260,13 +260,29 @@ test('who waited behind a proven gateway and finds no place when that leaves is 
   t.is(selected(2), 1 + nets, 'its own prefix, and all that it lets out');
 });
 
-test('a LAN leaves half of our share to our others', (t) => {
-  const { node, say, taken } = lansWorld({ maxForeign: 300, maxForeignPerEgress: 50 });
-  for (let net = 0; net < 60; net++) say(0, net);
-  t.is(taken(1, 0), 25);
-  for (let net = 0; net < 60; net++) say(1, net);
-  t.is(taken(1, 1), 25);
+test('a router alone on our only LAN leaves room for those that come later, on that LAN and on others', (t) => {
+  const world = new Network(5, { maxForeign: 300, maxForeignPerEgress: 64 });
+  const node = world.node(1);
+  const lans = [world.lan(), world.lan(), world.lan()];
+  /** Says as many as all shares hold; how many of them are used. */
+  const announces = (lan: number, router: number): number => {
+    const hand = new Hand(world, lans[lan]!, `fe80::${router}`, [9, router]);
+    hand.keepGreeting();
+    world.run(5 * second);
+    for (let net = 0; net < 300; net++) hand.announce(`fd00:${lan}:${router}:${net.toString(16)}::/64`, 7, 0, 30_000);
+    const ours = prefix(`fd00:${lan}:${router}::/48`);
+    return node.speaker.view(world.now).filter((row) => row.selected && ours.covers(row.prefix)).length;
+  };
+  world.attach(1, lans[0]!);
+  t.is(announces(0, 1), 16, 'half of the half that a LAN may take');
+  t.is(announces(0, 2), 8);
+  world.attach(1, lans[1]!);
+  t.is(announces(1, 1), 16);
+  for (let router = 3; router < 20; router++) announces(0, router);
+  t.is(announces(1, 2), 8, 'however many routers the first LAN has');
   t.true(node.reports.some(({ code, about }) => code === 'lan-quota' && about === 1));
+  world.attach(1, lans[2]!);
+  t.is(announces(2, 1), 4);
 });
 
 test('what waited for a certificate and is beyond its gateway’s share is let go, and named', (t) => {
