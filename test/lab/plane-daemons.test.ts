@@ -156,16 +156,9 @@ test.serial('30: a path that shrinks from 1500 to 1280 to 1124 without a word, a
       () => a.tail(),
     );
     // No packet above 1280, then 1124 octets passes the middle in either direction, and nobody says so.
-    const core = new Namespace(b.host.namespace.name.replace(/b$/, 'core'));
-    await core.nft('table ip silent { chain out { type filter hook output priority 0; ip protocol icmp drop; }; }\n');
+    const narrow = await silentCore(b, a);
     const shrinkTo = async (octets: number) => {
-      // By routes: a device's own size would also drop what comes in by it, and what may be cut is cut by who sends.
-      for (const [device, to] of [
-        ['u1', b.host.address],
-        ['u2', a.host.address],
-      ] as const) {
-        await core.must(['ip', 'route', 'replace', to, 'dev', device, 'mtu', 'lock', `${octets}`]);
-      }
+      await narrow(octets);
       return download.octets;
     };
     const first = await shrinkTo(1280);
@@ -223,6 +216,41 @@ test.serial('30: a path that shrinks from 1500 to 1280 to 1124 without a word, a
     world.remove();
   }
 });
+
+test.serial('30: nor is a tunnel lacking on the smallest path where the kernel does not steer', async (t) => {
+  const world = await World.build({ b: host(), a: host() });
+  try {
+    const nodes = await network(world, ['b', 'a'], '[force]\nno-steering = true\n');
+    const [b, a] = nodes as [WeftNode, WeftNode];
+    await allPairsPing(nodes, 20_000);
+    await pairState(a, b, 'direct', 10_000);
+    const narrow = await silentCore(b, a);
+    await narrow(1124);
+    await a.restart();
+    await pairState(a, b, 'direct', 10_000);
+    t.pass();
+  } finally {
+    world.remove();
+  }
+});
+
+/**
+ * The middle between two nodes, `b` behind its device u1 and `a` behind u2, says nothing about sizes any more. The
+ * result makes it pass no packet of more octets, in either direction, but those that may be cut.
+ */
+async function silentCore(b: WeftNode, a: WeftNode): Promise<(octets: number) => Promise<void>> {
+  const core = new Namespace(b.host.namespace.name.replace(/b$/, 'core'));
+  await core.nft('table ip silent { chain out { type filter hook output priority 0; ip protocol icmp drop; }; }\n');
+  return async (octets) => {
+    // By routes: a device's own size would also drop what comes in by it, and what may be cut is cut by who sends.
+    for (const [device, to] of [
+      ['u1', b.host.address],
+      ['u2', a.host.address],
+    ] as const) {
+      await core.must(['ip', 'route', 'replace', to, 'dev', device, 'mtu', 'lock', `${octets}`]);
+    }
+  };
+}
 
 test.serial('forwarded to a LAN host with transmit checksums off and an nft rewrite, no checksum is bad', async (t) => {
   const world = await World.build({ g: host(), a: host(), l: host() });

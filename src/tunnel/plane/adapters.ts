@@ -27,6 +27,8 @@ export interface UdpPort {
    * locally.
    */
   send(to: UnderlayAddress, at: number, length: number, segment: number): number;
+  /** Sends one datagram that routers may cut on its way, and this machine too. False when it was lost locally. */
+  sendCuttable(to: UnderlayAddress, at: number, length: number): boolean;
   /**
    * Receives a burst of equal datagrams (the last possibly shorter) of one sender to `at`; 0: none waits; -1: an empty one
    * was taken, and more may wait.

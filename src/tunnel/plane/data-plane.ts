@@ -48,10 +48,7 @@ export interface DataPlaneParts {
   readonly sharesArena?: boolean;
   readonly tun: TunPort;
   readonly udp: UdpPort;
-  /**
-   * Where handshake-class datagrams come in a queue of their own, and leave where they may be cut on the way; else
-   * `udp`.
-   */
+  /** Where handshake-class datagrams come in a queue of their own; else they come by `udp`, by which they leave. */
   readonly handshakes?: UdpPort;
   readonly aead: Aead;
   readonly random: Random;
@@ -332,8 +329,7 @@ export class DataPlane {
     if (!address) return this.#parts.drops.count('send-failed');
     if (fresh) return this.#parts.udp.sendFresh(address, bytes);
     this.#parts.arena.bytes.set(bytes, sendAt);
-    const lost = (this.#parts.handshakes ?? this.#parts.udp).send(address, sendAt, bytes.length, bytes.length);
-    if (lost > 0) this.#parts.drops.count('send-failed', lost);
+    if (!this.#parts.udp.sendCuttable(address, sendAt, bytes.length)) this.#parts.drops.count('send-failed');
   }
 }
 

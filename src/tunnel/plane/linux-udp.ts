@@ -28,7 +28,7 @@ const ipv6MtuDiscover = 23;
 const ipv6Only = 26;
 /** Don't fragment, and believe no ICMP about path sizes: we probe (docs/protocol/plane.md, Sizes). */
 const discoverByProbe = 3;
-/** Handshakes come before any probe and have 1200 octets: routers may cut them. */
+/** Handshakes come before any probe and have 1200 octets: routers may cut them, and we. */
 const mayFragment = 0;
 const udpSegment = 103;
 const udpReceiveOffload = 104;
@@ -41,7 +41,7 @@ export interface UdpSockets {
   readonly sockets: readonly number[];
   /**
    * One more of that port, for all that is no transport frame, so that a flood of handshakes fills no queue that packets
-   * wait in, and so that what is sent of it may be cut on the way. Undefined where the kernel cannot steer.
+   * wait in. Undefined where the kernel cannot steer.
    */
   readonly handshakes: number | undefined;
   readonly port: number;
@@ -128,16 +128,20 @@ function setUp(fd: number, family: 4 | 6, worker: number, mark: number, forHands
     setOption(fd, Level.socket, SocketOption.receiveBuffer, room);
   if (!setOption(fd, Level.socket, SocketOption.sendBufferForce, bufferOctets))
     setOption(fd, Level.socket, SocketOption.sendBuffer, bufferOctets);
-  const discover = forHandshakes ? mayFragment : discoverByProbe;
-  setOption(fd, Level.ip, ipMtuDiscover, discover);
   // The receiver's GRO glues datagrams of one flow; lanes share the ports, so another hop limit keeps them apart, and
   // each burst reaches the worker of its lane whole and in order.
   setOption(fd, Level.ip, ipTimeToLive, 64 - worker);
   if (family === 6) {
     setOption(fd, Level.ipv6, ipv6Only, 0);
-    setOption(fd, Level.ipv6, ipv6MtuDiscover, discover);
     setOption(fd, Level.ipv6, ipv6HopLimit, 64 - worker);
   }
+  discover(fd, family, discoverByProbe);
+}
+
+/** Whether what leaves may be cut. IPv4 on a socket of family 6 goes by the option of IPv4. */
+function discover(fd: number, family: 4 | 6, how: typeof discoverByProbe | typeof mayFragment): void {
+  setOption(fd, Level.ip, ipMtuDiscover, how);
+  if (family === 6) setOption(fd, Level.ipv6, ipv6MtuDiscover, how);
 }
 
 /** "0.0.0.0" on a socket of family 6 is "::": all addresses of both families. */
@@ -289,6 +293,14 @@ export class LinuxUdp implements UdpPort {
       if (this.#calls.errno() === Errno.messageSize) this.tooLong = true;
     }
     return lost;
+  }
+
+  /** By the socket of the frames, which nobody else sends on: another of this port would take part of what comes. */
+  sendCuttable(to: UnderlayAddress, at: number, length: number): boolean {
+    discover(this.#fd, this.#family, mayFragment);
+    const isSent = this.send(to, at, length, length) === 0;
+    discover(this.#fd, this.#family, discoverByProbe);
+    return isSent;
   }
 
   #sendOne(at: number, length: number, control: number): boolean {

@@ -100,6 +100,11 @@ export class QueueUdp implements UdpPort {
     return lost;
   }
 
+  sendCuttable(to: UnderlayAddress, at: number, length: number): boolean {
+    this.sent.push({ address: to, bytes: this.#arena.bytes.slice(at, at + length), fresh: false });
+    return true;
+  }
+
   sendFresh(to: UnderlayAddress, bytes: Uint8Array): void {
     this.sent.push({ address: to, bytes: new Uint8Array(bytes), fresh: true });
   }

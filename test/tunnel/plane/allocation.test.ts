@@ -48,6 +48,10 @@ class Line implements UdpPort {
 
   readonly tooLong = false;
 
+  sendCuttable(to: Uint8Array, at: number, length: number): boolean {
+    return this.send(to, at, length, length) === 0;
+  }
+
   sendFresh(): void {}
 }
 
