@@ -365,7 +365,10 @@ export class Outlet {
   #writeQueued(host: OutletHost, row: number, items: number[], now: Millis): boolean {
     if (!host.matrix.has(row, this.column, Flag.pending)) return true;
     if (!this.#writeUpdate(host, row, false, items, now)) return false;
-    host.matrix.lower(row, this.column, Flag.pending | Flag.forced);
+    host.matrix.lower(row, this.column, Flag.pending);
+    // What is to be said once more is the same answer, not the silence of split horizon.
+    const isRepeated = !this.reliable && host.matrix.has(row, this.column, Flag.awaiting);
+    if (!isRepeated) host.matrix.lower(row, this.column, Flag.forced);
     host.acknowledged(this, row, now); // if there was nothing to say after all, nobody will acknowledge it
     return true;
   }

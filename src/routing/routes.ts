@@ -56,6 +56,8 @@ export class Routes {
   /** Lost and not let go, with when they were lost. */
   readonly #held = new Map<Destination, Millis>();
   #heldDeadline: Millis = never;
+  /** Retracted on LANs, where nobody acknowledges, with when even who heard nothing of it believes in it no more. */
+  readonly #unheard = new Map<Destination, Millis>();
   readonly #lazy = new Set<Destination>();
   readonly #ripening: Ripening;
   #lazyAt: Millis = never;
@@ -506,12 +508,30 @@ export class Routes {
     for (const at of this.#tables.interfaces.values()) {
       if (!matrix.has(destination.row, at.outlet.column, Flag.announced)) continue;
       announced = true;
-      at.outlet.urgentUpdate(matrix, destination.row, this.#soon(now));
+      this.#tellLost(destination, at.outlet, now);
     }
-    if (!announced) return;
-    destination.heldUntil = now + tuning.holdTime;
+    for (const neighbour of this.#tables.columns) {
+      if (!neighbour?.interface.lan || !this.#isToldAlone(destination, neighbour)) continue;
+      announced = true;
+      this.#tellLost(destination, neighbour.outlet, now);
+    }
+    if (announced) destination.heldUntil = now + tuning.holdTime;
+    else if (this.#mayBeUnheard(destination, now)) destination.heldUntil = Math.ceil(this.#unheard.get(destination)!);
+    else return;
     this.#held.set(destination, now);
     this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
+  }
+
+  #tellLost(destination: Destination, outlet: Outlet, now: Millis): void {
+    const { matrix, tuning } = this.#tables;
+    if (!outlet.reliable) this.#unheard.set(destination, now + tuning.holdTime);
+    outlet.urgentUpdate(matrix, destination.row, this.#soon(now));
+  }
+
+  /** A LAN router that asked was told what split horizon keeps from all. */
+  #isToldAlone({ row }: Destination, { outlet, interface: at }: Neighbour): boolean {
+    const { matrix } = this.#tables;
+    return matrix.has(row, outlet.column, Flag.announced) && !matrix.has(row, at.outlet.column, Flag.announced);
   }
 
   /** Soon, but not quite at once: what comes together leaves together. */
@@ -902,6 +922,7 @@ export class Routes {
     fields.egress = fields.signature = undefined;
     if (!speaks) {
       fields.metric = infinity;
+      if (!outlet.reliable && flags & Flag.announced) this.#unheard.set(destination, now + tuning.holdTime);
       return 'surely';
     }
     fields.metric = destination.metric;
@@ -977,14 +998,14 @@ export class Routes {
   }
 
   /**
-   * A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4). That is enough where
-   * packets come by neighbours; what is outside the overlay is sealed for its gateway by whoever believes in it,
-   * however far away, so it is held until the news can be everywhere.
+   * A held destination is let go once every neighbour knows that it is lost (RFC 8966 §3.5.4), which of a LAN's routers
+   * is never known. That is enough where packets come by neighbours; what is outside the overlay is sealed for its
+   * gateway by whoever believes in it, however far away, so it is held until the news can be everywhere.
    */
   acknowledged(row: number, now: Millis): void {
     if (this.#held.size === 0) return;
     const destination = this.#tables.destinations.at(row);
-    if (!destination || destination.heldUntil === 0 || !this.#isKnownLost(destination)) return;
+    if (!destination || destination.heldUntil === 0 || !this.#isKnownLost(destination, now)) return;
     const least = destination.owner === 0 ? this.#held.get(destination)! + this.#tables.tuning.holdLeast : now;
     if (now >= least) this.#release(destination);
     else {
@@ -993,7 +1014,12 @@ export class Routes {
     }
   }
 
-  #isKnownLost(destination: Destination): boolean {
+  #mayBeUnheard(destination: Destination, now: Millis): boolean {
+    return (this.#unheard.get(destination) ?? now) > now;
+  }
+
+  #isKnownLost(destination: Destination, now: Millis): boolean {
+    if (this.#mayBeUnheard(destination, now)) return false;
     const { interfaces, matrix } = this.#tables;
     for (const { outlet } of interfaces.values()) {
       const waiting = Flag.announced | Flag.pending | Flag.awaiting;
@@ -1075,6 +1101,7 @@ export class Routes {
   #sweep(now: Millis): void {
     const { destinations, tuning, interfaces, routers } = this.#tables;
     this.#sweepAt = now + tuning.sweepInterval;
+    for (const [destination, until] of this.#unheard) if (until <= now) this.#unheard.delete(destination);
     for (const destination of destinations) this.#sweepDestination(destination, now);
     for (const { lan } of interfaces.values()) {
       if (lan) for (const [id, until] of lan.homes) if (until <= now) lan.homes.delete(id);
@@ -1150,7 +1177,8 @@ export class Routes {
     destination.dropProofs((proof: Proof) => !this.#isProofUsed(destination, proof.router, proof.seqno));
     this.#forgiveLeft(destination, now);
     if (routes > 0 || destination.own !== undefined || destination.heldUntil !== 0) return;
-    if (destination.selected !== none || destination.sources !== undefined || !this.#isKnownLost(destination)) return;
+    if (destination.selected !== none || destination.sources !== undefined || !this.#isKnownLost(destination, now))
+      return;
     pending.forgetRow(destination.row);
     this.#lazy.delete(destination);
     this.#forgetReview(destination);

@@ -3,6 +3,7 @@ import { parseIp } from '../../src/addr/ip.js';
 import { nodePrefix } from '../../src/addr/node-number.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { LanPolicy } from '../../src/routing/contract.js';
+import { Hand, saidSince } from './hand.js';
 import { Network, overlay, prefix } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
@@ -177,21 +178,110 @@ test('wireless: half of the Hellos lost doubles the cost, both ways counted (ETX
   t.is(bad!.cost, bad!.rxcost);
 });
 
-test('a LAN destination that is lost is held for a minute at most, and let go', (t) => {
+const seconds = 1000;
+
+/** Of a prefix that is lost: whether it is held at once, after 30 s, after 59 s and after 61 s. */
+function heldThrough(world: Network, key: string): boolean[] {
+  const isHeld = () => world.nodes.get(1)!.routes.get(key)?.held ?? false;
+  const held = [isHeld()];
+  for (const more of [30 * seconds, 29 * seconds, 2 * seconds]) {
+    world.run(more);
+    held.push(isHeld());
+  }
+  return held;
+}
+const forAMinute = [true, true, true, false];
+
+for (const type of ['wired', 'tunnel', 'wireless'] as const) {
+  test(`what a ${type} LAN was told of and is lost is held for a minute, as nobody acknowledges there, and let go`, (t) => {
+    const world = new Network(77);
+    world.node(1);
+    const [lan, other] = [world.lan(), world.lan()];
+    for (const each of [lan, other]) world.attach(1, each, { ...open, type });
+    world.run(100);
+    const hand = new Hand(world, lan, 'fe80::9');
+    hand.keepGreeting();
+    world.run(5000);
+    hand.announce('2001:db8::/48', 7, 0);
+    world.run(20_000);
+    hand.announce('2001:db8::/48', 7, 0xffff);
+    const lost = world.now;
+    t.deepEqual(heldThrough(world, prefix('2001:db8::/48').key), forAMinute);
+    const times = saidSince(world, other, lost).filter(({ line }) => line === 'retract 2001:db8::/48');
+    t.is(times.length, type === 'wireless' ? 3 : 2);
+    t.true(
+      times.every(({ at }) => at - lost < 2000),
+      'long after the last word of it',
+    );
+  });
+}
+
+test('a node’s /64 that a LAN was told of is held for a minute, whoever has acknowledged in the overlay', (t) => {
+  const world = new Network(5);
+  for (const number of [1, 2, 3]) world.node(number);
+  world.link(1, 2);
+  world.link(1, 3);
+  const lan = world.lan();
+  world.attach(1, lan, open);
+  world.run(30_000);
+  const home = nodePrefix(overlay, 2);
+  const other = nodePrefix(overlay, 3);
+  world.send(1, { kind: 'lanPolicyChanged', interface: lan, policy: { ...open, exports: [home] } });
+  world.run(61_000);
+  for (const number of [2, 3]) world.send(number, { kind: 'withdraw', prefix: nodePrefix(overlay, number) });
+  const node = world.nodes.get(1)!;
+  t.truthy(world.until(() => node.routes.get(home.key)?.choices.length === 0, 1000));
+  world.run(500);
+  t.false(node.routes.has(other.key), 'no LAN was told of this one');
+  t.deepEqual(heldThrough(world, home.key), forAMinute);
+});
+
+test('what is found for a moment while it is held, and told nobody, is held again when it is lost', (t) => {
   const world = new Network(77);
   world.node(1);
   const lan = world.lan();
   world.attach(1, lan, open);
-  const key = prefix('2001:db8::/48').key;
-  router(world, lan, { address: 'fe80::9', prefixes: ['2001:db8::/48'] });
-  world.run(3000);
-  // One more LAN, so that there is somebody to tell.
-  world.attach(1, world.lan(), open);
-  world.run(20_000);
-  world.send(1, { kind: 'interfaceDown', interface: lan });
-  const change = () => world.nodes.get(1)!.routes.get(key);
-  t.is(change()?.choices.length ?? 0, 0);
-  t.true(change()?.held ?? false, 'dropped rather than sent by a shorter prefix');
-  world.run(61_000);
-  t.false(change()?.held ?? false);
+  const own = prefix('2001:db8::/48');
+  const say = (kind: 'originate' | 'withdraw') =>
+    world.send(1, kind === 'withdraw' ? { kind, prefix: own } : { kind, prefix: own, metric: 0 });
+  say('originate');
+  world.run(5000);
+  say('withdraw');
+  world.run(10_000);
+  say('originate');
+  say('withdraw');
+  const isHeld = () => world.nodes.get(1)!.routes.get(own.key)?.held ?? false;
+  t.true(isHeld());
+  world.run(49_000);
+  t.true(isHeld());
+  world.run(2000);
+  t.false(isHeld(), 'a minute after it was retracted');
+});
+
+test('a LAN router that asked for what split horizon keeps from the others is told when that is lost', (t) => {
+  const world = new Network(78);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { ...open, type: 'wired' });
+  world.run(100);
+  const [hand, asker] = [new Hand(world, lan, 'fe80::9'), new Hand(world, lan, 'fe80::8')];
+  for (const each of [hand, asker]) each.keepGreeting();
+  world.run(5000);
+  const { bytes, length, key } = prefix('2001:db8::/48');
+  hand.announce('2001:db8::/48', 7, 0);
+  world.run(1000);
+  let from = world.now;
+  asker.say((writer) => writer.routeRequest(bytes, length));
+  world.run(1000);
+  const told = () => saidSince(world, lan, from).filter(({ line }) => line.includes(' 2001:db8::/48'));
+  const isAnswer = ({ to, line }: { to: unknown; line: string }) =>
+    (to as Uint8Array).at(-1) === 8 && line.startsWith('update');
+  t.deepEqual(told().map(isAnswer), [true, true], 'twice the same, by itself');
+  from = world.now;
+  hand.announce('2001:db8::/48', 7, 0xffff);
+  t.deepEqual(heldThrough(world, key), forAMinute);
+  t.deepEqual(
+    told().map(({ to, line }) => [to.at(-1), line]),
+    Array(2).fill([8, 'retract 2001:db8::/48']),
+  );
 });
