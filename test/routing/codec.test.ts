@@ -209,6 +209,142 @@ test('every other TLV is read as it was written', (t) => {
   t.true(writer.isEmpty);
 });
 
+/** One of each TLV that may hold sub-TLVs and is acted on, with what is read of it. */
+const ofEachType: readonly (readonly [what: string, tlv: string, line: string])[] = [
+  ['Acknowledgement Request', '0206 0000 0007 0064', 'ackRequest 7 within 100'],
+  ['Acknowledgement', '0302 0007', 'ack 7'],
+  ['Hello', '0406 0000 0001 0190', 'hello 1 every 400'],
+  ['unicast Hello', '0406 8000 0001 0000', 'hello unicast 1 every 0'],
+  ['IHU', '050e 0300 0060 04b0 0000000000000001', 'ihu fe80::1 rxcost 96 every 1200'],
+  ['IHU without an address', '0506 0000 0060 04b0', 'ihu you rxcost 96 every 1200'],
+  [
+    'Update',
+    '0812 02004000 0640 0001 0010 fd00000000000001',
+    'update fd00:0:0:1::/64 id 0102030405060708 seqno 1 metric 16 every 1600 via fe80::1',
+  ],
+  ['retraction', '0812 02004000 0640 0001 ffff fd00000000000001', 'retract fd00:0:0:1::/64'],
+  ['retraction of everything', '080a 00000000 ffff 0000 ffff', 'retract *'],
+  ['Route Request', '090a 0240 fd00000000000001', 'routeRequest fd00:0:0:1::/64'],
+  ['Route Request for all', '0902 0000', 'routeRequest *'],
+  [
+    'Seqno Request',
+    '0a16 0240 0002 4000 0102030405060708 fd00000000000001',
+    'seqnoRequest fd00:0:0:1::/64 id 0102030405060708 seqno 2 hops 64',
+  ],
+];
+
+/** The TLV with sub-TLVs. */
+function longer(tlv: string, subs: string): Uint8Array {
+  const octets = concatBytes(hex(tlv), hex(subs));
+  octets[1] = octets.length - 2;
+  return octets;
+}
+
+const mandatories = ['8000', 'ff00', '8002 abcd', '7f00 8000', '00 c800'];
+const routerId = '060a 0000 0102030405060708';
+
+test('an unknown sub-TLV that is mandatory has its TLV ignored, whichever it is; another does not', (t) => {
+  const behind = hex('0406 0000 0063 0190');
+  for (const [what, tlv, line] of ofEachType) {
+    const read = (subs: string) => packet(concatBytes(hex(routerId), longer(tlv, subs), behind));
+    for (const optional of ['7f00', '7f02 abcd', '00', '0102 0000']) {
+      t.deepEqual(tlvsOf(read(optional)), [line, 'hello 99 every 400'], `${what}, ${optional}`);
+    }
+    for (const mandatory of mandatories) {
+      t.deepEqual(tlvsOf(read(mandatory)), ['hello 99 every 400'], `${what}, ${mandatory}`);
+      t.deepEqual(dropsOf(read(mandatory)), { 'mandatory-sub-tlv': 1 }, `${what}, ${mandatory}`);
+    }
+  }
+});
+
+test('a TLV ignored for a mandatory sub-TLV sets the parser’s state all the same', (t) => {
+  const ipv6 = '0812 02004000 0640 0001 0010 fd00000000000001';
+  const ipv4 = '080d 01001800 0640 0001 0010 c63364';
+  const id = 'id 0102030405060708 seqno 1 metric 16 every 1600';
+  for (const [setter, then, line] of [
+    [routerId, ipv6, `update fd00:0:0:1::/64 ${id} via fe80::1`],
+    ['0706 0100 c0000209', routerId + ipv4, `update 198.51.100.0/24 ${id} via 192.0.2.9`],
+    ['0712 0200 20010db8000000000000000000000009', routerId + ipv6, `update fd00:0:0:1::/64 ${id} via 2001:db8::9`],
+    ['070a 0300 0000000000000009', routerId + ipv6, `update fd00:0:0:1::/64 ${id} via fe80::9`],
+    [
+      '0812 02804000 0640 0001 0010 fd00000000000001',
+      `${routerId} 080b 02004007 0640 0001 0010 02`,
+      `update fd00:0:0:2::/64 ${id} via fe80::1`,
+    ],
+    ['081a 02408000 0640 0001 0010 20010db8000000000102030405060708', ipv6, `update fd00:0:0:1::/64 ${id} via fe80::1`],
+  ] as const) {
+    for (const mandatory of mandatories) {
+      t.deepEqual(tlvsOf(packet(concatBytes(longer(setter, mandatory), hex(then)))), [line], `${setter} ${mandatory}`);
+    }
+  }
+});
+
+test('what a malformed TLV would have set is unknown, and nothing else', (t) => {
+  const [r, p] = ['update fd00:0:0:1::/64', 'update fd00:0:0:2::/64'];
+  const [v4, via4] = ['update 198.51.100.0/24', 'update 198.51.101.0/24'];
+  const whole = '060a 0000 0102030405060708 0706 0100 c0000209 0712 0200 20010db8000000000000000000000009';
+  const defaults =
+    '0812 02804000 0640 0001 0010 fd00000000000001 080d 01801800 0640 0001 0010 c63364 080d 04801800 0640 0001 0010 cb0071';
+  const first = [r, v4, 'update 203.0.113.0/24'];
+  // Each leans on one thing: router-id and next hop, then the default prefixes of IPv6, IPv4 and IPv4 via IPv6.
+  const leaning =
+    '0812 02004000 0640 0001 0010 fd00000000000001 080d 01001800 0640 0001 0010 c63364 ' +
+    '080b 02004007 0640 0001 0010 02 080b 01001802 0640 0001 0010 65 080b 04001802 0640 0001 0010 72';
+  const via6 = 'update 203.0.114.0/24';
+  const all = [r, v4, p, via4, via6];
+  const readOf = (malformed: string) => {
+    const lines = tlvsOf(packet(`${whole} ${defaults} ${malformed} ${leaning}`));
+    t.deepEqual(
+      lines.slice(0, 3).map((line) => line.split(' id ')[0]!),
+      first,
+    );
+    return lines.slice(3).map((line) => line.split(' id ')[0]!);
+  };
+  for (const [malformed, seen] of [
+    ['', all],
+    // A prefix length beyond the address: without flags, with the router-id's, with the prefix's of each encoding.
+    ['080a 02008100 0640 0001 0010', all],
+    ['080a 02408100 0640 0001 0010', []],
+    ['080a 01402100 0640 0001 0010', []],
+    ['080a 02808100 0640 0001 0010', [r, v4, via4, via6]],
+    ['080a 01802100 0640 0001 0010', [r, v4, p, via6]],
+    ['080a 04802100 0640 0001 0010', [r, v4, p, via4]],
+    ['080a 02c08100 0640 0001 0010', []],
+    // Cut in its prefix, with the prefix's flag.
+    ['080b 02804000 0640 0001 0010 fd', [r, v4, via4, via6]],
+    // Too short to tell which flags it has.
+    ['0809 02004000 0640 0001 00', []],
+    // Router-ids and next hops cut short.
+    ['0609 0000 01020304050607', []],
+    ['0701 01', []],
+    ['0704 0100 c000', [r, p, via6]],
+    ['0708 0200 20010db80000', [v4, via4]],
+    ['0708 0300 000000000000', [v4, via4]],
+  ] as const) {
+    t.deepEqual(readOf(malformed), [...seen], malformed);
+  }
+  // A router-id that comes anew after an Update too short to tell: the defaults are unknown still.
+  t.deepEqual(readOf(`0809 02004000 0640 0001 00 ${routerId}`), [r, v4]);
+});
+
+test('bits past a prefix’s length are cleared, whichever TLV it is in', (t) => {
+  const read = (body: string) =>
+    tlvsOf(packet(`${routerId} 0706 0100 c0000209 ${body}`)).map((line) => line.split(' ', 2)[1]);
+  for (const [body, seen] of [
+    ['080f 02002200 0640 0001 0010 fd000000ff', 'fd00:0:c000::/34'],
+    ['080f 02002100 0640 0001 ffff fd000000ff', 'fd00:0:8000::/33'],
+    ['080d 01001500 0640 0001 0010 0a01ff', '10.1.248.0/21'],
+    ['080d 04001700 0640 0001 0010 0a01ff', '10.1.254.0/23'],
+    ['0905 0211 fd00ff', 'fd00:8000::/17'],
+    ['0a10 0209 0002 4000 0102030405060708 fdff', 'fd80::/9'],
+  ] as const) {
+    t.deepEqual(read(body), [seen], body);
+  }
+  // What is taken from a default prefix as well.
+  const leaning = '080f 02802800 0640 0001 0010 fd000000ff 080a 02002205 0640 0001 0010';
+  t.deepEqual(read(leaning), ['fd00:0:ff00::/40', 'fd00:0:c000::/34']);
+});
+
 test('any octets are read in one pass without a throw', (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 1500 }), (body) => {

@@ -251,6 +251,39 @@ test('a tunnel that only one end gave up works again as soon as it is heard agai
   t.true(took! < 300, `${took} ms`);
 });
 
+test('what the plane says of a tunnel: down is every Hello lost, up is none heard', (t) => {
+  const world = new Network(14);
+  world.node(1);
+  world.node(2);
+  world.link(1, 2);
+  world.run(5000);
+  const here = world.interfaceOf(1, 2);
+  const neighbour = () => world.nodes.get(1)!.speaker.neighbours()[0]!;
+  const isLost = () => {
+    const { hellos, rxcost, txcost, cost } = neighbour();
+    return hellos === 0 && [rxcost, txcost, cost].every((one) => one === 0xffff);
+  };
+  t.false(isLost());
+  // Nothing of Babel comes from now on, so what the plane says is all there is.
+  world.nodes.get(2)!.running = false;
+  world.send(1, { kind: 'silent', interface: here });
+  t.true(isLost());
+  t.is(world.nodes.get(1)!.next(2), undefined);
+  world.send(1, { kind: 'recovered', interface: here });
+  world.measure(1, 2);
+  world.run(60_000);
+  t.true(isLost(), 'heard again by the plane');
+  world.send(1, { kind: 'tunnelUp', interface: here, neighbour: 2, mtu: 1232 });
+  world.measure(1, 2);
+  world.run(60_000);
+  t.true(isLost(), 'a new session');
+  // It speaks: both Hello and IHU are needed.
+  world.nodes.get(2)!.running = true;
+  world.send(2, { kind: 'tunnelUp', interface: here, neighbour: 1, mtu: 1232 });
+  t.truthy(world.until(() => world.allReach(), 60_000));
+  t.false(isLost());
+});
+
 test('a cost that goes up beyond feasibility keeps the route in use until a newer seqno comes', (t) => {
   const world = new Network(13);
   for (let i = 1; i <= 3; i++) world.node(i);

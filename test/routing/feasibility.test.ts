@@ -227,6 +227,38 @@ test('a request for a seqno that is reached, or of another router-id, is answere
   }
 });
 
+test('an unfeasible update of the way in use is ignored entirely: it does not keep it alive either', (t) => {
+  const { world, near, row } = lanWorld(71);
+  near.announce(text, 7, 100, 400);
+  const announced = world.now;
+  world.run(1000);
+  const before = row(near)!;
+  while (world.now - announced < 13_500) {
+    near.announce(text, 7, 900, 400);
+    const { metric, seqno, distance, selected } = row(near)!;
+    t.deepEqual([metric, seqno, distance, selected], [before.metric, before.seqno, before.distance, true]);
+    world.run(500);
+  }
+  world.run(announced + 14_200 - world.now);
+  t.false(row(near)!.selected, 'after 3.5 of the intervals it came with');
+  near.announce(text, 8, 900, 400);
+  t.true(row(near)!.selected);
+});
+
+test('a retraction does not make a route last longer: it is forgotten when it would have expired', (t) => {
+  const { world, near, row } = lanWorld(72);
+  near.announce(text, 7, 100, 400);
+  const announced = world.now;
+  world.run(10_000);
+  for (let i = 0; i < 3; i++) {
+    near.announce(text, 7, 0xffff, 400);
+    world.run(1000);
+  }
+  t.is(row(near)!.metric, 0xffff);
+  world.run(announced + 14_200 - world.now);
+  t.is(row(near), undefined);
+});
+
 test('two routers of one router-id are two neighbours, each with its own route', (t) => {
   const { world, node, near, far, row } = lanWorld(70);
   near.announce(text, 7, 100);

@@ -8,6 +8,7 @@ import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { DropReason } from '../../src/routing/codec/tlv.js';
 import type { LanOptions } from '../../src/routing/contract.js';
 import { routerIdBurst } from '../../src/routing/interface.js';
+import { isMartian } from '../../src/routing/martians.js';
 import { routerIdFrom } from '../../src/routing/router-id.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { Hand } from './hand.js';
@@ -165,6 +166,16 @@ test('13: prefix lengths beyond the address', (t) => {
     const body = update(`081a ${ae}00 ${plen.toString(16)}00 0640 0001 0010 ${'11'.repeat(16)}`);
     t.deepEqual(tlvsOf(packet(`${body} ${after}`)), [afterSeen]);
   }
+});
+
+test('13: a prefix with bits beyond its length is the one without them', (t) => {
+  const { node, say, rows } = lanWorld();
+  for (const last of ['c0', 'ff', 'e5']) say(update(`080f 02002200 0640 0001 0010 fd000000${last}`));
+  t.is(node.speaker.sizes().destinations, 2, 'and our own');
+  t.deepEqual(
+    rows().map(({ prefix: one }) => String(one)),
+    ['fd00:0:c000::/34'],
+  );
 });
 
 test('14: more octets left out than a prefix has', (t) => {
@@ -513,6 +524,34 @@ test('30: our own router-id, our own prefix by another, and prefixes nobody may 
   t.deepEqual(stateOf(one).sizes, sizes, 'not even their router-ids are kept');
   world.run(300);
   t.false(said(world, lan, from).some((line) => /^(update|retract|routeRequest|seqnoRequest)/.test(line)));
+});
+
+test('30: every prefix nobody may announce, and its nearest neighbours that anybody may', (t) => {
+  const isRefused = (text: string) => {
+    const { bytes, length } = prefix(text);
+    return isMartian(bytes, length);
+  };
+  const martians = [
+    ...[
+      '::/128',
+      '::1/128',
+      'fe80::/10',
+      'fe80::/64',
+      'fe90::/16',
+      'feb0:1::/32',
+      'febf::1/128',
+      'ff00::/8',
+      'ff02::1/128',
+    ],
+    ...['0.0.0.0/8', '0.0.0.0/32', '0.1.2.3/32', '127.0.0.0/8', '127.0.0.1/32', '224.0.0.0/4', '239.1.0.0/16'],
+    ...['240.0.0.0/4', '255.255.255.255/32'],
+  ];
+  for (const text of martians) t.true(isRefused(text), text);
+  const others = [
+    ...['::/0', '::/127', '::2/128', '::/64', 'fe40::/10', 'fec0::/10', 'fe00::/9', 'fe00::/8', 'fd00::/8', 'fe00::/7'],
+    ...['0.0.0.0/0', '0.0.0.0/7', '1.0.0.0/8', '126.0.0.0/8', '128.0.0.0/8', '223.255.255.0/24', '192.0.0.0/3'],
+  ];
+  for (const text of others) t.false(isRefused(text), text);
 });
 
 test('31: the largest metric and a cost of nothing', (t) => {

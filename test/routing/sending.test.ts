@@ -200,18 +200,23 @@ for (const mtu of [512, 1232, 1400]) {
   });
 }
 
-test('what is periodic has jitter: no two nodes stay in step', (t) => {
+test('what is periodic has jitter, Hellos and full tables: no two nodes stay in step', (t) => {
   const { world, said } = lanWorld(78);
+  world.send(1, { kind: 'originate', prefix: prefix('2001:db8::/48'), metric: 0 });
   world.run(20_000);
   const from = world.now;
-  world.run(5 * minute);
-  const times = said(from)
-    .filter(isHello)
-    .map(({ at }) => at);
-  const gaps = times.slice(1).map((at, i) => at - times[i]!);
-  t.true(
-    Math.min(...gaps) >= 0.9 * 4000 - 1 && Math.max(...gaps) <= 4000 + 1,
-    `${Math.min(...gaps)} ${Math.max(...gaps)}`,
-  );
-  t.true(Math.max(...gaps) - Math.min(...gaps) > 200, 'and spread over that');
+  world.run(20 * minute);
+  for (const [starts, interval] of [
+    ['hello', 4000],
+    ['update 2001:db8::/48', 16_000],
+  ] as const) {
+    const times = said(from)
+      .filter(({ line }) => line.startsWith(starts))
+      .map(({ at }) => at);
+    t.true(times.length >= (20 * minute) / interval, starts);
+    const gaps = times.slice(1).map((at, i) => at - times[i]!);
+    const [least, most] = [Math.min(...gaps), Math.max(...gaps)];
+    t.true(least >= 0.9 * interval - 1 && most <= interval + 1, `${starts}: ${least} ${most}`);
+    t.true(most - least > interval / 20, `${starts}: spread over that`);
+  }
 });

@@ -1,7 +1,7 @@
 import type { IpBytes } from '../../src/addr/ip.js';
 import { formatIp, parseIp } from '../../src/addr/ip.js';
 import { Prefix } from '../../src/addr/prefix.js';
-import { fromHex, toHex } from '../../src/bytes.js';
+import { equalBytes, fromHex, toHex } from '../../src/bytes.js';
 import { PacketReader } from '../../src/routing/codec/packet-reader.js';
 import { dropReasons } from '../../src/routing/codec/tlv.js';
 import { routerIdFrom } from '../../src/routing/router-id.js';
@@ -36,9 +36,15 @@ export function dropsOf(bytes: Uint8Array): Record<string, number> {
   );
 }
 
+/** A `Prefix` clears what is beyond its length; the reader is to have done so before. */
+function prefixOf({ prefix: octets, prefixLength }: PacketReader): string {
+  const prefix = new Prefix(octets, prefixLength);
+  return equalBytes(prefix.bytes, octets) ? String(prefix) : `${formatIp(octets)} beyond its length ${prefixLength}`;
+}
+
 function lineOf(reader: PacketReader, kind: string): string {
   const id = routerIdFrom(reader.routerIdHigh, reader.routerIdLow);
-  const prefix = reader.wildcard ? '*' : String(new Prefix(reader.prefix, reader.prefixLength));
+  const prefix = reader.wildcard ? '*' : prefixOf(reader);
   const stamp = reader.hasTimestamp ? ` stamp ${reader.timestamp}` : '';
   switch (kind) {
     case 'ackRequest':
