@@ -155,8 +155,11 @@ function portMappingInfo(control: ControlPlane): PortMappingInfo {
 /** How long a report of the speaker or of the tunnels stays in `status`. */
 const reportAge = 10 * 60_000;
 
+const cloneFix = 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own';
+
 const reportFixes: Readonly<Record<string, string>> = {
-  cloned: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
+  cloned: cloneFix,
+  'own-key-cloned': cloneFix,
   'other-daemon': 'stop the other Babel daemon, or remove the interface from [[babel.interface]]',
   'import-meets-connected': 'the LAN router announces a network this machine is connected to: filter it there',
   'foreign-import':
@@ -238,6 +241,7 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
 const reportSeverities: ReadonlyMap<string, HealthItem['severity']> = new Map(
   Object.entries({
     cloned: 'warning',
+    'own-key-cloned': 'error',
     'invalid-signature': 'warning',
     'not-the-owner': 'warning',
     'old-epoch': 'warning',
@@ -254,7 +258,7 @@ const reportSeverities: ReadonlyMap<string, HealthItem['severity']> = new Map(
     'other-daemon': 'warning',
     'restarts-too-often': 'warning',
     'signature-rate': 'warning',
-  } satisfies Record<ReportCode | 'cloned' | 'signature-rate', HealthItem['severity']>),
+  } satisfies Record<ReportCode | 'cloned' | 'own-key-cloned' | 'signature-rate', HealthItem['severity']>),
 );
 
 function otherNodes(mesh: Mesh) {

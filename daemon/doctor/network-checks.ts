@@ -77,6 +77,8 @@ export function checkUdpOut({ node: { status, peers } }: DoctorFacts): DoctorChe
   }
   if (total === 0 && peers.length === 0)
     return check.unknown('no other node to try it with', '"weft invite" makes a token for another machine');
+  const cloned = status.health.find(({ code }) => code === 'own-key-cloned');
+  if (cloned) return check.unknown(`no tunnel stays: ${cloned.message}`, cloned.fix);
   const last = peers.find(({ lastError }) => lastError !== null)?.lastError;
   return check.error(
     `none of ${counted(peers.length, 'peer')} answers${last ? `; last: ${last}` : ''}`,

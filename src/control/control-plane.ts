@@ -458,6 +458,9 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           this.#tell('cloned', effect.node, `two machines run with its key: ${places}`);
           break;
         }
+        case 'clonedOurselves':
+          this.#tell('own-key-cloned', undefined, 'another machine runs with the key of this one, and was there first');
+          break;
         case 'dialFailed':
           if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way
           if (this.#isOverStream(effect.node)) {

@@ -23,6 +23,9 @@ export type LinkMessage =
 
 const maxReasonLength = 64;
 
+/** Of the `bye` to a second machine with a node's key, which tells its operator (docs/protocol/tunnel.md, Another incarnation). */
+export const secondMachine = 'another machine runs with this key';
+
 /** A whole control frame, the caller's. */
 export function encodeLinkMessage(message: LinkMessage): Uint8Array {
   return concatBytes(Uint8Array.of(ControlChannel.tunnel), encodeCbor(asCbor(message)));

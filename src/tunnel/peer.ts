@@ -6,13 +6,13 @@ import { mac1Of } from '../cookie-reply.js';
 import { AgreementKey } from '../crypto.js';
 import { appendMacs } from '../datagram-mac.js';
 import type { Random } from '../random.js';
-import { type Millis, never, second } from '../time.js';
+import { type Millis, minute, never, second } from '../time.js';
 import { Asking, type Response } from './asking.js';
 import { Challenge, type Outcomes } from './challenge.js';
 import { type Answer, GivenAnswers } from './given-answers.js';
 import type { HandshakeIdentity, Hello, IncomingHandshake } from './handshake.js';
 import { KeyWatch, type LinkUse } from './key-watch.js';
-import { encodeLinkMessage, type LinkMessage } from './link-message.js';
+import { encodeLinkMessage, type LinkMessage, secondMachine } from './link-message.js';
 import type { Carriage, Cipher, LinkId, Path, PlaneCommand } from './plane/contract.js';
 import { SeenCounters } from './seen-counters.js';
 import { type Session, SessionKeys } from './session-keys.js';
@@ -45,6 +45,7 @@ export interface PeerHost<Certificate> {
 
 /** Our tuning. */
 const trialPause: Millis = 10 * second; // a replay from an old incarnation buys one Diffie-Hellman in this time
+const clonePause: Millis = 5 * minute; // a clone that goes on is told of again: `weft status` forgets after twice that
 const idleAfter: Millis = 60 * second; // an overlay association unheard for this long gets no new keys
 
 /**
@@ -203,7 +204,7 @@ export class Peer<Certificate> {
       if (attempt.purpose === 'dial') this.#dialFailed(way, reason);
     };
     const report = () => {
-      this.reportClone(from.kind === 'direct' ? from.endpoint : undefined);
+      this.reportClone(from.kind === 'direct' ? from.endpoint : undefined, now);
       discard('two machines run with its key');
     };
     const drop = () => discard('the association with it was closed');
@@ -353,9 +354,9 @@ export class Peer<Certificate> {
   }
 
   /** Two live machines hold this peer's key: the first stays. */
-  reportClone(other: Endpoint | undefined): void {
+  reportClone(other: Endpoint | undefined, now: Millis): void {
     const endpoints = [this.endpoint, other].filter((endpoint) => endpoint !== undefined);
-    this.#noTrialBefore = Number.POSITIVE_INFINITY; // as long as the first lives
+    this.#noTrialBefore = now + clonePause;
     this.#host.emit({ kind: 'cloned', node: this.node, endpoints });
   }
 
@@ -401,6 +402,7 @@ export class Peer<Certificate> {
         if (this.#standing === 'tunnel') this.#toOverlay(`the other side closed it: ${message.reason}`);
         break;
       case 'bye':
+        if (message.reason === secondMachine) this.#host.emit({ kind: 'clonedOurselves', by: this.node });
         this.close(`the other side closed it: ${message.reason}`);
         break;
     }

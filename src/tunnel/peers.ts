@@ -218,7 +218,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         for (const peer of [...this.#peers.values()]) this.#with(peer, () => peer.wokeUp(now));
         return;
       case 'confirmed':
-        this.#isCloned(this.#trials.confirmed(event.link));
+        this.#isCloned(this.#trials.confirmed(event.link), now);
         break;
       default:
         break;
@@ -226,8 +226,8 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     this.#with(this.#links.get(event.link), (peer) => fromLink(peer, event, now));
   }
 
-  #isCloned(found: { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined): void {
-    if (found) this.#with(found.peer, (peer) => peer.reportClone(found.endpoint));
+  #isCloned(found: { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined, now: Millis): void {
+    if (found) this.#with(found.peer, (peer) => peer.reportClone(found.endpoint, now));
   }
 
   #datagram(bytes: Uint8Array, from: Path, now: Millis): void {

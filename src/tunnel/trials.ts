@@ -3,7 +3,7 @@ import { AgreementKey } from '../crypto.js';
 import { appendMacs } from '../datagram-mac.js';
 import { type Millis, never, second } from '../time.js';
 import type { IncomingHandshake } from './handshake.js';
-import { encodeLinkMessage } from './link-message.js';
+import { encodeLinkMessage, secondMachine } from './link-message.js';
 import type { Peer, PeerHost } from './peer.js';
 import type { LinkId, PlaneCommand } from './plane/contract.js';
 import { SessionKeys } from './session-keys.js';
@@ -82,7 +82,7 @@ export class Trials<Certificate> {
   confirmed(link: LinkId): { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined {
     const trial = this.#trials.get(link);
     if (!trial) return undefined; // a link of a peer we know
-    const bytes = encodeLinkMessage({ kind: 'bye', reason: 'another machine runs with this key' });
+    const bytes = encodeLinkMessage({ kind: 'bye', reason: secondMachine });
     this.#command({ kind: 'sendControl', link, bytes });
     this.#end(link, trial);
     return trial;

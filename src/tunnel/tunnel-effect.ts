@@ -27,6 +27,8 @@ export type TunnelEffect<Certificate> =
   | { readonly kind: 'knocked'; readonly node: NodeNumber }
   /** Two live machines hold one node's key. The first stays; both endpoints, as far as they are known. */
   | { readonly kind: 'cloned'; readonly node: NodeNumber; readonly endpoints: readonly Endpoint[] }
+  /** So says a peer of our own key, and that the other machine stays. */
+  | { readonly kind: 'clonedOurselves'; readonly by: NodeNumber }
   /** `reason` in plain words, to follow "could not reach NAME: ". */
   | {
       readonly kind: 'dialFailed';

@@ -88,4 +88,23 @@ test('two machines with one key are a line in status of who hears both: where th
   ]);
   t.is(founder.told.filter(({ code }) => code === 'tunnel-down').length, 0, 'the first stays');
   t.false(copy.hasTunnelTo(founder));
+  const ofItself = () => healthOf(memberOf(world, copy)).filter(({ code }) => code === 'own-key-cloned');
+  t.deepEqual(ofItself(), [
+    {
+      code: 'own-key-cloned',
+      severity: 'error',
+      message: 'another machine runs with the key of this one, and was there first',
+      fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
+    },
+  ]);
+  // A line stays for ten minutes: it is told again as long as both run, and no oftener than is of use.
+  for (let minutes = 10; minutes <= 60; minutes += 10) {
+    const count = () => [founder, copy].map(({ told }) => told.filter(({ code }) => code.endsWith('cloned')).length);
+    const [before, beforeCopy] = count() as [number, number];
+    world.run(600 * second);
+    const [after, afterCopy] = count() as [number, number];
+    t.true(after > before && after <= before + 3, `founder, after ${minutes} minutes: ${after - before} times`);
+    t.true(afterCopy > beforeCopy && afterCopy <= beforeCopy + 3, `copy: ${afterCopy - beforeCopy} times`);
+  }
+  t.is(founder.told.filter(({ code }) => code === 'tunnel-down').length, 0);
 });

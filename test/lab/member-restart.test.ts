@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import test from 'ava';
@@ -12,12 +12,13 @@ import { second } from '../../src/time.js';
 
 /* How soon a member is what it was, with all of its state and with nothing but its keys. */
 const { serial } = test;
-const world = await World.build({ anna: host(), ben: host(), carl: host(), dora: host() });
+const world = await World.build({ anna: host(), ben: host(), carl: host(), dora: host(), copy: host() });
 test.after.always(() => world.remove());
 const names = ['anna', 'ben', 'carl', 'dora'];
 const nodes = names.map((name) => world.node(name));
 const [anna, ben, carl, dora] = nodes as [WeftNode, WeftNode, WeftNode, WeftNode];
-test.before(() => network(world, names, '[port-mapping]\nenabled = false\n'));
+const config = '[port-mapping]\nenabled = false\n';
+test.before(() => network(world, names, config));
 
 serial(
   'killed and started again, a node has its address back within 2 s, and its apps saw loss and no error',
@@ -161,6 +162,71 @@ serial(
     await listening;
     await carl.start();
     await carries();
+  },
+);
+
+serial(
+  'a copy of a member, started beside it: all are told which two machines, the copy too, and nobody else notices',
+  async (t) => {
+    const others = [anna, carl, dora];
+    const copy = world.node('copy');
+    await allPairsPing(nodes, 10 * second);
+    const prefix = (await ben.status()).node!.prefix;
+    /** Whose announcements of ben's prefix they believe: which way is best may change with the delays. */
+    const waysToBen = () =>
+      Promise.all(
+        others.map(async (node) =>
+          (await node.routes()).filter((row) => row.prefix === prefix && row.selected).map(({ routerId }) => routerId),
+        ),
+      );
+    const [annas, bens] = [await anna.address(), await ben.address()];
+    const before = await waysToBen();
+    const logged = others.map((node) => node.log().length);
+    const pings = ['ping', '-6', '-n', '-q', '-i', '0.02', '-c', '250', bens];
+    const flow = anna.host.namespace.run(pings, { timeout: 15 * second });
+
+    cpSync(ben.state, copy.state, { recursive: true });
+    await copy.start({ config });
+    const cloned = async (node: WeftNode) =>
+      (await node.status()).health.filter(({ code }) => code === 'cloned' || code === 'own-key-cloned');
+    const places = `${ben.host.address}:16696 and ${copy.host.address}:16696`;
+    const cure = /on the copy, weft leave, then join with a token of its own/;
+    for (const node of [...others, copy]) {
+      const { took, value } = await until(
+        `${node.name} is told`,
+        () => cloned(node),
+        ({ length }) => length > 0,
+        10 * second,
+        () => node.tail(),
+      );
+      t.log(`${node.name} was told within ${Math.round(took)} ms`);
+      t.is(value.length, 1);
+      const own = { code: 'own-key-cloned', severity: 'error' } as const;
+      const message = `ben: two machines run with its key: ${places}`;
+      t.like(value[0], node === copy ? own : { code: 'cloned', severity: 'warning', message });
+      t.regex(value[0]!.fix, cure);
+      t.regex(node.log().join('\n'), /"kind":"(own-key-)?cloned"/);
+    }
+    const { code, stdout } = await copy.run('status');
+    t.is(code, 1);
+    t.regex(stdout, /another machine runs with the key of this one/);
+    t.regex((await copy.run('doctor')).stdout, cure);
+
+    const { stdout: summary } = await flow;
+    t.regex(summary, /250 packets transmitted, 250 received/, 'not a packet between the others was lost');
+    t.deepEqual(await waysToBen(), before);
+    for (const [i, node] of others.entries()) {
+      t.is((await node.peer('ben'))?.tunnel?.endpoint, `${ben.host.address}:16696`);
+      t.notRegex(node.log().slice(logged[i]).join('\n'), /tunnel-(down|moved)/);
+    }
+    t.deepEqual(await cloned(ben), []);
+    t.false(await copy.pings(annas));
+
+    // The cure: what leaves is the copy, and what joins has a key and an address of its own.
+    await copy.weft('leave');
+    await copy.join(await anna.invite());
+    t.not(await copy.address(), bens);
+    await allPairsPing([...nodes, copy], 10 * second);
   },
 );
 
