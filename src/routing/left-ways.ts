@@ -10,7 +10,7 @@ export interface LeftWay {
   readonly metric: Metric;
 }
 
-type LeftTuning = Pick<Tuning, 'returnFrom' | 'followsWithin' | 'worseByItself' | 'burstTime'>;
+type LeftTuning = Pick<Tuning, 'leftFor' | 'returnFrom' | 'followsWithin' | 'worseByItself' | 'burstTime'>;
 
 const maxWays = 8;
 /** What falls by such a share of what it rose is over. */
@@ -23,16 +23,19 @@ const isOverBy = 1 / 4;
 export class LeftWays {
   #ways: readonly LeftWay[] = [];
   /**
-   * The way in use: its neighbour, since when, how bad it was then, and how bad our traffic made it at worst. Who was so
-   * bad when it was taken that this is not our traffic has no burst that could be over: `#first` is zero then.
+   * The way in use: its neighbour, since when, how bad it was at best, and our traffic made it at worst. Who was so bad
+   * when it was taken that this is not our traffic has not risen, so has no burst that could be over.
    */
   #column = none;
   #since: Millis = 0;
-  #first: Metric = 0;
+  #least: Metric = 0;
+  #wasBad = false;
   #worst: Metric = 0;
-  /** Since when it is worse than our traffic makes a way, and how bad at worst; never: it is not. */
+  /** Since when it is worse, and not as our traffic makes a way, and how bad at worst; never: it is not. */
   #beyondSince: Millis = never;
   #peak: Metric = 0;
+  /** When a way was last returned to because the one in its place had become worse by itself. */
+  #returnedAt: Millis = Number.NEGATIVE_INFINITY;
   readonly #tuning: LeftTuning;
 
   constructor(tuning: LeftTuning) {
@@ -44,25 +47,40 @@ export class LeftWays {
     this.#ways = [...this.#ways.slice(1 - maxWays), way];
   }
 
-  /**
-   * The way in use, which may be another than before, has this metric now. What made us leave the one before for being worse by
-   * itself was perhaps a long burst all the same: another like it does not drive us back.
-   */
+  /** The way in use, which may be another than before, has this metric now. */
   uses(column: number, metric: Metric, now: Millis): void {
     if (column !== this.#column) {
-      this.#column = column;
-      this.#since = now;
-      this.#ways = this.#ways.filter((way) => way.column !== column);
-      this.#first = metric < this.#bound(now) ? metric : 0;
-      this.#worst = now >= this.worseByItselfAt ? Math.max(metric, this.#peak) : metric;
-      this.#beyondSince = never;
-    } else if (this.#beyondSince === never) {
-      if (metric >= this.#bound(now)) {
-        this.#beyondSince = now;
-        this.#peak = metric;
-      } else if (this.#mayFollow(now)) this.#worst = Math.max(this.#worst, metric);
-    } else if (this.#peak - metric <= isOverBy * (this.#peak - this.#first)) this.#peak = Math.max(this.#peak, metric);
-    else this.#beyondSince = never;
+      this.#take(column, metric, now);
+      return;
+    }
+    this.#least = Math.min(this.#least, metric);
+    if (this.#beyondSince !== never && metric <= this.#peak) {
+      const before = this.#wasBad ? 0 : this.#least;
+      if (this.#peak - metric > isOverBy * (this.#peak - before)) this.#beyondSince = never;
+      return;
+    }
+    const bound = this.#bound(now);
+    if (metric < bound && this.#mayFollow(now)) this.#worst = Math.max(this.#worst, metric);
+    if (this.#isLittle(metric, now)) this.#beyondSince = Math.min(this.#beyondSince, now);
+    else if (metric < bound) this.#beyondSince = never;
+    else if (this.#beyondSince === never || this.#peak < bound) this.#beyondSince = now;
+    this.#peak = metric;
+  }
+
+  /**
+   * What made us leave the one before for being worse by itself was perhaps a long burst all the same: another like it
+   * does not drive us back. Nor do two unequal ways, which our traffic makes worse by much and by little, drive us to and fro.
+   */
+  #take(column: number, metric: Metric, now: Millis): void {
+    const isByItself = now >= this.worseByItselfAt;
+    if (isByItself && this.find(column, now)) this.#returnedAt = now;
+    this.#column = column;
+    this.#since = now;
+    this.#ways = this.#ways.filter((way) => way.column !== column);
+    this.#least = metric;
+    this.#wasBad = metric >= this.#bound(now);
+    this.#worst = isByItself ? Math.max(metric, this.#peak) : metric;
+    this.#beyondSince = never;
   }
 
   /** What our traffic does to a way shows soon after it came there. */
@@ -70,11 +88,22 @@ export class LeftWays {
     return now - this.#since < this.#tuning.followsWithin;
   }
 
+  /** Worse than it was, and by far not as bad as those that were left: what made us leave them has not followed us. */
+  #isLittle(metric: Metric, now: Millis): boolean {
+    const { leftFor, returnFrom, worseByItself } = this.#tuning;
+    if (now < this.#returnedAt + leftFor) return false;
+    return metric >= this.#least + worseByItself && returnFrom * metric < this.#leastLeft(now);
+  }
+
   /** From where on the way in use is worse than our traffic makes it, as far as is known. */
   #bound(now: Millis): Metric {
     const { returnFrom, worseByItself } = this.#tuning;
-    const least = this.#ways.reduce((bound, way) => (way.until > now ? Math.min(bound, way.metric) : bound), infinity);
-    return Math.min(returnFrom * least, this.#mayFollow(now) ? infinity : this.#worst + worseByItself);
+    return Math.min(returnFrom * this.#leastLeft(now), this.#mayFollow(now) ? infinity : this.#worst + worseByItself);
+  }
+
+  /** How bad that of the ways was which was the least bad when it was left. */
+  #leastLeft(now: Millis): Metric {
+    return this.#ways.reduce((least, way) => (way.until > now ? Math.min(least, way.metric) : least), infinity);
   }
 
   /**

@@ -76,17 +76,24 @@ class Promised {
     }
   }
 
-  /** The way not to return to was left lately as worse than it was, and what is in use no worse than congestion that followed us. */
+  /**
+   * The way not to return to was left lately as worse than it was, and what is in use is as bad as congestion that
+   * followed us: not worse, nor less so by far, unless a way was returned to already.
+   */
   #mayBeOurTraffic(then: Look, other: number): boolean {
     const left = this.#leftBefore(then);
     if (!left.has(other)) return false;
-    const metric = then.metrics.get(then.used)!;
-    return metric < returnFrom * Math.min(...left.values()) && metric < this.#shown(then) + worseByItself;
+    const metric = metricInUse(then);
+    const bad = [...left.values()];
+    if (metric >= returnFrom * Math.min(...bad.map(({ most }) => most))) return false;
+    if (metric >= this.#shown(then) + worseByItself) return false;
+    const hasFollowed = returnFrom * metric >= Math.min(...bad.map(({ least }) => least));
+    return hasFollowed || metric < this.#best(then) + worseByItself || this.#hasReturned(then);
   }
 
   /** The ways barred at that time, and how bad each was when it was left. */
-  #leftBefore(then: Look): Map<number, Metric> {
-    const left = new Map<number, Metric>();
+  #leftBefore(then: Look): Map<number, { most: Metric; least: Metric }> {
+    const left = new Map<number, { most: Metric; least: Metric }>();
     let chosen = metricInUse(this.#looks[0]!);
     this.#looks.forEach((to, i) => {
       const from = this.#looks[i - 1];
@@ -96,12 +103,29 @@ class Promised {
       const lately = this.#looks.slice(0, i).filter(({ at }) => at > to.at - dwell);
       const isSudden = lately.some(({ suspected }) => suspected.has(from.used) !== suspected.has(to.used));
       // What made us leave it may be of the same moment as what it is now.
-      const metric = Math.max(to.metrics.get(from.used) ?? 0, metricInUse(from));
-      const isWorse = metric > chosen + switchMargin + switchShare * chosen;
-      if (isWorse && !isSudden && then.at < to.at + leftFor) left.set(from.used, metric);
+      const bad = [to.metrics.get(from.used) ?? 0, metricInUse(from)];
+      const [most, least] = [Math.max(...bad), Math.min(...bad)];
+      const isWorse = most > chosen + switchMargin + switchShare * chosen;
+      if (isWorse && !isSudden && then.at < to.at + leftFor) left.set(from.used, { most, least });
       chosen = metricInUse(to);
     });
     return left;
+  }
+
+  /** How bad the way in use was at best since it was taken. */
+  #best(then: Look): Metric {
+    const before = this.#looks.filter(({ at }) => at <= then.at);
+    const came = before.findLastIndex(({ used }, i) => used !== before[i - 1]?.used);
+    return Math.min(...before.slice(came).map(metricInUse));
+  }
+
+  /** A barred way was returned to, in the time for which one is barred. */
+  #hasReturned(then: Look): boolean {
+    return this.#looks.some((to, i) => {
+      const from = this.#looks[i - 1];
+      if (!from || from.used === to.used || to.at > then.at || to.at <= then.at - leftFor) return false;
+      return this.#leftBefore(from).has(to.used);
+    });
   }
 
   /** The worst that our traffic is known to do: in the first half minute, or to the way before that was left for one left before. */

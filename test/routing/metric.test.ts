@@ -111,6 +111,56 @@ test('a path that was left is taken back sooner when the one in its place become
   t.true(took !== undefined && took < 10_000, `${took} ms`);
 });
 
+test('within half a minute of a switch, a path that becomes 100 ms worse is left within 10 s for one that was left as worse by far', (t) => {
+  for (const wait of [0, 2000, 10_000, 20_000, 28_000, 29_000, 30_000]) {
+    for (const worse of [100, 150]) {
+      const world = new Ways(3, [20, 40]);
+      world.change(1, 2, { delay: 300 });
+      t.truthy(world.until(() => world.used === 3, 12_000));
+      world.change(1, 2, { delay: 10 });
+      world.run(wait);
+      t.is(world.used, 3, 'not for being the longer way');
+      world.change(1, 3, { delay: 20 + worse / 2 });
+      const took = world.until(() => world.used === 2, 20_000);
+      t.true(took !== undefined && took < 10_000, `${worse} ms worse after ${wait} ms: ${took} ms`);
+    }
+  }
+});
+
+test('and is kept for one that was left as about as bad: that is what congestion that followed us looks like', (t) => {
+  const world = new Ways(3, [20, 40]);
+  world.change(1, 2, { delay: 80 });
+  t.truthy(world.until(() => world.used === 3, 12_000));
+  world.change(1, 2, { delay: 10 });
+  world.run(10_000);
+  world.change(1, 3, { delay: 70 });
+  t.is(
+    world.until(() => world.used === 2, 250_000),
+    undefined,
+  );
+});
+
+test('two unequal paths, congested by our own traffic, change at most three times in five minutes', (t) => {
+  for (const queues of [
+    [300, 80],
+    [80, 300],
+    [1000, 200],
+    [400, 60],
+  ] as const) {
+    for (let seed = 1; seed <= 3; seed++) {
+      const world = new Ways(seed, [20, 20]);
+      const count = switches(world);
+      for (let i = 0; i < 300; i++) {
+        const { used } = world;
+        world.measure(1, used, { rtt: 20 + queues[used - 2]! * (0.9 + 0.1 * world.random.unit()), jitter: 5 });
+        world.measure(1, used === 2 ? 3 : 2, { rtt: 20 + world.random.unit(), jitter: 1 });
+        world.run(1000);
+      }
+      t.true(count() <= 3, `${queues} ms: ${count()}`);
+    }
+  }
+});
+
 for (const worse of [100, 500]) {
   test(`half a minute after a switch, a path that becomes ${worse} ms worse is left within 10 s for the one left before`, (t) => {
     for (let seed = 1; seed <= 10; seed++) {
