@@ -313,10 +313,16 @@ function round(value: number): number {
 }
 
 export function routeRows(member: Member, target: string | undefined): RouteRow[] {
-  const spoken = member.control.speaker.view(member.now());
+  const spoken = candidates(member);
   const wanted = target === undefined ? spoken : coveringRows(spoken, resolveTarget(member.control.mesh, target));
   const reasonOf = reasonsOf(wanted);
   return wanted.map((row) => routeRow(member, row, reasonOf(row)));
+}
+
+/** Every route there is, and every one there would be if its update had not been refused. */
+function candidates(member: Member): SpokenRoute[] {
+  const { speaker } = member.control;
+  return [...speaker.view(member.now()), ...speaker.refused(member.now())];
 }
 
 function routeRow(member: Member, row: SpokenRoute, reason: string): RouteRow {
@@ -352,7 +358,7 @@ export function why(member: Member, target: string): Why {
   const { control } = member;
   const address = resolveTarget(control.mesh, target);
   const node = nodeNumberOf(control.mesh.membership.network.prefix, address);
-  return explain(control.speaker.view(member.now()), {
+  return explain(candidates(member), {
     target,
     address,
     hop: (row) => nextHopName(member, row),

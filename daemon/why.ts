@@ -1,5 +1,8 @@
-import { formatIp, type IpBytes } from '../src/addr/ip.js';
-import type { RouteRow, Standing } from '../src/routing/contract.js';
+import { formatIp, type IpBytes, isIpv4Bytes } from '../src/addr/ip.js';
+import type { ReportCode, RouteRow, Standing } from '../src/routing/contract.js';
+import { isNewer } from '../src/routing/seqno.js';
+import { defaultTuning } from '../src/routing/tuning.js';
+import { minute } from '../src/time.js';
 import type { Candidate, Why } from './api.js';
 
 /** What `weft why` must know beside the routes. */
@@ -22,11 +25,16 @@ const unreachable = 0xffff;
 /** Cost of a millisecond of round trip (docs/protocol/babel.md, Metric). */
 const costOfMs = 10;
 
-/** The routes that speak of an address: of the longest prefix that is in use and covers it, and of longer ones that are not. */
+/**
+ * The routes that speak of an address: of the longest prefix that is in use and covers it, and of longer ones that are not. Of an
+ * IPv4 address none of ::/0 and the like, which say nothing of IPv4.
+ */
 export function coveringRows(rows: readonly RouteRow[], address: IpBytes): RouteRow[] {
-  const covering = rows.filter((row) => row.prefix.contains(address));
-  const used = covering.filter((row) => row.selected).map((row) => row.prefix.length);
-  const least = used.length > 0 ? Math.max(...used) : Math.max(0, ...covering.map((row) => row.prefix.length));
+  const isIpv4 = isIpv4Bytes(address);
+  const covering = rows.filter((row) => row.prefix.isIpv4 === isIpv4 && row.prefix.contains(address));
+  const used = covering.filter((row) => row.selected);
+  const deciding = used.length > 0 ? used : covering.filter((row) => row.standing !== 'refused');
+  const least = Math.max(0, ...deciding.map((row) => row.prefix.length));
   return covering.filter((row) => row.prefix.length >= least);
 }
 
@@ -35,13 +43,32 @@ const reasons: Readonly<Record<Standing, string>> = {
   worse: 'a longer way than the one in use',
   'not-better-enough': 'a little better than the one in use, but not by enough to change',
   'better-not-long-enough': 'better than the one in use, but not for long enough yet',
-  'left-lately': 'it was left a short while ago because it got worse; it must prove itself first',
+  'left-lately': `it was left because it had become worse, at most ${defaultTuning.leftFor / minute} minutes ago; it is returned to after those, or once the one in use is lost or is worse by far`,
   suspected: 'nothing is heard from that neighbour at the moment',
   unfeasible: 'taking it could make a loop: a newer sequence number is asked for once it is the best there is',
   retracted: 'the neighbour has taken it back',
   'neighbour-unreachable': 'the neighbour does not hear us, or we do not hear it',
   unproven: 'its signature, or the certificate of who signs it, is not here yet',
   'old-epoch': 'announced under numbers its owner has given up',
+  refused: 'refused',
+};
+
+/** Why an update was refused. */
+const refusals: Readonly<Record<ReportCode, string>> = {
+  'invalid-signature': 'its signature is not valid',
+  'not-the-owner': 'who signed it does not own this prefix',
+  'old-epoch': 'announced under numbers its owner has given up',
+  'replayed-seqno': 'its sequence number is long past: an old announcement, told again',
+  'not-granted': 'no certificate grants this prefix to the node behind which it is said to be',
+  'overlay-prefix-from-lan': 'it is of the overlay, and a LAN may not announce that',
+  'foreign-import': 'neither "import" of [[babel.interface]] nor our certificate lists it',
+  'import-meets-connected': 'it meets a network this machine is connected to, or its default gateway',
+  'default-route': 'a default route is taken from a LAN only where "import" of [[babel.interface]] lists it',
+  'own-prefix-by-another': 'it is our own',
+  quota: 'there are too many prefixes, or too many of this neighbour',
+  'lan-quota': 'the LANs behind one node announce too many prefixes',
+  'other-daemon': 'another Babel daemon runs on this interface',
+  'restarts-too-often': 'its owner restarts too often',
 };
 
 /** The decision in words, from all routes there are. */
@@ -66,7 +93,7 @@ export function explain(rows: readonly RouteRow[], about: Whereabouts): Why {
     address: formatIp(about.address),
     decision: decision(covering, chosen, about),
     candidates,
-    change: covering.length === 0 && about.withoutTunnel === '' ? elsewhere : change(chosen, about),
+    change: covering.length === 0 && about.withoutTunnel === '' ? elsewhere : change(covering, chosen, about),
   };
 }
 
@@ -77,12 +104,18 @@ export function reasonsOf(rows: readonly RouteRow[]): (row: RouteRow) => string 
 }
 
 function reasonOf(row: RouteRow, chosen: RouteRow | undefined): string {
-  return reasons[row.standing] + bound(row) + (chosen && !row.selected ? ` (${difference(row, chosen)})` : '');
+  const refused = row.refusal ? `: ${refusals[row.refusal]}` : '';
+  return (
+    reasons[row.standing] + refused + bound(row) + (chosen && !row.selected ? ` (${difference(row, chosen)})` : '')
+  );
 }
 
-/** What an unfeasible route would have to beat. */
-function bound({ standing, announced, distance }: RouteRow): string {
+/** What an unfeasible route would have to beat: a newer seqno beats any metric, an older one is beaten by any. */
+function bound({ standing, announced, seqno, distance }: RouteRow): string {
   if (standing !== 'unfeasible' || !distance) return '';
+  if (isNewer(distance.seqno, seqno)) {
+    return `; its sequence number ${seqno} is older than the ${distance.seqno} we have announced`;
+  }
   return `; it says ${announced}, and we have announced ${distance.metric} ourselves`;
 }
 
@@ -119,8 +152,14 @@ function decision(rows: readonly RouteRow[], chosen: RouteRow | undefined, about
 const elsewhere =
   'a node that announces it: on an issuer "weft grant NAME --lan PREFIX", on that node [[babel.interface]] in the configuration';
 
-function change(chosen: RouteRow | undefined, about: Whereabouts): string {
+function change(rows: readonly RouteRow[], chosen: RouteRow | undefined, about: Whereabouts): string {
   if (chosen?.interface === undefined && chosen) return '';
   if (about.withoutTunnel !== '') return about.withoutTunnel;
-  return chosen ? 'another way would have to be faster, by a margin and for some seconds' : '';
+  if (!chosen) return '';
+  const isBetter = (row: RouteRow) => row.prefix.key === chosen.prefix.key && row.metric < chosen.metric;
+  return rows.some((row) => isBetter(row) && row.standing === 'left-lately') ? returning : faster;
 }
+
+const faster = 'another way would have to be faster, by a margin and for some seconds';
+const returning =
+  'time: the better way was left lately; before it is over, the one in use would have to be lost, or worse by far for some seconds';

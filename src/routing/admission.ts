@@ -10,10 +10,12 @@ import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.
 import { isMartian } from './martians.js';
 import type { Neighbour } from './neighbour.js';
 import { mayBeRouter } from './next-hop.js';
+import { type Refusal, Refusals } from './refusals.js';
 import { type Epoch, routerIdFrom } from './router-id.js';
 import { seqnoDistance } from './seqno.js';
 import { Shares } from './shares.js';
 import type { Tables } from './tables.js';
+import { spec } from './tuning.js';
 
 /** An update this far behind the newest proven seqno is a replay, not a slow neighbour. */
 const staleBy = 64;
@@ -104,6 +106,7 @@ export class Admission {
    */
   readonly #unproven = new Shares();
 
+  readonly #refusals = new Refusals();
   readonly #tables: Tables;
   readonly #interner: Interner | undefined;
   #ungranted: { readonly node: NodeNumber; readonly prefix: Prefix; readonly neighbour: Neighbour }[] = [];
@@ -147,7 +150,27 @@ export class Admission {
     const detail = () =>
       `${prefix()} by ${routerIdFrom(reader.routerIdHigh, reader.routerIdLow)} seqno ${reader.seqno}`;
     this.#tables.reports.refused(code, neighbour, detail, now);
+    this.#note(code, prefix(), reader, neighbour, now);
     return false;
+  }
+
+  /** For who asks why there is no route by it. */
+  #note(code: ReportCode, prefix: Prefix, reader: PacketReader, neighbour: Neighbour, now: Millis): void {
+    this.#refusals.add({
+      code,
+      prefix,
+      neighbour,
+      routerId: routerIdFrom(reader.routerIdHigh, reader.routerIdLow),
+      announced: reader.metric,
+      seqno: reader.seqno,
+      at: now,
+      until: now + spec.routeExpiryFactor * 10 * reader.interval,
+    });
+  }
+
+  /** What was refused lately, by neighbours that are still there. */
+  refused(now: Millis): Refusal[] {
+    return this.#refusals.current(this.#tables.columns, now);
   }
 
   /** Sets `destination` and `router`, which is none where nobody has named this router-id before: see `#name`. */
@@ -304,9 +327,11 @@ export class Admission {
     const ofLan = Math.floor(tuning.maxForeignPerEgress / 2) - this.#lans.of(id);
     const left = Math.min(ofLan, tuning.maxForeignPerEgress - this.#letOut.of(node));
     if (neighbour.routes < left) return true;
+    const prefix = new Prefix(reader.prefix, reader.prefixLength);
     const detail = () =>
-      `${new Prefix(reader.prefix, reader.prefixLength)}: it has ${neighbour.routes} prefixes there, and no more than ${left} are left to the other routers of that LAN`;
+      `${prefix}: it has ${neighbour.routes} prefixes there, and no more than ${left} are left to the other routers of that LAN`;
     reports.refused('lan-quota', neighbour, detail, now, node);
+    this.#note('lan-quota', prefix, reader, neighbour, now);
     return false;
   }
 

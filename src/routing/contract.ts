@@ -224,7 +224,8 @@ export type Standing =
   | 'retracted'
   | 'neighbour-unreachable'
   | 'unproven'
-  | 'old-epoch';
+  | 'old-epoch'
+  | 'refused';
 
 /** One row of `weft routes` and `weft why`. */
 export interface RouteRow {
@@ -245,6 +246,8 @@ export interface RouteRow {
   readonly feasible: boolean;
   readonly selected: boolean;
   readonly standing: Standing;
+  /** Why the update was refused, where it was. */
+  readonly refusal?: ReportCode;
   /** The best we have announced of this prefix and router-id (RFC 8966 §3.5.1): the announced metric must beat it. */
   readonly distance?: { readonly seqno: Seqno; readonly metric: Metric };
 }

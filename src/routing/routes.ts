@@ -1311,6 +1311,37 @@ export class Routes {
     return rows;
   }
 
+  /** What was refused, in the same form, where nothing finite of that neighbour is in the table. */
+  refused(now: Millis): RouteRow[] {
+    const { destinations, matrix } = this.#tables;
+    const rows: RouteRow[] = [];
+    for (const refusal of this.admission.refused(now)) {
+      const { prefix, neighbour, announced } = refusal;
+      const known = destinations.find(prefix.bytes, prefix.length);
+      const isHeld = known !== undefined && matrix.has(known.row, neighbour.column, Flag.present);
+      if (isHeld && matrix.refmetric(known.row, neighbour.column) < infinity) continue;
+      rows.push({
+        prefix,
+        routerId: refusal.routerId,
+        origin: undefined,
+        egress: undefined,
+        interface: neighbour.interface.id,
+        neighbour: neighbour.address,
+        nextHop: neighbour.address,
+        metric: addMetric(announced, neighbour.cost),
+        announced,
+        cost: neighbour.cost,
+        seqno: refusal.seqno,
+        ageSeconds: Math.max(0, Math.round((now - refusal.at) / 1000)),
+        feasible: false,
+        selected: false,
+        standing: 'refused',
+        refusal: refusal.code,
+      });
+    }
+    return rows;
+  }
+
   #ownRow(destination: Destination): RouteRow {
     const { node, numbering } = this.#tables;
     return {

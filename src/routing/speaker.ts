@@ -223,6 +223,11 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     return this.#routes.view(now, only);
   }
 
+  /** What was refused lately and would be a candidate else, in the same form: one for each prefix and neighbour. */
+  refused(now: Millis): RouteRow[] {
+    return this.#routes.refused(now);
+  }
+
   neighbours(): NeighbourRow[] {
     return this.#tables.columns
       .filter((neighbour) => neighbour !== undefined)

@@ -1,9 +1,11 @@
 import test from 'ava';
 import { coveringRows, explain, reasonsOf, type Whereabouts } from '../../daemon/why.js';
-import { parseIp } from '../../src/addr/ip.js';
+import { formatIp, parseIp } from '../../src/addr/ip.js';
 import { nodeAddress, nodePrefix } from '../../src/addr/node-number.js';
 import type { RouteRow } from '../../src/routing/contract.js';
+import { Hand } from '../routing/hand.js';
 import { Network, overlay, prefix } from '../routing/network.js';
+import { Ways } from '../routing/ways.js';
 
 const names = ['', 'home', 'tokyo', 'relay'];
 
@@ -120,4 +122,125 @@ test('of every route not in use `weft routes` says the reason that why says', (t
   world.send(2, { kind: 'withdraw', prefix: nodePrefix(overlay, 2) });
   world.run(2000);
   t.deepEqual(reasons(), Array(2).fill('the neighbour has taken it back'));
+});
+
+/** What a node says of an address from its LAN, by its routers' last characters; refused updates count as in the daemon. */
+function onLan(world: Network, address: string) {
+  const { speaker } = world.nodes.get(1)!;
+  return explain([...speaker.view(world.now), ...speaker.refused(world.now)], {
+    target: address,
+    address: parseIp(address)!,
+    hop: (row) => (row.neighbour ? formatIp(row.neighbour) : null),
+    isDirect: () => false,
+    egress: () => null,
+    isLan: () => true,
+    withoutTunnel: '',
+  });
+}
+
+test('of a route that is not feasible for its old sequence number why says that, whatever its metric', (t) => {
+  const world = new Network(61);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { type: 'tunnel' });
+  world.run(100);
+  const [near, far] = ['fe80::8', 'fe80::9'].map((address) => new Hand(world, lan, address)) as [Hand, Hand];
+  for (const hand of [near, far]) hand.keepGreeting();
+  world.run(5000);
+  near.announce('2001:db8:9::/48', 8, 500);
+  world.run(1000);
+  far.announce('2001:db8:9::/48', 7, 100);
+  world.run(500);
+  const other = onLan(world, '2001:db8:9::1').candidates.find((one) => !one.selected)!;
+  t.false(other.feasible);
+  t.regex(other.reason, /; its sequence number 7 is older than the 8 we have announced \(/);
+  t.notRegex(other.reason, /it says/);
+});
+
+test('an import that is refused is a candidate, with the reason, until it would have expired or is taken', (t) => {
+  const world = new Network(62);
+  world.node(1);
+  const lan = world.lan();
+  const policy = {
+    imports: [prefix('172.16.0.0/12')],
+    exports: [],
+    connected: [prefix('172.16.5.0/24')],
+    onLink: [],
+    own: [],
+  };
+  world.attach(1, lan, { type: 'tunnel', ...policy });
+  world.run(100);
+  const router = new Hand(world, lan, 'fe80::8');
+  router.keepGreeting();
+  world.run(5000);
+  router.announce('172.16.5.0/25', 8, 5);
+  router.announce('172.16.6.0/24', 8, 5);
+  router.announce('192.0.2.0/24', 8, 5);
+  world.run(1000);
+  const reasonsFor = (address: string) => onLan(world, address).candidates.map(({ reason }) => reason);
+  const [refused] = onLan(world, '172.16.5.7').candidates;
+  t.deepEqual([refused!.nextHop, refused!.selected, refused!.feasible, refused!.seqno], ['fe80::8', false, false, 8]);
+  t.is(refused!.reason, 'refused: it meets a network this machine is connected to, or its default gateway');
+  t.is(onLan(world, '172.16.5.7').decision, 'none of the 1 routes to it can be used');
+  t.deepEqual(reasonsFor('192.0.2.1'), [
+    'refused: neither "import" of [[babel.interface]] nor our certificate lists it',
+  ]);
+  t.deepEqual(reasonsFor('172.16.6.1'), ['used: the best feasible route']);
+  t.deepEqual(reasonsFor('172.16.7.1'), []);
+  world.send(1, { kind: 'lanPolicyChanged', interface: lan, policy: { ...policy, connected: [] } });
+  router.announce('172.16.5.0/25', 8, 5);
+  world.run(1000);
+  t.deepEqual(reasonsFor('172.16.5.7'), ['used: the best feasible route']);
+  world.run(3_600_000);
+  t.deepEqual(reasonsFor('192.0.2.1'), []);
+});
+
+test('of the latest refusals 256 are kept, the oldest go first', (t) => {
+  const world = new Network(63);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { type: 'tunnel', imports: [] });
+  world.run(100);
+  const router = new Hand(world, lan, 'fe80::8');
+  router.keepGreeting();
+  world.run(5000);
+  for (let i = 0; i < 300; i++) router.announce(`10.${i >> 8}.${i & 255}.0/24`, 8, 5);
+  world.run(1000);
+  const rows = world.nodes
+    .get(1)!
+    .speaker.refused(world.now)
+    .map((row) => String(row.prefix));
+  t.deepEqual([rows.length, rows[0], rows.at(-1)], [256, '10.0.44.0/24', '10.1.43.0/24']);
+});
+
+test('of an IPv4 address a route for half of IPv6 says nothing, though that holds ::ffff:0:0/96', (t) => {
+  const world = triangle();
+  for (const node of world.nodes.values()) node.authority.grantsOf.set(2, [prefix('::/1')]);
+  world.send(2, { kind: 'originate', prefix: prefix('::/1'), metric: 0 });
+  world.run(20_000);
+  t.is(whyOf(world, parseIp('2001:db8::1')!, 2).candidates.length, 2);
+  const why = whyOf(world, parseIp('10.8.1.1')!, 2);
+  t.deepEqual([why.decision, why.candidates], ['there is no route to it', []]);
+});
+
+test('of a way that was left lately why says what will bring it back', (t) => {
+  const world = new Ways(35, [20, 40]);
+  world.change(1, 2, { delay: 80 });
+  t.truthy(world.until(() => world.used === 3, 12_000));
+  world.change(1, 2, { delay: 10 });
+  world.run(10_000);
+  const why = explain(world.nodes.get(1)!.speaker.view(world.now), {
+    target: 'far',
+    address: nodeAddress(overlay, world.target),
+    hop: (row) => String(row.interface),
+    isDirect: () => false,
+    egress: () => null,
+    isLan: () => false,
+    withoutTunnel: '',
+  });
+  t.regex(
+    why.candidates.find(({ selected }) => !selected)!.reason,
+    /^it was left because it had become worse, at most 5 minutes ago; it is returned to after those, or once the one in use/,
+  );
+  t.regex(why.change, /^time: the better way was left lately; /);
 });
