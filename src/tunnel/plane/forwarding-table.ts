@@ -1,7 +1,7 @@
 import type { LinkId, NodeRoute, PrefixRoute } from './contract.js';
 import type { AddressWords } from './packet.js';
 import { PrefixSlots } from './prefix-slots.js';
-import { noPrefix, PrefixTrie } from './prefix-trie.js';
+import { PrefixTrie } from './prefix-trie.js';
 
 /** What `lookup` says besides a node number and `noPrefix`. */
 export const ownPrefix = 0;
@@ -33,13 +33,13 @@ export class ForwardingTable {
     }
   }
 
-  /** The egress of the longest prefix that holds the address: a node number, `ownPrefix` or `noPrefix`. */
+  /**
+   * The egress of the longest prefix of its family that holds the address: a node number, `ownPrefix` or `noPrefix`. Whom a
+   * certificate grants ::/0 it grants no IPv4, though that is written inside it.
+   */
   lookup({ a, b, c, d }: AddressWords): number {
-    if (a === 0 && b === 0 && c === 0xffff) {
-      const egress = this.#ipv4Slots.lookup(a, b, c, d);
-      if (egress !== noPrefix) return egress;
-    }
-    return this.#ipv6Slots.lookup(a, b, c, d);
+    const isIpv4 = a === 0 && b === 0 && c === 0xffff;
+    return (isIpv4 ? this.#ipv4Slots : this.#ipv6Slots).lookup(a, b, c, d);
   }
 
   setPrefix(route: PrefixRoute): void {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { parseIp } from '../../../src/addr/ip.js';
+import { isIpv4Bytes, parseIp } from '../../../src/addr/ip.js';
 import { Prefix, parsePrefix } from '../../../src/addr/prefix.js';
 import { seededRandom } from '../../../src/random.js';
 import { ForwardingTable, ownPrefix } from '../../../src/tunnel/plane/forwarding-table.js';
@@ -32,7 +32,9 @@ class Oracle {
 
   lookup(address: Uint8Array): number {
     let best: { prefix: Prefix; egress: number } | undefined;
+    const isIpv4 = isIpv4Bytes(address);
     for (const route of this.#routes.values()) {
+      if (route.prefix.isIpv4 !== isIpv4) continue;
       if (route.prefix.contains(address) && route.prefix.length >= (best?.prefix.length ?? 0)) best = route;
     }
     return best?.egress ?? noPrefix;
@@ -82,13 +84,19 @@ test('the longest prefix wins, as in the slow oracle, through every change', (t)
   t.pass();
 });
 
-test('IPv4 prefixes are longer IPv6 ones', (t) => {
+test('an IPv4 address goes by IPv4 prefixes alone, though ::/0 holds it as it is written', (t) => {
   const table = new ForwardingTable();
   table.setPrefix({ ...prefix('10.0.0.0/8'), egress: 4 });
   table.setPrefix({ ...prefix('10.1.0.0/16'), egress: 5 });
   t.is(table.lookup(words(parseIp('10.2.3.4')!)), 4);
   t.is(table.lookup(words(parseIp('10.1.3.4')!)), 5);
+  for (const text of ['::/0', '::/64', '::fffe:0:0/95']) table.setPrefix({ ...prefix(text), egress: 7 });
   t.is(table.lookup(words(parseIp('11.1.3.4')!)), noPrefix);
+  t.is(table.lookup(words(parseIp('10.1.3.4')!)), 5);
+  t.is(table.lookup(words(parseIp('::1')!)), 7);
+  table.setPrefix({ ...prefix('0.0.0.0/0'), egress: 8 });
+  t.is(table.lookup(words(parseIp('11.1.3.4')!)), 8);
+  t.is(table.lookup(words(parseIp('2001:db8::1')!)), 7);
 });
 
 test('a table that lost most of its prefixes still answers right, and small', (t) => {
