@@ -1,16 +1,18 @@
+import { isDeepStrictEqual } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import type { Millis } from '../../src/time.js';
 import { addressesOf, allow, announcesMany, many, retractsMany, via, waysVia } from './addresses.js';
-import { routerHas, routerHasMetric } from './agree.js';
+import { type Readable, routerHas, routerHasMetric } from './agree.js';
 import { Babeld } from './babeld.js';
 import { Bird } from './bird.js';
 import { clock, hello, inTime, meeting, restartHeard } from './in-time.js';
 import { kernelRoutes } from './kernel.js';
 import { routeProtocol } from './kernel-routes.js';
 import { pings } from './ping.js';
+import { Missing, until } from './until.js';
 import { Weft } from './weft.js';
 import { Wire } from './wire.js';
-import { type Host, World } from './world.js';
+import { type Host, linkLocalOf, World } from './world.js';
 
 function weftRoutes(host: Host): string[] {
   return kernelRoutes(host)
@@ -29,27 +31,64 @@ function saidAsItShould(t: ExecutionContext, wire: Wire, weft: Host): void {
   }
 }
 
-test('one LAN: weft, babeld and BIRD agree; 200 prefixes, withdrawals, a metric raised, silence, restarts, kill -9', async (t) => {
+const isIpv4 = (prefix: string) => !prefix.includes(':');
+
+/** IPv4 prefixes by an IPv6 next hop, in the router's own table and in its kernel (RFC 9229). */
+async function hasByIpv6(router: Readable, prefixes: readonly string[], via: Host): Promise<void> {
+  const wanted = prefixes.map((prefix) => `${prefix} via ${linkLocalOf(via)}`).sort();
+  // A kernel may be a moment behind its router's table.
+  await until(`IPv4 by IPv6 on ${router.host.name}`, 2000, async () => {
+    const table = (await router.table()).filter(({ selected }) => selected);
+    const found = [table, kernelRoutes(router.host)].map((rows) =>
+      rows
+        .filter(({ prefix }) => prefixes.includes(prefix))
+        .map((row) => `${row.prefix} via ${row.via}`)
+        .sort(),
+    );
+    return isDeepStrictEqual(found, [wanted, wanted]) || new Missing(JSON.stringify(found));
+  });
+}
+
+test('one LAN: weft, babeld and BIRD agree; IPv4 by IPv6 next hops, 200 prefixes, withdrawals, a metric raised, silence, restarts, kill -9', async (t) => {
   const world = new World();
   t.teardown(() => world.close());
-  const [a, b, c] = [world.host('a'), world.host('b'), world.host('c')];
+  const [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map((name) => world.host(name)) as [Host, Host, Host, Host, Host];
   world.lan('lan0', a, b, c);
-  for (const host of [a, b, c]) world.addresses(host, ...addressesOf(host.number));
+  world.lanWithoutIpv4('bare', c, d, e);
+  for (const host of [a, b, c, d, e]) world.addresses(host, ...addressesOf(host.number));
   const wire = await new Wire(world, 'lan0').ready();
   t.teardown(() => {
     if (!t.passed) t.log(wire.evidence());
   });
   const babeld = await new Babeld(world, a, { devices: ['lan0'], announce: allow }).ready();
   const bird = await new Bird(world, b, { devices: ['lan0'] }).ready();
-  const weft = await new Weft(world, c, { devices: ['lan0'], originate: addressesOf(3) }).ready();
+  const behind = await new Babeld(world, d, { devices: ['bare'], announce: allow }).ready();
+  const stub = await new Bird(world, e, { devices: ['bare'] }).ready();
+  const weft = await new Weft(world, c, { devices: ['lan0', 'bare'], originate: addressesOf(3) }).ready();
+  const ipv6 = (ways: readonly string[]) => ways.filter((way) => !isIpv4(way));
   await Promise.all([
-    routerHas(weft, meeting, [...via(1, 1), ...via(2, 2)]),
-    routerHas(babeld, meeting, [...via(2, 2), ...via(3, 3)]),
-    routerHas(bird, meeting, [...via(1, 1), ...via(3, 3)]),
+    routerHas(weft, meeting, [...via(1, 1), ...via(2, 2), ...via(4, 4), ...ipv6(via(5, 5))]),
+    routerHas(babeld, meeting, [...via(2, 2), ...via(3, 3, 4)]),
+    routerHas(bird, meeting, [...via(1, 1), ...via(3, 3, 4)]),
+    routerHas(behind, meeting, via(3, 1, 2, 3)),
+    routerHas(stub, meeting, ipv6(via(3, 1, 2, 3))),
   ]);
-  t.deepEqual(weftRoutes(c).sort(), [...addressesOf(1), ...addressesOf(2)].sort());
+  const learned = [...addressesOf(1), ...addressesOf(2), ...addressesOf(4), ...ipv6(addressesOf(5))];
+  t.deepEqual(weftRoutes(c).sort(), learned.sort());
   await pings(c, 'fd00:3::1', 'fd00:1::1');
   await pings(c, '192.0.2.3', '192.0.2.2');
+
+  // Over a LAN without IPv4 addresses, in both directions, and on through weft to one that has them.
+  await hasByIpv6(behind, [1, 2, 3].flatMap(addressesOf).filter(isIpv4), c);
+  await hasByIpv6(weft, addressesOf(4).filter(isIpv4), d);
+  await pings(d, '192.0.2.4', '192.0.2.1');
+  // BIRD 2.0.12 passes over such prefixes, and says itself that it has none.
+  t.deepEqual(
+    stub.table().filter(({ prefix, via }) => isIpv4(prefix) && via !== ''),
+    [],
+  );
+  t.true(stub.log.some((line) => line.includes('Missing IPv4 next hop address for bare')));
+  await stub.end('SIGTERM');
 
   let since = clock();
   await weft.withdraw(addressesOf(3));
@@ -74,6 +113,8 @@ test('one LAN: weft, babeld and BIRD agree; 200 prefixes, withdrawals, a metric 
     routerHas(bird, meeting, waysVia(3, many)),
   ]);
   inTime(t, 'weft announces 200 prefixes', heard, settled);
+  await routerHas(behind, meeting, waysVia(3, many));
+  await hasByIpv6(behind, many.filter(isIpv4), c);
   since = clock();
   await weft.withdraw(many);
   heard = await wire.first(c, since, 'the first retraction of 200', retractsMany);
@@ -82,6 +123,7 @@ test('one LAN: weft, babeld and BIRD agree; 200 prefixes, withdrawals, a metric 
     routerHas(bird, meeting, via(3, 3), waysVia(3, many)),
   ]);
   inTime(t, 'weft withdraws 200 prefixes', heard, settled);
+  await routerHas(behind, meeting, via(3, 3), waysVia(3, many));
   since = clock();
   bird.configure({ announce: many });
   heard = await wire.first(b, since, 'the first of 200', announcesMany);
@@ -177,6 +219,7 @@ test('one LAN: weft, babeld and BIRD agree; 200 prefixes, withdrawals, a metric 
   heard = await wire.first(c, since, 'goodbye', /^retract \*/);
   settled = await Promise.all([routerHas(babeld, meeting, [], via(3, 3)), routerHas(bird, meeting, [], via(3, 3))]);
   inTime(t, 'weft says goodbye', heard, settled);
+  await routerHas(behind, meeting, [], via(3, 3));
   saidAsItShould(t, wire, c);
-  t.deepEqual([...babeld.complaints, ...bird.complaints], []);
+  t.deepEqual([...babeld.complaints, ...bird.complaints, ...behind.complaints, ...stub.complaints], []);
 });

@@ -43,10 +43,22 @@ export class World {
 
   /**
    * Joins the hosts by one LAN; the device has the LAN's name on each of them. The nth LAN of the world is 10.77.n.0/24
-   * (BIRD and babeld need an IPv4 address to carry IPv4 prefixes).
+   * (BIRD 2.0.12 needs an IPv4 address to carry IPv4 prefixes).
    */
   lan(name: string, ...hosts: readonly Host[]): void {
-    const network = this.#switches.size + 1;
+    this.#join(name, hosts);
+    const network = this.#switches.size;
+    for (const host of hosts) {
+      ipBatch(host.namespace, [`addr add 10.77.${network}.${host.number}/24 dev ${name}`]);
+    }
+  }
+
+  /** Joins the hosts by a LAN of IPv6 alone. */
+  lanWithoutIpv4(name: string, ...hosts: readonly Host[]): void {
+    this.#join(name, hosts);
+  }
+
+  #join(name: string, hosts: readonly Host[]): void {
     const hub = `${this.#prefix}lan-${name}`;
     run('ip', 'netns', 'add', hub);
     this.#switches.add(hub);
@@ -63,7 +75,6 @@ export class World {
         `link set dev ${name} addrgenmode none`,
         `link set dev ${name} up`,
         `addr add ${linkLocalOf(host)}/64 dev ${name} nodad`,
-        `addr add 10.77.${network}.${host.number}/24 dev ${name}`,
       ]);
     }
   }
