@@ -90,8 +90,16 @@ export class Babeld {
     await this.ready();
   }
 
-  /** One request on the local socket; the lines before its "ok". */
+  /**
+   * One request on the local socket; the lines before its "ok". babeld cuts short what it says to a reader that takes
+   * nothing for a few tenths of a second, as on a busy machine: it is asked again.
+   */
   async ask(request: string): Promise<string[]> {
+    return until(`babeld answers "${request}" to its end`, 5000, () => this.#askOnce(request));
+  }
+
+  /** Undefined when it was cut short. */
+  #askOnce(request: string): Promise<string[] | undefined> {
     return new Promise((resolve, reject) => {
       const socket = createConnection(this.#path('sock'));
       let text = '';
@@ -99,6 +107,7 @@ export class Babeld {
       socket.setEncoding('utf8');
       socket.setTimeout(3000, () => socket.destroy(new Error(`babeld does not answer "${request}"`)));
       socket.on('error', reject);
+      socket.on('close', () => resolve(undefined));
       socket.on('data', (chunk: string) => {
         text += chunk;
         const end = /(?:^|\n)(ok|bad|no[^\n]*)\n$/.exec(text);
