@@ -1,6 +1,7 @@
 import { type IpBytes, parseIp } from '../../src/addr/ip.js';
 import { Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { ipJson } from '../kernel/ip.js';
+import { hostProtocol } from '../kernel/plan.js';
 
 /** What the kernel routes without us: the networks it is connected to and its default gateways. */
 export interface KernelView {
@@ -13,17 +14,25 @@ export interface ConnectedNetwork {
   readonly device: string;
 }
 
-/** Of `ip -j route show table main`, what is read here. */
-export interface RouteRow {
-  readonly dst: string;
+/** Where a route leads, or a part of one that has several next hops. */
+interface RouteHop {
   readonly dev?: string;
   readonly gateway?: string;
-  readonly protocol?: string;
+  /** A gateway of the other family. */
+  readonly via?: { readonly host?: string };
   readonly flags?: readonly string[];
 }
 
-/** Connected networks come from an address of ours or from a router's advertisement. */
-const connectedBy = ['kernel', 'ra'];
+/** Of `ip -j route show table main`, what is read here. */
+export interface RouteRow extends RouteHop {
+  readonly dst: string;
+  readonly protocol?: string;
+  /** Not told where it is unicast. */
+  readonly type?: string;
+  /** Told of IPv4 alone, where it is not global. */
+  readonly scope?: string;
+  readonly nexthops?: readonly RouteHop[];
+}
 
 /** Read from the kernel now; networks of devices without a carrier are left out. */
 export async function readKernelView(): Promise<KernelView> {
@@ -38,17 +47,40 @@ export function parseKernelView(rows: readonly RouteRow[]): KernelView {
   const connected: ConnectedNetwork[] = [];
   const gateways: IpBytes[] = [];
   for (const row of rows) {
-    const gateway = row.gateway === undefined ? undefined : parseIp(row.gateway);
+    const hops = row.nexthops ?? [row];
     if (row.dst === 'default') {
-      if (gateway) gateways.push(gateway);
+      gateways.push(...hops.map(gatewayOf).filter((gateway) => gateway !== undefined));
       continue;
     }
     const prefix = parsePrefix(row.dst);
-    const isDead = row.flags?.some((flag) => flag === 'linkdown' || flag === 'dead') ?? false;
-    if (!prefix || gateway || isDead || isLinkLocal(prefix) || !connectedBy.includes(row.protocol ?? '')) continue;
-    connected.push({ prefix, device: row.dev ?? '' });
+    if (!prefix || !isConnected(row) || isLinkLocal(prefix)) continue;
+    for (const hop of hops) {
+      if (hasGateway(hop) || isDead(row) || isDead(hop)) continue;
+      connected.push({ prefix, device: hop.dev ?? '' });
+    }
   }
   return { connected, gateways };
+}
+
+/**
+ * Who wrote it says nothing: DHCP clients write the network of an address themselves, and operators what is on the link beside it. But our
+ * own routes into the overlay have no gateway either.
+ */
+function isConnected({ protocol, type, scope }: RouteRow): boolean {
+  return protocol !== String(hostProtocol) && (type ?? 'unicast') === 'unicast' && (scope ?? 'link') === 'link';
+}
+
+function hasGateway({ gateway, via }: RouteHop): boolean {
+  return gateway !== undefined || via !== undefined;
+}
+
+function gatewayOf({ gateway, via }: RouteHop): IpBytes | undefined {
+  const text = gateway ?? via?.host;
+  return text === undefined ? undefined : parseIp(text);
+}
+
+function isDead({ flags }: RouteHop): boolean {
+  return flags?.some((flag) => flag === 'linkdown' || flag === 'dead') ?? false;
 }
 
 /** Everything an imported prefix must not meet: connected networks, and default gateways as host prefixes. */
