@@ -24,11 +24,15 @@ import { directRound, figures, Row, relayRound } from './round.js';
 
 const all: readonly Contender[] = [bare, weft, wireguardGo13, wireguardGo12, yggdrasil, nebula, tinc];
 
+/** weft's parts alone: what seals, opens, cuts, glues, looks up and shakes hands. */
+const parts = 'parts';
+const keys = [...figures.map(({ key }) => key), parts];
+
 const usage = `npm run bench -- [options]
   --rounds N          rounds, alternating between the contenders (default 5)
   --seconds N         of each throughput run (default 2)
-  --only NAME,NAME    contenders: ${all.map(({ name }) => name.split(' ')[0]).join(', ')}
-  --figures KEY,KEY   figures: ${figures.map(({ key }) => key).join(', ')}
+  --only NAME,NAME    contenders, by how their names begin: ${all.map(({ name }) => name).join(', ')}
+  --figures KEY,KEY   figures: ${keys.join(', ')}
   --no-relays         only two hosts
   --out FOLDER        where results go (default bench/results)`;
 
@@ -54,8 +58,17 @@ const seconds = Number(values.seconds);
 const chosen = values.figures === undefined ? undefined : new Set(values.figures.split(','));
 const names = values.only?.split(',');
 const tell = new Narrator();
+const isMeant = (word: string, { name }: Contender) => name.startsWith(word);
+const unknown = [
+  ...[...(chosen ?? [])].filter((key) => !keys.includes(key)),
+  ...(names ?? []).filter((word) => !all.some((contender) => isMeant(word, contender))),
+];
+if (unknown.length > 0) {
+  console.error(`unknown: ${unknown.join(', ')}\n\n${usage}`);
+  process.exit(1);
+}
 const contenders = all
-  .filter(({ name }) => !names || names.some((word) => name.startsWith(word) || name.includes(word)))
+  .filter((contender) => !names || names.some((word) => isMeant(word, contender)))
   .flatMap((contender) => {
     const version = contender.version();
     if (version === undefined) tell.bad(`${contender.name} is not to be had here`);
@@ -81,7 +94,7 @@ const stages: readonly { readonly what: string; readonly relays: number; readonl
     among: contenders.filter(({ contender }) => contender.relays),
   })),
 ];
-const programs = chosen ? [] : ['micro.js', 'handshake.js'];
+const programs = chosen && !chosen.has(parts) ? [] : ['micro.js', 'handshake.js'];
 for (const { what, among } of stages)
   for (const { contender } of among) left.plan(`${what}: ${contender.name}`, rounds);
 for (const program of programs) left.plan(`parts: ${program}`, 1);
@@ -127,7 +140,6 @@ for (const { what, relays: between, among } of stages) {
   row.remove();
 }
 
-// weft's parts alone, one core each: what seals, opens, cuts, glues, looks up and shakes hands.
 for (const program of programs) {
   await timed(`parts: ${program}`, `weft's parts alone: ${program}`, () => {
     const command = [join(import.meta.dirname, program), '--json'];

@@ -8,7 +8,18 @@ export interface Column {
   readonly figures: Readonly<Record<string, Summary>>;
 }
 
-const shown = ['tcp1', 'tcp8', 'udp1200', 'rtt-300', 'relay1', 'memory-loaded'];
+const shown = [
+  'tcp1',
+  'tcp8',
+  'udp1200',
+  'rtt-idle',
+  'rtt-300',
+  'rtt-full',
+  'cpu',
+  'relay1',
+  'memory-idle',
+  'memory-loaded',
+];
 const width = 760;
 const barHeight = 20;
 const labelWidth = 190;

@@ -173,8 +173,8 @@ export class Membership {
 
   /** What a handshake asks: is who proved to hold `staticKey` a member by this chain? Learns the issuer in passing. */
   verify(chain: CertificateChain, staticKey: PublicKey): Verdict {
-    const learnt = this.learnIssuer(chain.issuer.bytes);
-    if (learnt === 'forged' || learnt === 'malformed') return { ok: false, fault: 'issuer-not-of-network' };
+    const learnt = this.#learnIssuer(chain.issuer);
+    if (learnt === 'forged') return { ok: false, fault: 'issuer-not-of-network' };
     if (!equalBytes(chain.node.dh, staticKey)) return { ok: false, fault: 'other-key' };
     return this.verifyNode(chain.node);
   }
@@ -208,7 +208,10 @@ export class Membership {
 
   learnIssuer(bytes: Uint8Array): Learnt {
     const certificate = decodeIssuerCertificate(bytes);
-    if (!certificate) return 'malformed';
+    return certificate ? this.#learnIssuer(certificate) : 'malformed';
+  }
+
+  #learnIssuer(certificate: IssuerCertificate): Exclude<Learnt, 'malformed'> {
     const hash = toHex(statementHash(certificate));
     if (this.#issuers.has(hash)) return 'known';
     if (!isIssuerCertificateOf(this.network, certificate)) return 'forged';
