@@ -87,6 +87,23 @@ function makeWayOut(t: import('ava').ExecutionContext): void {
   for (const family of ['-4', '-6']) ip(family, 'route', 'add', 'default', 'dev', 'wan9', 'metric', '2000');
 }
 
+/** Begins to write down what the kernel says of its routes, a line a change; gives what was said so far. */
+async function watchRoutes(t: import('ava').ExecutionContext, device: string): Promise<() => string> {
+  const monitor = spawn('ip', ['-o', 'monitor', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => void monitor.kill());
+  let seen = '';
+  monitor.stdout.on('data', (text) => {
+    seen += text;
+  });
+  let probes = 0;
+  const isWatched = await within2Seconds(() => {
+    ip('route', 'replace', `10.6.0.${probes++ % 256}/32`, 'dev', device);
+    return seen !== '';
+  });
+  t.true(isWatched);
+  return () => seen;
+}
+
 serial('a plan is brought about, and a second time nothing is left to do', async (t) => {
   makeTun(t, 'weft0');
   const host = new Host('weft0');
@@ -168,18 +185,7 @@ serial(
     const host = new Host('weft0');
     t.teardown(() => host.remove());
     const ways = () => ['10.8.1.1', '2001:db8:8::1'].map((to) => String(spawnSync('ip', ['route', 'get', to]).output));
-    const monitor = spawn('ip', ['-o', 'monitor', 'route'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    t.teardown(() => void monitor.kill());
-    let seen = '';
-    monitor.stdout.on('data', (text) => {
-      seen += text;
-    });
-    let probes = 0;
-    const isWatched = await within2Seconds(() => {
-      ip('route', 'replace', `10.6.0.${probes++ % 256}/32`, 'dev', 'wan9');
-      return seen !== '';
-    });
-    t.true(isWatched);
+    const seen = await watchRoutes(t, 'wan9');
     // Two routes are replaced, three removed; a second time nothing is left to do.
     for (const changes of [5, 0]) {
       t.like(await host.apply(first, true), { changes, keptLeft: true });
@@ -191,9 +197,9 @@ serial(
     t.is((await host.apply({ ...first, lans: lans.slice(0, 1) }, true)).changes, 1);
     t.regex(ways()[0]!, /dev weft0/);
     t.regex(ways()[1]!, /unreachable|No route/);
-    t.true(await within2Seconds(() => seen.includes('10.8.0.0/16 dev weft0')));
-    t.regex(seen, /unreachable 10\.8\.0\.0\/16/);
-    t.notRegex(seen, /Deleted .*(10\.8\.0|2001:db8:8:)/, 'never without a route meanwhile');
+    t.true(await within2Seconds(() => seen().includes('10.8.0.0/16 dev weft0')));
+    t.regex(seen(), /unreachable 10\.8\.0\.0\/16/);
+    t.notRegex(seen(), /Deleted .*(10\.8\.0|2001:db8:8:)/, 'never without a route meanwhile');
     t.false((await host.apply({ ...first, lans: lans.slice(0, 1) })).keptLeft);
     t.regex(ways()[0]!, /dev weft0/);
     t.regex(ways()[1]!, /dev wan9/);
@@ -242,7 +248,7 @@ function runStopPost(): void {
   for (const [, program, words] of lines) spawnSync(program!, words!.split(' '));
 }
 
-serial('routes to routers on a LAN are set once, change their way without a gap, and go one by one', async (t) => {
+serial('routes to routers on a LAN are set once, change their way, and go one by one', async (t) => {
   makeTun(t, 'weft0');
   makeWire(t, 'lan9');
   ip('link', 'set', 'lan9', 'up');
@@ -266,6 +272,46 @@ serial('routes to routers on a LAN are set once, change their way without a gap,
   t.regex(ip('route', 'get', '10.8.1.1'), /dev weft0/);
   t.is((await host.apply({ ...first, lans: moved })).changes, 0);
 });
+
+serial(
+  'a route to a router, into the overlay or nowhere takes the place of another without a gap, IPv6 as IPv4',
+  async (t) => {
+    makeTun(t, 'weft0');
+    makeWire(t, 'lan9');
+    ip('link', 'set', 'lan9', 'up');
+    const host = new Host('weft0');
+    t.teardown(() => host.remove());
+    const prefixes = ['10.9.0.0/16', '2001:db8:9::/48', '2001:db8:8::/48'];
+    const ways = {
+      'via fe80::9 dev lan9': { via: 'lan', router: 'fe80::9', device: 'lan9' },
+      'via fe80::8 dev lan9': { via: 'lan', router: 'fe80::8', device: 'lan9' },
+      'dev weft0': { via: 'overlay' },
+      unreachable: { via: 'nowhere' },
+    } as const;
+    const names = Object.keys(ways) as (keyof typeof ways)[];
+    const apply = (way: keyof typeof ways) =>
+      host.apply({ ...first, lans: prefixes.map((text) => ({ prefix: parsePrefix(text)!, ...ways[way] })) });
+    await apply(names[0]!);
+    const seen = await watchRoutes(t, 'lan9');
+    // From each to each other.
+    const order = [0, 1, 2, 3, 0, 2, 1, 3, 2, 0, 3, 1, 0].map((i) => names[i]!);
+    for (const [step, way] of order.slice(1).entries()) {
+      const before = seen().length;
+      const { refused, changes } = await apply(way);
+      t.deepEqual(refused, []);
+      t.true(changes >= prefixes.length);
+      const arrived = (text: string) =>
+        seen()
+          .slice(before)
+          .split('\n')
+          .some((line) => line.includes(text) && line.replace('inet6 ', '').includes(way));
+      t.true(await within2Seconds(() => prefixes.every(arrived)), `${order[step]} to ${way}: ${seen().slice(before)}`);
+    }
+    t.notRegex(seen(), /Deleted .*(10\.9\.0\.|2001:db8:[89]:)/, 'one after the other, never none');
+    await host.apply(first);
+    t.true(await within2Seconds(() => (seen().match(/Deleted .*(10\.9\.0\.|2001:db8:[89]:)/g) ?? []).length === 3));
+  },
+);
 
 serial('one refused route keeps no other out, of either family, and is named', async (t) => {
   makeTun(t, 'weft0');
