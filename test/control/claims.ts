@@ -14,6 +14,14 @@ interface Claim {
   readonly signer: Machine;
   readonly metric?: number;
   readonly egress?: number;
+  /** Of something else: false. Absent: of exactly this. */
+  readonly signature?: Uint8Array;
+}
+
+/** What an origin signs of this. */
+export function signatureOf({ prefix, routerId, seqno, signer, egress = 0 }: Claim): Uint8Array {
+  const octets = signedOctets(prefix, highOf(routerId), lowOf(routerId), seqno, egress);
+  return certificateAuthority(signer.mesh).sign(octets);
 }
 
 /** An Update with a signature that really is the signer's, of exactly this. */
@@ -24,19 +32,19 @@ export function claim(one: Claim): Uint8Array {
 /** A packet of several, as many as it takes. */
 export function claims(all: readonly Claim[]): Uint8Array {
   const writer = new PacketWriter(1199);
-  for (const { prefix, routerId, seqno, signer, metric = 1, egress } of all) {
-    const [high, low] = [highOf(routerId), lowOf(routerId)];
+  for (const one of all) {
+    const { prefix, routerId, seqno, metric = 1, egress } = one;
     writer.update({
       prefix: prefix.bytes,
       prefixLength: prefix.length,
-      routerIdHigh: high,
-      routerIdLow: low,
+      routerIdHigh: highOf(routerId),
+      routerIdLow: lowOf(routerId),
       seqno,
       metric,
       interval: 30_000,
       nextHop4: undefined,
       egress,
-      signature: certificateAuthority(signer.mesh).sign(signedOctets(prefix, high, low, seqno, egress ?? 0)),
+      signature: one.signature ?? signatureOf(one),
     });
   }
   return writer.finish();

@@ -7,7 +7,7 @@ import { signStatement } from '../../src/addr/statement.js';
 import { grant } from '../../src/mesh/commands.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
 import { minute, second } from '../../src/time.js';
-import { claim, claims, prefixOf, routesTo, three } from './claims.js';
+import { claim, claims, prefixOf, routesTo, signatureOf, three } from './claims.js';
 import { type Machine, World } from './world.js';
 
 /*
@@ -157,7 +157,9 @@ const forgeries: Readonly<Record<string, (world: World, liar: Machine, victim: M
   routes(world, liar, victim, about) {
     const prefix = prefixOf(about);
     const { routerId, seqno } = routesTo(world, victim, prefix)[0]!;
-    const said = { prefix, routerId, signer: liar };
+    const own = { prefix, routerId, seqno, signer: liar };
+    // One for all: signing would cost more than everything that is tested.
+    const said = { ...own, signature: signatureOf(own) };
     const all = Array.from({ length: 15 }, (_, i) => ({ ...said, seqno: (seqno + 1 + i) & 0xffff }));
     liar.sendBabel(victim, claims(all));
   },

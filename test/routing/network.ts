@@ -82,6 +82,8 @@ export class TestNode {
   octetsSent = 0;
   packetsSent = 0;
   running = true;
+  /** Of nodes' prefixes: worlds that are watched ask after every event. */
+  readonly #keys = new Map<number, string>();
 
   constructor(number: number, authority: TestAuthority, speaker: Speaker) {
     this.number = number;
@@ -91,7 +93,12 @@ export class TestNode {
 
   /** The neighbour packets for this node go to, or 'held', or undefined. */
   next(number: number): number | 'held' | undefined {
-    const route = this.routes.get(nodePrefix(overlay, number).key);
+    let key = this.#keys.get(number);
+    if (key === undefined) {
+      key = nodePrefix(overlay, number).key;
+      this.#keys.set(number, key);
+    }
+    const route = this.routes.get(key);
     if (!route) return undefined;
     return route.choices[0]?.neighbourNode ?? (route.held ? 'held' : undefined);
   }

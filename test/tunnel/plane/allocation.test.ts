@@ -16,10 +16,18 @@ import { toUnderlay } from '../../../src/tunnel/plane/underlay-address.js';
 import { buildPacket } from './packets.js';
 import { network } from './world.js';
 
+/** The longest burst. */
+const mostOctets = 65536;
+
+/** As long as that takes to copy as a whole, octet by octet. */
+const fewOctets = 1024;
+
 /** A line that holds one burst, in memory made once. */
 class Line implements UdpPort {
   readonly #arena: Arena;
-  readonly #held = new Uint8Array(65536);
+  readonly #held = new Uint8Array(mostOctets);
+  /** Of the arena, by where they begin: views are allocated, so each is made once. */
+  readonly #views: (Uint8Array | undefined)[] = [];
   #length = 0;
   segment = 0;
   readonly source: Uint8Array;
@@ -33,7 +41,8 @@ class Line implements UdpPort {
   send(_to: Uint8Array, at: number, length: number, segment: number): number {
     const { next } = this;
     if (!next) return 0;
-    copy(this.#arena.bytes, at, next.#held, 0, length);
+    if (length < fewOctets) copy(this.#arena.bytes, at, next.#held, 0, length);
+    else next.#held.set(this.#view(at));
     next.#length = length;
     next.segment = segment;
     return 0;
@@ -41,9 +50,16 @@ class Line implements UdpPort {
 
   receive(at: number): number {
     const length = this.#length;
-    copy(this.#held, 0, this.#arena.bytes, at, length);
+    if (length < fewOctets) copy(this.#held, 0, this.#arena.bytes, at, length);
+    else this.#view(at).set(this.#held);
     this.#length = 0;
     return length;
+  }
+
+  #view(at: number): Uint8Array {
+    const made = this.#views[at] ?? this.#arena.bytes.subarray(at, at + mostOctets);
+    this.#views[at] = made;
+    return made;
   }
 
   readonly tooLong = false;
@@ -78,8 +94,8 @@ class Kernel implements TunPort {
   read(at: number): number {
     if (this.left === 0) return 0;
     this.left--;
-    copy(this.header, 0, this.#arena.bytes, at, 10);
-    copy(this.packet, 0, this.#arena.bytes, at + 10, this.packet.length);
+    this.#arena.bytes.set(this.header, at);
+    this.#arena.bytes.set(this.packet, at + 10);
     return this.packet.length + 10;
   }
 
