@@ -9,7 +9,11 @@ export interface TestPart {
   readonly root: boolean;
   /** Folders under test/; the units are everything the other parts do not name. */
   readonly folders: readonly string[];
-  /** Absent: files run on as many processes as there are cores. Real daemons on real wires run by other rules. */
+  /** Folders under test/ whose files share workers. */
+  readonly shared?: readonly string[];
+  /** Files of those that have a worker of their own all the same, without folder and ending. */
+  readonly unshared?: readonly string[];
+  /** Absent: files run on as many threads as there are cores. Real daemons on real wires run by other rules. */
   readonly real?: RealFiles;
 }
 
@@ -29,7 +33,21 @@ export interface RealFiles {
 }
 
 export const testParts: readonly TestPart[] = [
-  { name: 'units', budget: 90, root: false, folders: [] },
+  {
+    name: 'units',
+    budget: 90,
+    root: false,
+    folders: [],
+    // Those that take longest first.
+    shared: ['control', 'mesh', 'routing', 'tunnel', 'tunnel/plane', 'upnp', 'daemon', 'addr', 'bench'],
+    unshared: [
+      // What is allocated depends on what else was compiled; one takes threads, one an array's constructor of all.
+      ...['allocation', 'replay-window', 'header-key'],
+      // Sockets, processes and real time: who computes beside them would keep them waiting.
+      ...['lying-gateways', 'announcement-listener', 'admin', 'human', 'ip-batch', 'join-streams', 'run-daemon'],
+      ...['tcp-bridge', 'tls-listener', 'underlay'],
+    ],
+  },
   { name: 'fuzz', budget: 30, root: false, folders: ['fuzz'] },
   { name: 'simulator', budget: 100, root: false, folders: ['sim'] },
   {

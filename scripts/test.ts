@@ -1,12 +1,17 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { ownProcess, runAva } from './run-ava.js';
+import { removeShared, shareWorkers } from './shared-workers.js';
 import { sideBySide } from './side-by-side.js';
 import { filesOf, inOrder, mayRunAgain, mostAtOnce, stemOf, type TestPart, testParts } from './test-parts.js';
 import { noTests, settled, type TestResult, together } from './test-result.js';
 
 /** Seconds for installing, building and linting. */
 const restBudget = 80;
+
+/** Of the files with a worker of their own most wait for sockets and processes: one more than there are cores. */
+const oneMore: readonly string[] = ['--concurrency', String(availableParallelism() + 1)];
 
 /** A line of the table. */
 interface Row {
@@ -27,6 +32,7 @@ async function run(part: TestPart): Promise<TestResult> {
     for (const file of files) console.log(`skipped, needs root: ${file.replace(/^dist\//, '').replace(/\.js$/, '')}`);
     return { ...noTests, skipped: files.length };
   }
+  if (part.shared) return runAva(shareWorkers(part, files), oneMore).finally(removeShared);
   if (!part.real) return runAva(files);
   const results = await sideBySide(files, (file) => mostAtOnce(part, file), runOne);
   // What failed of files that judge time is run once more, alone.

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import test from 'ava';
+import { groupsOf } from '../../scripts/shared-workers.js';
 import { filesOf, inOrder, mayRunAgain, mostAtOnce, stemOf, testParts } from '../../scripts/test-parts.js';
 
 const sources = testParts.map((part) => ({ part, files: filesOf(part, 'test', '.test.ts') }));
@@ -13,7 +15,8 @@ test('every test file belongs to one part', (t) => {
 
 test('files that are named are there', (t) => {
   for (const { part, files } of sources) {
-    const named = [...(part.real?.timed ?? []), ...(part.real?.alone ?? []), ...(part.real?.long ?? [])];
+    const { timed = [], alone = [], long = [] } = part.real ?? {};
+    const named = [...timed, ...alone, ...long, ...(part.unshared ?? [])];
     const stems = files.map(stemOf);
     for (const name of named) t.true(stems.includes(name), `${part.name}: ${name}`);
   }
@@ -26,6 +29,22 @@ test('those that take longest begin first, and none is lost', (t) => {
   t.deepEqual(inOrder(part, files).map(stemOf), ['wires', 'flow', 'doctor', 'world']);
   for (const { part: each, files: all } of sources)
     t.deepEqual(inOrder(each, all).toSorted(), all.toSorted(), each.name);
+});
+
+test('of the files that share workers each is in one group, with others of its folder', (t) => {
+  for (const { part, files } of sources) {
+    const built = files.map((file) => `dist/${file.replace(/ts$/, 'js')}`);
+    const groups = groupsOf(part, built);
+    const grouped = groups.flatMap(({ members }) => members);
+    t.is(groups.length > 0, part.shared !== undefined, part.name);
+    t.is(new Set(grouped).size, grouped.length);
+    t.is(new Set(groups.map(({ file }) => file)).size, groups.length);
+    for (const { members } of groups) t.is(new Set(members.map((file) => dirname(file))).size, 1);
+    for (const file of built) {
+      const isShared = part.shared?.some((name) => dirname(file) === `dist/test/${name}`) ?? false;
+      t.is(grouped.includes(file), isShared && !part.unshared?.includes(stemOf(file)), file);
+    }
+  }
 });
 
 /**
