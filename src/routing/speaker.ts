@@ -80,6 +80,8 @@ const quickHellos = 3;
 const firstHellos = 2;
 /** Costs that move are looked at again at moments all of them share. */
 const costPause: Millis = 500;
+/** The longest interval that can be promised, in hundredths of a second. */
+const longestInterval = 0xffff;
 /** A tunnel's Hello that is due so soon goes with another's, so that one wake-up serves several. */
 const helloTogether: Millis = 2 * second;
 
@@ -96,6 +98,8 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
   readonly #tables: Tables;
   readonly #routes: Routes;
   readonly #reader = new PacketReader();
+  /** Both stamps of an IHU to us in the packet that is being read. */
+  #echoed: readonly [number, number] | undefined;
   readonly #host: OutletHost;
   readonly #freeColumns: number[] = [];
   readonly #routerIds = new Buckets<NodeNumber>(routerIdRate, routerIdBurst);
@@ -316,7 +320,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       outlet,
       lan: { policy: options, ownIpv4: options.ownIpv4, homes: new Map() },
       helloInterval,
-      updateInterval: options.updateInterval ?? 4 * helloInterval,
+      updateInterval: options.updateInterval ?? Math.min(4 * helloInterval, 10 * longestInterval),
       helloSeqno: random.below(0x10000),
       routerIds: new Bucket(routerIdRate, routerIdBurst),
       now,
@@ -412,8 +416,9 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       // and the retraction of everything with which a tunnel begins what was announced since.
       if (kind === 'hello' && !at.lan) isOvertaken = neighbour.multicast.isOvertaken(reader.seqno);
       if (isOvertaken && (kind === 'hello' || kind === 'ihu' || (kind === 'update' && reader.wildcard))) continue;
-      this.#tlvReceived(kind, neighbour, helloStamped, receivedAt, now);
+      this.#tlvReceived(kind, neighbour, receivedAt, now);
     }
+    if (this.#echoed) this.#measure(neighbour, helloStamped, receivedAt, now);
     if (isGreeting) this.#tables.timers.by(neighbour.deadline);
   }
 
@@ -473,7 +478,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     return found;
   }
 
-  #tlvReceived(kind: TlvKind, neighbour: Neighbour, helloStamped: boolean, receivedAt: Millis, now: Millis): void {
+  #tlvReceived(kind: TlvKind, neighbour: Neighbour, receivedAt: Millis, now: Millis): void {
     const reader = this.#reader;
     switch (kind) {
       case 'update':
@@ -483,7 +488,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
         this.#helloReceived(neighbour, receivedAt, now);
         break;
       case 'ihu':
-        this.#ihuReceived(neighbour, helloStamped, receivedAt, now);
+        this.#ihuReceived(neighbour, now);
         break;
       case 'ackRequest':
         if (neighbour.requests.take(now)) {
@@ -551,7 +556,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     this.#routes.forgetRoutesOf(neighbour, now);
   }
 
-  #ihuReceived(neighbour: Neighbour, helloStamped: boolean, receivedAt: Millis, now: Millis): void {
+  #ihuReceived(neighbour: Neighbour, now: Millis): void {
     const reader = this.#reader;
     if (reader.hasAddress && !equalBytes(reader.address, neighbour.interface.ownAddress)) return;
     neighbour.txcost = reader.rxcost;
@@ -561,10 +566,16 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       neighbour.greetAfter = now + greetPause;
       neighbour.interface.outlet.greet(now);
     }
-    if (reader.hasTimestamp && helloStamped && neighbour.interface.lan) {
-      const sane = neighbour.delay.ihuStamped(reader.timestamp, reader.timestamp2, receivedAt);
-      if (!sane) this.#tables.reports.dropped('nonsense-timestamp');
-    }
+    if (reader.hasTimestamp && neighbour.interface.lan) this.#echoed = [reader.timestamp, reader.timestamp2];
+    this.#refreshCost(neighbour, now);
+  }
+
+  /** After a packet with our stamp in an IHU: a sample, if its Hello was stamped, before or after the IHU (RFC 9616 §3.2). */
+  #measure(neighbour: Neighbour, helloStamped: boolean, receivedAt: Millis, now: Millis): void {
+    const [origin, theirs] = this.#echoed!;
+    this.#echoed = undefined;
+    if (!helloStamped) return;
+    if (!neighbour.delay.ihuStamped(origin, theirs, receivedAt)) this.#tables.reports.dropped('nonsense-timestamp');
     this.#refreshCost(neighbour, now);
   }
 
@@ -704,14 +715,15 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     }
     if (at.quickHellos > 0) this.#hurry(at, neighbours, now);
     this.#tables.timers.by(at.helloAt);
-    // Every third Hello on LANs; all of them where Hellos are rare or get lost (RFC 8966 §3.4.2).
-    if (!at.ihuDue && at.type === 'wired' && at.hellos % 3 !== 0) return;
+    // Every third Hello on LANs; all of them where Hellos are rare or get lost (RFC 8966 §3.4.2), or where no IHU can promise to hold for
+    // three of them.
+    const promised = Math.min(longestInterval, 3 * interval);
+    if (!at.ihuDue && at.type === 'wired' && promised === 3 * interval && at.hellos % 3 !== 0) return;
     at.ihuDue = at.quickHellos > 0;
     for (const neighbour of neighbours) {
       const to = at.lan ? neighbour.address : undefined;
       if (neighbour.multicast.bits === 0 && neighbour.unicast.bits === 0 && at.lan) continue;
-      if (!writer.ihu(to, neighbour.rxcost, Math.min(0xffff, 3 * interval), at.lan ? neighbour.delay.echo : undefined))
-        break;
+      if (!writer.ihu(to, neighbour.rxcost, promised, at.lan ? neighbour.delay.echo : undefined)) break;
     }
   }
 

@@ -93,6 +93,27 @@ test('an IHU’s stamps are a sample only beside a stamped Hello', (t) => {
   t.is(node.speaker.neighbours()[0]!.rtt, 65);
 });
 
+test('an IHU before the stamped Hello of its packet is a sample as well, and waits for no Hello of the next', (t) => {
+  const world = new Network(94);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { type: 'tunnel' });
+  world.run(200);
+  const own = world.heardOn(lan)[0]!.from;
+  const hand = new Hand(world, lan, 'fe80::9');
+  const stamps = (): [number, number] => [stampOf(world.now - 65), 5000];
+  hand.say((writer) => writer.ihu(own, 96, 1200, stamps()));
+  hand.say((writer) => writer.hello(1, 400, 5000));
+  t.is(node.speaker.neighbours()[0]!.rtt, undefined);
+  hand.say((writer) => {
+    writer.ihu(own, 96, 1200, stamps());
+    writer.hello(2, 400, 5000);
+  });
+  const [row] = node.speaker.neighbours();
+  t.is(row!.rtt, 65);
+  t.is(row!.cost, 96 + 75);
+});
+
 test('every Hello on a LAN is stamped, and every IHU to who stamps its own, with what that said last', (t) => {
   const world = new Network(93);
   world.node(1);

@@ -220,3 +220,38 @@ test('what is periodic has jitter, Hellos and full tables: no two nodes stay in 
     t.true(most - least > interval / 20, `${starts}: spread over that`);
   }
 });
+
+for (const [seconds, every] of [
+  [4, 3],
+  [200, 3],
+  [300, 1],
+  [600, 1],
+] as const) {
+  test(`with a Hello each ${seconds} s every IHU, and every update, comes before what the one before promised is over`, (t) => {
+    const world = new Network(95);
+    world.node(1);
+    const lan = world.lan();
+    world.attach(1, lan, { helloInterval: seconds * 1000 });
+    world.send(1, { kind: 'originate', prefix: prefix('2001:db8:1::/48'), metric: 0 });
+    const router = new Hand(world, lan, 'fe80::9');
+    const greet = () => {
+      router.greet(96, 100 * seconds);
+      world.at(seconds * 1000, greet);
+    };
+    greet();
+    world.run(20_000 * seconds);
+    const said = saidSince(world, lan, 5000 * seconds);
+    const hellos = said.filter(({ line }) => line.startsWith('hello '));
+    for (const [start, least] of [
+      ['ihu ', Math.floor(hellos.length / every)],
+      ['update 2001:db8:1::', 2],
+    ] as const) {
+      const lines = said.filter(({ line }) => line.startsWith(start));
+      t.true(lines.length >= least, `${lines.length} of ${start}in ${hellos.length} Hellos`);
+      lines.slice(1).forEach(({ at }, i) => {
+        const promised = 10 * Number(/every (\d+)/.exec(lines[i]!.line)![1]);
+        t.true(at - lines[i]!.at <= promised, `${start}after ${at - lines[i]!.at} of ${promised} ms`);
+      });
+    }
+  });
+}
