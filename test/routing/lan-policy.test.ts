@@ -258,6 +258,28 @@ test('what is found for a moment while it is held, and told nobody, is held agai
   t.false(isHeld(), 'a minute after it was retracted');
 });
 
+test('what a LAN was told of, and is not exported there any more, is held as well when it is lost within the minute', (t) => {
+  const world = new Network(79);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, open);
+  const own = prefix('2001:db8::/48');
+  world.send(1, { kind: 'originate', prefix: own, metric: 0 });
+  world.run(5000);
+  world.send(1, { kind: 'lanPolicyChanged', interface: lan, policy: { ...open, exports: [] } });
+  world.run(10_000);
+  const from = world.now;
+  world.send(1, { kind: 'withdraw', prefix: own });
+  const isHeld = () => world.nodes.get(1)!.routes.get(own.key)?.held ?? false;
+  t.true(isHeld());
+  const took = world.until(() => !isHeld(), 61_000);
+  t.true(took !== undefined && took > 49_000 && took <= 50_200, `${took} ms`);
+  t.deepEqual(
+    saidSince(world, lan, from).filter(({ line }) => line === `retract ${own}`),
+    [],
+  );
+});
+
 test('a LAN router that asked for what split horizon keeps from the others is told when that is lost', (t) => {
   const world = new Network(78);
   world.node(1);

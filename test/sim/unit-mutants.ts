@@ -258,4 +258,20 @@ export const unitMutants: readonly UnitMutant[] = [
     test: pending,
     title: 'any seqno at least as new as was asked for is an answer, round the ring too; an older one is none',
   },
+  {
+    name: 'W17: the last copy of a retraction on a LAN counts as heard by all',
+    file: 'routes.ts',
+    search: 'if (this.#mayBeUnheard(destination, now)) return false;',
+    replace: '',
+    test: 'test/routing/lan-policy.test',
+    title: 'a node’s /64 that a LAN was told of is held for a minute, whoever has acknowledged in the overlay',
+  },
+  {
+    name: 'W17: who was told by unicast alone is not told of the loss',
+    file: 'routes.ts',
+    search: '|| !this.#isToldAlone(destination, neighbour)) continue;',
+    replace: '|| this.#isToldAlone(destination, neighbour)) continue;',
+    test: 'test/routing/lan-policy.test',
+    title: 'a LAN router that asked for what split horizon keeps from the others is told when that is lost',
+  },
 ];
