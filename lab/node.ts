@@ -9,6 +9,7 @@ import type { Millis } from '../src/time.js';
 import type { Host } from './machines.js';
 import type { Output } from './namespace.js';
 import { until } from './until.js';
+import { starvedFor } from './usage.js';
 
 const bin = (file: string) => join(import.meta.dirname, '..', 'bin', file);
 
@@ -79,6 +80,8 @@ export class WeftNode {
       (state) => state === true || state === 'ended',
       options.within ?? 15_000,
       () => this.tail(),
+      // Of a machine on which twenty programs want the two cores, a start takes what it takes.
+      () => starvedFor(child.pid!),
     );
     if (!this.#child) throw new Error(`${this.name}: the daemon ended at once\n${this.tail()}`);
     return took;

@@ -12,7 +12,8 @@ export interface Reached<T> {
 
 /**
  * Looks at real state until it is good. When it is not within the time, the error says what was last seen, and what
- * `tail` adds (the end of a daemon's log). A look that throws is a state like any other: daemons may be starting.
+ * `tail` adds (the end of a daemon's log). A look that throws is a state like any other: daemons may be starting. What
+ * `uncounted` gives of the time so far does not count.
  */
 export async function until<T>(
   what: string,
@@ -20,6 +21,7 @@ export async function until<T>(
   isGood: (seen: T) => boolean,
   within: Millis,
   tail: () => string | Promise<string> = () => '',
+  uncounted: () => Millis = () => 0,
 ): Promise<Reached<T>> {
   const started = performance.now();
   for (;;) {
@@ -31,7 +33,7 @@ export async function until<T>(
     } catch (error) {
       last = String(error);
     }
-    if (performance.now() - started > within) {
+    if (performance.now() - started - uncounted() > within) {
       throw new Error(`not within ${within} ms: ${what}\nlast seen: ${last.slice(0, 4000)}\n${await tail()}`);
     }
     await sleep(interval);

@@ -8,6 +8,18 @@ export function processorTime(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10; // ticks of a hundredth of a second
 }
 
+/**
+ * How long its first thread was ready to run and had no processor, in milliseconds; 0 when the process is gone. The second number of
+ * its `schedstat`, nanoseconds.
+ */
+export function starvedFor(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6;
+  } catch {
+    return 0; // it ended
+  }
+}
+
 /** Its resident memory in megabytes. */
 export function residentMegabytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));

@@ -32,7 +32,8 @@ function weftd(node: WeftNode, options: { readonly config?: string; readonly bef
   writeFileSync(file, options.config ?? config);
   const flags = ['--state', node.state, '--socket', join(world.folder, `${node.name}.sock`), '--config', file];
   const command = [...(options.before ?? []), process.execPath, bin('weftd.js'), ...flags];
-  return node.host.namespace.run(command, { timeout: 10_000 });
+  // One that is not refused would run for ever.
+  return node.host.namespace.run(command, { timeout: 60_000 });
 }
 
 /** Exit 1, and the one line on standard error: "PROGRAM: cause; cure". */
