@@ -210,19 +210,20 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   deadline(): Millis {
     if (this.#hasStopped) return never;
     if (!this.#started) return Number.NEGATIVE_INFINITY;
-    const machines = [
-      this.peers,
-      this.speaker,
-      this.mesh,
-      this.reachability,
-      this.#connector,
-      this.#beacon,
-      this.#letters,
-      this.#fallback,
-      this.#neighbours,
-    ];
-    const soonest = Math.min(...machines.map((machine) => machine.deadline()), this.mapping?.deadline() ?? Infinity);
-    return Math.min(soonest, this.#lookAt);
+    // Asked after every event: without a list of them, which would be made each time.
+    return Math.min(
+      this.peers.deadline(),
+      this.speaker.deadline(),
+      this.mesh.deadline(),
+      this.reachability.deadline(),
+      this.#connector.deadline(),
+      this.#beacon.deadline(),
+      this.#letters.deadline(),
+      this.#fallback.deadline(),
+      this.#neighbours.deadline(),
+      this.mapping?.deadline() ?? never,
+      this.#lookAt,
+    );
   }
 
   /** What was relayed for others this month, where that is limited: octets, and whether nothing more is this month. */

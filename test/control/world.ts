@@ -21,7 +21,7 @@ import { meshMessage } from '../../src/mesh/messages.js';
 import type { TopologyLimits } from '../../src/mesh/topology.js';
 import { type Random, seededRandom } from '../../src/random.js';
 import type { SpeakerEvent } from '../../src/routing/contract.js';
-import { type Millis, second, type UnixSeconds } from '../../src/time.js';
+import { type Millis, never, second, type UnixSeconds } from '../../src/time.js';
 import { ControlChannel } from '../../src/tunnel/frame.js';
 import { Guard } from '../../src/tunnel/guard.js';
 import { NodeAead } from '../../src/tunnel/plane/aead.js';
@@ -642,8 +642,11 @@ export class Machine {
   }
 
   #deadline(): Millis {
-    const machines = [this.#plane, this.control, this.#joiner];
-    return Math.min(...machines.map((machine) => machine?.deadline() ?? Number.POSITIVE_INFINITY));
+    return Math.min(
+      this.#plane?.deadline() ?? never,
+      this.control?.deadline() ?? never,
+      this.#joiner?.deadline() ?? never,
+    );
   }
 
   toString(): string {
