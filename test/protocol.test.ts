@@ -76,6 +76,7 @@ test('each kind of probe, each flag, each reason and each control channel has a 
     babel: fromHex(said('control frame, a Babel packet without TLVs').plaintext)![0],
     mesh: ControlChannel.mesh, // its vectors are the maps behind that octet, below
     tunnel: fromHex(tunnel.hello!)![0],
+    handshake: ControlChannel.handshake, // its vectors are the datagrams behind that octet, above
   };
   t.deepEqual(channels, { ...ControlChannel });
 });

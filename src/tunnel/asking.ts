@@ -5,7 +5,8 @@ import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
 import { Attempt } from './attempt.js';
 import { type HandshakeIdentity, type Hello, OutgoingHandshake } from './handshake.js';
-import type { Carriage, Path, PlaneCommand } from './plane/contract.js';
+import type { Carriage, Path } from './plane/contract.js';
+import type { Through } from './through.js';
 
 const cookieLifetime: Millis = 2 * minute;
 /**
@@ -24,7 +25,7 @@ export interface AskingHost {
   giveIndexBack(index: number): void;
   /** A cookie reply to the datagram with this mac1 is to come here. */
   expectCookie(mac1: Uint8Array): void;
-  command(command: PlaneCommand): void;
+  send(to: Through, bytes: Uint8Array): void;
   /** A dial ended in nothing; never said of a rekey. */
   dialFailed(via: Carriage['kind'], reason: string): void;
 }
@@ -78,13 +79,17 @@ export class Asking {
     return soonest;
   }
 
-  /** Begins a handshake, in the place of one of its kind that is under way; an answer to that one still counts. */
+  /**
+   * Begins a handshake, in the place of one of its kind that is under way; an answer to that one still counts. `renews`: a
+   * session that the other side most likely has, and that can carry it.
+   */
   begin(
     purpose: Attempt['purpose'],
     way: Carriage['kind'],
     paths: readonly Path[],
     observed: Endpoint | undefined,
     now: Millis,
+    renews = false,
   ): void {
     this.#supersede(purpose, way, now);
     const ephemeral = AgreementKey.ephemeral(this.#host.random);
@@ -103,7 +108,7 @@ export class Asking {
       return;
     }
     this.#host.expectCookie(mac1Of(datagram));
-    this.#attempts.add(new Attempt(purpose, way, handshake, paths, this.#host.random, now));
+    this.#attempts.add(new Attempt(purpose, way, handshake, paths, this.#host.random, now, renews));
     this.send(now);
   }
 
@@ -115,7 +120,7 @@ export class Asking {
   /** Sends what is due. */
   send(now: Millis): void {
     for (const attempt of this.#attempts) {
-      for (const command of attempt.send(now, this.cookieAt(now))) this.#host.command(command);
+      for (const { to, bytes } of attempt.send(now, this.cookieAt(now))) this.#host.send(to, bytes);
     }
   }
 

@@ -4,7 +4,8 @@ import { mac1Of } from '../cookie-reply.js';
 import type { Random } from '../random.js';
 import { type Millis, second } from '../time.js';
 import type { OutgoingHandshake } from './handshake.js';
-import type { Carriage, Path, PlaneCommand } from './plane/contract.js';
+import type { Carriage, Path } from './plane/contract.js';
+import type { Through } from './through.js';
 
 function isOneFamily(one: Path, other: Path): boolean {
   if (one.kind !== 'direct' || other.kind !== 'direct') return one.kind === other.kind;
@@ -27,6 +28,8 @@ export const maxPaths = 8;
 /**
  * One outgoing handshake on its way: the same datagram goes along all paths at once, again and again with growing waits.
  * The responder knows a repetition by its octets and repeats its answer, so late answers and several ways do no harm.
+ * A renewal goes inside the session that it renews first, where no flood of strangers' handshakes is in its way, and along its
+ * paths as well once that was not answered: the other side may not know of this, or not have these keys any more.
  */
 export class Attempt {
   /** dial: wanted by somebody who is told how it ends. rekey: new keys for a session that works. */
@@ -38,6 +41,8 @@ export class Attempt {
   readonly #random: Random;
   readonly #giveUpAt: Millis;
   #dueAt: Millis;
+  /** What the next message goes through. */
+  #through: readonly Through[];
   #wait = firstWait;
   /** One answer to a cookie is sent at once, later ones wait their turn: a flood of cookie replies buys nothing. */
   #hurried = false;
@@ -49,12 +54,14 @@ export class Attempt {
     paths: readonly Path[],
     random: Random,
     now: Millis,
+    renews = false,
   ) {
     this.purpose = purpose;
     this.way = way;
     this.handshake = handshake;
     this.#paths = paths.slice(0, maxPaths);
     this.#random = random;
+    this.#through = renews ? ['session'] : this.#paths;
     this.#dueAt = now;
     this.#giveUpAt = now + (purpose === 'dial' ? dialPatience : rekeyPatience);
   }
@@ -68,12 +75,14 @@ export class Attempt {
   }
 
   /** What to send now, if anything is due. */
-  send(now: Millis, cookie: Uint8Array | undefined): PlaneCommand[] {
+  send(now: Millis, cookie: Uint8Array | undefined): { readonly to: Through; readonly bytes: Uint8Array }[] {
     if (now < this.#dueAt) return [];
     this.#dueAt = now + this.#wait * (1 - jitter + 2 * jitter * this.#random.unit());
     this.#wait = Math.min(2 * this.#wait, longestWait);
     const bytes = this.handshake.datagram(cookie);
-    return bytes ? this.#paths.map((to) => ({ kind: 'sendDatagram', to, bytes })) : [];
+    const through = this.#through;
+    if (through[0] === 'session') this.#through = ['session', ...this.#paths];
+    return bytes ? through.map((to) => ({ to, bytes })) : [];
   }
 
   /** Its paths, to be gone on with in this order with who answered from elsewhere: the first of one family with that, then the others. */

@@ -73,6 +73,8 @@ export const ControlChannel = {
   mesh: 2,
   /** A CBOR map of src/tunnel itself. */
   tunnel: 3,
+  /** An initiation or a response for the next keys of the session that carries it (docs/protocol/tunnel.md, Renewal). */
+  handshake: 4,
 } as const;
 export type ControlChannel = (typeof ControlChannel)[keyof typeof ControlChannel];
 

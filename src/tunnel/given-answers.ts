@@ -1,14 +1,14 @@
 import { equalBytes } from '../bytes.js';
 import type { Hello } from './handshake.js';
-import type { Path } from './plane/contract.js';
 import type { Session } from './session-keys.js';
+import type { Through } from './through.js';
 
 /** An answer we gave: repeated when the same initiation comes again, acted upon when its session is confirmed. */
 export interface Answer<Certificate> {
   readonly session: Session;
   /** The response without macs, and where it goes. */
   readonly body: Uint8Array;
-  to: Path;
+  to: Through;
   /** mac1 of the response. */
   readonly mac1: Uint8Array;
   readonly hello: Hello;

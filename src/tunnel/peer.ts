@@ -1,7 +1,8 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import { sameEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
-import { toHex } from '../bytes.js';
+import { Bucket } from '../bucket.js';
+import { concatBytes, toHex } from '../bytes.js';
 import { mac1Of } from '../cookie-reply.js';
 import { AgreementKey } from '../crypto.js';
 import { appendMacs } from '../datagram-mac.js';
@@ -9,6 +10,7 @@ import type { Random } from '../random.js';
 import { type Millis, minute, never, second } from '../time.js';
 import { Asking, type Response } from './asking.js';
 import { Challenge, type Outcomes } from './challenge.js';
+import { ControlChannel } from './frame.js';
 import { type Answer, GivenAnswers } from './given-answers.js';
 import type { HandshakeIdentity, Hello, IncomingHandshake } from './handshake.js';
 import { KeyWatch, type LinkUse } from './key-watch.js';
@@ -18,6 +20,7 @@ import { SeenCounters } from './seen-counters.js';
 import { type Session, SessionKeys } from './session-keys.js';
 import { SessionList } from './session-list.js';
 import { Showing } from './showing.js';
+import type { Through } from './through.js';
 import type { TunnelEffect } from './tunnel-effect.js';
 
 /** What a peer needs of the node it is a peer of. */
@@ -87,6 +90,8 @@ export class Peer<Certificate> {
   #noQuickAnswerBefore = Number.NEGATIVE_INFINITY;
   #rekeyNotBefore = Number.NEGATIVE_INFINITY;
   readonly #watch = new KeyWatch();
+  /** Handshakes inside the session have passed no guard: a renewal needs two, and some more where frames are lost. */
+  readonly #inside = new Bucket(1, 8);
   /** A session whose answer came from none of the ways we had asked along, and those of them that its first frame is not sent by. */
   #untriedWays: { readonly localIndex: number; readonly paths: readonly Path[] } | undefined;
 
@@ -103,7 +108,7 @@ export class Peer<Certificate> {
         takeIndex: () => host.takeIndex(this),
         giveIndexBack: (index) => host.giveIndexBack(index),
         expectCookie: (mac1) => host.expectCookie(this, mac1),
-        command: (command) => this.#command(command),
+        send: (to, bytes) => this.#send(to, bytes),
         dialFailed: (via, reason) => this.#dialFailed(via, reason),
       },
       publicKey,
@@ -121,6 +126,16 @@ export class Peer<Certificate> {
   /** The endpoint of the tunnel, if there is one. */
   get endpoint(): Endpoint | undefined {
     return this.#carriage.kind === 'direct' ? this.#carriage.endpoint : undefined;
+  }
+
+  /** The way that frames take now. */
+  get path(): Path {
+    return this.#carriage.kind === 'direct' ? this.#carriage : { kind: 'overlay', node: this.node };
+  }
+
+  /** Whether one more handshake inside the session may be looked at. */
+  takesInside(now: Millis): boolean {
+    return this.#inside.take(now);
   }
 
   get isLive(): boolean {
@@ -215,7 +230,7 @@ export class Peer<Certificate> {
   // Answering
 
   /** An initiation that `remember` was told of came again: the answer may have been lost, or this is another way. */
-  repeatAnswer(datagram: Uint8Array, from: Path, now: Millis): void {
+  repeatAnswer(datagram: Uint8Array, from: Through, now: Millis): void {
     const answer = this.#answers.get(toHex(mac1Of(datagram)));
     if (!answer || answer.session.isConfirmed) return;
     answer.to = from;
@@ -227,11 +242,12 @@ export class Peer<Certificate> {
     incoming: IncomingHandshake,
     datagram: Uint8Array,
     certificate: Certificate,
-    from: Path,
+    from: Through,
     now: Millis,
   ): string | undefined {
     const { hello } = incoming;
     if (this.#isNewcomer(hello)) {
+      if (from === 'session') return 'it is of another start than the session it came in';
       if (this.#challenge) return 'another start of this node is being looked into';
       if (this.#isAtItsPlace(from) && now >= this.#noQuickAnswerBefore) {
         this.#noQuickAnswerBefore = now + trialPause;
@@ -249,7 +265,13 @@ export class Peer<Certificate> {
     return undefined;
   }
 
-  #answer(incoming: IncomingHandshake, datagram: Uint8Array, certificate: Certificate, from: Path, now: Millis): void {
+  #answer(
+    incoming: IncomingHandshake,
+    datagram: Uint8Array,
+    certificate: Certificate,
+    from: Through,
+    now: Millis,
+  ): void {
     const key = toHex(mac1Of(datagram));
     // A copy of it may have been answered while the first was being looked into, if the old tunnel ended meanwhile.
     if (this.#answers.get(key)) {
@@ -259,7 +281,8 @@ export class Peer<Certificate> {
     }
     const index = this.#host.takeIndex(this);
     const ephemeral = AgreementKey.ephemeral(this.#host.random);
-    const observed = from.kind === 'direct' ? from.endpoint : undefined;
+    const path = from === 'session' ? this.path : from;
+    const observed = path.kind === 'direct' ? path.endpoint : undefined;
     const body = incoming.respond(ephemeral, index, this.#host.hello('response', observed));
     ephemeral.wipe();
     if (!body) {
@@ -269,7 +292,7 @@ export class Peer<Certificate> {
     }
     const keyed = { localIndex: index, split: incoming.split.bind(incoming) };
     const session = this.#session('responder', keyed, incoming.hello, incoming.remoteIndex, now);
-    if (this.#link === undefined) this.#carry(from);
+    if (this.#link === undefined) this.#carry(path);
     this.#install(session);
     const mac1 = mac1Of(appendMacs(this.publicKey, body));
     const answer = { session, body, to: from, mac1, hello: incoming.hello, certificate };
@@ -281,7 +304,7 @@ export class Peer<Certificate> {
 
   #sendAnswer(answer: Answer<Certificate>, now: Millis): void {
     const bytes = appendMacs(this.publicKey, answer.body, this.#asking.cookieAt(now));
-    this.#command({ kind: 'sendDatagram', to: answer.to, bytes });
+    this.#send(answer.to, bytes);
   }
 
   /**
@@ -584,14 +607,13 @@ export class Peer<Certificate> {
       this.#rekeyNotBefore = now + 5 * second;
       return;
     }
-    const here = this.endpoint;
-    const path: Path = here ? { kind: 'direct', endpoint: here } : { kind: 'overlay', node: this.node };
-    this.#rekeyOver(path, here, now);
+    this.#rekeyOver(this.path, this.endpoint, now, true);
   }
 
-  #rekeyOver(path: Path, observed: Endpoint | undefined, now: Millis): void {
+  /** `renews`: it asks in the session that is there. */
+  #rekeyOver(path: Path, observed: Endpoint | undefined, now: Millis, renews = false): void {
     this.#rekeyNotBefore = now + 5 * second;
-    this.#asking.begin('rekey', path.kind, [path], observed, now);
+    this.#asking.begin('rekey', path.kind, [path], observed, now, renews);
   }
 
   /** New keys were asked for along a way that is no longer the way. */
@@ -694,6 +716,15 @@ export class Peer<Certificate> {
   #say(message: LinkMessage, to?: Endpoint): void {
     if (this.#link === undefined) return;
     this.#command({ kind: 'sendControl', link: this.#link, bytes: encodeLinkMessage(message), ...(to && { to }) });
+  }
+
+  /** Sends a handshake. */
+  #send(to: Through, bytes: Uint8Array): void {
+    if (to !== 'session') this.#command({ kind: 'sendDatagram', to, bytes });
+    else if (this.#link !== undefined) {
+      const inside = concatBytes(Uint8Array.of(ControlChannel.handshake), bytes);
+      this.#command({ kind: 'sendControl', link: this.#link, bytes: inside });
+    }
   }
 
   #command(command: PlaneCommand): void {

@@ -81,6 +81,8 @@ export type TunnelEvent =
   /** Say goodbye to everybody: the daemon ends. */
   | { readonly kind: 'stop'; readonly reason: string };
 
+const anothersHandshake = 'a handshake of another node than the session it came in';
+
 /** Bounds of what others can make us hold. */
 const maxTunnels = 1024;
 const maxAssociations = 4096;
@@ -91,6 +93,7 @@ const maxAwaited = 4096;
  *
  *     datagram ─► type ─► read (Diffie-Hellman) ─► membership ─► Peer of that node ─► effects
  *     control, confirmed, silent … ─► Peer of that link ───────────┘
+ *        └─ handshake ─► type ─► read ─► membership ─► Peer of that link, and of no other
  *
  * What the guard let pass is still unproven here; each step that fails ends in one `refused`, and nothing is answered.
  */
@@ -217,6 +220,10 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
       case 'wokeUp':
         for (const peer of [...this.#peers.values()]) this.#with(peer, () => peer.wokeUp(now));
         return;
+      case 'control':
+        if (event.bytes[0] !== ControlChannel.handshake) break;
+        this.#inside(this.#links.get(event.link), event.bytes.subarray(1), now);
+        return;
       case 'confirmed':
         this.#isCloned(this.#trials.confirmed(event.link), now);
         break;
@@ -235,6 +242,25 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     if (refused) this.#effects.push({ kind: 'refused', reason: refused, from });
   }
 
+  /** A handshake inside a session of this peer. It can bring nothing but new keys of the same two ends. */
+  #inside(peer: Peer<Certificate> | undefined, bytes: Uint8Array, now: Millis): void {
+    if (!peer) return;
+    const from = peer.path;
+    const refused = peer.takesInside(now) ? this.#readInside(peer, bytes, now) : 'too many handshakes in a session';
+    if (refused) this.#effects.push({ kind: 'refused', reason: refused, from });
+  }
+
+  #readInside(peer: Peer<Certificate>, bytes: Uint8Array, now: Millis): string | undefined {
+    switch (bytes[0]) {
+      case FrameType.initiation:
+        return this.#initiation(bytes, peer.path, now, peer);
+      case FrameType.response:
+        return this.#response(bytes, peer.path, now, peer);
+      default:
+        return 'no handshake of a session';
+    }
+  }
+
   /** The reason when nothing came of it. Types that are not ours are somebody else's. */
   #read(bytes: Uint8Array, from: Path, now: Millis): string | undefined {
     switch (bytes[0]) {
@@ -249,16 +275,30 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     }
   }
 
-  #initiation(bytes: Uint8Array, from: Path, now: Millis): string | undefined {
+  /** `inside`: whose session it came in. */
+  #initiation(bytes: Uint8Array, from: Path, now: Millis, inside?: Peer<Certificate>): string | undefined {
     const known = this.#answered.get(toHex(mac1Of(bytes)));
     if (known) {
-      known.repeatAnswer(bytes, from, now);
+      if (inside && known !== inside) return anothersHandshake;
+      known.repeatAnswer(bytes, inside ? 'session' : from, now);
       return undefined;
     }
     const incoming = IncomingHandshake.read(this.#identity, bytes);
     if (!incoming) return 'not a handshake of this network';
-    const refused = this.#admit(incoming, bytes, from, now);
+    const refused = inside ? this.#renew(inside, incoming, bytes, now) : this.#admit(incoming, bytes, from, now);
     if (refused) incoming.wipe();
+    return refused;
+  }
+
+  #renew(peer: Peer<Certificate>, incoming: IncomingHandshake, bytes: Uint8Array, now: Millis): string | undefined {
+    if (!equalBytes(peer.publicKey, incoming.remotePublicKey)) return anothersHandshake;
+    const who = this.#options.membership.identify(incoming.hello.chain, incoming.remotePublicKey, now);
+    if ('refused' in who) return who.refused;
+    if (who.node !== peer.node) return 'its certificate is for another number';
+    let refused: string | undefined;
+    this.#with(peer, () => {
+      refused = peer.acceptInitiation(incoming, bytes, who.certificate, 'session', now);
+    });
     return refused;
   }
 
@@ -284,9 +324,10 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     return this.#peers.get(node)?.standing === 'tunnel' || (this.#options.admits?.(node, now) ?? true);
   }
 
-  #response(bytes: Uint8Array, from: Path, now: Millis): string | undefined {
+  #response(bytes: Uint8Array, from: Path, now: Millis, inside?: Peer<Certificate>): string | undefined {
     const receiverIndex = responseReceiver(bytes) ?? 0;
     const peer = this.#indices.get(receiverIndex);
+    if (inside && peer !== inside) return 'a response to nothing that was asked';
     const response = peer?.readResponse(receiverIndex, bytes);
     if (!peer || !response) return 'a response to nothing that was asked';
     const who = this.#options.membership.identify(response.hello.chain, peer.publicKey, now);

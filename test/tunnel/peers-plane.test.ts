@@ -274,3 +274,23 @@ for (const number of [1, 2] as const) {
     t.is(to.received.length, sent);
   });
 }
+
+test('a tunnel stands through renewals while every handshake datagram is lost, as in a flood, and loses no packet', (t) => {
+  const { net, alice, bob } = tunnel();
+  alice.route(bob, bob);
+  bob.route(alice, alice);
+  const carry = net.carry.bind(net);
+  net.carry = (from, to, bytes) => {
+    if (bytes[0]! >= FrameType.packet) carry(from, to, bytes);
+  };
+  let sent = 0;
+  net.run(7 * minute, 200, () => {
+    alice.send(bob, sent & 255);
+    bob.send(alice, sent & 255);
+    sent++;
+  });
+  net.run(second);
+  t.is(bob.received.length, sent);
+  t.is(alice.received.length, sent);
+  t.is(alice.count('tunnelDown') + bob.count('tunnelDown'), 0);
+});

@@ -1,12 +1,12 @@
 import test from 'ava';
 import type { Endpoint } from '../../src/addr/endpoint.js';
-import { toHex } from '../../src/bytes.js';
+import { concatBytes, toHex } from '../../src/bytes.js';
 import { type Millis, minute, second } from '../../src/time.js';
-import { FrameType } from '../../src/tunnel/frame.js';
+import { ControlChannel, FrameType } from '../../src/tunnel/frame.js';
 import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
 import type { PlaneCommand } from '../../src/tunnel/plane/contract.js';
 import { endpointOf, type Parcel } from './plane-stand-in.js';
-import { type Machine, World } from './world.js';
+import { isHandshakeInside, type Machine, World } from './world.js';
 
 function pair(seed = 1): { world: World; alice: Machine; bob: Machine } {
   const world = new World(seed);
@@ -150,6 +150,7 @@ test('an answer that comes from where nobody was asked moves nothing there, thou
 
 test('nor does it move a tunnel that stands, at a renewal or at a dial elsewhere', (t) => {
   const { world, alice, bob } = joined();
+  world.inside = false;
   const elsewhere = { address: '203.0.113.66', port: 6 };
   const sent = copyAnswers(world, bob, elsewhere);
   let answers = 0;
@@ -323,8 +324,103 @@ test('new keys every 120 s under traffic: no packet is lost and the old keys go'
   t.is(alice.told('tunnelDown').length + bob.told('tunnelDown').length, 0);
 });
 
+/** How many handshakes went as datagrams, and how many inside sessions. */
+function countHandshakes(world: World): { plain: number; inside: number } {
+  const counts = { plain: 0, inside: 0 };
+  world.tap = (_from, _to, parcel) => {
+    if (parcel.kind === 'datagram') counts.plain++;
+    else if (isHandshakeInside(parcel)) counts.inside++;
+    return parcel;
+  };
+  return counts;
+}
+
+test('new keys are asked for inside the session, and twenty minutes without a handshake datagram end nothing', (t) => {
+  const { world, alice, bob } = joined();
+  const counts = countHandshakes(world);
+  world.run(20 * minute);
+  t.is(counts.plain, 0);
+  t.is(counts.inside, 2 * (alice.plane.installs.length - 1), 'one question and one answer each time');
+  t.true(alice.plane.installs.length >= 10);
+  t.deepEqual(
+    [alice, bob].flatMap((machine) => [...machine.told('tunnelDown'), ...machine.told('refused')]),
+    [],
+  );
+});
+
+test('a peer that knows nothing of handshakes inside sessions is asked plainly a moment later', (t) => {
+  const { world, alice, bob } = joined();
+  world.inside = false;
+  const counts = countHandshakes(world);
+  world.run(20 * minute);
+  t.is(counts.plain, 2 * (alice.plane.installs.length - 1));
+  t.true(alice.plane.installs.length >= 10);
+  t.deepEqual(
+    [alice, bob].flatMap((machine) => [...machine.told('tunnelDown'), ...machine.told('refused')]),
+    [],
+  );
+});
+
+test('an end-to-end session renews itself inside too', (t) => {
+  const { world, alice, bob } = pair();
+  alice.dial(bob, 'overlay');
+  world.run(second);
+  const counts = countHandshakes(world);
+  for (let i = 0; i < 200; i++) {
+    alice.plane.sendPacket(2, i, world.now);
+    bob.plane.sendPacket(1, i, world.now);
+    world.run(second);
+  }
+  t.deepEqual(counts, { plain: 0, inside: 2 });
+  t.is(bob.plane.packets.length, 200);
+});
+
+/** Says a handshake inside a session of this link, as if its other end had. */
+function sayInside(to: Machine, link: number, datagram: Uint8Array): void {
+  const bytes = concatBytes(Uint8Array.of(ControlChannel.handshake), datagram);
+  to.do({ kind: 'plane', event: { kind: 'control', link, bytes, receivedAt: 0 } });
+}
+
+test('in a session only its own two ends renew their keys: what a member sends on of others is refused', (t) => {
+  const { world, alice, bob } = joined();
+  const mallory = world.machine(3).start();
+  const overheard = record(world, mallory, FrameType.initiation);
+  mallory.dial(bob, [{ address: '203.0.113.7', port: 7 }]);
+  world.run(10);
+  const { link } = bob.peers.reach(1)!;
+  const before = bob.plane.installs.length;
+  const parcel = overheard[0]!;
+  if (parcel.kind === 'datagram') sayInside(bob, link, parcel.bytes);
+  t.is(bob.plane.installs.length, before);
+  for (const garbage of [0, 3, 31, 1200]) sayInside(bob, link, new Uint8Array(garbage).fill(1));
+  sayInside(bob, link, new Uint8Array(200).fill(2));
+  t.deepEqual(
+    bob.told('refused').map(({ reason }) => reason),
+    [
+      'a handshake of another node than the session it came in',
+      'no handshake of a session',
+      ...Array.from({ length: 3 }, () => 'not a handshake of this network'),
+      'a response to nothing that was asked',
+    ],
+  );
+  t.is(bob.standing(alice), 'tunnel');
+});
+
+test('a member that floods its session with handshakes has eight looked at, and one more a second', (t) => {
+  const { world, alice, bob } = joined();
+  const { link } = bob.peers.reach(1)!;
+  for (let i = 0; i < 100; i++) sayInside(bob, link, new Uint8Array(1200).fill(1));
+  world.run(2 * second);
+  for (let i = 0; i < 100; i++) sayInside(bob, link, new Uint8Array(1200).fill(1));
+  const looked = bob.told('refused').filter(({ reason }) => reason === 'not a handshake of this network');
+  t.is(looked.length, 10);
+  t.is(bob.told('refused').length, 200);
+  t.is(bob.standing(alice), 'tunnel');
+});
+
 test('when the initiator does not, the responder asks for new keys', (t) => {
   const { world, alice, bob } = joined();
+  world.inside = false;
   world.tap = (from, _to, parcel) =>
     from === alice && parcel.kind === 'datagram' && parcel.bytes[0] === FrameType.initiation ? undefined : parcel;
   world.run(150 * second);
@@ -376,6 +472,7 @@ test('a dial elsewhere goes on while the other side renews the keys, and is told
 
 test('a dial elsewhere whose answer is refused ends no asking for new keys', (t) => {
   const { world, alice, bob } = joined();
+  world.inside = false;
   const clone = world.cloneOf(bob, 9).start();
   const { link, localIndex } = alice.plane.installs[0]!;
   world.tap = (_from, to, parcel) =>
@@ -406,6 +503,7 @@ test('a lane that has sent much gets new keys at once', (t) => {
 
 test('at 180 s without new keys nothing is sent or opened any more', (t) => {
   const { world, alice, bob } = joined();
+  world.inside = false;
   world.tap = (_from, _to, parcel) => (parcel.kind === 'datagram' ? undefined : parcel);
   world.run(178 * second);
   t.is(alice.standing(bob), 'tunnel');
@@ -484,6 +582,7 @@ function record(world: World, from: Machine, type: number): Parcel[] {
 
 test('replayed initiations buy nothing: not while it lives, not when it is gone', (t) => {
   const { world, alice, bob } = pair();
+  world.inside = false;
   const initiations = record(world, alice, FrameType.initiation);
   alice.dial(bob);
   world.run(5 * minute); // three of them, by now
@@ -722,6 +821,7 @@ test('a relayed handshake whose relay header names another node is refused', (t)
 
 test('a renewal follows the peer to where it moved', (t) => {
   const { world, alice, bob } = joined();
+  world.inside = false;
   const { link } = alice.peers.reach(2)!;
   const elsewhere = { address: '203.0.113.5', port: 5 };
   const to: string[] = [];

@@ -29,6 +29,7 @@ class Watch {
     for (const { plane } of net.nodes) {
       const command = plane.command.bind(plane);
       plane.command = (given) => {
+        if (given.kind === 'sendControl') this.#sent.push(toHex(given.bytes));
         if (given.kind === 'installSession') this.#sessionKeys.push(given.session.sendKey, given.session.receiveKey);
         command(given);
       };

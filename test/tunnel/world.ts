@@ -4,6 +4,7 @@ import { toHex } from '../../src/bytes.js';
 import { AgreementKey } from '../../src/crypto.js';
 import { type Random, seededRandom } from '../../src/random.js';
 import { type Millis, never, second } from '../../src/time.js';
+import { ControlChannel } from '../../src/tunnel/frame.js';
 import { Guard } from '../../src/tunnel/guard.js';
 import { Peers, type TunnelEvent } from '../../src/tunnel/peers.js';
 import type { Path } from '../../src/tunnel/plane/contract.js';
@@ -116,6 +117,13 @@ export class Machine {
   }
 }
 
+/** A frame that carries a handshake of the session it is sealed in. */
+export function isHandshakeInside(parcel: Parcel): boolean {
+  return (
+    parcel.kind === 'frame' && 'control' in parcel.content && parcel.content.control[0] === ControlChannel.handshake
+  );
+}
+
 /** A few machines, the wires between them, and a clock that jumps from event to event. */
 export class World {
   readonly random: Random;
@@ -124,6 +132,8 @@ export class World {
   readonly wire: Wire = { loss: 0, duplication: 0, delay: 10, jitter: 0, cut: false };
   /** Whether frames and handshakes addressed to a node number find a way. */
   overlay = true;
+  /** Whether handshakes inside sessions are understood: older peers know nothing of them. */
+  inside = true;
   /** May look at, change or swallow each parcel. */
   tap: (from: Machine, to: Path, parcel: Parcel) => Parcel | undefined = (_from, _to, parcel) => parcel;
   now: Millis = 0;
@@ -166,6 +176,7 @@ export class World {
   }
 
   carry(from: Machine, to: Path, parcel: Parcel): void {
+    if (!this.inside && isHandshakeInside(parcel)) return;
     const seen = this.tap(from, to, parcel);
     if (!seen || this.wire.cut || (to.kind === 'overlay' && !this.overlay)) return;
     const copies = this.random.unit() < this.wire.duplication ? 2 : 1;
