@@ -3,6 +3,7 @@ import { isName } from '../src/addr/name.js';
 import { type Prefix, parsePrefix } from '../src/addr/prefix.js';
 import { isServerName } from '../src/addr/tls-endpoint.js';
 import type { Millis } from '../src/time.js';
+import { maxLanes } from '../src/tunnel/handshake.js';
 import { parseDuration } from './duration.js';
 
 /** One key of the configuration: its default, what it takes, and the comment `weft config` prints above it. */
@@ -204,7 +205,7 @@ export const configKeys = {
     level: choice('info', ['debug', 'info', 'warn', 'error'], 'How much to write to the log.'),
   },
   force: {
-    workers: whole(0, 0, 16, 'For tests. Worker threads of the plane; 0: as many as fit.'),
+    workers: whole(0, 0, maxLanes, 'For tests. Worker threads of the plane, one a lane; 0: as many as fit.'),
     ownTunnels: whole(0, 0, 10, 'So many tunnels of its own, all together three times as many; 0: the rule.'),
     punchesPerMinute: whole(240, 0, 240, 'Datagrams that open a NAT, at most, whoever asks for them.'),
     sleepSeconds: whole(0, 0, 10 ** 6, 'What a stop of the process is to be on its clocks: a suspend of this length.'),

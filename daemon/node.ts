@@ -464,13 +464,12 @@ class Node implements NodeApi {
     try {
       await this.start();
     } catch (error) {
+      if (!this.#mesh) throw error;
       // What was stored stays: another "init" or "join" would write over it.
-      if (this.#mesh && error instanceof MeshError) {
-        const cure = `${error.cure}; then restart weftd, which belongs to its network already`;
-        this.#blocked = new MeshError(error.code, error.message, cure, { cause: error });
-        throw this.#blocked;
-      }
-      throw error;
+      const { code, message, cure } = asMeshError(error);
+      const next = `${cure}; then restart weftd, which belongs to its network already`;
+      this.#blocked = new MeshError(code, message, next, { cause: error });
+      throw this.#blocked;
     }
     return membershipInfo(this.#requireMesh());
   }
@@ -589,4 +588,11 @@ function toText(sealed: Uint8Array): string {
 
 function fromText(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, 'base64'));
+}
+
+/** What kept the tunnels from starting; our own bug too, which else would leave a member that seems well and does nothing. */
+function asMeshError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error;
+  const message = `the tunnels did not start: ${error instanceof Error ? error.message : String(error)}`;
+  return new MeshError('start-failed', message, 'look at the log and report it', { cause: error });
 }

@@ -23,6 +23,14 @@ test('an empty file gives every default', (t) => {
   t.deepEqual(config.critical, []);
 });
 
+test('as many workers as a session has lanes and no more', (t) => {
+  t.is(parseConfig('[force]\nworkers = 8\n', 'weft.toml').force.workers, 8);
+  for (const workers of [9, 16]) {
+    const { message, cure } = mistake(t, `[force]\nworkers = ${workers}\n`);
+    t.regex(`${message} ${cure}`, /a whole number from 0 to 8/);
+  }
+});
+
 test('TLS: what is written is taken, what is missing or none is named with its line and its cure', (t) => {
   const files = 'certificate = "/etc/weft/c.pem"\nkey = "/etc/weft/k.pem"\n';
   t.is(parseConfig('', 'weft.toml').tls.listen, undefined);
