@@ -399,3 +399,83 @@ test.serial('a device that takes less than before costs a flow two packets, not 
     b.remove();
   }
 });
+
+for (const { family, victim, other, way, told, full, narrow } of [
+  {
+    family: 'IPv4',
+    victim: '11.0.0.1',
+    other: '11.0.0.2',
+    way: ['route', 'get', '11.0.0.2'],
+    told: 600,
+    full: 1472,
+    narrow: 28,
+  },
+  {
+    family: 'IPv6',
+    victim: '2001:db8::1',
+    other: '2001:db8::2',
+    way: ['-6', 'route', 'get', '2001:db8::2'],
+    told: 1280, // less is not believed (RFC 8201 §4)
+    full: 1452,
+    narrow: 48,
+  },
+] as const) {
+  test.serial(
+    `a forged word that a packet was too big shrinks no path, though the kernel believes it; a path that shrinks is followed (${family})`,
+    async (t) => {
+      const [a, b] = world();
+      const attacker = new Side(3);
+      try {
+        execFileSync('ip', [
+          ...['link', 'add', 'side', 'netns', a.namespace, 'type', 'veth'],
+          ...['peer', 'side', 'netns', attacker.namespace],
+        ]);
+        for (const side of [a, attacker]) {
+          side.ip('address', 'add', `12.0.0.${side.number}/24`, 'dev', 'side');
+          side.ip('-6', 'address', 'add', `2001:db8:1::${side.number}/64`, 'dev', 'side', 'nodad');
+          side.ip('link', 'set', 'side', 'up');
+        }
+        attacker.ip('route', 'add', '11.0.0.0/24', 'via', '12.0.0.1');
+        attacker.ip('-6', 'route', 'add', '2001:db8::/64', 'via', '2001:db8:1::1');
+        const ipv6 = family === 'IPv6';
+        // Else what is narrow below would meet many datagrams in one piece, as no wire carries them.
+        const options = { ipv6, force: { noUdpGso: true } };
+        for (const side of [a, b]) await side.plane(options, ipv6 ? '2001:db8::' : '11.0.0.');
+        a.reach(addresses[1]);
+        const size = () => Number([...a.said.matchAll(/"mtu":(\d+)/g)].at(-1)?.[1] ?? 0);
+        await until('the path is measured', size, (octets) => octets === full, 5 * second);
+        const cut = () => a.run('cat', '/proc/net/snmp', '/proc/net/snmp6').match(/Ip6FragCreates\s+\d+/)![0];
+        const before = cut();
+
+        // Longer than it takes to find that a path has shrunk: its size is looked at every 3 s, and four times.
+        const flow = a.start('ping', '-n', '-i', '0.05', '-c', '120', '-w', '10', '-s', '1332', addresses[1]);
+        let said = '';
+        flow.stdout!.on('data', (chunk) => {
+          said += chunk;
+        });
+        const ended = once(flow, 'close');
+        const forge = new URL('./forged-too-big.js', import.meta.url).pathname;
+        for (let i = 0; i < 5; i++) {
+          const child = attacker.start(process.execPath, forge, victim, other, `${told}`);
+          t.deepEqual(await once(child, 'exit'), [0, null]);
+        }
+        t.true(a.run('ip', ...way).includes(`mtu ${told}`), 'the kernel believes it');
+        await ended;
+        t.regex(said, /120 packets transmitted, 120 received/);
+        t.is(size(), full);
+        t.is(cut(), before);
+
+        const drop =
+          'table inet narrow { chain in { type filter hook prerouting priority -400; iifname wire meta length > 1300 drop; }; }';
+        for (const side of [a, b]) side.run('/usr/sbin/nft', drop);
+        a.start('ping', '-n', '-q', '-i', '0.05', '-w', '12', '-s', '1332', addresses[1]);
+        const fits = (octets: number) => octets > 1100 && octets <= 1300 - narrow;
+        await until('the shrunk path is followed', size, fits, 12 * second, () => a.said);
+        a.run('ping', '-n', '-q', '-c', '5', '-i', '0.05', '-w', '3', '-s', '1332', addresses[1]);
+        await Promise.all([a.stop(), b.stop()]);
+      } finally {
+        for (const side of [a, b, attacker]) side.remove();
+      }
+    },
+  );
+}
