@@ -20,13 +20,23 @@ import { World } from './world.js';
 
 /** `npm run verify`, the part of the plane: what needs a quiet machine and minutes. Words after the name choose. */
 
+/** What the heaps of three threads move by themselves within seconds. */
+const mostGrowth = 5;
+
 async function floods(): Promise<void> {
-  for (const { name, ratio, perSecond } of await flood(new Narrator(console.error), 5, 3)) {
+  for (const { name, ratio, perSecond, resident } of await flood(new Narrator(console.error), 5, 3)) {
     reportRow({
       what: `throughput under 50,000 forged handshakes a second, of a closed port's: ${name}`,
       target: 'at least 0.80',
       measured: `${ratio.toFixed(2)} (${Math.round(perSecond)}/s were sent)`,
       ok: ratio >= 0.8 && perSecond > 47_500,
+    });
+    const growth = resident.after - resident.before;
+    reportRow({
+      what: `resident memory under that flood: ${name}`,
+      target: `grows by at most ${mostGrowth} MB`,
+      measured: `${resident.before.toFixed(0)} MB before, ${resident.after.toFixed(0)} MB at most after each of five`,
+      ok: growth <= mostGrowth,
     });
   }
 }

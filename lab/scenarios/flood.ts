@@ -8,6 +8,7 @@ import { finished } from '../namespace.js';
 import type { Narrator } from '../narrator.js';
 import { allPairsPing, network } from '../network.js';
 import { stream } from '../stream.js';
+import { residentMegabytes } from '../usage.js';
 import { World } from '../world.js';
 
 const flooder = new URL('../flooder.js', import.meta.url).pathname;
@@ -21,6 +22,8 @@ export interface FloodResult {
   /** Median of the rounds' ratios. */
   readonly ratio: number;
   readonly perSecond: number;
+  /** Of the flooded daemon, in megabytes: when the tunnel has carried a stream beside a flood to the closed port, and the most after any flood to its own. */
+  readonly resident: { readonly before: number; readonly after: number };
   readonly drops: Readonly<Record<string, number>>;
 }
 
@@ -64,9 +67,12 @@ export async function flood(tell: Narrator, rounds: number, seconds: number, onl
       const options = { spoofed: kind.spoofed, ...(kind.known ? { publicKey } : {}) };
       const before = (await b!.status()).drops;
       const pairs: { closed: number; open: number; perSecond: number }[] = [];
+      let resident: FloodResult['resident'] | undefined;
       for (let round = 0; round < rounds; round++) {
         const closed = await under({ ...options, port: closedPort });
+        resident ??= { before: residentMegabytes(b!.pid!), after: 0 };
         const open = await under({ ...options, port: 16696 });
+        resident = { ...resident, after: Math.max(resident.after, residentMegabytes(b!.pid!)) };
         pairs.push({ closed: closed.rate, open: open.rate, perSecond: Math.min(closed.perSecond, open.perSecond) });
       }
       const after = (await b!.status()).drops;
@@ -81,11 +87,12 @@ export async function flood(tell: Narrator, rounds: number, seconds: number, onl
         open: median(pairs.map(({ open }) => open)),
         ratio: median(pairs.map(({ closed, open }) => open / closed)),
         perSecond: median(pairs.map(({ perSecond }) => perSecond)),
+        resident: resident!,
         drops,
       };
       results.push(result);
       tell.good(
-        `${kind.name}: ${result.open.toFixed(0)} Mbit/s, to a closed port ${result.closed.toFixed(0)}: ${result.ratio.toFixed(2)} at ${result.perSecond.toFixed(0)}/s; ${JSON.stringify(drops)}`,
+        `${kind.name}: ${result.open.toFixed(0)} Mbit/s, to a closed port ${result.closed.toFixed(0)}: ${result.ratio.toFixed(2)} at ${result.perSecond.toFixed(0)}/s; ${result.resident.before.toFixed(1)} MB before, ${result.resident.after.toFixed(1)} after; ${JSON.stringify(drops)}`,
       );
     }
     return results;
