@@ -156,10 +156,20 @@ function change(rows: readonly RouteRow[], chosen: RouteRow | undefined, about: 
   if (chosen?.interface === undefined && chosen) return '';
   if (about.withoutTunnel !== '') return about.withoutTunnel;
   if (!chosen) return '';
-  const isBetter = (row: RouteRow) => row.prefix.key === chosen.prefix.key && row.metric < chosen.metric;
-  return rows.some((row) => isBetter(row) && row.standing === 'left-lately') ? returning : faster;
+  const better = rows
+    .filter((row) => row.prefix.key === chosen.prefix.key && row.metric < chosen.metric)
+    .sort((a, b) => a.metric - b.metric);
+  const words = better.map(({ standing }) => forBetter[standing]).find((text) => text !== undefined);
+  return words ?? 'another way would have to be faster, by a margin and for some seconds';
 }
 
-const faster = 'another way would have to be faster, by a margin and for some seconds';
-const returning =
-  'time: the better way was left lately; before it is over, the one in use would have to be lost, or worse by far for some seconds';
+/** What would have the better way taken, where being faster is not what it lacks. */
+const forBetter: Readonly<Partial<Record<Standing, string>>> = {
+  'better-not-long-enough': 'time: a better way is taken when it has been better for some seconds',
+  'left-lately':
+    'time: the better way was left lately; before it is over, the one in use would have to be lost, or worse by far for some seconds',
+  suspected: 'something would have to be heard from the neighbour of the better way',
+  unfeasible: 'the better way would have to be announced with a newer sequence number',
+  unproven: 'the signature of the better way, and the certificate of who signs it, would have to come',
+  refused: 'the better way would have to be accepted: its reason says why it is not',
+};

@@ -155,6 +155,8 @@ test('of a route that is not feasible for its old sequence number why says that,
   t.false(other.feasible);
   t.regex(other.reason, /; its sequence number 7 is older than the 8 we have announced \(/);
   t.notRegex(other.reason, /it says/);
+  const { change } = onLan(world, '2001:db8:9::1');
+  t.is(change, 'the better way would have to be announced with a newer sequence number');
 });
 
 test('an import that is refused is a candidate, with the reason, until it would have expired or is taken', (t) => {
