@@ -88,10 +88,14 @@ export class LeftWays {
     return now - this.#since < this.#tuning.followsWithin;
   }
 
-  /** Worse than it was, and by far not as bad as those that were left: what made us leave them has not followed us. */
+  /**
+   * Worse than it was, and by far not as bad as those that were left: what made us leave them has not followed us. Of what begins later
+   * than that would, plus what it takes to show, the worst that our traffic did says more.
+   */
   #isLittle(metric: Metric, now: Millis): boolean {
-    const { leftFor, returnFrom, worseByItself } = this.#tuning;
+    const { burstTime, followsWithin, leftFor, returnFrom, worseByItself } = this.#tuning;
     if (now < this.#returnedAt + leftFor) return false;
+    if (Math.min(now, this.#beyondSince) - this.#since >= followsWithin + burstTime) return false;
     return metric >= this.#least + worseByItself && returnFrom * metric < this.#leastLeft(now);
   }
 

@@ -78,7 +78,7 @@ class Promised {
 
   /**
    * The way not to return to was left lately as worse than it was, and what is in use is as bad as congestion that
-   * followed us: not worse, nor less so by far, unless a way was returned to already.
+   * followed us: not worse, nor less so by far half a minute after the switch, unless a way was returned to already.
    */
   #mayBeOurTraffic(then: Look, other: number): boolean {
     const left = this.#leftBefore(then);
@@ -88,7 +88,8 @@ class Promised {
     if (metric >= returnFrom * Math.min(...bad.map(({ most }) => most))) return false;
     if (metric >= this.#shown(then) + worseByItself) return false;
     const hasFollowed = returnFrom * metric >= Math.min(...bad.map(({ least }) => least));
-    return hasFollowed || metric < this.#best(then) + worseByItself || this.#hasReturned(then);
+    const isSoon = then.at - this.#cameAt(then) < followsWithin;
+    return hasFollowed || !isSoon || metric < this.#best(then) + worseByItself || this.#hasReturned(then);
   }
 
   /** The ways barred at that time, and how bad each was when it was left. */
@@ -100,7 +101,7 @@ class Promised {
       if (to.at > then.at || !from || from.used === to.used) return;
       left.delete(to.used);
       // One that is suspected is left for that, and one heard again returned to, at once.
-      const lately = this.#looks.slice(0, i).filter(({ at }) => at > to.at - dwell);
+      const lately = this.#looks.slice(0, i + 1).filter(({ at }) => at > to.at - dwell);
       const isSudden = lately.some(({ suspected }) => suspected.has(from.used) !== suspected.has(to.used));
       // What made us leave it may be of the same moment as what it is now.
       const bad = [to.metrics.get(from.used) ?? 0, metricInUse(from)];
@@ -112,11 +113,16 @@ class Promised {
     return left;
   }
 
+  /** When the way in use was taken. */
+  #cameAt(then: Look): Millis {
+    const before = this.#looks.filter(({ at }) => at <= then.at);
+    return before.findLast(({ used }, i) => used !== before[i - 1]?.used)!.at;
+  }
+
   /** How bad the way in use was at best since it was taken. */
   #best(then: Look): Metric {
-    const before = this.#looks.filter(({ at }) => at <= then.at);
-    const came = before.findLastIndex(({ used }, i) => used !== before[i - 1]?.used);
-    return Math.min(...before.slice(came).map(metricInUse));
+    const came = this.#cameAt(then);
+    return Math.min(...this.#looks.filter(({ at }) => at >= came && at <= then.at).map(metricInUse));
   }
 
   /** A barred way was returned to, in the time for which one is barred. */
@@ -194,10 +200,10 @@ function brokenPromise(histories: readonly Way[], seed: number): string | undefi
       const { more } = episodeAt(history, time);
       const isSuspected = more === 'suspected';
       if (isSuspected !== suspected.has(via)) {
-        const kind = isSuspected ? 'suspected' : 'recovered';
-        world.send(start, { kind, interface: world.interfaceOf(start, via) });
         if (isSuspected) suspected.add(via);
         else suspected.delete(via);
+        const kind = isSuspected ? 'suspected' : 'recovered';
+        world.send(start, { kind, interface: world.interfaceOf(start, via) });
       }
       if (isSuspected) return;
       world.measure(start, via, { rtt: (history.rtt + more) * (0.97 + 0.06 * world.random.unit()) });

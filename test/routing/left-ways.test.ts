@@ -91,10 +91,25 @@ test('once a way was returned to, a little worse is no reason to return to anoth
   left.uses(used, 600, 28_000);
   left.uses(used, 1600, 50_000);
   t.is(left.worseByItselfAt, never);
-  left.uses(used, 1599, 327_999);
+  left.uses(3, 600, 320_000);
+  left.uses(3, 1100, 327_999);
   t.is(left.worseByItselfAt, never);
-  left.uses(used, 1600, 328_000);
+  left.uses(3, 1101, 328_000);
   t.is(left.worseByItselfAt, 333_000);
+});
+
+test('what begins later than our traffic shows, and is no worse than it showed, is kept; what began before goes on', (t) => {
+  const left = new LeftWays(tuning);
+  left.add(barred(5000), 0);
+  left.uses(used, 600, 0);
+  left.uses(used, 1400, 1000);
+  left.uses(used, 600, 4000);
+  left.uses(used, 1200, 35_000);
+  t.is(left.worseByItselfAt, never);
+  left.uses(3, 600, 50_000);
+  left.uses(3, 1200, 84_999);
+  left.uses(3, 1300, 86_000);
+  t.is(left.worseByItselfAt, 89_999);
 });
 
 test('what falls again was a burst of our traffic, and excuses nothing that comes after it', (t) => {
