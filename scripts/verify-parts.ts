@@ -21,7 +21,12 @@ export const verifyParts: readonly VerifyPart[] = [
   {
     name: 'simulator',
     what: '1,000 nodes against their figures; every scenario with many seeds, and the long storms',
-    command: ['--max-old-space-size=8000', '--max-semi-space-size=32', 'dist/test/sim/verify.js'],
+    command: [
+      '--max-old-space-size=8000',
+      '--max-semi-space-size=32',
+      '--heap-growing-percent=30',
+      'dist/test/sim/verify.js',
+    ],
     minutes: 20,
     root: false,
   },

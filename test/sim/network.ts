@@ -3,6 +3,7 @@ import { type Random, seededRandom } from '../../src/random.js';
 import type { Millis } from '../../src/time.js';
 import { Agenda } from './agenda.js';
 import { arrivalOver, cleanLink, type Link, type LinkQuality, peerOf } from './link.js';
+import { type Parcel, Parcels } from './parcels.js';
 
 /** What a node may do to the world: the simulator's side of an effect. */
 export interface Hands {
@@ -69,15 +70,18 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
   readonly #seed: number;
   readonly #agenda: Agenda;
   readonly #observers: Observer[] = [];
+  /** In large networks: their nodes and observers keep nothing of a packet but copies. */
+  readonly #parcels: Parcels | undefined;
   readonly nodes: SimNode<M>[] = [];
   readonly links: Link[] = [];
   readonly traffic: Traffic = { packets: 0, bytes: 0 };
   /** Events handled so far, ticks included. */
   events = 0;
 
-  /** `lookahead`: no link is faster than this, and nodes take turns; see agenda.ts. */
+  /** `lookahead`: no link is faster than this, nodes take turns, and nobody keeps a packet; see agenda.ts, parcels.ts. */
   constructor(kind: NodeKind<M, Event, Effect>, seed: number, lookahead: Millis = 0) {
     this.#agenda = new Agenda(lookahead);
+    this.#parcels = lookahead > 0 ? new Parcels() : undefined;
     this.#kind = kind;
     this.#seed = seed;
     this.#random = seededRandom(seed);
@@ -281,12 +285,24 @@ export class Network<M extends Machine<Event, Effect>, Event, Effect> {
     const direction = link.a === from ? 0 : 1;
     const arrival = arrivalOver(quality, this.#random, this.now, lastArrival, direction);
     const to = peerOf(link, from);
+    if (this.#parcels) this.#post(from, to, link, arrival, this.#parcels, this.#parcels.pack(bytes));
+    else this.#agenda.by(to, arrival, () => this.#arrive(from, to, link, session, bytes));
+  }
+
+  /** By itself, so that what waits for the arrival does not hold the packet too. */
+  #post(from: number, to: number, link: Link, arrival: Millis, parcels: Parcels, parcel: Parcel): void {
+    const { session } = link;
     this.#agenda.by(to, arrival, () => {
-      const node = this.nodes[to]!;
-      if (!node.alive || !link.carries || link.session !== session) return;
-      for (const observer of this.#observers) observer.delivered?.(from, to, bytes, this.now);
-      this.#tell(node, this.#kind.received(to, link, bytes, this.now));
+      this.#arrive(from, to, link, session, parcels.open(parcel));
+      parcels.discard(parcel);
     });
+  }
+
+  #arrive(from: number, to: number, link: Link, session: number, bytes: Uint8Array): void {
+    const node = this.nodes[to]!;
+    if (!node.alive || !link.carries || link.session !== session) return;
+    for (const observer of this.#observers) observer.delivered?.(from, to, bytes, this.now);
+    this.#tell(node, this.#kind.received(to, link, bytes, this.now));
   }
 
   /** Runs until that time. */

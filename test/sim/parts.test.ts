@@ -7,6 +7,7 @@ import { EventQueue } from './event-queue.js';
 import { none, own } from './next-hops.js';
 import { PacketScan } from './packet-scan.js';
 import { isNewer, readPacket, type Seen } from './packet-view.js';
+import { type Parcel, Parcels } from './parcels.js';
 import { compareAtRest } from './rest.js';
 import { type CostEdge, defended, reversed, shortestTo } from './shortest.js';
 import { grid, line, randomTunnels, ring } from './topology.js';
@@ -174,4 +175,19 @@ test('nodes that take turns each do what is due to them in order, and what conce
   t.is(agenda.now, 10);
   note(0, 12, () => note(1, 13));
   t.throws(() => agenda.runTo(20), { message: 'node 0 reaches node 1 in less than the lookahead' });
+});
+
+test('what is on its way is what was sent, however many others come and go', (t) => {
+  const random = seededRandom(5);
+  const parcels = new Parcels();
+  const onTheirWay: { parcel: Parcel; bytes: Uint8Array }[] = [];
+  for (let sent = 0; sent < 4000; sent++) {
+    const bytes = new Uint8Array(65 + random.below(1216)).fill(sent);
+    onTheirWay.push({ parcel: parcels.pack(bytes), bytes: bytes.slice() });
+    bytes.fill(0xff);
+    if (sent < 1500 || random.below(2) === 0) continue;
+    const [arrived] = onTheirWay.splice(random.below(onTheirWay.length), 1);
+    t.deepEqual(parcels.open(arrived!.parcel), arrived!.bytes);
+    parcels.discard(arrived!.parcel);
+  }
 });
