@@ -21,7 +21,7 @@ test('of a key for one handshake OpenSSL alone has the octets once it was wiped,
     return copy;
   });
   const most = () => Math.max(...timesInMemory(copies));
-  t.is(most(), 1);
+  t.true(most() <= 1, 'some may be collected by now');
   const collected = () => {
     collect();
     return most();
