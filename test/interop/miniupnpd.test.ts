@@ -4,21 +4,31 @@ import type { MappingProtocol } from '../../src/upnp/contract.js';
 import type { MappingStatus } from '../../src/upnp/status.js';
 import { homeAddress, MiniupnpdHome, type RouterOptions } from './miniupnpd-home.js';
 
-/** Runs a scenario in a home of its own, which is removed whatever happens. */
-function scenario(
-  title: string,
-  run: (t: ExecutionContext, home: MiniupnpdHome) => Promise<void>,
-  router: RouterOptions = { externalAddress: '11.0.0.2' },
-): void {
-  test.serial(title, async (t) => {
-    const home = new MiniupnpdHome('map');
+type Scenario = (t: ExecutionContext, home: MiniupnpdHome) => Promise<void>;
+
+let homes = 0;
+
+/** In a home of its own, which is removed whatever happens. */
+function atHome(run: Scenario, router: RouterOptions) {
+  return async (t: ExecutionContext) => {
+    const home = new MiniupnpdHome(`map${++homes}`);
     try {
       home.startRouter(router);
       await run(t, home);
     } finally {
       await home.remove();
     }
-  });
+  };
+}
+
+/** Alone, one after the other: most are to be done within seconds. */
+function scenario(title: string, run: Scenario, router: RouterOptions = { externalAddress: '11.0.0.2' }): void {
+  test.serial(title, atHome(run, router));
+}
+
+/** Side by side after all those: they wait for leases to end, and do next to nothing meanwhile. */
+function longScenario(title: string, run: Scenario): void {
+  test(title, atHome(run, { externalAddress: '11.0.0.2' }));
 }
 
 const [udp, tcp] = ['udp', 'tcp'].map((transport) => `${transport} 16696 ${homeAddress}:16696`) as [string, string];
@@ -148,7 +158,7 @@ scenario(
 );
 
 for (const protocol of ['upnp', 'nat-pmp'] as const) {
-  scenario(
+  longScenario(
     `${protocol}: nobody removes what goes to our address of before: another port, and the same again when its lease is over`,
     async (t, home) => {
       const client = home.startClient([protocol], 8);
@@ -173,7 +183,7 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
   );
 }
 
-scenario('a lease is renewed before it ends, and ends without us', async (t, home) => {
+longScenario('a lease is renewed before it ends, and ends without us', async (t, home) => {
   const client = home.startClient(['upnp'], 3);
   await client.status(({ state }) => state === 'mapped', 3000);
   for (let renewals = 0; renewals < 3; renewals++) {
