@@ -156,6 +156,41 @@ const restarts: Scenario = {
 };
 
 /**
+ * Wires that lose much become worse and better, so that routes become unfeasible and retractions are lost; one member restarts without its
+ * disk before anybody has missed it, and one dies without a word.
+ */
+const changes: Scenario = {
+  name: 'members: lossy wires become worse and better, one restarts at once, one dies',
+  run(seed) {
+    const edges: Edges = [...ring(6), [0, 3], [1, 4]];
+    const wire = { delay: 10, loss: 0.3 };
+    const world = new ControlNetwork({ seed, nodes: 6, edges, quality: () => wire });
+    const { random } = world.world;
+    expectReachable(world, 30 * second, 'joined');
+    for (let round = 0; round < 10; round++) {
+      const [a, b] = edges[random.below(edges.length)]!;
+      world.world.wire(world.machines[a]!, world.machines[b]!, { ...wire, delay: 1 + random.below(300) });
+      if (round % 3 === 2) {
+        const machine = world.machines[random.below(world.machines.length)]!;
+        machine.crash();
+        world.runTo(world.now + 300);
+        loseDisk(machine);
+        world.explained(() => machine.start());
+      }
+      world.runTo(world.now + 5 * second);
+    }
+    const dead = world.machines[1 + random.below(5)]!;
+    world.explained(() => dead.crash());
+    const forgotten = () =>
+      world.machines.every(({ control, index }) => !control || world.via(index, dead.index) === none);
+    expect(world, 'i', world.runUntil(forgotten, 15 * second), 'routes to the dead live on');
+    for (const [a, b] of edges)
+      world.world.wire(world.machines[a]!, world.machines[b]!, { delay: 1 + random.below(80) });
+    expectReachable(world, 20 * second, 'in the end');
+  },
+};
+
+/**
  * As many members as the invariants are to hold for after every event. Each has chosen ten tunnels of its own among all others,
  * and is at it still: to wait for rest would take longer than all the rest (docs/decisions/thousands-are-speakers.md). Tunnels are
  * cut, and one dies without a word.
@@ -186,7 +221,13 @@ function many(nodes: number): Scenario {
 }
 
 /** Whole members, short enough for `npm test`. */
-export const controlScenarios: readonly Scenario[] = [settles('a ring', 8, ring(8)), partition, restarts, storm(8, 2)];
+export const controlScenarios: readonly Scenario[] = [
+  settles('a ring', 8, ring(8)),
+  partition,
+  restarts,
+  storm(8, 2),
+  changes,
+];
 
 /** For `npm run verify`. */
-export const longControlScenarios: readonly Scenario[] = [storm(16, 2), many(100)];
+export const longControlScenarios: readonly Scenario[] = [changes, storm(16, 2), many(100)];

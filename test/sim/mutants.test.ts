@@ -1,6 +1,6 @@
 import test from 'ava';
 import { MutantBuild, MutantSources, type Patch } from './mutant-build.js';
-import { mutants } from './mutants.js';
+import { memberSeeds, mutants } from './mutants.js';
 import { unitMutants } from './unit-mutants.js';
 
 const seeds = [1, 2];
@@ -48,6 +48,24 @@ for (const mutant of mutants) {
     const outcomes = await built(mutant, (build) => build.trial([scenario], seeds));
     const { invariant, text = 'every invariant holds' } = outcomes.at(-1)!;
     t.true(invariant !== undefined && by.includes(invariant), text);
+    t.log(text);
+  });
+}
+
+/**
+ * Whole members notice them too (npm run verify tries all): here the first that breaks each invariant. What they do without a patch,
+ * is in control-scenarios.test.ts.
+ */
+const letters = new Set<string>();
+for (const mutant of mutants) {
+  const { name, members } = mutant;
+  if ('unseen' in members || members.by.every((letter) => letters.has(letter))) continue;
+  for (const letter of members.by) letters.add(letter);
+  test(`noticed by members by ${members.by.join(' or ')}: ${name}`, async (t) => {
+    t.timeout(patience);
+    const outcomes = await built(mutant, (build) => build.trial([members.scenario], memberSeeds));
+    const { invariant, text = 'every invariant holds' } = outcomes.at(-1)!;
+    t.true(invariant !== undefined && members.by.includes(invariant), text);
     t.log(text);
   });
 }

@@ -6,7 +6,27 @@ export interface Mutant extends Patch {
   /** The scenario that is there for it, and the invariants of which it breaks one there. */
   readonly scenario: string;
   readonly by: readonly Invariant[];
+  /** What whole members make of it. */
+  readonly members: MembersNotice | Unseen;
 }
+
+/** The scenario of control-scenarios.ts that ends with one of these broken, with one of `memberSeeds`. */
+export interface MembersNotice {
+  readonly scenario: string;
+  readonly by: readonly Invariant[];
+}
+
+/** Why no scenario of members can notice it. */
+export interface Unseen {
+  readonly unseen: string;
+}
+
+export const memberSeeds: readonly number[] = [1, 2];
+
+const restarts = 'members: who restarts, with or without its disk, is reachable at once';
+/** No reason of construction: the speakers' scenario that is there for it makes what it takes, and these, with six seeds, did not. */
+const notMet = 'they were not led to what it takes, with seeds 1 to 6 of the lossy wires and 1 of the others';
+const changes = 'members: lossy wires become worse and better, one restarts at once, one dies';
 
 /**
  * Classic mistakes of Babel implementations, each as a patch of our source. W1 to W21: mistakes others are known to
@@ -20,6 +40,7 @@ export const mutants: readonly Mutant[] = [
     replace: '(seqno === source.seqno && refmetric <= source.metric)',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['b'],
+    members: { scenario: restarts, by: ['b'] },
   },
   {
     name: 'W12: routes are selected without a look at feasibility',
@@ -29,6 +50,7 @@ export const mutants: readonly Mutant[] = [
     replace: '    if (false as boolean) {\n      this.hasUnfeasible = true;',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['b'],
+    members: { scenario: restarts, by: ['b'] },
   },
   {
     name: 'W12: feasibility compares the metric with the cost of the link instead of the announced one',
@@ -39,6 +61,7 @@ export const mutants: readonly Mutant[] = [
       '    if (!destination.isFeasible(router, matrix.seqno(row, column), metric)) {\n      this.hasUnfeasible = true;',
     scenario: 'a prefix with two originators is reached at the nearer one, and at the other when that one goes',
     by: ['h'],
+    members: { unseen: notMet },
   },
   {
     name: 'W5: seqnos are compared as plain numbers',
@@ -47,6 +70,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'return ahead !== 0 && a > b;',
     scenario: 'a node that restarts with or without its disk is reachable at once',
     by: ['j'],
+    members: { unseen: 'a member begins with seqno 1 and ends its epoch before they wrap' },
   },
   {
     name: 'W13: what was announced is not remembered',
@@ -55,6 +79,7 @@ export const mutants: readonly Mutant[] = [
     replace: '    if (metric >= 0) return false;\n    const source',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['d'],
+    members: { scenario: restarts, by: ['d'] },
   },
   {
     name: 'W13: a smaller metric announced at the same seqno is not remembered',
@@ -63,6 +88,7 @@ export const mutants: readonly Mutant[] = [
     replace: '(seqno === source.seqno && metric > source.metric);',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['c'],
+    members: { scenario: restarts, by: ['d'] },
   },
   {
     name: 'W11: metrics add up to 65534 at most',
@@ -71,6 +97,10 @@ export const mutants: readonly Mutant[] = [
     replace: 'return metric === infinity || cost === infinity ? infinity : Math.min(sum, infinity - 1);',
     scenario: 'a way of infinite metric is no way',
     by: ['e'],
+    members: {
+      unseen:
+        'it takes thirteen links at the 5,400 that is the most a tunnel costs, and these networks have no way so long',
+    },
   },
   {
     name: 'W11: a link adds nothing to the metric',
@@ -79,6 +109,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'Math.max(metric, cost)',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['e'],
+    members: { scenario: restarts, by: ['e'] },
   },
   {
     name: 'W21: nobody asks for a newer seqno when a route is lost',
@@ -87,6 +118,7 @@ export const mutants: readonly Mutant[] = [
     replace: '!this.#hasGoodRoute(destination)) void 0;',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['j'],
+    members: { scenario: restarts, by: ['j'] },
   },
   {
     name: 'W21: of several originators only the one just lost is asked for a newer seqno',
@@ -95,6 +127,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (its === none) this.#askStarving(destination, its, neighbour, now);',
     scenario: 'a way that is left to another originator than the one lost is asked for there',
     by: ['j'],
+    members: { unseen: 'no two members announce one prefix' },
   },
   {
     name: 'W19: requests for a seqno are not passed on',
@@ -103,6 +136,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (reader.hopCount < 2 || reader.hopCount > 2) return;',
     scenario: 'a request for a new seqno is passed on to its originator',
     by: ['j'],
+    members: { scenario: restarts, by: ['j'] },
   },
   {
     name: 'our own seqno stays as it is when it is asked for',
@@ -111,6 +145,7 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['j'],
+    members: { scenario: restarts, by: ['j'] },
   },
   {
     name: 'W17: a lost prefix is not held',
@@ -119,6 +154,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'destination.heldUntil = 0;',
     scenario: 'a lost prefix is held until the neighbours have acknowledged its retraction',
     by: ['g'],
+    members: { unseen: 'a hold keeps packets from a shorter prefix, and members’ forwarding tables have none' },
   },
   {
     name: 'W17: a retraction is said once',
@@ -127,6 +163,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'Flag.announced | Flag.forced',
     scenario: 'a dead node is forgotten everywhere',
     by: ['i'],
+    members: { scenario: changes, by: ['i'] },
   },
   {
     name: 'W9: a retraction needs a router-id',
@@ -136,6 +173,7 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['b'],
+    members: { scenario: restarts, by: ['b'] },
   },
   {
     name: 'W13: what was announced is remembered one update late',
@@ -147,6 +185,7 @@ export const mutants: readonly Mutant[] = [
       late.remember = () => destination.noteSent(router, seqno, metric, now, tuning.maxSources);`,
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['d'],
+    members: { scenario: restarts, by: ['b'] },
   },
   {
     name: 'a spare next hop stays when what was announced makes it unfeasible',
@@ -155,6 +194,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'now, tuning.maxSources)) void 0;',
     scenario: "a ring of 12 settles on Dijkstra's ways",
     by: ['b'],
+    members: { scenario: restarts, by: ['b'] },
   },
   {
     name: 'a retraction is not heard',
@@ -163,6 +203,7 @@ export const mutants: readonly Mutant[] = [
     replace: '      return;',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['b'],
+    members: { scenario: restarts, by: ['b'] },
   },
   {
     name: 'the routes of a neighbour that is gone are kept',
@@ -172,6 +213,7 @@ export const mutants: readonly Mutant[] = [
     replace: '    this.#tables.columns[neighbour.column] = undefined;',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['b'],
+    members: { scenario: restarts, by: ['b'] },
   },
   {
     name: 'W5: a source begins with seqno 0',
@@ -180,6 +222,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'this.sources = { router, seqno: 0, metric, at:',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['j'],
+    members: { scenario: restarts, by: ['d'] },
   },
   {
     name: 'W15: a selected route stays when it is not feasible any more',
@@ -188,6 +231,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'challenger === none || this.metricOf(destination, current) === infinity',
     scenario: 'a loop between the routes of two originators dies of its own updates',
     by: ['b'],
+    members: { unseen: notMet },
   },
   {
     name: 'W16: a route that expired is never forgotten',
@@ -197,6 +241,7 @@ export const mutants: readonly Mutant[] = [
     scenario:
       'a prefix that is gone is forgotten everywhere, told or not, within 3.5 Update intervals and the life of a source',
     by: ['i'],
+    members: { unseen: 'a tunnel that falls silent ends, and its routes with it, long before they expire' },
   },
   {
     name: 'W19: a request is passed on to everybody',
@@ -207,6 +252,7 @@ export const mutants: readonly Mutant[] = [
     }`,
     scenario: 'a dead node is forgotten everywhere',
     by: ['k'],
+    members: { scenario: restarts, by: ['k'] },
   },
   {
     name: 'W19: a request goes back to who asked',
@@ -215,6 +261,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'candidates.find((column) => column >= 0 && column === asker.column) ?? asker.column;',
     scenario: 'a request for a new seqno is passed on to its originator',
     by: ['k'],
+    members: { scenario: restarts, by: ['k'] },
   },
   {
     name: 'the second best way is taken',
@@ -223,6 +270,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'const challenger = this.best[1] === none ? this.best[0] : this.best[1];',
     scenario: "a ring of 12 settles on Dijkstra's ways",
     by: ['h'],
+    members: { scenario: restarts, by: ['h'] },
   },
   {
     name: 'what is urgent waits for a second',
@@ -231,6 +279,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'return now + 1000 * (1 + this.#tables.random.unit());',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['l'],
+    members: { scenario: restarts, by: ['l'] },
   },
   {
     name: 'another router-id is no news',
@@ -239,6 +288,7 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     scenario: '14 nodes weather 4 minutes of storm',
     by: ['l'],
+    members: { scenario: changes, by: ['l'] },
   },
   {
     name: 'a retraction that was lost is forgotten when the route comes back and goes again',
@@ -248,6 +298,7 @@ export const mutants: readonly Mutant[] = [
     replace: '      matrix.lower(destination.row, column, saidOfVersion);',
     scenario: 'a retraction that was lost is said again, whatever came between',
     by: ['i'],
+    members: { unseen: notMet },
   },
   {
     name: 'the whole table goes out with every change',
@@ -256,6 +307,7 @@ export const mutants: readonly Mutant[] = [
     replace: "for (const { outlet } of this.#tables.interfaces.values()) outlet.dump('asked', at);",
     scenario: 'a flapping link costs a bounded number of octets',
     by: ['m'],
+    members: { unseen: 'no scenario of members counts octets: it is the speaker that says them, alike in both' },
   },
   {
     name: 'a waiting neighbour is not told when the seqno it asked for comes',
@@ -265,6 +317,7 @@ export const mutants: readonly Mutant[] = [
     replace: '    }\n    if (wasSelected',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['j'],
+    members: { unseen: notMet },
   },
   {
     name: 'a way better than those in use is noted and not acted on',
@@ -273,6 +326,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'return last !== unknown && metric >= 0 &&',
     scenario: 'two halves part, live on, and heal',
     by: ['h'],
+    members: { unseen: notMet },
   },
   {
     name: 'W8: the next hop does not begin with the source of the packet',
@@ -281,6 +335,7 @@ export const mutants: readonly Mutant[] = [
     replace: '    this.#hasNextHop6 = this.#hasNextHop4 = false;\n    return true;',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['h', 'j'],
+    members: { scenario: restarts, by: ['j'] },
   },
   {
     name: 'W19: a request goes on by any route, feasible or not',
@@ -289,5 +344,6 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (feasible === undefined) return undefined;',
     scenario: 'two halves part, live on, and heal',
     by: ['j'],
+    members: { unseen: notMet },
   },
 ];

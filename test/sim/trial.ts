@@ -1,4 +1,4 @@
-import { scenarios } from './scenarios.js';
+import type { Scenario } from './scenario.js';
 import { type Invariant, violationIn } from './violation.js';
 
 /** What became of one scenario with one seed; `invariant`: the one that was broken, `text`: what was said of it. */
@@ -9,11 +9,20 @@ export interface Outcome {
   readonly text?: string;
 }
 
+/** Whole members take a while to load. */
+async function scenariosFor(names: readonly string[]): Promise<readonly Scenario[]> {
+  const { scenarios } = await import('./scenarios.js');
+  if (names.every((name) => scenarios.some((one) => one.name === name))) return scenarios;
+  const { controlScenarios, longControlScenarios } = await import('./control-scenarios.js');
+  return [...scenarios, ...controlScenarios, ...longControlScenarios];
+}
+
 /**
  * node dist/test/sim/trial.js SEEDS SCENARIO…: each scenario with each of the seeds (1,2,3); prints an Outcome for each
  * as a line of JSON, up to the first broken invariant. Whatever else is thrown ends it as any crash does.
  */
-function main([seeds = '', ...names]: readonly string[]): void {
+async function main([seeds = '', ...names]: readonly string[]): Promise<void> {
+  const scenarios = await scenariosFor(names);
   for (const name of names) {
     const scenario = scenarios.find((one) => one.name === name);
     if (!scenario) throw new Error(`no scenario is called ${name}`);
@@ -37,4 +46,4 @@ function run(action: () => void): { invariant: Invariant; text: string } | undef
   }
 }
 
-main(process.argv.slice(2));
+await main(process.argv.slice(2));

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { reportRow } from '../../scripts/verify-row.js';
 import { controlScenarios, longControlScenarios } from './control-scenarios.js';
 import { type Measurement, measure } from './measure.js';
+import { seenByMembers, unnoticedByMembers } from './members-mutants.js';
 import { progressOf } from './progress.js';
 import type { Scenario } from './scenario.js';
 import { longScenarios, scenarios } from './scenarios.js';
@@ -85,6 +86,15 @@ row(
   'at least 2 million',
   String(codec.updatesDecodedPerSecond),
   codec.updatesDecodedPerSecond >= 2e6,
+);
+
+const unnoticed = await unnoticedByMembers(progressOf('mistakes made on purpose, in whole members'));
+for (const failure of unnoticed) console.log(failure);
+row(
+  'mistakes made on purpose that whole members notice',
+  `${seenByMembers.length} of ${seenByMembers.length}`,
+  String(seenByMembers.length - unnoticed.length),
+  unnoticed.length === 0,
 );
 
 /** How a scenario fared with the seeds it was given. */
