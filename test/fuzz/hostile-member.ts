@@ -13,6 +13,7 @@ import { Drops } from '../../src/tunnel/plane/drops.js';
 import { sessionSharedLength } from '../../src/tunnel/plane/link.js';
 import { LinkShared } from '../../src/tunnel/plane/link-shared.js';
 import { EvpAead } from '../../src/tunnel/plane/linux-evp.js';
+import { Moment } from '../../src/tunnel/plane/moment.js';
 import { QueueTun, QueueUdp } from '../../src/tunnel/plane/queue-ports.js';
 import { writeHeader } from '../../src/tunnel/plane/transmitter.js';
 import { toUnderlay } from '../../src/tunnel/plane/underlay-address.js';
@@ -37,7 +38,7 @@ export class HostileMember {
   readonly events: PlaneEvent[] = [];
   readonly plane: DataPlane;
   readonly session: SessionInstall;
-  now = 1000;
+  readonly now = Moment.at(1000);
   /** Datagrams sent to whoever is not the member. */
   answers = 0;
   #counter = 0;
@@ -115,9 +116,9 @@ export class HostileMember {
   }
 
   #settle(asked?: Uint8Array): void {
-    this.now += 0.01;
+    this.now.millis += 0.01;
     while (this.plane.work(this.now) > 0);
-    if (this.now >= this.plane.deadline()) this.plane.tick(this.now);
+    if (this.now.millis >= this.plane.deadline()) this.plane.tick(this.now);
     if (asked && asked !== peerAddress)
       this.answers += this.udp.sent.filter(({ address }) => equalBytes(address, asked)).length;
     this.udp.sent.length = 0;

@@ -258,7 +258,7 @@ test('sixty thousand hostile frames leave no more memory behind than six thousan
       if (i % 11 === 0) frame[random.below(frame.length)]! ^= 1;
       subject.receive(frame, i % 3 === 0 ? stranger : undefined);
       for (const written of subject.tun.written.splice(0)) if (!isHarmless(written)) t.fail('a harmful write');
-      subject.now += 0.1 * second * (i % 100 === 0 ? 1 : 0);
+      subject.now.millis += 0.1 * second * (i % 100 === 0 ? 1 : 0);
     }
     subject.events.length = 0;
     collect();

@@ -13,6 +13,7 @@ import { Inbound } from './inbound.js';
 import { wipeKeys } from './keys-under-way.js';
 import { Link, Session, sessionLifetime } from './link.js';
 import { LinkShared } from './link-shared.js';
+import { Moment } from './moment.js';
 import { Outbound } from './outbound.js';
 import { Outbox } from './outbox.js';
 import { type ProbeReport, Prober } from './prober.js';
@@ -66,7 +67,7 @@ export interface DataPlaneParts {
 }
 
 /**
- * One worker's share of the data plane: pure, driven by its shell. `now` is monotonic and the same in all workers.
+ * One worker's share of the data plane: pure, driven by its shell. `now` is monotonic and one time in all workers.
  *
  *   kernel ─► tun ─► Outbound ─► Transmitter ─► Outbox ─► udp ─► underlay
  *   kernel ◄─ tun ◄─ Glue ◄───── Inbound ◄─────────────── udp ◄─ underlay
@@ -86,6 +87,8 @@ export class DataPlane {
   #retryAt: Millis = Number.NEGATIVE_INFINITY;
   /** When the oldest session ends, or earlier. */
   #expiresAt: Millis = never;
+  /** As it was found last. */
+  readonly #deadline = new Moment();
 
   constructor(parts: DataPlaneParts) {
     const { arena, tun, udp, drops, emit } = parts;
@@ -122,7 +125,7 @@ export class DataPlane {
    * where something waits, so that no system call is spent on the rest. `isLone`: after a rest; then one read each way is all, since
    * looking whether more waits would only delay what came. It will be said that it does.
    */
-  work(now: Millis, waiting: number = Waiting.anywhere, isLone = false): number {
+  work(now: Moment, waiting: number = Waiting.anywhere, isLone = false): number {
     let fromUdp = 0;
     if ((waiting & Waiting.udp) !== 0) fromUdp = this.#inbound.drain(isLone ? 1 : burstsPerTurn, now);
     // Our kernel answers many a lone packet while it is handed over, as it does an echo request: that waits by now.
@@ -131,7 +134,7 @@ export class DataPlane {
     if (fromUdp > 0) {
       if (this.#inbound.confirmedAny) {
         this.#inbound.confirmedAny = false;
-        this.#prober.wake(now);
+        this.#prober.wake(now.millis);
         this.#outbound.retry(now);
       }
       this.#outbox.flush();
@@ -147,20 +150,31 @@ export class DataPlane {
     this.#transmitter.lastKey?.prime();
   }
 
-  tick(now: Millis): void {
+  tick(now: Moment): void {
     this.#prober.tick(now);
-    if (now >= this.#expiresAt) this.#expireSessions(now);
-    if (this.#outbound.isWaiting || now >= this.#outbound.keptDeadline) this.#outbound.retry(now);
+    if (now.millis >= this.#expiresAt) this.#expireSessions(now);
+    if (this.#outbound.isWaiting || now.millis >= this.#outbound.keptDeadline) this.#outbound.retry(now);
     if (this.#inbound.isWaiting) this.#inbound.expire(now);
     this.#inbound.endRest(now);
     this.#outbox.flush();
-    this.#retryAt = now + waitingInterval;
+    this.#retryAt = now.millis + waitingInterval;
   }
 
   deadline(): Millis {
+    return this.#findDeadline().millis;
+  }
+
+  /** How long until then, as `Moment.until` says it. */
+  wait(now: Moment, most: Millis): Millis {
+    return now.until(this.#findDeadline(), most);
+  }
+
+  #findDeadline(): Moment {
     const waiting = this.#outbound.isWaiting || this.#inbound.isWaiting ? this.#retryAt : never;
     const kept = this.#outbound.keptDeadline;
-    return Math.min(this.#prober.deadline(), this.#expiresAt, waiting, kept, this.#inbound.restEnd);
+    const deadline = this.#deadline;
+    deadline.millis = Math.min(this.#prober.deadline(), this.#expiresAt, waiting, kept, this.#inbound.restEnd);
+    return deadline;
   }
 
   /** While true the socket of handshakes is not to be waited for: `deadline` says when it is looked at again. */
@@ -174,7 +188,7 @@ export class DataPlane {
     this.#outbox.flush();
   }
 
-  apply(order: PlaneOrder, now: Millis): void {
+  apply(order: PlaneOrder, now: Moment): void {
     const { command } = order;
     switch (command.kind) {
       case 'openLink':
@@ -213,17 +227,17 @@ export class DataPlane {
     this.#state.lanes.clear();
   }
 
-  #configure(command: Extract<PlaneCommand, { kind: 'configure' }>, now: Millis): void {
+  #configure(command: Extract<PlaneCommand, { kind: 'configure' }>, now: Moment): void {
     this.#state.configure(command);
     this.#inbound.guard = this.#parts.guard?.(command.publicKey);
     this.#meter.limit(command.relay === 'limited' ? command.relayLimitBitsPerSecond / 8 : undefined, now);
   }
 
-  #openLink(id: number, node: number, carriage: Carriage, shared: SharedArrayBuffer | undefined, now: Millis): void {
+  #openLink(id: number, node: number, carriage: Carriage, shared: SharedArrayBuffer | undefined, now: Moment): void {
     if (!shared || this.#state.links.has(id)) throw new Error(`link ${id} cannot be opened`);
     const link = new Link(id, node, this.#sharedOf(id, shared), addressOf(carriage));
     this.#state.addLink(link);
-    this.#prober.watch(link, now);
+    this.#prober.watch(link, now.millis);
   }
 
   #sharedOf(id: number, shared: SharedArrayBuffer): LinkShared {
@@ -239,7 +253,7 @@ export class DataPlane {
     if (link.shared.close(this.#parts.workers)) this.#parts.emit({ kind: 'closed', link: id });
   }
 
-  #setCarriage(id: number, carriage: Carriage, now: Millis): void {
+  #setCarriage(id: number, carriage: Carriage, now: Moment): void {
     const link = this.#state.links.get(id);
     if (!link) return;
     const address = addressOf(carriage);
@@ -247,13 +261,13 @@ export class DataPlane {
     if (same) return;
     const left = link.address;
     link.address = address;
-    if (this.#parts.worker === 0) this.#prober.sentElsewhere(link, left, now);
+    if (this.#parts.worker === 0) this.#prober.sentElsewhere(link, left, now.millis);
   }
 
   #install(
     install: Extract<PlaneCommand, { kind: 'installSession' }>['session'],
     shared: SharedArrayBuffer | undefined,
-    now: Millis,
+    now: Moment,
   ): void {
     const link = this.#state.links.get(install.link);
     if (!link || !shared) return;
@@ -262,12 +276,12 @@ export class DataPlane {
     link.sessions.unshift(session);
     for (const old of link.sessions.splice(sessionsPerLink)) this.#forget(old);
     for (const lane of session.lanes) this.#state.lanes.set(lane.index, lane);
-    this.#expiresAt = Math.min(this.#expiresAt, now + sessionLifetime);
+    this.#expiresAt = Math.min(this.#expiresAt, now.millis + sessionLifetime);
     if (session.completedInstall) {
       wipeKeys(install);
       emit({ kind: 'installed', link: link.id, localIndex: session.localIndex });
     }
-    this.#prober.wake(now);
+    this.#prober.wake(now.millis);
     this.#outbound.retry(now);
     this.#outbox.flush();
   }
@@ -279,7 +293,7 @@ export class DataPlane {
   }
 
   /** Keys end with their session, also where no newer ones came. */
-  #expireSessions(now: Millis): void {
+  #expireSessions(now: Moment): void {
     this.#expiresAt = never;
     for (const { sessions } of this.#state.links.values()) {
       for (let i = sessions.length - 1; i >= 0; i--) {
@@ -295,7 +309,7 @@ export class DataPlane {
     session.wipe();
   }
 
-  #sendControl({ link: id, bytes, to }: Extract<PlaneCommand, { kind: 'sendControl' }>, now: Millis): void {
+  #sendControl({ link: id, bytes, to }: Extract<PlaneCommand, { kind: 'sendControl' }>, now: Moment): void {
     const link = this.#state.links.get(id);
     const session = link?.sending(now);
     if (!link || !session || bytes.length > longestControl) return this.#parts.drops.count('no-session');
@@ -307,7 +321,7 @@ export class DataPlane {
   }
 
   /** A control frame of so many octets, which lies at `sendAt`. */
-  #sendAlong(link: Link, session: Session, length: number, now: Millis): void {
+  #sendAlong(link: Link, session: Session, length: number, now: Moment): void {
     const way = this.#way;
     way.link = link;
     way.session = session;
@@ -317,7 +331,7 @@ export class DataPlane {
     this.#outbox.flush();
   }
 
-  #sendDatagram(command: Extract<PlaneCommand, { kind: 'sendDatagram' }>, now: Millis): void {
+  #sendDatagram(command: Extract<PlaneCommand, { kind: 'sendDatagram' }>, now: Moment): void {
     const { to, bytes, fresh } = command;
     if (bytes.length > longestControl) return this.#parts.drops.count('too-long');
     if (to.kind === 'overlay') {

@@ -12,6 +12,7 @@ import type { DatagramGuard } from './guard.js';
 import { KeysUnderWay } from './keys-under-way.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
+import { Moment } from './moment.js';
 import type { ProbeReport } from './prober.js';
 import { QueueTun, QueueUdp, withoutOffload } from './queue-ports.js';
 import { RelayMeter } from './relay-meter.js';
@@ -114,11 +115,12 @@ export class InProcessPlane implements Plane {
 
   /** Does all there is to do at this moment, and what its events ask for. */
   run(now: Millis): void {
+    const moment = Moment.at(now);
     do {
-      for (const command of this.#commands.splice(0)) this.#apply(command, now);
+      for (const command of this.#commands.splice(0)) this.#apply(command, moment);
       for (const { plane } of this.#workers) {
-        if (now >= plane.deadline()) plane.tick(now);
-        while (plane.work(now) > 0);
+        if (now >= plane.deadline()) plane.tick(moment);
+        while (plane.work(moment) > 0);
       }
       this.#handOut();
       for (const event of this.#events.splice(0)) this.#tell(event, now);
@@ -157,7 +159,7 @@ export class InProcessPlane implements Plane {
     this.#keys.wipe();
   }
 
-  #apply(command: PlaneCommand, now: Millis): void {
+  #apply(command: PlaneCommand, now: Moment): void {
     const forFirst = command.kind === 'sendControl' || command.kind === 'sendDatagram' || command.kind === 'setProbing';
     const shared = this.#sharedFor(command);
     const order = shared ? { command, shared } : { command };

@@ -23,6 +23,7 @@ import type { DatagramGuard, DatagramSource } from './guard.js';
 import { Unreached } from './icmp.js';
 import { Joins } from './joins.js';
 import { type Link, lastCounter, type ReceiveLane } from './link.js';
+import type { Moment } from './moment.js';
 import type { Outbox } from './outbox.js';
 import { AddressWords, PacketShape } from './packet.js';
 import type { Prober } from './prober.js';
@@ -121,7 +122,7 @@ export class Inbound {
   }
 
   /** Takes up to `budget` bursts from the socket; how many there were. */
-  drain(budget: number, now: Millis): number {
+  drain(budget: number, now: Moment): number {
     let bursts = 0;
     this.#port = this.#udp;
     this.#delivered = 0;
@@ -144,7 +145,7 @@ export class Inbound {
    * Takes some of what came for handshakes, then rests in proportion: so many a second are looked at however many come,
    * and packets never wait for a flood. The kernel drops what waits too long.
    */
-  drainHandshakes(now: Millis): number {
+  drainHandshakes(now: Moment): number {
     const port = this.#handshakes;
     if (!port || this.restEnd !== never) return 0;
     this.#port = port;
@@ -156,24 +157,24 @@ export class Inbound {
       if (length > 0) this.#takeBurst(length, now);
       else this.#drops.count('malformed-frame');
     }
-    this.restEnd = now + datagrams * handshakePause;
+    this.restEnd = now.millis + datagrams * handshakePause;
     return datagrams;
   }
 
-  endRest(now: Millis): void {
-    if (now >= this.restEnd) this.restEnd = never;
+  endRest(now: Moment): void {
+    if (now.millis >= this.restEnd) this.restEnd = never;
   }
 
   get isWaiting(): boolean {
     return !this.#joins.isEmpty;
   }
 
-  expire(now: Millis): void {
+  expire(now: Moment): void {
     const expired = this.#joins.expire(now);
     if (expired > 0) this.#drops.count('join-expired', expired);
   }
 
-  #takeBurst(length: number, now: Millis): void {
+  #takeBurst(length: number, now: Moment): void {
     const segment = this.#port.segment;
     this.#segment = segment;
     const end = this.#arena.udpIn + length;
@@ -186,7 +187,7 @@ export class Inbound {
   }
 
   /** What a burst says of its tunnel, told once its packets are on their way. All of it came from one address. */
-  #noteHeard(now: Millis): void {
+  #noteHeard(now: Moment): void {
     const lane = this.#notedLane;
     if (!lane) return;
     const { link } = lane.session;
@@ -197,7 +198,7 @@ export class Inbound {
     this.#notedCounter = -1;
   }
 
-  #takeDatagram(at: number, length: number, now: Millis): void {
+  #takeDatagram(at: number, length: number, now: Moment): void {
     const type = this.#arena.bytes[at]!;
     if (type < FrameType.packet) return this.#takeHandshake(at, length, undefined, now);
     const sealed = type === FrameType.relay ? relayHeaderLength : length - frameOverhead;
@@ -221,7 +222,7 @@ export class Inbound {
    * Opens `sealed` octets behind the header at `at` in place. `source`: of an end-to-end frame, the node its relay header
    * names, which together with our number is part of what is authenticated.
    */
-  #open(at: number, length: number, sealed: number, source: number | undefined, now: Millis): ReceiveLane | undefined {
+  #open(at: number, length: number, sealed: number, source: number | undefined, now: Moment): ReceiveLane | undefined {
     const view = this.#arena.view;
     if (sealed < 0 || length < transportHeaderLength + sealed + tagLength) return this.#refuse('malformed-frame');
     const type = this.#arena.bytes[at]!;
@@ -255,7 +256,7 @@ export class Inbound {
    * An opened packet, control or probe frame whose plaintext of `length` octets lies behind the header at `at`.
    * `hopsLeft`: how many relays it might still have passed.
    */
-  #takeOpened(lane: ReceiveLane, at: number, length: number, hopsLeft: number, now: Millis): void {
+  #takeOpened(lane: ReceiveLane, at: number, length: number, hopsLeft: number, now: Moment): void {
     const { bytes } = this.#arena;
     const type = bytes[at]!;
     const flags = bytes[at + 1]!;
@@ -267,13 +268,13 @@ export class Inbound {
       if (length === 0) return;
       // Frames are opened much faster than the control plane takes them: what lies between is our memory.
       if (!link.shared.handOver()) return this.#drops.count('control-rate');
-      this.#emit({ kind: 'control', link: link.id, bytes: bytes.slice(text, text + length), receivedAt: now });
+      this.#emit({ kind: 'control', link: link.id, bytes: bytes.slice(text, text + length), receivedAt: now.millis });
     } else if (type === FrameType.probe) this.#prober.received(link, text, length, this.#port.source, now);
     else this.#drops.count('malformed-frame');
   }
 
   /** Joins two halves; what comes out is taken like a frame that was never cut. */
-  #takeHalf(lane: ReceiveLane, at: number, text: number, length: number, now: Millis): void {
+  #takeHalf(lane: ReceiveLane, at: number, text: number, length: number, now: Moment): void {
     const { bytes, view, join } = this.#arena;
     const flags = bytes[at + 1]!;
     const type = bytes[at]!;
@@ -306,7 +307,7 @@ export class Inbound {
   }
 
   /** A relayed frame at `at` whose relay header is open: for us, or for a node behind us. */
-  #takeRelayed(lane: ReceiveLane, at: number, length: number, now: Millis): void {
+  #takeRelayed(lane: ReceiveLane, at: number, length: number, now: Moment): void {
     const { bytes, view } = this.#arena;
     if (lane.session.link.isToNobody) return this.#drops.count('wrong-source');
     const header = at + transportHeaderLength;
@@ -331,7 +332,7 @@ export class Inbound {
     if (!end) return;
     // What came through relays says nothing about the direct path, which must still be found silent.
     const { address, shared } = end.session.link;
-    shared.heard(innerLength, 1, 0, address ? shared.lastHeard : now);
+    shared.heard(innerLength, 1, 0, address ? undefined : now);
     this.#takeOpened(end, inner, sealed, hopLimit, now);
   }
 
@@ -343,7 +344,7 @@ export class Inbound {
     destination: number,
     source: number,
     hopLimit: number,
-    now: Millis,
+    now: Moment,
   ): void {
     const inner = at + relayOverhead;
     if (this.#state.relay === 'no') {
@@ -374,9 +375,9 @@ export class Inbound {
   }
 
   /** Tells a packet's source that its frame at `inner` ends here. About packets only, so never about notices. */
-  #notify(reason: number, source: number, inner: number, length: number, now: Millis): void {
+  #notify(reason: number, source: number, inner: number, length: number, now: Moment): void {
     const { bytes, view, scratch } = this.#arena;
-    if (length < frameOverhead || bytes[inner] !== FrameType.packet || !this.#notices.take(now)) return;
+    if (length < frameOverhead || bytes[inner] !== FrameType.packet || !this.#notices.take(now.millis)) return;
     const at = scratch + noticeAt;
     bytes.copyWithin(at, inner, inner + noticeLength);
     view.setUint32(at, (FrameType.notice << 24) | (reason << 16));
@@ -384,7 +385,7 @@ export class Inbound {
   }
 
   /** A relay, `node` by its own account and its neighbour's, could not pass on a frame of ours. */
-  #takeNotice(at: number, length: number, node: number, now: Millis): void {
+  #takeNotice(at: number, length: number, node: number, now: Moment): void {
     const { bytes, view, scratch } = this.#arena;
     if (length !== noticeLength || !this.#state.network) return this.#drops.count('malformed-frame');
     const reason = bytes[at + 1]!;
@@ -394,7 +395,7 @@ export class Inbound {
     const from = scratch + noticeAt;
     bytes.set(nodeAddress(this.#state.network, node), from);
     const what = reason === NoticeReason.hopLimit ? Unreached.hopLimit : Unreached.noRoute;
-    this.#answers.tell(what, this.#packet, from, now);
+    this.#answers.tell(what, this.#packet, from, now.millis);
   }
 
   #extendRun(via: Link, address: UnderlayAddress, at: number, length: number): void {
@@ -449,9 +450,9 @@ export class Inbound {
   }
 
   /** A handshake-class datagram, straight from the underlay or as the end-to-end part of a relayed frame from `node`. */
-  #takeHandshake(at: number, length: number, node: number | undefined, now: Millis): void {
+  #takeHandshake(at: number, length: number, node: number | undefined, now: Moment): void {
     const octets = this.#arena.bytes.subarray(at, at + length);
-    const verdict = this.guard?.admit(octets, this.#sourceFor(node), now) ?? 'pass';
+    const verdict = this.guard?.admit(octets, this.#sourceFor(node), now.millis) ?? 'pass';
     if (typeof verdict !== 'string') return this.#reply(node, verdict, now);
     if (verdict !== 'pass') return this.#drops.count(verdict);
     this.#emit({ kind: 'datagram', from: this.#pathFrom(node), bytes: new Uint8Array(octets) });
@@ -468,7 +469,7 @@ export class Inbound {
     return { address: source.subarray(0, 16), port: (source[16]! << 8) | source[17]! };
   }
 
-  #reply(node: number | undefined, bytes: Uint8Array, now: Millis): void {
+  #reply(node: number | undefined, bytes: Uint8Array, now: Moment): void {
     const at = this.#arena.scratch + 2048;
     if (bytes.length > 1500) return;
     this.#arena.bytes.set(bytes, at);
@@ -476,7 +477,7 @@ export class Inbound {
     else this.#outbox.sendInPlace(new Uint8Array(this.#port.source), at, bytes.length, bytes.length);
   }
 
-  #checkSource(link: Link, now: Millis): void {
+  #checkSource(link: Link, now: Moment): void {
     const address = link.address;
     if (!address) return;
     const source = this.#port.source;

@@ -1,5 +1,6 @@
 import type { Millis } from '../../time.js';
 import type { Arena } from './arena.js';
+import type { Moment } from './moment.js';
 
 const patience: Millis = 1000;
 /** Nothing waits in a slot whose time is this. */
@@ -43,10 +44,10 @@ export class Joins {
    * Takes a half of the pair whose first counter is `counter`, `length` octets at `at` of the arena: at most `halfLength`, and a copy.
    * True when the other half waits here, which is then at `otherAt`, no longer kept. `index`: the lane.
    */
-  add(index: number, counter: number, second: boolean, at: number, length: number, now: Millis): boolean {
+  add(index: number, counter: number, second: boolean, at: number, length: number, now: Moment): boolean {
     const known = this.#find(index, counter);
     if (known >= 0) {
-      const isOther = (this.#second[known] === 1) !== second && this.#until[known]! > now;
+      const isOther = (this.#second[known] === 1) !== second && this.#until[known]! > now.millis;
       this.#free(known);
       if (isOther) {
         this.otherLength = this.#length[known]!;
@@ -60,17 +61,17 @@ export class Joins {
     this.#counter[slot] = counter;
     this.#second[slot] = second ? 1 : 0;
     this.#length[slot] = length;
-    this.#until[slot] = now + patience;
+    this.#until[slot] = now.millis + patience;
     this.#keep(slot, at, length);
     return false;
   }
 
   /** Drops halves that waited too long; how many, with those that had to go for others. */
-  expire(now: Millis): number {
+  expire(now: Moment): number {
     let dropped = this.#displaced;
     this.#displaced = 0;
     for (let slot = 0; slot < this.#until.length; slot++) {
-      if (this.#until[slot] === free || this.#until[slot]! > now) continue;
+      if (this.#until[slot] === free || this.#until[slot]! > now.millis) continue;
       this.#free(slot);
       dropped++;
     }

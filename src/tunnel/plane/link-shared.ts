@@ -1,5 +1,6 @@
 import type { Millis } from '../../time.js';
 import type { LinkCounters } from './contract.js';
+import type { Moment } from './moment.js';
 
 /** A datagram of this size passes on every path we accept: IPv4 packets of 1124 octets, tunnels in tunnels. */
 export const smallestPathSize = 1096;
@@ -67,9 +68,12 @@ export class LinkShared {
     return this.#numbers[0]!;
   }
 
-  /** `carried`: how many of the frames were packets or relayed frames, and no such as keep the tunnel itself. */
-  heard(octets: number, frames: number, carried: number, now: Millis): void {
-    this.#numbers[0] = now;
+  /**
+   * `carried`: how many of the frames were packets or relayed frames, and no such as keep the tunnel itself. `now`: left out
+   * where they do not say that the other end lives.
+   */
+  heard(octets: number, frames: number, carried: number, now?: Moment): void {
+    if (now) this.#numbers[0] = now.millis;
     this.#numbers[this.#base + 4]! += carried;
     this.#numbers[this.#base + 1]! += octets;
     this.#numbers[this.#base + 3]! += frames;

@@ -6,6 +6,7 @@ import type { UnderlayAddress } from './adapters.js';
 import { type Aead, type AeadKey, laneKey } from './aead.js';
 import type { GrantedPrefix, LinkId, SessionInstall } from './contract.js';
 import type { LinkShared } from './link-shared.js';
+import type { Moment } from './moment.js';
 import { type AddressWords, maskOf } from './packet.js';
 
 /** A lane asks for new keys here, and stops there (PROTOCOL.md §2: far below what GCM's bound allows). */
@@ -78,7 +79,7 @@ export class Link {
   }
 
   /** The session to send on now. */
-  sending(now: Millis): Session | undefined {
+  sending(now: Moment): Session | undefined {
     for (const session of this.sessions) if (session.isSendable(now)) return session;
     return undefined;
   }
@@ -104,11 +105,11 @@ export class Session {
     aead: Aead,
     worker: number,
     workers: number,
-    now: Millis,
+    now: Moment,
   ) {
     this.link = link;
     this.localIndex = install.localIndex;
-    this.installedAt = now;
+    this.installedAt = now.millis;
     this.#role = install.role;
     this.#shared = new Int32Array(shared);
     this.#sendLane = worker % install.remoteLanes;
@@ -133,12 +134,12 @@ export class Session {
     return this.#isHeldByAll;
   }
 
-  isSendable(now: Millis): boolean {
-    return this.#shared[0] === SessionState.sending && now - this.installedAt < sessionLifetime;
+  isSendable(now: Moment): boolean {
+    return this.#shared[0] === SessionState.sending && now.millis - this.installedAt < sessionLifetime;
   }
 
-  isExpired(now: Millis): boolean {
-    return now - this.installedAt >= sessionLifetime;
+  isExpired(now: Moment): boolean {
+    return now.millis - this.installedAt >= sessionLifetime;
   }
 
   /** A frame opened. True for the first one of a session we answered, in one worker only: from now on we send on it. */

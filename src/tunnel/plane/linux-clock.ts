@@ -1,5 +1,6 @@
 import type { Millis } from '../../time.js';
 import { StructMemory, system } from './linux-system.js';
+import { Moment } from './moment.js';
 
 const clockMonotonic = 1;
 const clockBoottime = 7;
@@ -14,6 +15,7 @@ export class BootClock {
   readonly shared: SharedArrayBuffer;
   readonly #skipped: Float64Array;
   readonly #time = new StructMemory(16);
+  readonly #moment = new Moment();
 
   constructor(shared = new SharedArrayBuffer(8)) {
     this.shared = shared;
@@ -21,12 +23,21 @@ export class BootClock {
   }
 
   now(): Millis {
-    return this.#read(clockBoottime) + this.#skipped[0]!;
+    this.tell(this.#moment);
+    return this.#moment.millis;
+  }
+
+  /** Makes it now. */
+  tell(moment: Moment): void {
+    this.#read(clockBoottime, moment);
+    moment.millis += this.#skipped[0]!;
   }
 
   /** How long the machine has been suspended since it was booted. */
   asleep(): Millis {
-    return this.now() - this.#read(clockMonotonic);
+    const now = this.now();
+    this.#read(clockMonotonic, this.#moment);
+    return now - this.#moment.millis;
   }
 
   /** For tests of whole daemons: from now on it is so much later, as after a suspend. */
@@ -35,11 +46,11 @@ export class BootClock {
   }
 
   /** struct timespec: seconds and nanoseconds, 64 bits each; the upper halves of the latter are zero. */
-  #read(clock: number): Millis {
+  #read(clock: number, into: Moment): void {
     system.clockGettime(clock, this.#time.address);
     const { view } = this.#time;
     const seconds = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
-    return seconds * 1000 + view.getUint32(8, true) / 1e6;
+    into.millis = seconds * 1000 + view.getUint32(8, true) / 1e6;
   }
 }
 

@@ -52,8 +52,9 @@ export class StructMemory {
     this.address = addressOf(this.bytes);
   }
 
-  /** Writes a pointer, without making a bigint. */
-  setPointer(at: number, address: number): void {
+  /** Writes a pointer, without making a bigint, nor a heap number of the sum: `offset` octets behind `base`. */
+  setPointer(at: number, base: number, offset = 0): void {
+    const address = base + offset;
     this.view.setUint32(at, address >>> 0, true);
     this.view.setUint32(at + 4, Math.floor(address / 2 ** 32), true);
   }

@@ -177,7 +177,7 @@ export class LinuxTun implements TunPort {
     const table = this.#pieces;
     for (let i = 0; i < count; i++) {
       const cut = i === 0 ? skip : 0;
-      table.setPointer(16 * i, base + offsets[i]! + cut);
+      table.setPointer(16 * i, base, offsets[i]! + cut);
       table.setInt(16 * i + 8, lengths[i]! - cut);
     }
     return system.writev(this.#fd, table.address, count) === total - skip;

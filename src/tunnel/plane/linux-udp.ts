@@ -305,7 +305,7 @@ export class LinuxUdp implements UdpPort {
 
   #sendOne(at: number, length: number, control: number): boolean {
     const message = this.#sending;
-    message.setPointer(iovecAt, this.#arena.base + at);
+    message.setPointer(iovecAt, this.#arena.base, at);
     message.setInt(iovecAt + 8, length);
     message.setInt(40, control);
     return this.#calls.sendmsg(this.#fd, message.address, dontWait) === length;
@@ -319,7 +319,7 @@ export class LinuxUdp implements UdpPort {
   receive(at: number, room: number): number {
     const message = this.#receiving;
     message.setInt(8, 28);
-    message.setPointer(iovecAt, this.#arena.base + at);
+    message.setPointer(iovecAt, this.#arena.base, at);
     message.setInt(iovecAt + 8, room);
     message.setInt(40, 64);
     const length = system.recvmsg(this.#fd, message.address, dontWait);

@@ -10,9 +10,11 @@ import { DataPlane } from './data-plane.js';
 import { Drops } from './drops.js';
 import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
+import type { BootClock } from './linux-clock.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp, openLoopback } from './linux-udp.js';
+import { Moment } from './moment.js';
 import { Segmentation } from './segmentation.js';
 import { virtioHeaderLength } from './virtio.js';
 import { warmUpPackets } from './warm-up-packets.js';
@@ -59,10 +61,11 @@ export class WarmUp {
   readonly #address = addressOf(this.#buffer);
   #step = 0;
   #lost = 0;
-  #at: Millis;
+  /** When the next slice is due. */
+  readonly #at = new Moment();
 
   /** Undefined where this machine has no loopback. `cipher`: the one that sessions here use. */
-  static open(data: Host, arena: Arena, aead: Aead, cipher: Cipher, now: Millis): WarmUp | undefined {
+  static open(data: Host, arena: Arena, aead: Aead, cipher: Cipher, now: Moment): WarmUp | undefined {
     const ends = [1, 2].map((node) => openEnd(node, data, arena, aead, now));
     const [a, b] = ends;
     if (!a || !b) {
@@ -80,44 +83,43 @@ export class WarmUp {
     return new WarmUp(data.tun, [a, b], now);
   }
 
-  private constructor(tun: Host['tun'], ends: readonly [End, End], now: Millis) {
+  private constructor(tun: Host['tun'], ends: readonly [End, End], now: Moment) {
     this.#ends = ends;
     this.#packets = [packetsFor(tun, 1, 2), packetsFor(tun, 2, 1)];
-    this.#at = now + pause;
+    this.#at.millis = now.millis + pause;
   }
 
-  /** When the next slice is due; `never` once all is done and closed. */
-  get deadline(): Millis {
-    return this.#at;
+  /** How long until then, as `Moment.until` says it; `most` once all is done and closed. */
+  wait(now: Moment, most: Millis): Millis {
+    return now.until(this.#at, most);
   }
 
   /** The real plane is at work. */
-  yield(now: Millis): void {
-    if (this.#at !== never) this.#at = now + pause;
+  yield(now: Moment): void {
+    if (this.#at.millis !== never) this.#at.millis = now.millis + pause;
   }
 
-  /** One slice. `clock` tells when it has been long enough. */
-  run(clock: () => Millis): void {
-    let now = clock();
-    const until = now + sliceLength;
+  /** One slice, at the end of which `now` is that of `clock`. */
+  run(clock: BootClock, now: Moment): void {
+    const until = now.millis + sliceLength;
     const last = 2 * rounds * this.#packets[0].length;
-    while (now < until) {
+    while (now.millis < until) {
       if (this.#step === last || this.#lost > mostLost) return this.close();
       this.#exchange(now);
       this.#step++;
-      now = clock();
+      clock.tell(now);
     }
-    this.#at = now + sliceEvery;
+    this.#at.millis = now.millis + sliceEvery;
   }
 
   close(): void {
-    if (this.#at === never) return;
-    this.#at = never;
+    if (this.#at.millis === never) return;
+    this.#at.millis = never;
     for (const end of this.#ends) closeEnd(end);
   }
 
   /** One packet one way. */
-  #exchange(now: Millis): void {
+  #exchange(now: Moment): void {
     const back = this.#step & 1;
     const packets = this.#packets[back]!;
     const packet = packets[(this.#step >>> 1) % packets.length]!;
@@ -142,7 +144,7 @@ function packetsFor({ virtioHeader, tcpSegmentation }: Host['tun'], from: number
   return virtioHeader ? packets : packets.map((packet) => packet.subarray(virtioHeaderLength));
 }
 
-function openEnd(node: number, data: Host, arena: Arena, aead: Aead, now: Millis): End | undefined {
+function openEnd(node: number, data: Host, arena: Arena, aead: Aead, now: Moment): End | undefined {
   const pair = new StructMemory(8);
   const udp = openLoopback(data.udp.family);
   if (!udp) return undefined;
@@ -157,7 +159,7 @@ function openEnd(node: number, data: Host, arena: Arena, aead: Aead, now: Millis
     arena,
     sharesArena: true,
     tun: new LinuxTun(tun, data.tun, arena),
-    udp: new LinuxUdp(udp.fd, data.udp, arena, new Segmentation(data.udp.segmentation, () => now)),
+    udp: new LinuxUdp(udp.fd, data.udp, arena, new Segmentation(data.udp.segmentation, () => now.millis)),
     aead,
     random: systemRandom(),
     drops: new Drops(),
@@ -183,7 +185,7 @@ function connect(
   sendKey: SharedArrayBuffer,
   receiveKey: SharedArrayBuffer,
   cipher: Cipher,
-  now: Millis,
+  now: Moment,
 ): void {
   const other = 3 - node;
   const shared = new SharedArrayBuffer(LinkShared.byteLength(1));

@@ -10,6 +10,7 @@ import type { Drops } from './drops.js';
 import { ownPrefix } from './forwarding-table.js';
 import { Unreached } from './icmp.js';
 import { LastSegments } from './last-segments.js';
+import type { Moment } from './moment.js';
 import { AddressWords, PacketShape, Protocol } from './packet.js';
 import { noPrefix } from './prefix-trie.js';
 import { copySegment, flowOf, segmentKind } from './segment.js';
@@ -64,7 +65,7 @@ export class Outbound {
   }
 
   /** Takes up to `most` packets from the TUN, until none waits or the other direction should have its turn; how many there were. */
-  drain(now: Millis, most: number = mostPackets): number {
+  drain(now: Moment, most: number = mostPackets): number {
     let packets = 0;
     let octets = 0;
     while (packets < most && octets < mostOctets) {
@@ -83,8 +84,8 @@ export class Outbound {
   }
 
   /** Drops what waited too long, then sends what waited and can go now. */
-  retry(now: Millis): void {
-    for (const bytes of this.#staging.expire(now)) {
+  retry(now: Moment): void {
+    for (const bytes of this.#staging.expire(now.millis)) {
       this.#arena.bytes.set(bytes, this.#arena.tunIn);
       if (!this.#read(bytes.length) || !this.#keep(false, now)) this.#drops.count('staging-expired');
     }
@@ -104,23 +105,23 @@ export class Outbound {
   }
 
   /** Sends the kept segments that have a way now, as if our kernel had just handed them over. */
-  #handOn(now: Millis): void {
-    this.#lastDueAt = now + keptInterval;
-    this.#gaveUp(this.#last.expire(now));
+  #handOn(now: Moment): void {
+    this.#lastDueAt = now.millis + keptInterval;
+    this.#gaveUp(this.#last.expire(now.millis));
     for (const bytes of this.#last.take((destination) => this.#hasWay(destination, now))) {
       this.#arena.bytes.set(bytes, this.#arena.tunIn);
       this.#take(bytes.length, now);
     }
   }
 
-  #hasWay(destination: AddressWords, now: Millis): boolean {
+  #hasWay(destination: AddressWords, now: Moment): boolean {
     // What is nobody's, or our own, has no next hop.
     if (!this.#state.findWay(this.#state.nodeFor(destination), now, this.#way)) return false;
     return this.#way.session !== undefined && !this.#way.via!.shared.suspected;
   }
 
   /** One packet behind its virtio header at tunIn, `length` octets in all. */
-  #take(length: number, now: Millis): void {
+  #take(length: number, now: Moment): void {
     const view = this.#arena.view;
     const packet = this.#packet;
     if (!this.#read(length)) return this.#drops.count('malformed-packet');
@@ -152,12 +153,12 @@ export class Outbound {
    * A small hop limit of the packet is the frame's too, so that it runs out at the same relay (traceroute). Heads are
    * kept of such packets, and else of one in 10 ms: enough to answer a ping or a first SYN, and nothing in a stream.
    */
-  #limitHops(way: Way, now: Millis): void {
+  #limitHops(way: Way, now: Moment): void {
     const { hopLimit } = this.#packet;
-    way.keepHead = hopLimit < firstHopLimit || now - this.#headKeptAt >= headEvery;
+    way.keepHead = hopLimit < firstHopLimit || now.millis - this.#headKeptAt >= headEvery;
     if (!way.keepHead) return;
     way.hopLimit = Math.min(hopLimit, firstHopLimit);
-    this.#headKeptAt = now;
+    this.#headKeptAt = now.millis;
   }
 
   #send(way: Way): void {
@@ -196,20 +197,20 @@ export class Outbound {
     }
   }
 
-  #stage(node: number, length: number, now: Millis): void {
+  #stage(node: number, length: number, now: Moment): void {
     const from = this.#arena.tunIn;
-    const kept = this.#staging.add(node, this.#arena.bytes.subarray(from, from + length), now) === 'kept';
+    const kept = this.#staging.add(node, this.#arena.bytes.subarray(from, from + length), now.millis) === 'kept';
     if (!kept && !this.#keep(false, now)) this.#drops.count('staging-full');
-    if (this.#staging.shouldAsk(node, now)) this.#emit({ kind: 'sessionWanted', node });
+    if (this.#staging.shouldAsk(node, now.millis)) this.#emit({ kind: 'sessionWanted', node });
   }
 
-  #unreachable(now: Millis): void {
+  #unreachable(now: Moment): void {
     if (!this.#keep(false, now)) this.#drops.count('unreachable');
-    this.#answers.tell(Unreached.noRoute, this.#packet, undefined, now);
+    this.#answers.tell(Unreached.noRoute, this.#packet, undefined, now.millis);
   }
 
   /** Keeps the packet at tunIn where it is of a TCP connection; whether it did. `sent`: it goes out too, into doubt. */
-  #keep(sent: boolean, now: Millis): boolean {
+  #keep(sent: boolean, now: Moment): boolean {
     const { bytes, view } = this.#arena;
     const kind = segmentKind(view, this.#packet);
     if (kind === undefined) return false;
@@ -220,8 +221,8 @@ export class Outbound {
     }
     const copy = copySegment(this.#arena, this.#virtio, this.#packet);
     if (!copy) return false;
-    if (this.#last.isEmpty) this.#lastDueAt = now + keptInterval;
-    this.#gaveUp(this.#last.keep(`${flow} ${kind}`, this.#address, copy, sent, now));
+    if (this.#last.isEmpty) this.#lastDueAt = now.millis + keptInterval;
+    this.#gaveUp(this.#last.keep(`${flow} ${kind}`, this.#address, copy, sent, now.millis));
     return true;
   }
 

@@ -8,6 +8,7 @@ import type { LinkId, PlaneEvent } from './contract.js';
 import type { Drops } from './drops.js';
 import type { Link } from './link.js';
 import { Liveness } from './liveness.js';
+import { Moment } from './moment.js';
 import { PathSize } from './path-size.js';
 import { frameOverhead, type Transmitter } from './transmitter.js';
 import { toEndpoint } from './underlay-address.js';
@@ -162,51 +163,52 @@ export class Prober {
   }
 
   deadline(): Millis {
-    return this.#toFirst ? never : this.#deadline;
+    return this.#deadline;
   }
 
-  tick(now: Millis): void {
-    if (this.#toFirst || now < this.#deadline) return;
+  tick(now: Moment): void {
+    if (now.millis < this.#deadline) return;
     this.#deadline = never;
-    const wanted = [...this.#watched.values()].some(({ liveness }) => liveness.wantsProbe(now));
+    if (this.#toFirst) return;
+    const wanted = [...this.#watched.values()].some(({ liveness }) => liveness.wantsProbe(now.millis));
     for (const watched of this.#watched.values()) this.#tickLink(watched, wanted, now);
   }
 
   /** `othersToo`: some tunnel is probed now. */
-  #tickLink(watched: Watched, othersToo: boolean, now: Millis): void {
+  #tickLink(watched: Watched, othersToo: boolean, now: Moment): void {
     const { link, liveness, pathSize } = watched;
-    this.#heedDevice(watched, now);
+    this.#heedDevice(watched, now.millis);
     const session = link.sending(now);
     if (!link.address || !session) {
       // `wake` comes when it can send; another worker may have heard the frame that confirms a session.
-      if (link.address) this.#deadline = Math.min(this.#deadline, now + 500);
+      if (link.address) this.#deadline = Math.min(this.#deadline, now.millis + 500);
       return;
     }
     // First, so that what another worker sends while we look is noticed one way or the other.
     if (!liveness.isBusy) link.shared.rests = true;
-    const news = liveness.look(now, link.shared.lastHeard, link.shared.used);
+    const news = liveness.look(now.millis, link.shared.lastHeard, link.shared.used);
     if (liveness.isBusy) link.shared.rests = false;
     if (news) {
       link.shared.suspected = news !== 'recovered';
       this.#emit({ kind: news, link: link.id });
     }
-    if (liveness.wantsProbe(now) || (othersToo && liveness.takesProbe(now))) {
-      this.#write(ProbeKind.ping, 0, liveness.probeSent(now));
+    if (liveness.wantsProbe(now.millis) || (othersToo && liveness.takesProbe(now.millis))) {
+      this.#write(ProbeKind.ping, 0, liveness.probeSent(now.millis));
       this.#transmitter.sendProbe(link, session, link.address, probeAt, probeLength);
     }
     const alive = !link.shared.suspected && link.shared.lastHeard > 0;
     // Over IPv6, Ethernet has 20 octets less: a longer probe would only fail in our own kernel.
     const most = isIpv4Bytes(link.address) ? 1472 : 1452;
-    for (const size of pathSize.due(now, alive, liveness.isBusy)) {
+    for (const size of pathSize.due(now.millis, alive, liveness.isBusy)) {
       if (size > most) continue;
       this.#write(ProbeKind.size, size, 0);
       this.#arena.bytes.fill(0, probeAt + probeLength, probeAt + size - frameOverhead);
       this.#transmitter.sendProbe(link, session, link.address, probeAt, size - frameOverhead);
     }
     link.shared.pathSize = pathSize.size;
-    this.#report(watched, now);
+    this.#report(watched, now.millis);
     const soonest = Math.min(liveness.deadline(), alive ? pathSize.deadline() : never);
-    this.#deadline = Math.min(this.#deadline, Math.max(soonest, now + 5));
+    this.#deadline = Math.min(this.#deadline, Math.max(soonest, now.millis + 5));
   }
 
   /** A worker's frame was too long for our own device, and it says so there: the path is searched anew. */
@@ -235,7 +237,7 @@ export class Prober {
    * An opened probe frame of `length` octets at `at`. Answers go where the link's frames go; a challenge's too, since who
    * challenges wants to hear us from where it heard us.
    */
-  received(link: Link, at: number, length: number, source: UnderlayAddress, now: Millis): void {
+  received(link: Link, at: number, length: number, source: UnderlayAddress, now: Moment): void {
     if (length < probeLength) return;
     const { bytes } = this.#arena;
     const kind = bytes[at]!;
@@ -248,7 +250,7 @@ export class Prober {
         link: link.id,
         answer: bytes.slice(at, at + probeLength),
         source: new Uint8Array(source),
-        at: now,
+        at: now.millis,
       });
   }
 
@@ -257,7 +259,7 @@ export class Prober {
     const link = this.#watched.get(report.link)?.link;
     if (report.kind === 'answer') this.#answered(report);
     else if (report.kind === 'used') this.usedAgain(report.link);
-    else if (link) this.heardElsewhere(link, report.source, report.at);
+    else if (link) this.heardElsewhere(link, report.source, Moment.at(report.at));
   }
 
   #answered(report: Extract<ProbeReport, { kind: 'answer' }>): void {
@@ -285,18 +287,18 @@ export class Prober {
   }
 
   /** The newest frame of a tunnel came from another address: challenge it there. */
-  heardElsewhere(link: Link, source: UnderlayAddress, now: Millis): void {
+  heardElsewhere(link: Link, source: UnderlayAddress, now: Moment): void {
     const watched = this.#watched.get(link.id);
     const session = link.sending(now);
     if (!watched || !session) return;
-    if (now < watched.challengedAt + challengeEvery) return;
+    if (now.millis < watched.challengedAt + challengeEvery) return;
     if (this.#toFirst) {
-      watched.challengedAt = now;
-      return this.#toFirst({ kind: 'elsewhere', link: link.id, source: new Uint8Array(source), at: now });
+      watched.challengedAt = now.millis;
+      return this.#toFirst({ kind: 'elsewhere', link: link.id, source: new Uint8Array(source), at: now.millis });
     }
-    if (watched.left && now < watched.left.until && isSame(watched.left.address, source)) return;
-    if (!watched.challenges.take(now)) return;
-    watched.challengedAt = now;
+    if (watched.left && now.millis < watched.left.until && isSame(watched.left.address, source)) return;
+    if (!watched.challenges.take(now.millis)) return;
+    watched.challengedAt = now.millis;
     const known = watched.candidate && isSame(watched.candidate.address, source) ? watched.candidate : undefined;
     const candidate = known ?? { address: new Uint8Array(source), token: this.#random.bytes(8) };
     watched.candidate = candidate;
@@ -321,7 +323,7 @@ export class Prober {
     this.#emit({ kind: 'moved', link: link.id, endpoint: toEndpoint(candidate.address) });
   }
 
-  #echo(link: Link, at: number, kind: number, now: Millis): void {
+  #echo(link: Link, at: number, kind: number, now: Moment): void {
     const session = link.sending(now);
     if (!link.address || !session) return;
     const { bytes } = this.#arena;

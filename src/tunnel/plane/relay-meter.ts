@@ -1,5 +1,5 @@
-import type { Millis } from '../../time.js';
 import { second } from '../../time.js';
+import type { Moment } from './moment.js';
 
 const words = 2;
 /** Octets a limit lets pass at once: a quarter of a second's, and room for a few full reads. */
@@ -30,15 +30,15 @@ export class RelayMeter {
   }
 
   /** Octets a second from now on; undefined: as many as come. Every worker is told the same. */
-  limit(perSecond: number | undefined, now: Millis): void {
+  limit(perSecond: number | undefined, now: Moment): void {
     this.#perMilli = (perSecond ?? 0) / second;
     this.#burst = Math.min(largestBurst, Math.max(smallestBurst, (perSecond ?? 0) / 4));
-    Atomics.store(this.#words, 1, Math.trunc(now) | 0);
+    Atomics.store(this.#words, 1, Math.trunc(now.millis) | 0);
     Atomics.store(this.#words, 0, this.#burst);
   }
 
   /** True when these octets may be passed on; then they are counted. */
-  take(octets: number, now: Millis): boolean {
+  take(octets: number, now: Moment): boolean {
     if (this.#perMilli > 0) {
       this.#fill(now);
       // Between the two another worker may take the same: that debt is paid before anything else passes.
@@ -54,8 +54,8 @@ export class RelayMeter {
     return this.#passed.reduce((sum, octets) => sum + octets, 0);
   }
 
-  #fill(now: Millis): void {
-    const until = Math.trunc(now) | 0;
+  #fill(now: Moment): void {
+    const until = Math.trunc(now.millis) | 0;
     const from = Atomics.load(this.#words, 1);
     const millis = (until - from) | 0;
     // Who writes the time adds what it is worth: each millisecond counts once.

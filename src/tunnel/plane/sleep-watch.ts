@@ -1,4 +1,5 @@
 import { type Millis, second } from '../../time.js';
+import type { Moment } from './moment.js';
 
 /** Whoever was away for less lost nothing that liveness does not mend; peers close a tunnel after 2 s of silence. */
 const leastSleep: Millis = 3 * second;
@@ -11,7 +12,8 @@ const lookEvery: Millis = 100;
  */
 export class SleepWatch {
   #asleep: Millis;
-  #expectedAt: Millis;
+  /** Set each turn: see `Moment.millis`. */
+  #expectedAt: Millis = Number.NEGATIVE_INFINITY;
   #dueAt: Millis;
 
   /** `asleep`: how long the machine has been suspended since it was booted. */
@@ -21,14 +23,14 @@ export class SleepWatch {
     this.#dueAt = now;
   }
 
-  /** From when on `look` is worth its clocks. */
-  get dueAt(): Millis {
-    return this.#dueAt;
+  /** Whether `look` is worth its clocks. */
+  isDue(now: Moment): boolean {
+    return now.millis >= this.#dueAt;
   }
 
-  /** Nothing is looked at until then, at the latest. */
-  waitsUntil(time: Millis): void {
-    this.#expectedAt = time;
+  /** Nothing is looked at for so many milliseconds, at the most. */
+  waits(now: Moment, millis: Millis): void {
+    this.#expectedAt = now.millis + millis;
   }
 
   /** How long we were away; undefined: we were not, or too short to matter. */

@@ -1,9 +1,9 @@
 import { nodePrefix } from '../../addr/node-number.js';
 import { Prefix } from '../../addr/prefix.js';
-import type { Millis } from '../../time.js';
 import type { LinkId, PlaneCommand } from './contract.js';
 import { ForwardingTable, ownPrefix } from './forwarding-table.js';
 import type { Link, ReceiveLane, Session } from './link.js';
+import type { Moment } from './moment.js';
 import type { AddressWords } from './packet.js';
 
 /** How many relays a frame may pass. */
@@ -84,7 +84,7 @@ export class PlaneState {
   }
 
   /** Finds the best way to a node now; false when none can be used. The sealing session may still be missing. */
-  findWay(node: number, now: Millis, way: Way): boolean {
+  findWay(node: number, now: Moment, way: Way): boolean {
     way.link = undefined;
     way.session = undefined;
     way.hopLimit = firstHopLimit;
@@ -110,7 +110,7 @@ export class PlaneState {
   }
 
   /** The first tunnel towards a node that can carry a frame, one not suspected before one that is, never `except`. */
-  nextHop(node: number, now: Millis, except: Link | undefined): Link | undefined {
+  nextHop(node: number, now: Moment, except: Link | undefined): Link | undefined {
     const hops = this.table.hops(node);
     if (!hops) return undefined;
     let second: Link | undefined;

@@ -1,4 +1,3 @@
-import type { Millis } from '../../time.js';
 import { FrameFlag, FrameType, relayHeaderLength, tagLength, transportHeaderLength } from '../frame.js';
 import type { UnderlayAddress } from './adapters.js';
 import type { AeadKey } from './aead.js';
@@ -6,6 +5,7 @@ import type { Arena } from './arena.js';
 import type { PlaneEvent } from './contract.js';
 import type { Drops } from './drops.js';
 import type { Link, Session } from './link.js';
+import type { Moment } from './moment.js';
 import type { Outbox } from './outbox.js';
 import type { SentHeads } from './sent-heads.js';
 import { firstHopLimit, type PlaneState, type Way } from './state.js';
@@ -90,7 +90,7 @@ export class Transmitter {
    * A handshake-class datagram for a node that is not our neighbour: the end-to-end part of a relayed frame. The octets
    * lie at `text`. False when no tunnel leads there.
    */
-  sendHandshake(node: number, text: number, length: number, now: Millis): boolean {
+  sendHandshake(node: number, text: number, length: number, now: Moment): boolean {
     const via = this.#state.nextHop(node, now, undefined);
     const session = via?.sending(now);
     if (!via?.address || !session) return this.#dropped('unreachable');

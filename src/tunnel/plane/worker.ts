@@ -1,7 +1,7 @@
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { addressOf } from '../../ffi.js';
 import { systemRandom } from '../../random.js';
-import { type Millis, never } from '../../time.js';
+import type { Millis } from '../../time.js';
 import { Guard } from '../guard.js';
 import { NodeAead } from './aead.js';
 import { Arena } from './arena.js';
@@ -14,6 +14,7 @@ import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp } from './linux-udp.js';
 import { WarmUp } from './linux-warm-up.js';
+import { Moment } from './moment.js';
 import type { ProbeReport } from './prober.js';
 import { RelayMeter } from './relay-meter.js';
 import { Segmentation } from './segmentation.js';
@@ -44,8 +45,7 @@ function run(data: WorkerData): void {
   const evp = data.noEvp ? undefined : EvpAead.tryOpen(arena);
   const random = systemRandom();
   const bootClock = new BootClock(data.clock);
-  const clock = () => bootClock.now();
-  const segmentation = new Segmentation(data.udp.segmentation, clock, data.udp.refused);
+  const segmentation = new Segmentation(data.udp.segmentation, () => bootClock.now(), data.udp.refused);
   const emit = (event: PlaneEvent) => post({ kind: 'event', event });
   const parts = {
     worker: data.worker,
@@ -77,11 +77,12 @@ function run(data: WorkerData): void {
   });
   const woken = new StructMemory(8);
   post({ kind: 'ready', evp: evp !== undefined });
-  let now = clock();
-  const sleepWatch = data.worker === 0 ? new SleepWatch(now, bootClock.asleep()) : undefined;
+  const now = new Moment();
+  bootClock.tell(now);
+  const sleepWatch = data.worker === 0 ? new SleepWatch(now.millis, bootClock.asleep()) : undefined;
   let warmUp: WarmUp | undefined;
   let waiting: number = Waiting.anywhere;
-  let restedFrom = now;
+  let isLone = false;
   const isReadable = (i: number) => (polled.view.getUint16(8 * i + 6, true) & anyNews) !== 0;
   const takeOrders = () => {
     for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
@@ -92,44 +93,42 @@ function run(data: WorkerData): void {
         warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
     }
   };
-  try {
-    while (Atomics.load(signals, Signal.stop) === 0) {
-      if (Atomics.exchange(signals, Signal.orders, 0) !== 0) takeOrders();
-      const isLone = now - restedFrom >= loneAfter;
-      if (waiting !== 0) {
-        if (plane.work(now, waiting, isLone) > 0) warmUp?.yield(now);
-        if (isLone) plane.prime();
-      }
-      if (sleepWatch && now >= sleepWatch.dueAt) {
-        const after = sleepWatch.look(now, bootClock.asleep());
-        if (after !== undefined) emit({ kind: 'wokeUp', after });
-      }
-      now = clock();
-      if (now >= plane.deadline()) plane.tick(now);
-      if (warmUp && now >= warmUp.deadline) {
-        warmUp.run(clock);
-        now = clock();
-      }
-      const due = Math.min(plane.deadline(), warmUp?.deadline ?? never);
-      const sleep = Math.max(0, Math.min(longestSleep, Math.ceil(due - now)));
-      polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
-      sleepWatch?.waitsUntil(now + sleep);
-      restedFrom = now;
-      system.poll(polled.address, 5, sleep);
-      waiting = 0;
-      const tunNews = polled.view.getUint16(6, true);
-      if ((tunNews & readable) !== 0) waiting |= Waiting.tun;
-      else if (tunNews !== 0) {
-        // In trouble it has lost its device; one that is only set down is not. The goodbyes are still to be sent.
-        polled.setInt(0, notPolled);
-        emit({ kind: 'tunGone' });
-      }
-      if (isReadable(1)) waiting |= Waiting.udp;
-      if (isReadable(3)) waiting |= Waiting.handshakes;
-      if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
-      if (isReadable(4)) wakeUpSign!.arm();
-      now = clock();
+  // A function of its own: of a loop that is compiled while it runs, V8 may make a heap number of each fraction that a round keeps.
+  const turn = () => {
+    if (Atomics.exchange(signals, Signal.orders, 0) !== 0) takeOrders();
+    if (waiting !== 0) {
+      if (plane.work(now, waiting, isLone) > 0) warmUp?.yield(now);
+      if (isLone) plane.prime();
     }
+    if (sleepWatch?.isDue(now)) {
+      const after = sleepWatch.look(now.millis, bootClock.asleep());
+      if (after !== undefined) emit({ kind: 'wokeUp', after });
+    }
+    bootClock.tell(now);
+    if (plane.wait(now, longestSleep) === 0) plane.tick(now);
+    if (warmUp?.wait(now, longestSleep) === 0) warmUp.run(bootClock, now);
+    const sleep = plane.wait(now, warmUp?.wait(now, longestSleep) ?? longestSleep);
+    polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
+    sleepWatch?.waits(now, sleep);
+    const restedFrom = now.millis;
+    system.poll(polled.address, 5, sleep);
+    waiting = 0;
+    const tunNews = polled.view.getUint16(6, true);
+    if ((tunNews & readable) !== 0) waiting |= Waiting.tun;
+    else if (tunNews !== 0) {
+      // In trouble it has lost its device; one that is only set down is not. The goodbyes are still to be sent.
+      polled.setInt(0, notPolled);
+      emit({ kind: 'tunGone' });
+    }
+    if (isReadable(1)) waiting |= Waiting.udp;
+    if (isReadable(3)) waiting |= Waiting.handshakes;
+    if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
+    if (isReadable(4)) wakeUpSign!.arm();
+    bootClock.tell(now);
+    isLone = now.millis - restedFrom >= loneAfter;
+  };
+  try {
+    while (Atomics.load(signals, Signal.stop) === 0) turn();
     // The goodbyes were ordered just before the stop, and most likely found the thread asleep.
     takeOrders();
   } finally {

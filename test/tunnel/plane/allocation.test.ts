@@ -12,6 +12,7 @@ import type { Gather } from '../../../src/tunnel/plane/gather.js';
 import { sessionSharedLength } from '../../../src/tunnel/plane/link.js';
 import { LinkShared } from '../../../src/tunnel/plane/link-shared.js';
 import { EvpAead } from '../../../src/tunnel/plane/linux-evp.js';
+import { Moment } from '../../../src/tunnel/plane/moment.js';
 import { toUnderlay } from '../../../src/tunnel/plane/underlay-address.js';
 import { buildPacket } from './packets.js';
 import { network } from './world.js';
@@ -21,6 +22,9 @@ const mostOctets = 65536;
 
 /** As long as that takes to copy as a whole, octet by octet. */
 const fewOctets = 1024;
+
+/** A time as clocks tell it: V8 has small integers without a heap number, and hardly any time is one. */
+const now = Moment.at(2 ** 31 + 0.3);
 
 /** A line that holds one burst, in memory made once. */
 class Line implements UdpPort {
@@ -150,7 +154,7 @@ class Station {
         : command.kind === 'installSession'
           ? new SharedArrayBuffer(sessionSharedLength(command.session))
           : undefined;
-    this.plane.apply(shared ? { command, shared } : { command }, 0);
+    this.plane.apply(shared ? { command, shared } : { command }, now);
   }
 
   /** A link with keys that the other has too, made of the two numbers, and the way there. */
@@ -248,7 +252,7 @@ for (const [name, relayed, burst, kind, cipher] of [
         a.kernel.left = burst;
         for (let at = 0; at < stations.length; at++) {
           const { plane } = stations[at]!;
-          plane.work(1, Waiting.anywhere, isLone);
+          plane.work(now, Waiting.anywhere, isLone);
           if (isLone) plane.prime();
         }
       }

@@ -3,6 +3,7 @@ import { FrameFlag } from '../../../src/tunnel/frame.js';
 import { NodeAead } from '../../../src/tunnel/plane/aead.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import { Joins } from '../../../src/tunnel/plane/joins.js';
+import { Moment } from '../../../src/tunnel/plane/moment.js';
 import { type Flight, World } from './world.js';
 
 function halves() {
@@ -11,7 +12,7 @@ function halves() {
   /** A half of one octet, its counter's; the other half's where it waits. */
   const add = (counter: number, second = false, now = 0, index = 1) => {
     arena.bytes[0] = counter;
-    if (!joins.add(index, counter, second, 0, 1, now)) return undefined;
+    if (!joins.add(index, counter, second, 0, 1, Moment.at(now))) return undefined;
     return [...arena.bytes.subarray(joins.otherAt, joins.otherAt + joins.otherLength)];
   };
   return { joins, add };
@@ -21,10 +22,10 @@ test('every half that never met its other is counted once: displaced, repeated o
   const { joins, add } = halves();
   for (let counter = 0; counter < 70; counter++) add(2 * counter, false, counter / 100);
   add(20, false, 0.7);
-  t.is(joins.expire(1), 6 + 1);
+  t.is(joins.expire(Moment.at(1)), 6 + 1);
   t.deepEqual(add(20, true, 1), [20]);
-  t.is(joins.expire(999), 0);
-  t.is(joins.expire(1001), 63);
+  t.is(joins.expire(Moment.at(999)), 0);
+  t.is(joins.expire(Moment.at(1001)), 63);
   t.true(joins.isEmpty);
 });
 
@@ -37,7 +38,7 @@ test('halves meet in any order and each once, of one lane and one counter, and n
   t.is(add(9, true), undefined);
   t.deepEqual(add(7), [7]);
   t.is(add(7, true, 1000, 2), undefined);
-  t.is(joins.expire(1000), 2);
+  t.is(joins.expire(Moment.at(1000)), 2);
 });
 
 test('planes that share an arena join each their own halves', (t) => {

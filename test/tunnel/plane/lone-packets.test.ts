@@ -9,10 +9,13 @@ import { Drops } from '../../../src/tunnel/plane/drops.js';
 import type { Gather } from '../../../src/tunnel/plane/gather.js';
 import { sessionSharedLength } from '../../../src/tunnel/plane/link.js';
 import { LinkShared } from '../../../src/tunnel/plane/link-shared.js';
+import { Moment } from '../../../src/tunnel/plane/moment.js';
 import { QueueTun, QueueUdp, withoutOffload } from '../../../src/tunnel/plane/queue-ports.js';
 import { toUnderlay } from '../../../src/tunnel/plane/underlay-address.js';
 import { buildPacket } from './packets.js';
 import { network } from './world.js';
+
+const now = Moment.at(1);
 
 /** A kernel that answers each packet while it is handed over, and counts how often it is asked for one. */
 class AnsweringTun extends QueueTun {
@@ -46,7 +49,7 @@ function station(number: number, other: number) {
     emit: () => {},
   });
   const apply = (command: PlaneCommand, shared?: SharedArrayBuffer) =>
-    plane.apply(shared ? { command, shared } : { command }, 0);
+    plane.apply(shared ? { command, shared } : { command }, now);
   apply({
     kind: 'configure',
     node: number,
@@ -83,7 +86,7 @@ function carry(
   count: number,
 ): void {
   for (let i = 0; i < count; i++) from.tun.push(withoutOffload(packet));
-  from.plane.work(1, Waiting.tun);
+  from.plane.work(now, Waiting.tun);
   for (const { bytes } of from.udp.sent.splice(0))
     to.udp.push(toUnderlay({ address: '192.0.2.1', port: 16696 })!, bytes);
 }
@@ -100,7 +103,7 @@ test('what the kernel answers to a lone packet leaves in the same turn', (t) => 
   b.tun.answer = answer;
   for (let turn = 1; turn <= 3; turn++) {
     carry(a, b, question, 1);
-    b.plane.work(1, Waiting.udp);
+    b.plane.work(now, Waiting.udp);
     t.is(b.tun.written.length, turn);
     t.is(b.udp.sent.length, turn);
   }
@@ -111,25 +114,25 @@ test('after a rest one packet is taken each way, and its answer leaves before an
   b.tun.answer = answer;
   carry(a, b, question, 1);
   carry(a, b, longer, 1); // which no offload puts into one read with the shorter
-  b.plane.work(1, Waiting.udp, true);
+  b.plane.work(now, Waiting.udp, true);
   t.is(b.tun.written.length, 1);
   t.is(b.tun.reads, 1);
   t.is(b.udp.sent.length, 1);
   b.plane.prime();
-  b.plane.work(1, Waiting.udp);
+  b.plane.work(now, Waiting.udp);
   t.is(b.tun.written.length, 2);
   t.is(b.udp.sent.length, 2);
   for (let i = 0; i < 2; i++) a.tun.push(withoutOffload(question));
-  a.plane.work(1, Waiting.tun, true);
+  a.plane.work(now, Waiting.tun, true);
   t.is(a.udp.sent.length, 1);
-  a.plane.work(1, Waiting.tun);
+  a.plane.work(now, Waiting.tun);
   t.is(a.udp.sent.length, 2);
 });
 
 test('a burst is not taken for a question: the kernel is asked when it says that something waits', (t) => {
   const [a, b] = [station(1, 2), station(2, 1)];
   carry(a, b, question, 5);
-  b.plane.work(1, Waiting.udp);
+  b.plane.work(now, Waiting.udp);
   t.is(b.tun.written.length, 5);
   t.is(b.tun.reads, 0);
 });

@@ -1,5 +1,8 @@
 import test from 'ava';
+import { Moment } from '../../../src/tunnel/plane/moment.js';
 import { RelayMeter } from '../../../src/tunnel/plane/relay-meter.js';
+
+const began = Moment.at(0);
 
 function meters(workers: number): RelayMeter[] {
   const shared = new SharedArrayBuffer(RelayMeter.byteLength(workers));
@@ -8,7 +11,7 @@ function meters(workers: number): RelayMeter[] {
 
 test('without a limit all passes, and is counted, each worker’s in one sum', (t) => {
   const [one, two] = meters(2) as [RelayMeter, RelayMeter];
-  for (let i = 0; i < 1000; i++) t.true(one.take(1400, 0) && two.take(100, 0));
+  for (let i = 0; i < 1000; i++) t.true(one.take(1400, began) && two.take(100, began));
   t.is(one.passed, 1_500_000);
   t.is(two.passed, 1_500_000);
 });
@@ -17,10 +20,10 @@ test('with a limit the sum is held, whoever asks, over the wrap of the clock and
   for (const perSecond of [125_000, 1_250_000, 12_500_000_000]) {
     const workers = meters(3);
     const start = 2 ** 31 - 500; // the clock of words wraps after half a second
-    for (const worker of workers) worker.limit(perSecond, start);
+    for (const worker of workers) worker.limit(perSecond, Moment.at(start));
     const size = Math.max(1000, perSecond / 2000);
     for (let now = start; now < start + 4000; now += 0.5) {
-      for (let i = 0; i < 3; i++) workers[(Math.trunc(now) + i) % 3]!.take(size, now);
+      for (let i = 0; i < 3; i++) workers[(Math.trunc(now) + i) % 3]!.take(size, Moment.at(now));
     }
     const burst = Math.min(2 ** 30, Math.max(65_536, perSecond / 4));
     const { passed } = workers[0]!;
@@ -31,10 +34,10 @@ test('with a limit the sum is held, whoever asks, over the wrap of the clock and
 
 test('a limit that is taken away counts on', (t) => {
   const [meter] = meters(1) as [RelayMeter];
-  meter.limit(125_000, 0);
-  while (meter.take(1000, 0));
+  meter.limit(125_000, began);
+  while (meter.take(1000, began));
   const { passed } = meter;
-  meter.limit(undefined, 0);
-  t.true(meter.take(1000, 0));
+  meter.limit(undefined, began);
+  t.true(meter.take(1000, began));
   t.is(meter.passed, passed + 1000);
 });
