@@ -107,6 +107,7 @@ test('what begins later than our traffic shows, and is no worse than it showed, 
   left.uses(used, 1200, 35_000);
   t.is(left.worseByItselfAt, never);
   left.uses(3, 600, 50_000);
+  left.uses(3, 1099, 60_000);
   left.uses(3, 1200, 84_999);
   left.uses(3, 1300, 86_000);
   t.is(left.worseByItselfAt, 89_999);
