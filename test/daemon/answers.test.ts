@@ -1,7 +1,8 @@
 import test from 'ava';
-import { memberStatus } from '../../daemon/answers.js';
+import { memberStatus, routeRows, why } from '../../daemon/answers.js';
 import type { NodeEvent } from '../../daemon/api.js';
 import type { Member } from '../../daemon/member.js';
+import { parsePrefix } from '../../src/addr/prefix.js';
 import { second } from '../../src/time.js';
 import { claim, prefixOf, routesTo, three } from '../control/claims.js';
 import { type Machine, World } from '../control/world.js';
@@ -24,6 +25,7 @@ function memberOf(world: World, machine: Machine, toldAgo = 0): Member {
     tls: undefined,
     now: () => world.now,
     streamOf: () => undefined,
+    nameOf: (number: number) => control.mesh.directory.certificateOf(number)?.name,
     streamDrops: () => [],
     kernelHealth: () => [],
     events: () => events,
@@ -107,4 +109,22 @@ test('two machines with one key are a line in status of who hears both: where th
     t.true(afterCopy > beforeCopy && afterCopy <= beforeCopy + 3, `copy: ${afterCopy - beforeCopy} times`);
   }
   t.is(founder.told.filter(({ code }) => code === 'tunnel-down').length, 0);
+});
+
+test('a refused announcement is a candidate in `weft why` and in `weft routes`, with the neighbour and the reason', (t) => {
+  const [world, , liar, victim] = three(68);
+  const own = routesTo(world, victim, prefixOf(liar))[0]!.routerId;
+  const member = memberOf(world, victim);
+  t.deepEqual(routeRows(member, '10.9.1.1'), []);
+  liar.sendBabel(victim, claim({ prefix: parsePrefix('10.9.0.0/16')!, routerId: own, seqno: 1, signer: liar }));
+  world.run(20);
+  const reason = 'refused: no certificate grants this prefix to the node behind which it is said to be';
+  t.deepEqual(
+    why(member, '10.9.1.1').candidates.map((one) => [one.nextHop, one.selected, one.feasible, one.reason]),
+    [['n2', false, false, reason]],
+  );
+  t.deepEqual(
+    routeRows(member, '10.9.1.1').map((row) => [row.prefix, row.nextHop, row.reason]),
+    [['10.9.0.0/16', 'n2', reason]],
+  );
 });
