@@ -153,6 +153,15 @@ function extended(type: number, next = 17): Uint8Array {
   return packet;
 }
 
+/** An IPv4 packet with these options of 4 or 8 octets. */
+function withOptions(...options: readonly number[]): Uint8Array {
+  const plain = inner(theirHost, ourHost, 4);
+  const packet = concatBytes(plain.subarray(0, 20), Uint8Array.from(options), plain.subarray(20));
+  packet[0] = 0x45 + options.length / 4;
+  new DataView(packet.buffer).setUint16(2, packet.length);
+  return packet;
+}
+
 function lying(change: (view: DataView) => void, version: 4 | 6 = 6): Uint8Array {
   const packet = version === 6 ? inner(theirs, ours) : inner(ipv4(10, 0, 0, 1), ipv4(10, 0, 0, 2), 4);
   change(new DataView(packet.buffer));
@@ -185,11 +194,28 @@ const badPackets: readonly (readonly [what: string, reason: string, packet: Uint
   ['a length too short', 'malformed-packet', lying((view) => view.setUint16(4, view.getUint16(4) - 1))],
   ['version 5', 'malformed-packet', lying((view) => view.setUint8(0, 0x50))],
   ['version 4 in a packet of 6', 'malformed-packet', lying((view) => view.setUint8(0, 0x45))],
+  ['an IPv4 length too long', 'malformed-packet', lying((view) => view.setUint16(2, view.getUint16(2) + 1), 4)],
+  ['an IPv4 length too short', 'malformed-packet', lying((view) => view.setUint16(2, view.getUint16(2) - 1), 4)],
+  ['a multicast source', 'wrong-source', inner(at([0xff, 2]), ours)],
+  ['a link-local source', 'wrong-source', inner(at([0xfe, 0x80]), ours)],
+  ['no source', 'wrong-source', inner(new Uint8Array(16), ours)],
+  ['an IPv4 multicast source', 'wrong-source', inner(ipv4(224, 0, 0, 1), ourHost, 4)],
+  ['an IPv4 link-local source', 'wrong-source', inner(ipv4(169, 254, 1, 1), ourHost, 4)],
+  ['the IPv4 broadcast source', 'wrong-source', inner(ipv4(255, 255, 255, 255), ourHost, 4)],
+  ['no IPv4 source', 'wrong-source', inner(ipv4(0, 0, 0, 0), ourHost, 4)],
   ['an IPv4 header beyond the packet', 'malformed-packet', lying((view) => view.setUint8(0, 0x4f), 4).subarray(0, 40)],
   ['19 octets', 'malformed-packet', inner(theirs, ours).subarray(0, 19)],
   ['hop-by-hop options', 'extension-header', extended(0)],
   ['a routing header', 'extension-header', extended(43)],
   ['destination options', 'extension-header', extended(60)],
+  ['an authentication header', 'extension-header', extended(51)],
+  ['an experimental header', 'extension-header', extended(253)],
+  ['the other experimental header', 'extension-header', extended(254)],
+  ['a loose source route', 'extension-header', withOptions(0x83, 7, 4, 10, 1, 0, 77, 0)],
+  ['a strict source route', 'extension-header', withOptions(1, 0x89, 7, 4, 10, 1, 0, 77)],
+  ['a source route behind another option', 'extension-header', withOptions(0x94, 4, 0, 0, 0x83, 3, 4, 0)],
+  ['an IPv4 option of no length', 'extension-header', withOptions(0x94, 0, 0, 0)],
+  ['an IPv4 option beyond the header', 'extension-header', withOptions(0x94, 8, 0, 0)],
   ['a fragment of a routing header', 'extension-header', extended(44, 43)],
   ['a fragment of a fragment', 'extension-header', extended(44, 44)],
 ];
@@ -201,6 +227,40 @@ for (const [what, reason, packet] of badPackets) {
     t.deepEqual([...dropsOf(subject)], [[reason, 1]]);
     t.is(subject.tun.written.length, 0);
   });
+}
+
+test('other options of IPv4, and ESP, pass as they are', (t) => {
+  for (const packet of [withOptions(0x94, 4, 0, 0), withOptions(1, 1, 1, 0), extended(50)]) {
+    const subject = new HostileMember(seededRandom(3));
+    subject.receive(subject.seal(0x10, 0, packet));
+    t.deepEqual([...dropsOf(subject)], []);
+    t.is(subject.tun.written.length, 1);
+  }
+});
+
+for (const version of [4, 6] as const) {
+  const ip = version === 6 ? 40 : 20;
+  const of = (protocol: 'udp' | 'tcp', change: (view: DataView) => void) => {
+    const ends = version === 6 ? { source: theirs, destination: ours } : { source: theirHost, destination: ourHost };
+    const packet = buildPacket({ version, protocol, ...ends, payload: new Uint8Array(40) });
+    change(new DataView(packet.buffer));
+    return packet;
+  };
+  for (const [what, packet] of [
+    ['a UDP length too short', of('udp', (view) => view.setUint16(ip + 4, 47))],
+    ['a UDP length too long', of('udp', (view) => view.setUint16(ip + 4, 49))],
+    ['a TCP header shorter than one', of('tcp', (view) => view.setUint8(ip + 12, 0x10))],
+  ] as const) {
+    test(`${what} in IPv${version} is our kernel's to judge, and has no sum left open to it`, (t) => {
+      const subject = new HostileMember(seededRandom(3));
+      subject.receive(subject.seal(0x10, 1, packet));
+      t.deepEqual([...dropsOf(subject)], [['checksum-flag', 1]]);
+      t.is(subject.tun.written.length, 0);
+      subject.receive(subject.seal(0x10, 0, packet));
+      t.is(subject.tun.written.length, 1);
+      t.deepEqual(subject.tun.written[0]!.subarray(0, 10), new Uint8Array(10), 'nothing is asked of it');
+    });
+  }
 }
 
 test('a newcomer that is only being looked into sends no packet to our kernel, in whose name ever, and to no other node', (t) => {

@@ -14,8 +14,15 @@ export const TcpFlag = {
   cwr: 0x80,
 } as const;
 
-/** Hop-by-Hop, Routing, Destination Options, Mobility, HIP, Shim6 (the registry of IPv6 Extension Header Types). */
-const extensions: ReadonlySet<number> = new Set([0, 43, 60, 135, 139, 140]);
+/**
+ * Hop-by-Hop, Routing, AH, Destination Options, Mobility, HIP, Shim6 and two for experiments: the registry of IPv6 Extension
+ * Header Types without Fragment and ESP. Behind AH the others may follow in clear. ESP shows nothing and is for who has
+ * its keys: two hosts that speak IPsec through us.
+ */
+const extensions: ReadonlySet<number> = new Set([0, 43, 51, 60, 135, 139, 140, 253, 254]);
+
+/** Loose and Strict Source Route (RFC 791 §3.1): the routing headers of IPv4 (RFC 7126 §4.3). */
+const sourceRoutes: ReadonlySet<number> = new Set([0x83, 0x89]);
 
 /** What the first look at an inner packet says; one object, used again for every packet. */
 export class PacketShape {
@@ -92,13 +99,28 @@ export class PacketShape {
   }
 
   /**
-   * An IPv6 extension header other than Fragment: routing and option headers have hosts and routers do things on a
-   * stranger's behalf (RFC 5095), and nothing an app sends needs them. A fragment's own next header counts too.
+   * An IPv6 extension header other than Fragment and ESP, or a source route of IPv4: routing and option headers have hosts and
+   * routers do things on a stranger's behalf (RFC 5095), and nothing an app sends needs them. A fragment's own next
+   * header counts too.
    */
   hasExtension(view: DataView): boolean {
-    if (this.version !== 6) return false;
+    if (this.version !== 6) return this.#hasSourceRoute(view);
     if (this.protocol !== Protocol.fragment) return extensions.has(this.protocol);
     return this.length < 48 || extensions.has(view.getUint8(this.transport)) || view.getUint8(this.transport) === 44;
+  }
+
+  /** True too where the options cannot be read to their end. */
+  #hasSourceRoute(view: DataView): boolean {
+    for (let at = this.at + 20; at < this.transport; ) {
+      const kind = view.getUint8(at);
+      if (kind === 0) return false;
+      if (sourceRoutes.has(kind)) return true;
+      const length = kind === 1 ? 1 : at + 1 < this.transport ? view.getUint8(at + 1) : 0;
+      if (kind !== 1 && length < 2) return true;
+      at += length;
+      if (at > this.transport) return true;
+    }
+    return false;
   }
 
   #readTransport(view: DataView, length: number): void {
