@@ -19,7 +19,7 @@ export const sessionLifetime: Millis = 180 * second;
  * What the workers share of a session, in 32-bit words:
  *
  *   0 state │ 1 workers that hold it │ 2 worn was said │ 3 unused │ send counters, one a remote lane
- *   │ highest counters heard, one a local lane │ replay windows, 4096 words a local lane
+ *   │ highest counters heard, one a local lane │ replay windows, 4097 words a local lane
  *
  * Pages of a window that no counter has reached are never touched, so an idle session costs almost nothing.
  */
