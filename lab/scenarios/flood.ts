@@ -6,7 +6,8 @@ import type { FloodOptions } from '../flooder.js';
 import { median } from '../median.js';
 import { finished } from '../namespace.js';
 import type { Narrator } from '../narrator.js';
-import { allPairsPing, network } from '../network.js';
+import { allPairsPing, network, pairState } from '../network.js';
+import type { WeftNode } from '../node.js';
 import { stream } from '../stream.js';
 import { residentMegabytes } from '../usage.js';
 import { World } from '../world.js';
@@ -33,6 +34,57 @@ const kinds: readonly { readonly name: string; readonly known: boolean; readonly
   { name: 'who knows our key, many sources', known: true, spoofed: true },
   { name: 'who knows our key, one source', known: true, spoofed: false },
 ];
+
+/** What became of a tunnel while a flood lasted. */
+export interface StandingFlood {
+  /** How often it ended, as either end says. */
+  readonly ended: number;
+  /** One a second through it. */
+  readonly pings: number;
+  readonly answered: number;
+  readonly perSecond: number;
+}
+
+/**
+ * 50,000 forged initiations a second, with a good mac1 and from many sources, hit the port of b, while a tunnel stands between
+ * it and a; at 180 s it ends unless both have renewed its keys.
+ */
+export async function floodStanding(seconds: number): Promise<StandingFlood> {
+  const world = await World.build({ b: host(), a: host(), x: host() });
+  try {
+    const [b, a] = (await network(world, ['b', 'a'])) as [WeftNode, WeftNode];
+    const publicKey = toHex(decodeInvitation(await b.invite())!.dh);
+    await allPairsPing([a, b], 20_000);
+    await pairState(a, b, 'direct', 10_000);
+    const address = await b.address();
+    const options: FloodOptions = {
+      to: b.host.address,
+      port: 16696,
+      from: '11.200.0.1',
+      spoofed: true,
+      publicKey,
+      perSecond: 50_000,
+      seconds,
+    };
+    const attacker = world.host('x').namespace;
+    const over = finished(attacker.spawn([process.execPath, flooder, JSON.stringify(options)]));
+    let isOver = false;
+    over.finally(() => {
+      isOver = true;
+    });
+    let [pings, answered] = [0, 0];
+    while (!isOver) {
+      pings++;
+      if (await a.pings(address)) answered++;
+      await sleep(1000);
+    }
+    const { sent } = JSON.parse((await over).stdout) as { sent: number };
+    const ended = [a, b].flatMap((node) => node.log()).filter((line) => line.includes('"kind":"tunnel-down"')).length;
+    return { ended, pings, answered, perSecond: sent / seconds };
+  } finally {
+    world.remove();
+  }
+}
 
 /**
  * Forged initiations at 50,000 a second hit the port of b while a sends to b through their tunnel; beside it, in turn,
