@@ -25,7 +25,7 @@ export const memberSeeds: readonly number[] = [1, 2];
 
 const restarts = 'members: who restarts, with or without its disk, is reachable at once';
 /** No reason of construction: the speakers' scenario that is there for it makes what it takes, and these, with six seeds, did not. */
-const notMet = 'they were not led to what it takes, with seeds 1 to 6 of the lossy wires and 1 of the others';
+const notMet = 'they were not led to what it takes, with seeds 1 to 6 of the lossy wires and 1 of the restarts';
 const changes = 'members: lossy wires become worse and better, one restarts at once, one dies';
 
 /**
