@@ -4,8 +4,11 @@ import test from 'ava';
 import { nodeAddress } from '../../src/addr/node-number.js';
 import { concatBytes } from '../../src/bytes.js';
 import { seededRandom } from '../../src/random.js';
-import { hour, second } from '../../src/time.js';
+import { hour, minute, second } from '../../src/time.js';
 import { ControlChannel, FrameType } from '../../src/tunnel/frame.js';
+import { laneKey, NodeAead } from '../../src/tunnel/plane/aead.js';
+import { Arena } from '../../src/tunnel/plane/arena.js';
+import { writeHeader } from '../../src/tunnel/plane/transmitter.js';
 import { toUnderlay } from '../../src/tunnel/plane/underlay-address.js';
 import {
   HostileMember,
@@ -18,7 +21,7 @@ import {
   us,
 } from '../fuzz/hostile-member.js';
 import { buildPacket } from './plane/packets.js';
-import { network, World } from './plane/world.js';
+import { key, network, receiverIndex, World } from './plane/world.js';
 
 /** One test for each bad input the issue of the tunnel names; what needs a real kernel is in test/lab. */
 const stranger = toUnderlay({ address: '198.51.100.9', port: 9 })!;
@@ -143,6 +146,100 @@ test('a frame replayed at once, across a rekey and an hour later, from its sende
   t.is(b.received.length, 2);
   t.false(b.kinds().includes('moved'));
 });
+
+const kindsOfReplay = [
+  'a control frame',
+  'the halves of a frame',
+  'a relayed frame, at the relay',
+  'a relayed frame, at its end',
+  'an end-to-end frame in a fresh one of the relay',
+] as const;
+
+/** Somebody keeps what carries one message, and sends it again. */
+function replayed(kind: (typeof kindsOfReplay)[number]) {
+  const world = new World({ pathSize: 1096 });
+  const isRelayed = kind.includes('relay');
+  const { a, relay, b } = isRelayed ? world.relayed() : { ...world.neighbours(), relay: undefined };
+  const atRelay = kind === 'a relayed frame, at the relay';
+  const [from, to] = relay ? (atRelay ? [a, relay] : [relay, b]) : [a, b];
+  const pairs = relay
+    ? ([
+        [a, relay],
+        [relay, b],
+        [a, b],
+      ] as const)
+    : ([[a, b]] as const);
+  const inFreshOnes = kind === 'an end-to-end frame in a fresh one of the relay';
+  let generation = 1;
+  let counter = 5000;
+  /** What the relay seals for this end-to-end frame anew. */
+  const fresh = (inner: Uint8Array): Uint8Array => {
+    const arena = new Arena();
+    arena.bytes.set(Uint8Array.of(0, 0, b.number, 0, 0, a.number, 5, 0), arena.tunIn);
+    const index = receiverIndex(b.number, from.number, generation);
+    writeHeader(arena.view, arena.udpIn, FrameType.relay, 0, index, ++counter);
+    const lane = laneKey(new Uint8Array(key(from.number, b.number, generation)), 0);
+    new NodeAead(arena).sealing('aes-256-gcm', lane).seal(arena.udpIn, counter, arena.tunIn, 8, 0, 0);
+    return concatBytes(arena.bytes.slice(arena.udpIn, arena.udpIn + 40), inner);
+  };
+  const act = () => {
+    if (kind === 'a control frame') a.command({ kind: 'sendControl', link: b.number, bytes: Uint8Array.of(1, 42) });
+    else a.send(b, kind === 'the halves of a frame' ? 1300 : 100);
+    world.settle();
+  };
+  const type = isRelayed ? 0x12 : kind === 'a control frame' ? 0x11 : 0x10;
+  world.captured.length = 0;
+  act();
+  const kept = world.captured
+    .filter((flight) => flight.from === from.number && flight.to === to.number && flight.bytes[0] === type)
+    .map(({ bytes }) => (inFreshOnes ? bytes.subarray(40) : bytes));
+  const sources = inFreshOnes ? [from.endpoint] : [from.endpoint, { address: '198.51.100.9', port: 9 }];
+  return {
+    world,
+    to,
+    act,
+    /** How many datagrams a replay has. */
+    size: kept.length * sources.length,
+    kept,
+    replay: () => {
+      for (const source of sources) {
+        for (const bytes of kept) to.plane.fromUnderlay(inFreshOnes ? fresh(bytes) : bytes, source);
+      }
+      world.settle();
+    },
+    rekey: () => {
+      generation++;
+      for (const [one, other] of pairs) world.rekey(one, other, generation);
+    },
+    /** What came of all that was sent. */
+    effects: () => b.received.length + b.kinds().filter((event) => event === 'control').length,
+  };
+}
+
+for (const kind of kindsOfReplay) {
+  test(`${kind}, replayed at once, across a rekey and an hour later, is dropped and does nothing`, (t) => {
+    const { world, to, act, size, kept, replay, rekey, effects } = replayed(kind);
+    t.is(kept.length, kind === 'the halves of a frame' ? 2 : 1);
+    t.is(effects(), 1);
+    replay();
+    t.is(to.dropped('replayed'), size);
+    rekey();
+    act();
+    t.is(effects(), 2);
+    replay();
+    t.is(to.dropped('replayed'), 2 * size, 'the old session still knows what it has seen');
+    for (let i = 0; i < 7; i++) rekey();
+    replay();
+    t.is(to.dropped('unknown-index'), size, 'its keys are gone');
+    world.run(minute);
+    world.now += hour;
+    rekey();
+    replay();
+    t.is(to.dropped('unknown-index'), 2 * size);
+    t.is(effects(), 2);
+    t.false(to.kinds().includes('moved'));
+  });
+}
 
 /** An extension header of 8 octets between the IPv6 header and UDP. */
 function extended(type: number, next = 17): Uint8Array {

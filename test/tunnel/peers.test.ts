@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import { concatBytes, toHex } from '../../src/bytes.js';
-import { type Millis, minute, second } from '../../src/time.js';
+import { hour, type Millis, minute, second } from '../../src/time.js';
 import { ControlChannel, FrameType } from '../../src/tunnel/frame.js';
 import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
 import type { PlaneCommand } from '../../src/tunnel/plane/contract.js';
@@ -615,6 +615,33 @@ test('replayed initiations buy nothing: not while it lives, not when it is gone'
   world.run(minute);
   t.is(bob.plane.links.size, 0);
   t.is(bob.told('tunnelUp').length, 1);
+});
+
+test('the first initiation of a tunnel that stood for an hour is refused as a replay, in and outside the session', (t) => {
+  const { world, alice, bob } = pair();
+  const initiations = record(world, alice, FrameType.initiation);
+  alice.dial(bob);
+  world.run(hour);
+  t.is(initiations.length, 1);
+  const installs = bob.plane.installs.length;
+  t.true(installs > 25);
+  const thief = { address: '203.0.113.9', port: 9 };
+  let answers = 0;
+  world.tap = (_from, to, parcel) => {
+    if (to.kind === 'direct' && to.endpoint.address === thief.address) answers++;
+    return parcel;
+  };
+  const [parcel] = initiations;
+  world.inject(thief, 9, { kind: 'direct', endpoint: bob.endpoint }, parcel!, 0);
+  world.run(second);
+  if (parcel?.kind === 'datagram') sayInside(bob, bob.peers.reach(1)!.link, parcel.bytes);
+  t.deepEqual(
+    bob.told('refused').map(({ reason }) => reason),
+    ['replayed', 'replayed'],
+  );
+  t.is(bob.plane.installs.length, installs);
+  t.is(answers, 0);
+  t.deepEqual([...alice.told('tunnelDown'), ...bob.told('tunnelDown')], []);
 });
 
 test('an initiation from an old start meets a probe, and is tried at most once in ten seconds', (t) => {
