@@ -90,7 +90,10 @@ export class MutantBuild {
 
   constructor(sources: MutantSources) {
     this.#sources = sources;
-    for (const part of ['dist/src', ...['sim', 'routing', 'control', 'tunnel'].map((folder) => `dist/test/${folder}`)])
+    for (const part of [
+      'dist/src',
+      ...['sim', 'routing', 'control', 'tunnel', 'helpers'].map((folder) => `dist/test/${folder}`),
+    ])
       cpSync(part, join(this.#folder, part), { recursive: true, filter: (path) => !path.endsWith('.map') });
     cpSync('package.json', join(this.#folder, 'package.json'));
     for (const part of ['node_modules', 'test']) symlinkSync(join(process.cwd(), part), join(this.#folder, part));
