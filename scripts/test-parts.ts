@@ -55,7 +55,7 @@ export const testParts: readonly TestPart[] = [
     budget: 120,
     root: true,
     folders: ['interop'],
-    real: { timed: ['lan', 'line'], alone: ['lan', 'line', 'miniupnpd', 'peers'], long: [] },
+    real: { timed: ['lan', 'line'], alone: ['lan', 'line', 'miniupnpd'], long: [] },
   },
   {
     name: 'lab',
