@@ -8,6 +8,7 @@ import { Arena } from '../../src/tunnel/plane/arena.js';
 import { DataPlane } from '../../src/tunnel/plane/data-plane.js';
 import { BootClock } from '../../src/tunnel/plane/linux-clock.js';
 import { EvpAead } from '../../src/tunnel/plane/linux-evp.js';
+import { Rehearsal } from '../../src/tunnel/plane/linux-rehearsal.js';
 import { WarmUp } from '../../src/tunnel/plane/linux-warm-up.js';
 import { Moment } from '../../src/tunnel/plane/moment.js';
 import { PacketShape } from '../../src/tunnel/plane/packet.js';
@@ -30,7 +31,8 @@ test.serial('code that never met a packet is compiled after the warm-up, in slic
   for (const f of path) t.false(isOptimized(f));
   const now = new Moment();
   clock.tell(now);
-  const warmUp = WarmUp.open({ tun, udp }, arena, aead, 'aes-256-gcm', now)!;
+  const warmUp = new WarmUp(Rehearsal.open({ tun, udp }, arena, aead, 'aes-256-gcm', now)!, now);
+  t.teardown(() => warmUp.close());
   const slices: Millis[] = [];
   for (clock.tell(now); warmUp.wait(now, longest) < longest; clock.tell(now)) {
     const began = now.millis;
@@ -44,25 +46,57 @@ test.serial('code that never met a packet is compiled after the warm-up, in slic
   t.true(usual < 2, `a slice took ${usual} ms`);
 });
 
-test.serial('whoever sends has the right of way, and an end closes everything', (t) => {
+const plain = {
+  tun: { fd: -1, virtioHeader: false, tcpSegmentation: false, udpSegmentation: false },
+  udp: { fd: -1, handshakes: undefined, family: 6, mark: 0, segmentation: false, receiveOffload: false },
+} as const;
+
+function rehearsal(at: Millis): Rehearsal {
   const arena = new Arena(addressOf);
-  const aead = EvpAead.tryOpen(arena)!;
-  const tun = { fd: -1, virtioHeader: false, tcpSegmentation: false, udpSegmentation: false };
-  const udp = {
-    fd: -1,
-    handshakes: undefined,
-    family: 6,
-    mark: 0,
-    segmentation: false,
-    receiveOffload: false,
-  } as const;
-  const warmUp = WarmUp.open({ tun, udp }, arena, aead, 'chacha20-poly1305', Moment.at(1000))!;
+  return Rehearsal.open(plain, arena, EvpAead.tryOpen(arena)!, 'chacha20-poly1305', Moment.at(at))!;
+}
+
+test.serial('whoever sends has the right of way, and an end closes everything', (t) => {
+  const warmUp = new WarmUp(rehearsal(1000), Moment.at(1000));
   t.true(warmUp.wait(Moment.at(1000), longest) > 0);
-  warmUp.yield(Moment.at(2000));
+  warmUp.worked(Moment.at(2000), false);
   t.true(warmUp.wait(Moment.at(2000), longest) > 0);
   t.is(warmUp.wait(Moment.at(2500), longest), 0);
   warmUp.close();
   t.is(warmUp.wait(Moment.at(2500), longest), longest);
-  warmUp.yield(Moment.at(3000));
+  warmUp.worked(Moment.at(3000), false);
   t.is(warmUp.wait(Moment.at(4000), longest), longest);
+});
+
+test.serial('once it has learnt, it beats while lone packets come, and only then', async (t) => {
+  const now = new Moment();
+  clock.tell(now);
+  const warmUp = new WarmUp(rehearsal(now.millis), now);
+  t.teardown(() => warmUp.close());
+  warmUp.worked(now, true);
+  const begun = now.millis;
+  for (; warmUp.wait(now, longest) < longest; now.millis = Math.max(now.millis, begun) + 30) warmUp.run(clock, now);
+  for (let i = 0; i < 5; i++) {
+    now.millis += 10;
+    warmUp.worked(now, false);
+  }
+  t.is(warmUp.wait(now, longest), longest, 'a stream needs no beats');
+  warmUp.worked(now, true);
+  t.is(warmUp.wait(now, longest), longest, 'nor does one packet');
+  now.millis += 10;
+  warmUp.worked(now, true);
+  t.is(warmUp.wait(now, longest), 5);
+  warmUp.run(clock, now);
+  t.true(warmUp.wait(Moment.at(now.millis + 300), longest) % longest === 0, 'it ends by itself, or is due');
+});
+
+test.serial('packets arrive whenever they are rehearsed, with keys that are never too old', (t) => {
+  const played = rehearsal(0);
+  t.teardown(() => played.close());
+  for (const seconds of [0, 60, 119, 121, 200, 400, 3600, 3700]) {
+    for (let shape = 0; shape < played.shapes; shape++) {
+      t.true(played.play(shape, Moment.at(1000 * seconds)), `shape ${shape} after ${seconds} s`);
+      t.true(played.play(shape, Moment.at(1000 * seconds)), `shape ${shape} back after ${seconds} s`);
+    }
+  }
 });

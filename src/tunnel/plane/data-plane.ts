@@ -83,6 +83,7 @@ export class DataPlane {
   readonly #inbound: Inbound;
   readonly #way = new Way();
   readonly #meter: RelayMeter;
+  #carried = false;
   /** What waits is looked at from then on; the first that ever waits at once, which sets the rest. */
   #retryAt: Millis = Number.NEGATIVE_INFINITY;
   /** When the oldest session ends, or earlier. */
@@ -141,7 +142,13 @@ export class DataPlane {
     }
     const fromTun = readsTun ? this.#outbound.drain(now, isLone ? 1 : undefined) : 0;
     if (fromTun > 0) this.#outbox.flush();
+    this.#carried = fromTun > 0 || (fromUdp > 0 && this.#inbound.carried);
     return fromTun + fromUdp;
+  }
+
+  /** The last `work` found packets, and not only what nodes say to each other. */
+  get carried(): boolean {
+    return this.#carried;
   }
 
   /** What can be done for the next lone packet before it comes. */

@@ -78,6 +78,7 @@ export class Inbound {
   confirmedAny = false;
   /** Packets handed to our kernel since `drain` began. */
   #delivered = 0;
+  #carried = false;
 
   /** Of the tunnel's frame that was opened last. */
   lastKey: AeadKey | undefined;
@@ -126,6 +127,7 @@ export class Inbound {
     let bursts = 0;
     this.#port = this.#udp;
     this.#delivered = 0;
+    this.#carried = false;
     while (bursts < budget) {
       const length = this.#udp.receive(this.#arena.udpIn, this.#arena.udpInLength);
       if (length === 0) break;
@@ -134,6 +136,11 @@ export class Inbound {
       else this.#drops.count('malformed-frame');
     }
     return bursts;
+  }
+
+  /** The last `drain` found packets, for our kernel or for others. */
+  get carried(): boolean {
+    return this.#carried;
   }
 
   /** The last `drain` found one packet for our kernel and no more. */
@@ -191,6 +198,7 @@ export class Inbound {
     const lane = this.#notedLane;
     if (!lane) return;
     const { link } = lane.session;
+    if (this.#notedCarried > 0) this.#carried = true;
     link.shared.heard(this.#notedOctets, this.#notedFrames, this.#notedCarried, now);
     if (lane.isNewest(this.#notedCounter)) this.#checkSource(link, now);
     this.#notedLane = undefined;

@@ -10,6 +10,7 @@ import { DataPlane, Waiting } from './data-plane.js';
 import { Drops } from './drops.js';
 import { BootClock, WakeUpSign } from './linux-clock.js';
 import { EvpAead } from './linux-evp.js';
+import { Rehearsal } from './linux-rehearsal.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
 import { LinuxUdp } from './linux-udp.js';
@@ -83,21 +84,27 @@ function run(data: WorkerData): void {
   let warmUp: WarmUp | undefined;
   let waiting: number = Waiting.anywhere;
   let isLone = false;
+  const worked = new Moment();
   const isReadable = (i: number) => (polled.view.getUint16(8 * i + 6, true) & anyNews) !== 0;
   const takeOrders = () => {
     for (let next = receiveMessageOnPort(data.orders); next; next = receiveMessageOnPort(data.orders)) {
       const order = next.message as WorkerOrder;
       if ('report' in order) plane.probeReported(order.report);
       else plane.apply(order, now);
-      if (!warmUp && 'command' in order && order.command.kind === 'installSession')
-        warmUp = WarmUp.open(data, arena, parts.aead, order.command.session.cipher, now);
+      if (!warmUp && 'command' in order && order.command.kind === 'installSession') {
+        const rehearsal = Rehearsal.open(data, arena, parts.aead, order.command.session.cipher, now);
+        if (rehearsal) warmUp = new WarmUp(rehearsal, now);
+      }
     }
   };
   // A function of its own: of a loop that is compiled while it runs, V8 may make a heap number of each fraction that a round keeps.
   const turn = () => {
     if (Atomics.exchange(signals, Signal.orders, 0) !== 0) takeOrders();
     if (waiting !== 0) {
-      if (plane.work(now, waiting, isLone) > 0) warmUp?.yield(now);
+      if (plane.work(now, waiting, isLone) > 0) {
+        worked.millis = now.millis;
+        warmUp?.worked(now, isLone && plane.carried);
+      }
       if (isLone) plane.prime();
     }
     if (sleepWatch?.isDue(now)) {
@@ -110,7 +117,6 @@ function run(data: WorkerData): void {
     const sleep = plane.wait(now, warmUp?.wait(now, longestSleep) ?? longestSleep);
     polled.setInt(24, plane.restsFromHandshakes ? notPolled : handshakes);
     sleepWatch?.waits(now, sleep);
-    const restedFrom = now.millis;
     system.poll(polled.address, 5, sleep);
     waiting = 0;
     const tunNews = polled.view.getUint16(6, true);
@@ -125,7 +131,7 @@ function run(data: WorkerData): void {
     if (isReadable(2)) system.read(data.eventFd, woken.address, 8);
     if (isReadable(4)) wakeUpSign!.arm();
     bootClock.tell(now);
-    isLone = now.millis - restedFrom >= loneAfter;
+    isLone = now.millis - worked.millis >= loneAfter;
   };
   try {
     while (Atomics.load(signals, Signal.stop) === 0) turn();
