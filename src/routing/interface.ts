@@ -61,6 +61,8 @@ export class Interface {
   readonly routerIds: Allowance;
   /** Greetings sent early because a tunnel's neighbour has not answered yet. */
   earlyHellos = 0;
+  #neighbours = 0;
+  #emptyAt: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(fields: {
     readonly id: InterfaceId;
@@ -85,6 +87,20 @@ export class Interface {
     this.routerIds = fields.routerIds;
     this.helloAt = fields.now + fields.helloInterval;
     this.updateAt = fields.now + fields.updateInterval;
+  }
+
+  neighbourCame(): void {
+    this.#neighbours++;
+  }
+
+  neighbourWent(now: Millis): void {
+    this.#neighbours--;
+    this.#emptyAt = now;
+  }
+
+  /** True when there was a neighbour at that moment or since: nobody else uses what is announced here, for want of an IHU. */
+  hadNeighbourSince(moment: Millis): boolean {
+    return this.#neighbours > 0 || this.#emptyAt >= moment;
   }
 
   /** Where what one hears all hear: then what came from here need not be said here (RFC 8966 §3.7.4). */

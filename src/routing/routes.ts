@@ -508,12 +508,12 @@ export class Routes {
     for (const at of this.#tables.interfaces.values()) {
       if (!matrix.has(destination.row, at.outlet.column, Flag.announced)) continue;
       announced = true;
-      this.#tellLost(destination, at.outlet, now);
+      this.#tellLost(destination, at, at.outlet, now);
     }
     for (const neighbour of this.#tables.columns) {
       if (!neighbour?.interface.lan || !this.#isToldAlone(destination, neighbour)) continue;
       announced = true;
-      this.#tellLost(destination, neighbour.outlet, now);
+      this.#tellLost(destination, neighbour.interface, neighbour.outlet, now);
     }
     if (announced) destination.heldUntil = now + tuning.holdTime;
     else if (this.#mayBeUnheard(destination, now)) destination.heldUntil = Math.ceil(this.#unheard.get(destination)!);
@@ -522,10 +522,15 @@ export class Routes {
     this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
   }
 
-  #tellLost(destination: Destination, outlet: Outlet, now: Millis): void {
-    const { matrix, tuning } = this.#tables;
-    if (!outlet.reliable) this.#unheard.set(destination, now + tuning.holdTime);
-    outlet.urgentUpdate(matrix, destination.row, this.#soon(now));
+  #tellLost(destination: Destination, at: Interface, outlet: Outlet, now: Millis): void {
+    this.#mayMiss(destination, at, outlet, now);
+    outlet.urgentUpdate(this.#tables.matrix, destination.row, this.#soon(now));
+  }
+
+  /** Of a retraction: on a LAN somebody may go on believing the old, if anybody was there to. */
+  #mayMiss(destination: Destination, at: Interface, outlet: Outlet, now: Millis): void {
+    const { holdTime } = this.#tables.tuning;
+    if (!outlet.reliable && at.hadNeighbourSince(now - holdTime)) this.#unheard.set(destination, now + holdTime);
   }
 
   /** A LAN router that asked was told what split horizon keeps from all. */
@@ -922,7 +927,7 @@ export class Routes {
     fields.egress = fields.signature = undefined;
     if (!speaks) {
       fields.metric = infinity;
-      if (!outlet.reliable && flags & Flag.announced) this.#unheard.set(destination, now + tuning.holdTime);
+      if (flags & Flag.announced) this.#mayMiss(destination, at, outlet, now);
       return 'surely';
     }
     fields.metric = destination.metric;

@@ -303,6 +303,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     this.#tables.interfaces.set(id, at);
     const budgets = { requests: this.#requests.of(node), checks: this.#tables.checks.of(node) };
     this.#tables.columns[column] = new Neighbour(at, address, node, column, outlet, budgets);
+    at.neighbourCame();
     outlet.retractAll = true;
     outlet.greet(now);
   }
@@ -382,6 +383,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     neighbour.cost = infinity;
     this.#routes.forgetRoutesOf(neighbour, now);
     this.#tables.columns[neighbour.column] = undefined;
+    neighbour.interface.neighbourWent(now);
     this.#tables.pending.forgetColumn(neighbour.column);
     this.#giveColumn(neighbour.column);
   }
@@ -461,6 +463,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
     const budgets = { requests: new Bucket(tuning.requestRate, tuning.requestBurst), checks: undefined };
     const neighbour = new Neighbour(at, address, undefined, column, outlet, budgets);
     this.#tables.columns[column] = neighbour;
+    at.neighbourCame();
     // Who never says Hello is forgotten then.
     neighbour.ihuDeadline = now + spec.ihuHoldFactor * spec.helloInterval;
     this.#tables.timers.by(neighbour.ihuDeadline);

@@ -192,6 +192,11 @@ function heldThrough(world: Network, key: string): boolean[] {
 }
 const forAMinute = [true, true, true, false];
 
+/** A router that listens there, from now on. */
+function listener(world: Network, lan: number): void {
+  new Hand(world, lan, 'fe80::7').keepGreeting();
+}
+
 for (const type of ['wired', 'tunnel', 'wireless'] as const) {
   test(`what a ${type} LAN was told of and is lost is held for a minute, as nobody acknowledges there, and let go`, (t) => {
     const world = new Network(77);
@@ -201,6 +206,7 @@ for (const type of ['wired', 'tunnel', 'wireless'] as const) {
     world.run(100);
     const hand = new Hand(world, lan, 'fe80::9');
     hand.keepGreeting();
+    listener(world, other);
     world.run(5000);
     hand.announce('2001:db8::/48', 7, 0);
     world.run(20_000);
@@ -223,6 +229,7 @@ test('a node’s /64 that a LAN was told of is held for a minute, whoever has ac
   world.link(1, 3);
   const lan = world.lan();
   world.attach(1, lan, open);
+  listener(world, lan);
   world.run(30_000);
   const home = nodePrefix(overlay, 2);
   const other = nodePrefix(overlay, 3);
@@ -236,11 +243,44 @@ test('a node’s /64 that a LAN was told of is held for a minute, whoever has ac
   t.deepEqual(heldThrough(world, home.key), forAMinute);
 });
 
+test('on a LAN without a router nobody believes in what is lost: it is held as in the overlay, for a minute after one left', (t) => {
+  const world = new Network(80);
+  for (const number of [1, 2]) world.node(number);
+  world.link(1, 2);
+  const lan = world.lan();
+  world.attach(1, lan, open);
+  const own = prefix('2001:db8::/48');
+  for (const node of world.nodes.values()) node.authority.grantsOf.set(1, [own]);
+  const isHeld = () => world.nodes.get(1)!.routes.get(own.key)?.held ?? false;
+  const heldFor = () => {
+    world.send(1, { kind: 'originate', prefix: own, metric: 0 });
+    world.run(5000);
+    world.send(1, { kind: 'withdraw', prefix: own });
+    t.true(isHeld());
+    return world.until(() => !isHeld(), 61_000);
+  };
+  world.run(3000);
+  const alone = heldFor();
+  t.true(alone !== undefined && alone <= 3000, `${alone} ms`);
+  new Hand(world, lan, 'fe80::7').greet();
+  const { speaker } = world.nodes.get(1)!;
+  const hears = () => speaker.neighbours().some(({ interface: id }) => id === lan);
+  t.true(hears());
+  t.truthy(world.until(() => !hears(), 120_000));
+  world.run(50_000);
+  const left = heldFor();
+  t.true(left !== undefined && left > 59_000, `${left} ms`);
+  world.run(61_000);
+  const again = heldFor();
+  t.true(again !== undefined && again <= 3000, `${again} ms`);
+});
+
 test('what is found for a moment while it is held, and told nobody, is held again when it is lost', (t) => {
   const world = new Network(77);
   world.node(1);
   const lan = world.lan();
   world.attach(1, lan, open);
+  listener(world, lan);
   const own = prefix('2001:db8::/48');
   const say = (kind: 'originate' | 'withdraw') =>
     world.send(1, kind === 'withdraw' ? { kind, prefix: own } : { kind, prefix: own, metric: 0 });
@@ -263,6 +303,7 @@ test('what a LAN was told of, and is not exported there any more, is held as wel
   world.node(1);
   const lan = world.lan();
   world.attach(1, lan, open);
+  listener(world, lan);
   const own = prefix('2001:db8::/48');
   world.send(1, { kind: 'originate', prefix: own, metric: 0 });
   world.run(5000);
