@@ -2,6 +2,7 @@ import type { Endpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import { equalBytes, toHex } from '../bytes.js';
 import { mac1Of, openCookieReply } from '../cookie-reply.js';
+import { checkMac1, mac1Key } from '../datagram-mac.js';
 import { MeshError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import type { DhKey } from '../noise.js';
@@ -100,6 +101,7 @@ const maxAwaited = 4096;
 export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Certificate>> {
   readonly #options: PeersOptions<Certificate>;
   readonly #identity: HandshakeIdentity;
+  readonly #mac1Key: Uint8Array;
   readonly #host: PeerHost<Certificate>;
   readonly #peers = new Map<NodeNumber, Peer<Certificate>>();
   readonly #links = new Map<LinkId, Peer<Certificate>>();
@@ -122,6 +124,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     this.#chain = checkedChain(options.chain);
     if (options.lanes < 1 || options.lanes > maxLanes) throw new RangeError('1 to 8 lanes');
     this.#identity = { prologue: prologueOf(options.networkId), key: options.key };
+    this.#mac1Key = mac1Key(options.key.publicKey);
     this.#host = this.#makeHost();
     this.#trials = new Trials(this.#host, () => this.#takeLink());
   }
@@ -242,7 +245,10 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     if (refused) this.#effects.push({ kind: 'refused', reason: refused, from });
   }
 
-  /** A handshake inside a session of this peer. It can bring nothing but new keys of the same two ends. */
+  /**
+   * A handshake inside a session of this peer, which may have written what it likes into it. It is to bring nothing but new
+   * keys of the same two ends: what is known by octets of it that no guard saw is proven here.
+   */
   #inside(peer: Peer<Certificate> | undefined, bytes: Uint8Array, now: Millis): void {
     if (!peer) return;
     const from = peer.path;
@@ -251,6 +257,8 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   }
 
   #readInside(peer: Peer<Certificate>, bytes: Uint8Array, now: Millis): string | undefined {
+    // Repetitions are known by it: another's, written in here, would make all that one sends seem to be answered already.
+    if (!checkMac1(this.#mac1Key, bytes)) return 'its mac1 is wrong';
     switch (bytes[0]) {
       case FrameType.initiation:
         return this.#initiation(bytes, peer.path, now, peer);

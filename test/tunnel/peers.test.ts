@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import { concatBytes, toHex } from '../../src/bytes.js';
+import { appendMacs, datagramMacLength, datagramMacsLength } from '../../src/datagram-mac.js';
 import { hour, type Millis, minute, second } from '../../src/time.js';
 import { ControlChannel, FrameType } from '../../src/tunnel/frame.js';
 import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
@@ -393,17 +394,47 @@ test('in a session only its own two ends renew their keys: what a member sends o
   if (parcel.kind === 'datagram') sayInside(bob, link, parcel.bytes);
   t.is(bob.plane.installs.length, before);
   for (const garbage of [0, 3, 31, 1200]) sayInside(bob, link, new Uint8Array(garbage).fill(1));
-  sayInside(bob, link, new Uint8Array(200).fill(2));
+  for (const [length, type] of [
+    [1, 0],
+    [1168, 1],
+    [168, 2],
+  ] as const)
+    sayInside(bob, link, appendMacs(bob.key.publicKey, new Uint8Array(length).fill(type)));
   t.deepEqual(
     bob.told('refused').map(({ reason }) => reason),
     [
       'a handshake of another node than the session it came in',
+      ...Array.from({ length: 4 }, () => 'its mac1 is wrong'),
       'no handshake of a session',
-      ...Array.from({ length: 3 }, () => 'not a handshake of this network'),
+      'not a handshake of this network',
       'a response to nothing that was asked',
     ],
   );
   t.is(bob.standing(alice), 'tunnel');
+});
+
+test('a member that writes the mac1 of another’s handshake into its own does not make that one seem answered', (t) => {
+  const { world, alice, bob } = pair(5);
+  const mallory = world.machine(3).start();
+  mallory.dial(bob);
+  world.run(second);
+  const written = record(world, mallory, FrameType.initiation);
+  mallory.dial(bob, [{ address: '203.0.113.7', port: 7 }]);
+  const overheard = record(world, alice, FrameType.initiation);
+  alice.dial(bob);
+  const [forged, original] = [written[0]!, overheard[0]!].map((parcel) =>
+    parcel.kind === 'datagram' ? new Uint8Array(parcel.bytes) : t.fail(),
+  ) as [Uint8Array, Uint8Array];
+  forged.set(original.subarray(-datagramMacsLength, -datagramMacLength), forged.length - datagramMacsLength);
+  const before = bob.plane.installs.length;
+  sayInside(bob, bob.peers.reach(3)!.link, forged);
+  t.is(bob.plane.installs.length, before);
+  t.deepEqual(
+    bob.told('refused').map(({ reason }) => reason),
+    ['its mac1 is wrong'],
+  );
+  world.run(second);
+  t.is(alice.standing(bob), 'tunnel');
 });
 
 test('a member that floods its session with handshakes has eight looked at, and one more a second', (t) => {
@@ -412,7 +443,7 @@ test('a member that floods its session with handshakes has eight looked at, and 
   for (let i = 0; i < 100; i++) sayInside(bob, link, new Uint8Array(1200).fill(1));
   world.run(2 * second);
   for (let i = 0; i < 100; i++) sayInside(bob, link, new Uint8Array(1200).fill(1));
-  const looked = bob.told('refused').filter(({ reason }) => reason === 'not a handshake of this network');
+  const looked = bob.told('refused').filter(({ reason }) => reason === 'its mac1 is wrong');
   t.is(looked.length, 10);
   t.is(bob.told('refused').length, 200);
   t.is(bob.standing(alice), 'tunnel');
