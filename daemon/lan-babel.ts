@@ -7,7 +7,7 @@ import type { Millis } from '../src/time.js';
 import type { HealthItem } from './api.js';
 import type { Config } from './config.js';
 import type { LanDevice } from './lan/device.js';
-import { type KernelView, readKernelView } from './lan/kernel-view.js';
+import { type KernelView, networksOf, readKernelView } from './lan/kernel-view.js';
 import { Lans } from './lan/lans.js';
 import { lanPolicy, originated } from './lan/policy.js';
 import { monotonicMicros } from './lan/sockets.js';
@@ -38,6 +38,7 @@ export interface LanSurroundings {
  */
 export class LanBabel {
   readonly #interfaces: Config['babel']['interface'];
+  readonly #devices: ReadonlySet<string>;
   readonly #first: number;
   readonly #around: LanSurroundings;
   readonly #lans: Lans | undefined;
@@ -51,6 +52,7 @@ export class LanBabel {
 
   constructor(interfaces: Config['babel']['interface'], firstInterface: number, around: LanSurroundings) {
     this.#interfaces = interfaces;
+    this.#devices = new Set(interfaces.map((lan) => lan.device!));
     this.#first = firstInterface;
     this.#around = around;
     if (interfaces.length === 0) return;
@@ -123,7 +125,7 @@ export class LanBabel {
       return;
     }
     this.#refreshing = true;
-    void readKernelView()
+    void readKernelView(this.#devices)
       .then((view) => this.#apply(view))
       .catch((cause) => this.#around.log.warn('the network cannot be watched', { reason: String(cause) }))
       .finally(() => {
@@ -138,9 +140,7 @@ export class LanBabel {
     const grants = this.#around.grants();
     if (this.#up.size > 0) this.#forward();
     for (const device of this.#up.values()) this.#tellOf(device, grants, view);
-    const devices = new Set(this.#interfaces.map((lan) => lan.device!));
-    const connected = view.connected.filter((one) => devices.has(one.device)).map((one) => one.prefix);
-    const wanted = originated(connected, ownAddresses(), grants, this.#around.network);
+    const wanted = originated(networksOf(view, this.#devices), ownAddresses(), grants, this.#around.network);
     const before = this.#originated;
     this.#originated = new Map(wanted.map((prefix) => [prefix.key, prefix]));
     for (const prefix of wanted) {

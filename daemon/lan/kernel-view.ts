@@ -29,21 +29,23 @@ export interface RouteRow extends RouteHop {
   readonly protocol?: string;
   /** Not told where it is unicast. */
   readonly type?: string;
+  /** The address packets there leave from, where the route says so. */
+  readonly prefsrc?: string;
   /** Told of IPv4 alone, where it is not global. */
   readonly scope?: string;
   readonly nexthops?: readonly RouteHop[];
 }
 
-/** Read from the kernel now; networks of devices without a carrier are left out. */
-export async function readKernelView(): Promise<KernelView> {
+/** Read from the kernel now; networks of devices without a carrier are left out. `lans`: the devices of `[[babel.interface]]`. */
+export async function readKernelView(lans: ReadonlySet<string>): Promise<KernelView> {
   const rows = await Promise.all(
     ['-4', '-6'].map((family) => ipJson<RouteRow>(family, 'route', 'show', 'table', 'main')),
   );
-  return parseKernelView(rows.flat());
+  return parseKernelView(rows.flat(), lans);
 }
 
 /** The same of rows already read, of both families. */
-export function parseKernelView(rows: readonly RouteRow[]): KernelView {
+export function parseKernelView(rows: readonly RouteRow[], lans: ReadonlySet<string>): KernelView {
   const connected: ConnectedNetwork[] = [];
   const gateways: IpBytes[] = [];
   for (const row of rows) {
@@ -53,21 +55,30 @@ export function parseKernelView(rows: readonly RouteRow[]): KernelView {
       continue;
     }
     const prefix = parsePrefix(row.dst);
-    if (!prefix || !isConnected(row) || isLinkLocal(prefix)) continue;
+    if (!prefix || !mayBeConnected(row) || isLinkLocal(prefix)) continue;
+    const isByAddress = isOfAddress(row, prefix);
     for (const hop of hops) {
       if (hasGateway(hop) || isDead(row) || isDead(hop)) continue;
-      connected.push({ prefix, device: hop.dev ?? '' });
+      const device = hop.dev ?? '';
+      if (isByAddress || lans.has(device)) connected.push({ prefix, device });
     }
   }
   return { connected, gateways };
 }
 
-/**
- * Who wrote it says nothing: DHCP clients write the network of an address themselves, and operators what is on the link beside it. But our
- * own routes into the overlay have no gateway either.
- */
-function isConnected({ protocol, type, scope }: RouteRow): boolean {
+/** Our own routes into the overlay have no gateway either. */
+function mayBeConnected({ protocol, type, scope }: RouteRow): boolean {
   return protocol !== String(hostProtocol) && (type ?? 'unicast') === 'unicast' && (scope ?? 'link') === 'link';
+}
+
+/**
+ * The network of an address: by the kernel, by an advertisement, or by a DHCP client, which names the address. A VPN needs no gateway to
+ * lead anywhere (0.0.0.0/1 and 128.0.0.0/1 to all there is), so of others only what operators wrote of their LANs is on the link.
+ */
+function isOfAddress({ protocol, prefsrc }: RouteRow, prefix: Prefix): boolean {
+  if (protocol === 'kernel' || protocol === 'ra') return true;
+  const address = prefsrc === undefined ? undefined : parseIp(prefsrc);
+  return address !== undefined && prefix.contains(address);
 }
 
 function hasGateway({ gateway, via }: RouteHop): boolean {
@@ -86,6 +97,17 @@ function isDead({ flags }: RouteHop): boolean {
 /** Everything an imported prefix must not meet: connected networks, and default gateways as host prefixes. */
 export function takenPrefixes({ connected, gateways }: KernelView): Prefix[] {
   return [...connected.map((network) => network.prefix), ...gateways.map((gateway) => new Prefix(gateway, 128))];
+}
+
+/** Those of these devices, without what is part of another of its device, as the host route to a DHCP server is. */
+export function networksOf({ connected }: KernelView, devices: ReadonlySet<string>): Prefix[] {
+  const isPart = ({ prefix, device }: ConnectedNetwork) =>
+    connected.some((other) => other.device === device && isWithin(prefix, other.prefix));
+  return connected.filter((one) => devices.has(one.device) && !isPart(one)).map(({ prefix }) => prefix);
+}
+
+function isWithin(part: Prefix, whole: Prefix): boolean {
+  return part.isIpv4 === whole.isIpv4 && part.length > whole.length && whole.covers(part);
 }
 
 function isLinkLocal({ bytes }: Prefix): boolean {

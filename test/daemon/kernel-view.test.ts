@@ -1,10 +1,10 @@
 import test from 'ava';
-import { parseKernelView, takenPrefixes } from '../../daemon/lan/kernel-view.js';
+import { networksOf, parseKernelView, takenPrefixes } from '../../daemon/lan/kernel-view.js';
 import { lanPolicy, originated } from '../../daemon/lan/policy.js';
 import { type Prefix, parsePrefix } from '../../src/addr/prefix.js';
 import { importRefusal } from '../../src/routing/admission.js';
 
-const view = parseKernelView([
+const rowsOfAddresses = [
   { dst: 'default', gateway: '192.168.1.1', dev: 'eth0' },
   { dst: '192.168.1.0/24', dev: 'eth0', protocol: 'kernel' },
   { dst: '10.9.0.0/16', gateway: '192.168.1.7', dev: 'eth0', protocol: 'static' },
@@ -13,10 +13,11 @@ const view = parseKernelView([
   { dst: 'fd01:1::/64', dev: 'eth1', protocol: 'kernel' },
   { dst: 'fd01:3::/64', dev: 'eth1', protocol: 'ra' },
   { dst: 'default', gateway: 'fd02:2::1', dev: 'eth0', protocol: 'ra' },
-]);
+];
+const view = parseKernelView(rowsOfAddresses, new Set());
 
 /** What `ip -j route show table main` of iproute2 6.1 said of both families, where a DHCP client had written the routes of eth0. */
-const written = parseKernelView([
+const rows = [
   {
     dst: 'default',
     metric: 100,
@@ -57,13 +58,84 @@ const written = parseKernelView([
       { gateway: 'fd01:2::2', dev: 'eth1', weight: 1, flags: [] },
     ],
   },
-] as Parameters<typeof parseKernelView>[0]);
+] as Parameters<typeof parseKernelView>[0];
+const written = parseKernelView(rows, new Set(['eth0', 'eth2']));
 
-test('a network without a gateway is connected whoever wrote its route, but ourselves', (t) => {
+test('on a LAN device what has no gateway is connected whoever wrote it, but ourselves', (t) => {
   t.deepEqual(
     written.connected.map(({ prefix, device }) => `${prefix} ${device}`),
     ['10.5.0.0/16 eth2', '10.253.0.0/24 eth2', '192.168.1.0/24 eth0', 'fd01:1::/64 eth0', 'fd01:2::/64 eth1'],
   );
+});
+
+test('on other devices only the network of an address is connected: what else has no gateway may be a VPN', (t) => {
+  const away = [
+    { dst: '0.0.0.0/1', dev: 'wg0', scope: 'link', flags: [] },
+    { dst: '128.0.0.0/1', dev: 'wg0', scope: 'link', flags: [] },
+    { dst: '10.0.0.0/8', dev: 'tun0', protocol: 'static', scope: 'link', metric: 50, flags: [] },
+    { dst: '10.8.0.0/24', dev: 'tun0', protocol: 'kernel', scope: 'link', prefsrc: '10.8.0.2', flags: [] },
+    { dst: '172.16.0.0/12', dev: 'tun0', scope: 'link', prefsrc: '10.8.0.2', flags: [] },
+    { dst: 'fd00::/8', dev: 'wg0', metric: 1024, flags: [], pref: 'medium' },
+  ];
+  const { connected } = parseKernelView([...rows, ...away], new Set(['eth1']));
+  t.deepEqual(
+    connected.map(({ prefix, device }) => `${prefix} ${device}`),
+    ['10.253.0.0/24 eth2', '192.168.1.0/24 eth0', 'fd01:2::/64 eth1', '10.8.0.0/24 tun0'],
+  );
+  const rules = { device: 'eth1', import: [parsePrefix('10.7.0.0/16')!], export: undefined };
+  const refusal = (lans: string[]) =>
+    importRefusal(lanPolicy(rules, [], parseKernelView(away, new Set(lans)), []), parsePrefix('10.7.3.0/24')!);
+  t.is(refusal(['eth1']), undefined);
+  t.is(refusal(['eth1', 'tun0']), 'import-meets-connected', 'of its LANs the operator says what is on the link');
+});
+
+test('what systemd-networkd writes of a DHCP server is part of its network, and not originated besides', (t) => {
+  const { connected, gateways } = parseKernelView(
+    [
+      {
+        dst: 'default',
+        gateway: '192.168.1.1',
+        dev: 'eth0',
+        protocol: 'dhcp',
+        prefsrc: '192.168.1.9',
+        metric: 1024,
+        flags: [],
+      },
+      {
+        dst: '192.168.1.0/24',
+        dev: 'eth0',
+        protocol: 'kernel',
+        scope: 'link',
+        prefsrc: '192.168.1.9',
+        metric: 1024,
+        flags: [],
+      },
+      {
+        dst: '192.168.1.0/24',
+        dev: 'eth1',
+        protocol: 'kernel',
+        scope: 'link',
+        prefsrc: '192.168.1.8',
+        metric: 1024,
+        flags: [],
+      },
+      {
+        dst: '192.168.1.1',
+        dev: 'eth0',
+        protocol: 'dhcp',
+        scope: 'link',
+        prefsrc: '192.168.1.9',
+        metric: 1024,
+        flags: [],
+      },
+      { dst: '192.168.1.7', dev: 'eth2', protocol: 'static', scope: 'link', flags: [] },
+    ] as Parameters<typeof parseKernelView>[0],
+    new Set(['eth0', 'eth2']),
+  );
+  t.deepEqual(networksOf({ connected, gateways }, new Set(['eth0', 'eth2'])).map(String), [
+    '192.168.1.0/24',
+    '192.168.1.7/32',
+  ]);
 });
 
 test('default gateways are those of every next hop, of the other family too', (t) => {
@@ -108,5 +180,5 @@ test('an import must meet neither a connected network nor a default gateway', (t
 });
 
 test('a table without routes is an empty view', (t) => {
-  t.deepEqual(parseKernelView([]), { connected: [], gateways: [] });
+  t.deepEqual(parseKernelView([], new Set()), { connected: [], gateways: [] });
 });

@@ -6,10 +6,13 @@ import { parsePrefix } from '../../src/addr/prefix.js';
 
 const prefixes = (...texts: string[]) => texts.map((text) => parsePrefix(text)!);
 const network = parsePrefix('fd5e:cd52:8400::/40')!;
-const view = parseKernelView([
-  { dst: '192.168.1.0/24', dev: 'eth0', protocol: 'kernel' },
-  { dst: 'fd01:1::/64', dev: 'eth1', protocol: 'kernel' },
-]);
+const view = parseKernelView(
+  [
+    { dst: '192.168.1.0/24', dev: 'eth0', protocol: 'kernel' },
+    { dst: 'fd01:1::/64', dev: 'eth1', protocol: 'kernel' },
+  ],
+  new Set(['eth1']),
+);
 const shown = (connected: string[], own: string[], grants: string[]) =>
   originated(
     prefixes(...connected),

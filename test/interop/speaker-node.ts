@@ -120,7 +120,7 @@ for (const prefix of settings.originate) tell({ kind: 'originate', prefix: parse
 const lans = new Lans(settings.devices, {
   up: (device) => {
     say({ up: device.name });
-    void readKernelView().then((view) => {
+    void readKernelView(new Set(settings.devices)).then((view) => {
       tell({
         kind: 'lanUp',
         interface: interfaceOf(device.name),
