@@ -37,6 +37,8 @@ export class Attempt {
   /** Of what kind all its paths are. */
   readonly way: Carriage['kind'];
   readonly handshake: OutgoingHandshake;
+  /** It asks in the session that it renews, and may be answered there. */
+  readonly renews: boolean;
   readonly #paths: readonly Path[];
   readonly #random: Random;
   readonly #giveUpAt: Millis;
@@ -59,6 +61,7 @@ export class Attempt {
     this.purpose = purpose;
     this.way = way;
     this.handshake = handshake;
+    this.renews = renews;
     this.#paths = paths.slice(0, maxPaths);
     this.#random = random;
     this.#through = renews ? ['session'] : this.#paths;

@@ -175,7 +175,12 @@ export class Peer<Certificate> {
     return this.#asking.read(receiverIndex, datagram);
   }
 
-  /** The answer is good, but its certificate is not. */
+  /** A session brings its own two ends new keys, whether they were silent or not: no dial's end, and no other start. */
+  mayAnswerInside({ hello, attempt }: Response): boolean {
+    return attempt.renews && hello.incarnation === this.#incarnation;
+  }
+
+  /** The answer is good, but its certificate is not, or the way it came. */
   refuseResponse({ attempt }: Response, reason: string): void {
     this.#asking.giveUp(attempt.way, reason, attempt.purpose);
   }
@@ -246,8 +251,10 @@ export class Peer<Certificate> {
     now: Millis,
   ): string | undefined {
     const { hello } = incoming;
-    if (this.#isNewcomer(hello)) {
-      if (from === 'session') return 'it is of another start than the session it came in';
+    if (from === 'session' && hello.incarnation !== this.#incarnation) {
+      return 'it is of another start than the session it came in';
+    }
+    if (from !== 'session' && this.#isNewcomer(hello)) {
       if (this.#challenge) return 'another start of this node is being looked into';
       if (this.#isAtItsPlace(from) && now >= this.#noQuickAnswerBefore) {
         this.#noQuickAnswerBefore = now + trialPause;

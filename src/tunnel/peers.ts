@@ -340,7 +340,13 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
     if (!peer || !response) return 'a response to nothing that was asked';
     const who = this.#options.membership.identify(response.hello.chain, peer.publicKey, now);
     const refused =
-      'refused' in who ? who.refused : who.node === peer.node ? undefined : 'its certificate is for another number';
+      'refused' in who
+        ? who.refused
+        : who.node !== peer.node
+          ? 'its certificate is for another number'
+          : inside && !peer.mayAnswerInside(response)
+            ? 'it answers in a session what it does not renew'
+            : undefined;
     this.#with(peer, () => {
       if ('refused' in who || refused) peer.refuseResponse(response, refused!);
       else peer.acceptResponse(response, who.certificate, from, now);

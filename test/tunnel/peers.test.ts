@@ -1,13 +1,15 @@
 import test from 'ava';
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import { concatBytes, toHex } from '../../src/bytes.js';
+import { AgreementKey } from '../../src/crypto.js';
 import { appendMacs, datagramMacLength, datagramMacsLength } from '../../src/datagram-mac.js';
 import { hour, type Millis, minute, second } from '../../src/time.js';
 import { ControlChannel, FrameType } from '../../src/tunnel/frame.js';
+import { type Hello, IncomingHandshake, OutgoingHandshake, prologueOf } from '../../src/tunnel/handshake.js';
 import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
 import type { PlaneCommand } from '../../src/tunnel/plane/contract.js';
 import { endpointOf, type Parcel } from './plane-stand-in.js';
-import { isHandshakeInside, type Machine, World } from './world.js';
+import { chainOf, isHandshakeInside, type Machine, World } from './world.js';
 
 function pair(seed = 1): { world: World; alice: Machine; bob: Machine } {
   const world = new World(seed);
@@ -435,6 +437,71 @@ test('a member that writes the mac1 of another’s handshake into its own does n
   );
   world.run(second);
   t.is(alice.standing(bob), 'tunnel');
+});
+
+/** What a process of this machine says of itself that was started with this number. */
+function helloOf(machine: Machine, incarnation: bigint, counter: number): Hello {
+  return { aesFaster: true, lanes: 1, incarnation, counter, observed: undefined, chain: chainOf(machine.node) };
+}
+
+const prologue = prologueOf(new Uint8Array(32).fill(7));
+
+test('another start of a node is not answered for inside the session of the one that is known', (t) => {
+  const { world, alice, bob } = joined(5);
+  let answered = false;
+  world.tap = (from, _to, parcel) => {
+    if (from !== alice || answered || !isHandshakeInside(parcel)) return parcel;
+    answered = true;
+    const asked =
+      parcel.kind === 'frame' && 'control' in parcel.content ? parcel.content.control.subarray(1) : t.fail();
+    const incoming = IncomingHandshake.read({ prologue, key: bob.key }, asked as Uint8Array)!;
+    const body = incoming.respond(AgreementKey.ephemeral(world.random), 8000, helloOf(bob, 999n, 0))!;
+    world.at(10, () => sayInside(alice, alice.peers.reach(2)!.link, appendMacs(alice.key.publicKey, body)));
+    return undefined;
+  };
+  world.run(2 * minute + 6 * second);
+  t.true(answered);
+  t.deepEqual(
+    alice.told('refused').map(({ reason }) => reason),
+    ['it answers in a session what it does not renew'],
+  );
+  t.deepEqual(alice.told('tunnelDown'), []);
+  world.run(10 * second);
+  t.is(alice.plane.installs.length, 2, 'asked again, it was renewed');
+});
+
+test('nor a dial that asks elsewhere', (t) => {
+  const { world, alice, bob } = joined(5);
+  const overheard = record(world, alice, FrameType.initiation);
+  alice.dial(bob, [{ address: '203.0.113.7', port: 7 }]);
+  const parcel = overheard[0]!;
+  const asked = parcel.kind === 'datagram' ? parcel.bytes : (t.fail() as never);
+  const incoming = IncomingHandshake.read({ prologue, key: bob.key }, asked)!;
+  const body = incoming.respond(AgreementKey.ephemeral(world.random), 8000, helloOf(bob, bob.incarnation, 0))!;
+  sayInside(alice, alice.peers.reach(2)!.link, appendMacs(alice.key.publicKey, body));
+  t.is(alice.plane.installs.length, 1);
+  t.is(alice.standing(bob), 'tunnel');
+});
+
+test('and another start does not ask inside it, though nothing was heard for long', (t) => {
+  const { world, alice, bob } = joined(5);
+  const { link } = bob.peers.reach(1)!;
+  bob.do({ kind: 'plane', event: { kind: 'silent', link } });
+  t.is(bob.standing(alice), 'session');
+  const asking = new OutgoingHandshake(
+    { prologue, key: alice.key },
+    AgreementKey.ephemeral(world.random),
+    bob.key.publicKey,
+    8000,
+    helloOf(alice, 999n, 1),
+  );
+  const before = bob.plane.installs.length;
+  sayInside(bob, link, asking.datagram()!);
+  t.is(bob.plane.installs.length, before);
+  t.deepEqual(
+    bob.told('refused').map(({ reason }) => reason),
+    ['it is of another start than the session it came in'],
+  );
 });
 
 test('a member that floods its session with handshakes has eight looked at, and one more a second', (t) => {

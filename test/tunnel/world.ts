@@ -41,6 +41,8 @@ export class Machine {
   /** What the process said other than plane commands, with its time. */
   readonly said: { readonly at: Millis; readonly effect: Effect }[] = [];
   isRunning = false;
+  /** Of the process that runs, or ran last. */
+  incarnation = 0n;
   aesFaster = true;
   lanes = 1;
   admits: (node: NodeNumber) => boolean = () => true;
@@ -65,13 +67,14 @@ export class Machine {
       },
     );
     this.plane = plane;
+    this.incarnation = BigInt(random.below(2 ** 32));
     this.isRunning = true;
     this.peers = new Peers<string>({
       node: this.node,
       networkId: new Uint8Array(32).fill(7),
       key: this.key,
       chain: chainOf(this.node),
-      incarnation: BigInt(random.below(2 ** 32)),
+      incarnation: this.incarnation,
       lanes: this.lanes,
       aesFaster: this.aesFaster,
       random,
