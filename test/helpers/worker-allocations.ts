@@ -46,7 +46,7 @@ export class WorkerAllocations {
 
   async start(): Promise<void> {
     const options = {
-      samplingInterval: 512,
+      samplingInterval: 128,
       includeObjectsCollectedByMajorGC: true,
       includeObjectsCollectedByMinorGC: true,
     };
