@@ -159,7 +159,7 @@ const cloneFix = 'one machine is a copy of the other: on the copy, weft leave, t
 
 const reportFixes: Readonly<Record<string, string>> = {
   cloned: cloneFix,
-  'own-key-cloned': cloneFix,
+  'own-key-cloned': `${cloneFix}; if there is no copy, look at the node that says so`,
   'other-daemon': 'stop the other Babel daemon, or remove the interface from [[babel.interface]]',
   'import-meets-connected': 'the LAN router announces a network this machine is connected to: filter it there',
   'foreign-import':

@@ -460,7 +460,11 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         }
         case 'clonedOurselves':
-          this.#tell('own-key-cloned', undefined, 'another machine runs with the key of this one, and was there first');
+          this.#tell(
+            'own-key-cloned',
+            effect.by,
+            'says that another machine runs with the key of this one, and was there first',
+          );
           break;
         case 'dialFailed':
           if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way

@@ -95,8 +95,8 @@ test('two machines with one key are a line in status of who hears both: where th
     {
       code: 'own-key-cloned',
       severity: 'error',
-      message: 'another machine runs with the key of this one, and was there first',
-      fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
+      message: `${founder.name}: says that another machine runs with the key of this one, and was there first`,
+      fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own; if there is no copy, look at the node that says so',
     },
   ]);
   // A line stays for ten minutes: it is told again as long as both run, and no oftener than is of use.
