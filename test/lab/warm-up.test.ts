@@ -90,6 +90,62 @@ test.serial('once it has learnt, it beats while lone packets come, and only then
   t.true(warmUp.wait(Moment.at(now.millis + 300), longest) % longest === 0, 'it ends by itself, or is due');
 });
 
+/** A rehearsal of one shape, on a clock of its own that goes on by `took` a packet; warmed up, and in the middle of a conversation. */
+function talking(took: Millis) {
+  const now = Moment.at(1000);
+  const state = { arrives: true, at: now.millis, plays: 0 };
+  const play = () => {
+    state.at += took;
+    state.plays++;
+    return state.arrives;
+  };
+  const warmUp = new WarmUp({ shapes: 1, play, close: () => {} }, now);
+  const tell = (moment: Moment) => {
+    moment.millis = state.at;
+  };
+  /** Runs what is due within so long, with a packet every 10 ms; how many were played. */
+  const talk = (duration: Millis): number => {
+    const before = state.plays;
+    for (const end = state.at + duration; state.at < end; ) {
+      const packetAt = state.at + 10;
+      tell(now);
+      warmUp.worked(now, true);
+      for (let wait = warmUp.wait(now, 10); state.at + wait < packetAt; wait = warmUp.wait(now, 10)) {
+        state.at += wait;
+        tell(now);
+        warmUp.run({ tell }, now);
+      }
+      state.at = Math.max(state.at, packetAt);
+    }
+    return state.plays - before;
+  };
+  for (tell(now); warmUp.wait(now, longest) < longest; tell(now)) {
+    state.at += warmUp.wait(now, longest);
+    tell(now);
+    warmUp.run({ tell }, now);
+  }
+  return { state, talk };
+}
+
+test.serial('a beat that takes long comes seldom: a fiftieth of the time at most', (t) => {
+  t.is(talking(0.05).talk(1000), 99);
+  t.true(talking(0.5).talk(1000) <= 1000 / (51 * 0.5));
+  t.true(talking(5).talk(1000) <= 1000 / (51 * 5) + 1);
+});
+
+test.serial('a loopback that dies later is left alone; a packet lost now and then is nothing', (t) => {
+  const { state, talk } = talking(0.05);
+  for (let i = 0; i < 100; i++) {
+    state.arrives = false;
+    talk(20);
+    state.arrives = true;
+    t.true(talk(30) > 0);
+  }
+  state.arrives = false;
+  t.is(talk(2000), 51);
+  t.is(talk(2000), 0);
+});
+
 test.serial('packets arrive whenever they are rehearsed, with keys that are never too old', (t) => {
   const played = rehearsal(0);
   t.teardown(() => played.close());

@@ -1,4 +1,4 @@
-import { type Millis, never } from '../../time.js';
+import type { Millis } from '../../time.js';
 import { Beats } from './beats.js';
 import type { BootClock } from './linux-clock.js';
 import type { Rehearsal } from './linux-rehearsal.js';
@@ -11,9 +11,12 @@ const sliceLength: Millis = 1;
 const sliceEvery: Millis = 4;
 /** After a packet of the real plane: whoever sends now is not to wait for us. */
 const pause: Millis = 30;
-/** A loopback that is down, or filtered: nothing can be learnt there. */
+/** A loopback that is down, or filtered: nothing can be learnt there, nor kept warm. */
 const mostLost = 50;
 const echoRequest = 0;
+
+type Rehearsed = Pick<Rehearsal, 'shapes' | 'play' | 'close'>;
+type Clock = Pick<BootClock, 'tell'>;
 
 /**
  * Keeps what a worker's packets run through warm, by rehearsing it. At first until V8 has compiled it, as otherwise the first
@@ -22,16 +25,18 @@ const echoRequest = 0;
  * the caches hold it (`Beats`).
  */
 export class WarmUp {
-  readonly #rehearsal: Rehearsal;
+  readonly #rehearsal: Rehearsed;
   readonly #beats = new Beats();
   #step = 0;
+  /** While it learns in all, and then without one that arrived since. */
   #lost = 0;
   #learns = true;
   /** When the next slice is due, while it learns. */
   readonly #at = new Moment();
+  readonly #began = new Moment();
 
   /** The rehearsal is closed with it. */
-  constructor(rehearsal: Rehearsal, now: Moment) {
+  constructor(rehearsal: Rehearsed, now: Moment) {
     this.#rehearsal = rehearsal;
     this.#at.millis = now.millis + pause;
   }
@@ -48,14 +53,16 @@ export class WarmUp {
   }
 
   /** One slice or one beat, at the end of which `now` is that of `clock`. */
-  run(clock: BootClock, now: Moment): void {
+  run(clock: Clock, now: Moment): void {
     if (this.#learns) return this.#learn(clock, now);
-    this.#rehearsal.play(echoRequest, now);
+    clock.tell(this.#began);
+    this.#lost = this.#rehearsal.play(echoRequest, now) ? 0 : this.#lost + 1;
     clock.tell(now);
-    this.#beats.beat(now);
+    this.#beats.beat(this.#began, now);
+    if (this.#lost > mostLost) this.#beats.end();
   }
 
-  #learn(clock: BootClock, now: Moment): void {
+  #learn(clock: Clock, now: Moment): void {
     const until = now.millis + sliceLength;
     const { shapes } = this.#rehearsal;
     while (now.millis < until) {
@@ -73,7 +80,7 @@ export class WarmUp {
   /** Wipes its keys and ends. */
   close(): void {
     this.#learns = false;
-    this.#beats.deadline.millis = never;
+    this.#beats.end();
     this.#rehearsal.close();
   }
 }

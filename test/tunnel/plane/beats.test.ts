@@ -4,17 +4,17 @@ import { never } from '../../../src/time.js';
 import { Beats } from '../../../src/tunnel/plane/beats.js';
 import { Moment } from '../../../src/tunnel/plane/moment.js';
 
-/** When it beats, for packets at these times, until it is done. */
-function beatsFor(packets: readonly number[]): number[] {
+/** When it beats, for packets at these times, until it is done; `took`: each beat. */
+function beatsFor(packets: readonly number[], took = 0): number[] {
   const beats = new Beats();
   const heard: number[] = [];
   for (const [i, at] of packets.entries()) {
     beats.packet(Moment.at(at));
     const next = packets[i + 1] ?? never;
     while (beats.deadline.millis < next) {
-      const now = Moment.at(beats.deadline.millis);
-      heard.push(now.millis);
-      beats.beat(now);
+      const began = Moment.at(beats.deadline.millis);
+      heard.push(began.millis);
+      beats.beat(began, Moment.at(began.millis + took));
     }
   }
   return heard;
@@ -52,6 +52,21 @@ test('bursts with a rest between them are kept warm through the rest', (t) => {
       heard.some((at) => at >= first - 6 && at < first),
       `before ${first}`,
     );
+});
+
+test('a beat that takes 2 ms is followed by 100 ms of rest, whatever comes meanwhile', (t) => {
+  t.deepEqual(beatsFor(every(10, 30), 2), [15, 117, 219]);
+  t.deepEqual(beatsFor(every(10, 2), 2), [15], 'and by no other once nobody talks');
+});
+
+test('ended, it waits for two packets more', (t) => {
+  const beats = new Beats();
+  for (const at of [0, 10]) beats.packet(Moment.at(at));
+  t.is(beats.deadline.millis, 15);
+  beats.end();
+  t.is(beats.deadline.millis, never);
+  beats.beat(Moment.at(15), Moment.at(15));
+  t.is(beats.deadline.millis, never);
 });
 
 test('whatever comes: never sooner than 5 ms after a packet or beat, never later than half a second after a packet', (t) => {
