@@ -11,7 +11,7 @@ import { isMartian } from './martians.js';
 import type { Neighbour } from './neighbour.js';
 import { mayBeRouter } from './next-hop.js';
 import { type Refusal, Refusals } from './refusals.js';
-import { type Epoch, routerIdFrom } from './router-id.js';
+import { type Epoch, type RouterId, routerIdFrom } from './router-id.js';
 import { seqnoDistance } from './seqno.js';
 import { Shares } from './shares.js';
 import type { Tables } from './tables.js';
@@ -59,6 +59,25 @@ function isAmong({ signature, rivals }: Proof, reader: PacketReader): boolean {
   if (reader.signatureIs(signature)) return true;
   if (rivals) for (const rival of rivals) if (reader.signatureIs(rival.signature)) return true;
   return false;
+}
+
+/** A finite update, as it is told of when it is refused; the interval in hundredths of a second. */
+interface Announcement {
+  readonly prefix: Prefix;
+  readonly routerId: RouterId;
+  readonly announced: number;
+  readonly seqno: number;
+  readonly interval: number;
+}
+
+function announcementIn(said: PacketReader): Announcement {
+  return {
+    prefix: new Prefix(said.prefix, said.prefixLength),
+    routerId: routerIdFrom(said.routerIdHigh, said.routerIdLow),
+    announced: said.metric,
+    seqno: said.seqno,
+    interval: said.interval,
+  };
 }
 
 /** Why a prefix announced on a LAN is not taken from it; undefined when it is. */
@@ -128,7 +147,22 @@ export class Admission {
       return false;
     }
     const lan = neighbour.interface.lan !== undefined;
-    return lan ? this.#judgeLan(known, reader, neighbour, now) : this.#judgeOverlay(known, reader, neighbour, now);
+    const isTaken = lan
+      ? this.#judgeLan(known, reader, neighbour, now)
+      : this.#judgeOverlay(known, reader, neighbour, now);
+    if (isTaken) this.#refusals.forget(neighbour, this.destination!.prefix);
+    return isTaken;
+  }
+
+  /** A retraction: what was refused of it would be a route no more. */
+  takenBack(reader: PacketReader, neighbour: Neighbour): void {
+    if (!this.#refusals.has(neighbour)) return;
+    this.#refusals.forget(neighbour, new Prefix(reader.prefix, reader.prefixLength));
+  }
+
+  /** All the neighbour said is over. */
+  allTakenBack(neighbour: Neighbour): void {
+    this.#refusals.forgetAllOf(neighbour);
   }
 
   /** A signed retraction: of interest when it is about our own prefix. */
@@ -146,31 +180,22 @@ export class Admission {
     neighbour: Neighbour,
     now: Millis,
   ): false {
-    const prefix = () => new Prefix(reader.prefix, reader.prefixLength);
-    const detail = () =>
-      `${prefix()} by ${routerIdFrom(reader.routerIdHigh, reader.routerIdLow)} seqno ${reader.seqno}`;
+    const said = announcementIn(reader);
+    const detail = () => `${said.prefix} by ${said.routerId} seqno ${said.seqno}`;
     this.#tables.reports.refused(code, neighbour, detail, now);
-    this.#note(code, prefix(), reader, neighbour, now);
+    this.#note(code, said, neighbour, now);
     return false;
   }
 
   /** For who asks why there is no route by it. */
-  #note(code: ReportCode, prefix: Prefix, reader: PacketReader, neighbour: Neighbour, now: Millis): void {
-    this.#refusals.add({
-      code,
-      prefix,
-      neighbour,
-      routerId: routerIdFrom(reader.routerIdHigh, reader.routerIdLow),
-      announced: reader.metric,
-      seqno: reader.seqno,
-      at: now,
-      until: now + spec.routeExpiryFactor * 10 * reader.interval,
-    });
+  #note(code: ReportCode, said: Announcement, neighbour: Neighbour, now: Millis): void {
+    const { interval, ...refused } = said;
+    this.#refusals.add({ code, ...refused, neighbour, at: now, until: now + spec.routeExpiryFactor * 10 * interval });
   }
 
-  /** What was refused lately, by neighbours that are still there. */
+  /** What was refused lately, and neither taken nor taken back since. */
   refused(now: Millis): Refusal[] {
-    return this.#refusals.current(this.#tables.columns, now);
+    return this.#refusals.current(now);
   }
 
   /** Sets `destination` and `router`, which is none where nobody has named this router-id before: see `#name`. */
@@ -200,25 +225,27 @@ export class Admission {
   }
 
   /** Names that node: only to be called once it is proven that it lets out the prefix. */
-  #refuseShare(egress: NodeNumber, prefix: () => Prefix, neighbour: Neighbour, now: Millis): false {
+  #refuseShare(egress: NodeNumber, said: Announcement, neighbour: Neighbour, now: Millis): false {
     const { reports, tuning } = this.#tables;
     neighbour.isOwed ||= neighbour.interface.lan === undefined;
     const detail = () =>
-      `${prefix()}: it lets out ${tuning.maxForeignPerEgress} prefixes already, as many as one node may`;
+      `${said.prefix}: it lets out ${tuning.maxForeignPerEgress} prefixes already, as many as one node may`;
     reports.refused('lan-quota', neighbour, detail, now, egress);
+    this.#note('lan-quota', said, neighbour, now);
     return false;
   }
 
   /** Names who lets out most: whoever comes last is as a rule not the one that took all places. */
-  #refuseTotal(prefix: () => Prefix, neighbour: Neighbour, now: Millis): false {
+  #refuseTotal(said: Announcement, neighbour: Neighbour, now: Millis): false {
     const { reports, tuning, node } = this.#tables;
     neighbour.isOwed ||= neighbour.interface.lan === undefined;
     const largest = () => this.#letOut.largest() ?? node;
     const detail = () => {
       const most = this.#letOut.of(largest());
-      return `${prefix()}: all nodes together let out ${tuning.maxForeign} prefixes already, as many as they may, and it most, ${most}`;
+      return `${said.prefix}: all nodes together let out ${tuning.maxForeign} prefixes already, as many as they may, and it most, ${most}`;
     };
     reports.refused('lan-quota', neighbour, detail, now, largest);
+    this.#note('lan-quota', said, neighbour, now);
     return false;
   }
 
@@ -230,9 +257,8 @@ export class Admission {
     neighbour: Neighbour,
     now: Millis,
   ): boolean {
-    const prefix = () => new Prefix(reader.prefix, reader.prefixLength);
-    if (!this.#isInTotal(known)) return this.#refuseTotal(prefix, neighbour, now);
-    return this.#isInShare(known, egress) || this.#refuseShare(egress, prefix, neighbour, now);
+    if (!this.#isInTotal(known)) return this.#refuseTotal(announcementIn(reader), neighbour, now);
+    return this.#isInShare(known, egress) || this.#refuseShare(egress, announcementIn(reader), neighbour, now);
   }
 
   #mayWait(bringer: NodeNumber): boolean {
@@ -242,9 +268,18 @@ export class Admission {
 
   /** What a node's signature proves has no place: to be let go, and named. */
   refuseProven(destination: Destination, egress: NodeNumber, neighbour: Neighbour, now: Millis): void {
-    const prefix = () => destination.prefix;
-    if (this.#isInTotal(destination)) this.#refuseShare(egress, prefix, neighbour, now);
-    else this.#refuseTotal(prefix, neighbour, now);
+    const { matrix, routers } = this.#tables;
+    const { prefix, row } = destination;
+    const { column } = neighbour;
+    const said = {
+      prefix,
+      routerId: routers.id(matrix.router(row, column)),
+      announced: matrix.refmetric(row, column),
+      seqno: matrix.seqno(row, column),
+      interval: matrix.interval(row, column),
+    };
+    if (this.#isInTotal(destination)) this.#refuseShare(egress, said, neighbour, now);
+    else this.#refuseTotal(said, neighbour, now);
   }
 
   /** A prefix of our own operator's, whatever its number. */
@@ -327,11 +362,11 @@ export class Admission {
     const ofLan = Math.floor(tuning.maxForeignPerEgress / 2) - this.#lans.of(id);
     const left = Math.min(ofLan, tuning.maxForeignPerEgress - this.#letOut.of(node));
     if (neighbour.routes < left) return true;
-    const prefix = new Prefix(reader.prefix, reader.prefixLength);
+    const said = announcementIn(reader);
     const detail = () =>
-      `${prefix}: it has ${neighbour.routes} prefixes there, and no more than ${left} are left to the other routers of that LAN`;
+      `${said.prefix}: it has ${neighbour.routes} prefixes there, and no more than ${left} are left to the other routers of that LAN`;
     reports.refused('lan-quota', neighbour, detail, now, node);
-    this.#note('lan-quota', prefix, reader, neighbour, now);
+    this.#note('lan-quota', said, neighbour, now);
     return false;
   }
 
@@ -430,12 +465,13 @@ export class Admission {
     const { authority, destinations } = this.#tables;
     if (!this.#hasRoom(reader, neighbour, now)) return false;
     if (owner === 0 && !this.#isInTotal(undefined)) {
-      return this.#refuseTotal(() => new Prefix(reader.prefix, reader.prefixLength), neighbour, now);
+      return this.#refuseTotal(announcementIn(reader), neighbour, now);
     }
     if (reader.signatureLength === 0) {
-      // Perhaps it is not said by this node at all: no word about it.
+      // Perhaps it is not said by this node at all: no word about it, but to who asks for this prefix.
       if (owner === 0 && !this.#isInShare(undefined, signer)) {
         this.#tables.reports.dropped('lan-quota');
+        this.#note('lan-quota', announcementIn(reader), neighbour, now);
         neighbour.isOwed = true;
       } else this.isAskedFor = true;
       return false;

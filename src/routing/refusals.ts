@@ -18,21 +18,50 @@ export interface Refusal {
 
 const most = 256;
 
-/** The latest refused updates, for `weft why` and `weft routes`: one for each prefix and neighbour, 256 at most, the oldest go first. */
+/**
+ * The latest refused updates, for `weft why` and `weft routes`: one for each prefix and neighbour, 256 at most. Beyond that whoever has most
+ * loses its oldest: one that announces much hides nothing of the others.
+ */
 export class Refusals {
-  readonly #latest = new Map<string, Refusal>();
+  readonly #latest = new Map<Neighbour, Map<string, Refusal>>();
+  #size = 0;
 
   add(refusal: Refusal): void {
-    const key = `${refusal.prefix.key} ${refusal.neighbour.column}`;
-    this.#latest.delete(key);
-    if (this.#latest.size >= most) this.#latest.delete(this.#latest.keys().next().value!);
-    this.#latest.set(key, refusal);
+    const { neighbour, prefix } = refusal;
+    this.forget(neighbour, prefix);
+    if (this.#size >= most) this.#dropOldest();
+    const its = this.#latest.get(neighbour) ?? new Map<string, Refusal>();
+    this.#latest.set(neighbour, its.set(prefix.key, refusal));
+    this.#size++;
   }
 
-  /** Those that would be routes still, by neighbours that are still there. */
-  current(columns: readonly (Neighbour | undefined)[], now: Millis): Refusal[] {
-    return [...this.#latest.values()].filter(
-      ({ neighbour, until }) => until > now && columns[neighbour.column] === neighbour,
-    );
+  /** True when something of this neighbour was refused. */
+  has(neighbour: Neighbour): boolean {
+    return this.#latest.has(neighbour);
+  }
+
+  /** It was taken since, or taken back. */
+  forget(neighbour: Neighbour, prefix: Prefix): void {
+    const its = this.#latest.get(neighbour);
+    if (!its?.delete(prefix.key)) return;
+    this.#size--;
+    if (its.size === 0) this.#latest.delete(neighbour);
+  }
+
+  /** It is gone, began anew or took all back. */
+  forgetAllOf(neighbour: Neighbour): void {
+    this.#size -= this.#latest.get(neighbour)?.size ?? 0;
+    this.#latest.delete(neighbour);
+  }
+
+  /** Those that would be routes still. */
+  current(now: Millis): Refusal[] {
+    return [...this.#latest.values()].flatMap((its) => [...its.values()].filter(({ until }) => until > now));
+  }
+
+  #dropOldest(): void {
+    let largest = new Map<string, Refusal>();
+    for (const its of this.#latest.values()) if (its.size > largest.size) largest = its;
+    for (const { neighbour, prefix } of largest.values()) return this.forget(neighbour, prefix);
   }
 }

@@ -87,6 +87,7 @@ export class Routes {
     const { numbering } = this.#tables;
     const { epoch, seqno } = numbering;
     if (reader.metric === infinity) {
+      this.admission.takenBack(reader, neighbour);
       if (reader.signatureLength > 0) this.admission.shown(reader, neighbour, now);
       if (numbering.epoch !== epoch || numbering.seqno !== seqno) this.#overtook(now);
       const destination = destinations.find(reader.prefix, reader.prefixLength);
@@ -228,12 +229,14 @@ export class Routes {
   }
 
   retractAllOf(neighbour: Neighbour, now: Millis): void {
+    this.admission.allTakenBack(neighbour);
     for (const destination of this.#tables.destinations) this.#retract(destination, neighbour, now);
   }
 
   /** The neighbour is gone or began anew: its routes with it. */
   forgetRoutesOf(neighbour: Neighbour, now: Millis): void {
     const { matrix, destinations } = this.#tables;
+    this.admission.allTakenBack(neighbour);
     for (const destination of destinations) {
       if (!matrix.has(destination.row, neighbour.column, Flag.present)) continue;
       this.#flush(destination, neighbour);

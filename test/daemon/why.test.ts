@@ -197,6 +197,68 @@ test('an import that is refused is a candidate, with the reason, until it would 
   t.deepEqual(reasonsFor('192.0.2.1'), []);
 });
 
+test('a refusal is over once its neighbour takes the prefix back, be it taken meanwhile or not, or takes all back', (t) => {
+  const world = new Network(62);
+  world.node(1);
+  const lan = world.lan();
+  const policy = { imports: [], exports: [], connected: [], onLink: [], own: [] };
+  world.attach(1, lan, { type: 'tunnel', ...policy });
+  world.run(100);
+  const [router, other] = ['fe80::8', 'fe80::9'].map((address) => new Hand(world, lan, address)) as [Hand, Hand];
+  for (const hand of [router, other]) hand.keepGreeting();
+  world.run(5000);
+  const refused = () => world.nodes.get(1)!.speaker.refused(world.now).length;
+  for (const hand of [router, other]) hand.announce('192.0.2.0/24', 8, 5);
+  t.is(refused(), 2);
+  router.announce('192.0.2.0/24', 8, 0xffff);
+  t.is(refused(), 1, 'what the other says stands');
+  other.say((writer) => writer.wildcardRetraction());
+  t.deepEqual(onLan(world, '192.0.2.1').candidates, []);
+  router.announce('192.0.2.0/24', 8, 5);
+  t.is(refused(), 1);
+  world.send(1, {
+    kind: 'lanPolicyChanged',
+    interface: lan,
+    policy: { ...policy, imports: [prefix('192.0.2.0/24')] },
+  });
+  router.announce('192.0.2.0/24', 8, 5);
+  world.send(1, { kind: 'lanPolicyChanged', interface: lan, policy });
+  t.deepEqual([refused(), onLan(world, '192.0.2.1').candidates], [0, []], 'it was taken, and let go');
+});
+
+test('beyond 256 refusals the oldest of whoever has most go, and those of who is gone', (t) => {
+  const world = new Network(63);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { type: 'tunnel', imports: [] });
+  world.run(100);
+  const [quiet, loud, late] = ['fe80::7', 'fe80::8', 'fe80::9'].map((address) => new Hand(world, lan, address)) as [
+    Hand,
+    Hand,
+    Hand,
+  ];
+  for (const hand of [quiet, late]) hand.keepGreeting();
+  loud.greet();
+  world.run(5000);
+  const refused = (of: Hand) =>
+    world.nodes
+      .get(1)!
+      .speaker.refused(world.now)
+      .filter(({ neighbour }) => formatIp(neighbour!) === of.address)
+      .map((row) => String(row.prefix));
+  quiet.announce('192.0.2.0/24', 8, 5);
+  for (let i = 0; i < 300; i++) loud.announce(`10.${i >> 8}.${i & 255}.0/24`, 8, 5);
+  t.deepEqual(refused(quiet), ['192.0.2.0/24']);
+  t.deepEqual([refused(loud).length, refused(loud)[0]], [255, '10.0.45.0/24']);
+  late.announce('198.51.100.0/24', 8, 5);
+  t.deepEqual([refused(quiet).length, refused(loud).length, refused(late).length], [1, 254, 1]);
+  const neighbours = () => world.nodes.get(1)!.speaker.neighbours().length;
+  t.truthy(world.until(() => neighbours() === 2, 200_000));
+  t.is(refused(loud).length, 0, 'it is gone');
+  for (let i = 0; i < 254; i++) late.announce(`10.1.${i}.0/24`, 8, 5);
+  t.deepEqual([refused(quiet).length, refused(late).length], [1, 255], 'and takes no places');
+});
+
 test('of the latest refusals 256 are kept, the oldest go first', (t) => {
   const world = new Network(63);
   world.node(1);

@@ -135,6 +135,23 @@ test('of a share that is full only what its gateway signed is named, once a minu
   );
 });
 
+test('what finds no place, of one gateway or of all, is told to who asks, signed or not', (t) => {
+  const { node, world, tell } = membersWorld({ maxForeign: 15, maxForeignPerEgress: 10 });
+  for (let i = 0; i < 11; i++) tell({ net: i, egress: 7 });
+  tell({ net: 11, egress: 7, isSigned: false });
+  for (let i = 20; i < 26; i++) tell({ net: i, egress: 8 });
+  const refused = () =>
+    node.speaker
+      .refused(world.now)
+      .map(({ prefix: it, refusal, seqno, announced }) => [String(it), refusal, seqno, announced]);
+  t.deepEqual(
+    refused(),
+    ['a', 'b', '19'].map((net) => [`fd00:0:${net}::/64`, 'lan-quota', 1, 1]),
+  );
+  for (const net of [10, 11, 25]) tell({ net, egress: 7, metric: lost });
+  t.deepEqual(refused(), []);
+});
+
 test('when all places of LANs are taken, who took most of them is named, not who comes last', (t) => {
   const { tell, selected, quotaReports } = membersWorld({ maxForeign: 20, maxForeignPerEgress: 15 }, 2, [7, 8, 9]);
   for (let net = 0; net < 15; net++) tell({ net, egress: 7 });
@@ -301,6 +318,10 @@ test('what waited for a certificate and is beyond its gateway’s share is let g
   t.deepEqual(
     quotaReports().map(({ about }) => about),
     [7],
+  );
+  t.deepEqual(
+    node.speaker.refused(world.now).map(({ refusal, announced, seqno }) => [refusal, announced, seqno]),
+    Array(20).fill(['lan-quota', 1, 1]),
   );
   world.run(31 * second);
   node.authority.unknown.add(99);
