@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import test from 'ava';
@@ -20,18 +22,20 @@ const optimizationStatus = new Function('f', 'return %GetOptimizationStatus(f)')
 const isOptimized = (f: unknown) => (optimizationStatus(f) & (1 << 4)) !== 0;
 /** The rest is part of these by then, or small enough to stay as it is. */
 const path = [DataPlane.prototype.work, Transmitter.prototype.send, PacketShape.prototype.read];
+const offloading = {
+  tun: { fd: -1, virtioHeader: true, tcpSegmentation: true, udpSegmentation: true },
+  udp: { fd: -1, handshakes: undefined, family: 4, mark: 0, segmentation: true, receiveOffload: true },
+} as const;
 const clock = new BootClock();
 const longest: Millis = 60_000;
 
 test.serial('code that never met a packet is compiled after the warm-up, in slices of a millisecond', async (t) => {
   const arena = new Arena(addressOf);
   const aead = EvpAead.tryOpen(arena)!;
-  const tun = { fd: -1, virtioHeader: true, tcpSegmentation: true, udpSegmentation: true };
-  const udp = { fd: -1, handshakes: undefined, family: 4, mark: 0, segmentation: true, receiveOffload: true } as const;
   for (const f of path) t.false(isOptimized(f));
   const now = new Moment();
   clock.tell(now);
-  const warmUp = new WarmUp(Rehearsal.open({ tun, udp }, arena, aead, 'aes-256-gcm', now)!, now);
+  const warmUp = new WarmUp(Rehearsal.open(offloading, arena, aead, 'aes-256-gcm', now)!, now);
   t.teardown(() => warmUp.close());
   const slices: Millis[] = [];
   for (clock.tell(now); warmUp.wait(now, longest) < longest; clock.tell(now)) {
@@ -146,9 +150,56 @@ test.serial('a loopback that dies later is left alone; a packet lost now and the
   t.is(talk(2000), 0);
 });
 
+/** The UDP ports of sockets of this process that are bound to 127.0.0.1, on a socket of either family. */
+function ownLoopbackPorts(): number[] {
+  const links = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // that of the directory itself
+    }
+  });
+  const inodes = new Set(links.map((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1]));
+  return ['udp', 'udp6']
+    .flatMap((name) => readFileSync(`/proc/net/${name}`, 'utf8').split('\n').slice(1))
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields.length > 9 && inodes.has(fields[9]) && fields[1]!.split(':')[0]!.endsWith('0100007F'))
+    .map((fields) => Number.parseInt(fields[1]!.split(':')[1]!, 16));
+}
+
+test.serial('what other programs send to its ports is not heard', async (t) => {
+  const before = new Set(ownLoopbackPorts());
+  for (const [name, host] of Object.entries({ plain, offloading })) {
+    const arena = new Arena(addressOf);
+    const played = Rehearsal.open(host, arena, EvpAead.tryOpen(arena)!, 'aes-256-gcm', Moment.at(0))!;
+    const ports = ownLoopbackPorts().filter((port) => !before.has(port));
+    t.is(ports.length, 2);
+    const stranger = createSocket('udp4');
+    let arrived = 0;
+    for (let i = 0; i < 10; i++) {
+      for (const port of Array.from({ length: 300 }, () => ports).flat()) {
+        await new Promise((sent) => stranger.send(new Uint8Array(1200).fill(1), port, '127.0.0.1', sent));
+      }
+      if (played.play(0, Moment.at(i))) arrived++;
+    }
+    stranger.close();
+    played.close();
+    t.is(arrived, 10, name);
+  }
+});
+
+test.serial('closed twice, it closes nobody else’s descriptors', (t) => {
+  const played = rehearsal(0);
+  played.close();
+  const others = Array.from({ length: 8 }, () => openSync('/dev/null', 'r'));
+  played.close();
+  for (const fd of others) t.notThrows(() => closeSync(fd));
+});
+
 test.serial('packets arrive whenever they are rehearsed, with keys that are never too old', (t) => {
   const played = rehearsal(0);
   t.teardown(() => played.close());
+  t.true(played.play(0, Moment.at(0)));
   for (const seconds of [0, 60, 119, 121, 200, 400, 3600, 3700]) {
     for (let shape = 0; shape < played.shapes; shape++) {
       t.true(played.play(shape, Moment.at(1000 * seconds)), `shape ${shape} after ${seconds} s`);

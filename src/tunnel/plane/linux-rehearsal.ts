@@ -12,8 +12,8 @@ import { sessionSharedLength } from './link.js';
 import { LinkShared } from './link-shared.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
-import { LinuxUdp, openLoopback } from './linux-udp.js';
-import type { Moment } from './moment.js';
+import { connectLoopback, LinuxUdp, openLoopback } from './linux-udp.js';
+import { Moment } from './moment.js';
 import { Segmentation } from './segmentation.js';
 import { virtioHeaderLength } from './virtio.js';
 import { warmUpPackets } from './warm-up-packets.js';
@@ -51,7 +51,7 @@ export class Rehearsal {
   /** Undefined where this machine has no loopback. `cipher`: the one that sessions here use. */
   static open(host: Host, arena: Arena, aead: Aead, cipher: Cipher, now: Moment): Rehearsal | undefined {
     const [a, b] = [1, 2].map((node) => End.open(node, host, arena, aead, now));
-    if (a && b) return new Rehearsal(host.tun, [a, b], cipher, now);
+    if (a && b && a.hearsOnly(b) && b.hearsOnly(a)) return new Rehearsal(host.tun, [a, b], cipher, now);
     a?.close();
     b?.close();
     return undefined;
@@ -81,19 +81,21 @@ export class Rehearsal {
     const to = this.#ends[1 - back]!;
     this.#buffer.set(packet);
     system.write(from.kernel, this.#address, packet.length);
-    from.plane.work(now);
-    to.plane.work(now);
+    from.work(now);
+    to.work(now);
     let arrived = false;
     while (system.read(to.kernel, this.#address, this.#buffer.length) > 0) arrived = true;
     return arrived;
   }
 
+  /** May be called again. */
   close(): void {
     for (const end of this.#ends) end.close();
   }
 
   #renewKeys(now: Moment): void {
     this.#keysUntil = now.millis + keyLife;
+    this.#played &= ~1; // who answered has no word yet that its keys are in use: the initiator is first
     this.#generation ^= 1;
     const keys = [0, 1].map(() => {
       const shared = new SharedArrayBuffer(32);
@@ -115,12 +117,16 @@ function packetsFor({ virtioHeader, tcpSegmentation }: Host['tun'], from: number
 
 /** A plane on a socket of loopback, whose kernel is the other end of a pair of sockets. */
 class End {
-  readonly plane: DataPlane;
+  readonly #plane: DataPlane;
+  /** When it was last at work: whoever calls keeps its own `now`. */
+  readonly #now: Moment;
   /** Of the pair: what the plane reads from its TUN is written here, and the other way. */
   readonly kernel: number;
   readonly #node: number;
+  readonly #family: 4 | 6;
   readonly #port: number;
-  readonly #fds: readonly number[];
+  /** Its TUN's, its kernel's and its socket's, until it is closed. */
+  #fds: readonly number[];
 
   static open(node: number, host: Host, arena: Arena, aead: Aead, now: Moment): End | undefined {
     const udp = openLoopback(host.udp.family);
@@ -131,32 +137,35 @@ class End {
       return undefined;
     }
     const [tun, kernel] = [pair.view.getInt32(0, true), pair.view.getInt32(4, true)];
+    const own = Moment.at(now.millis);
     const plane = new DataPlane({
       worker: 0,
       workers: 1,
       arena,
       sharesArena: true,
       tun: new LinuxTun(tun, host.tun, arena),
-      udp: new LinuxUdp(udp.fd, host.udp, arena, new Segmentation(host.udp.segmentation, () => now.millis)),
+      udp: new LinuxUdp(udp.fd, host.udp, arena, new Segmentation(host.udp.segmentation, () => own.millis)),
       aead,
       random: systemRandom(),
       drops: new Drops(),
       emit: () => {},
     });
-    return new End(plane, node, kernel, udp.port, [tun, kernel, udp.fd], now);
+    return new End(plane, node, host.udp.family, udp.port, [tun, kernel, udp.fd], own);
   }
 
   private constructor(
     plane: DataPlane,
     node: number,
-    kernel: number,
+    family: 4 | 6,
     port: number,
-    fds: readonly number[],
+    fds: readonly [tun: number, kernel: number, udp: number],
     now: Moment,
   ) {
-    this.plane = plane;
-    this.kernel = kernel;
+    this.#plane = plane;
+    this.#now = now;
+    this.kernel = fds[1];
     this.#node = node;
+    this.#family = family;
     this.#port = port;
     this.#fds = fds;
     const command: PlaneCommand = {
@@ -171,16 +180,26 @@ class End {
     plane.apply({ command }, now);
   }
 
+  /** Loopback is everybody's on this machine: other programs are not to be heard. False where that cannot be had. */
+  hearsOnly({ port }: End): boolean {
+    return connectLoopback(this.#fds[2]!, this.#family, port);
+  }
+
+  work(now: Moment): void {
+    this.#now.millis = now.millis;
+    this.#plane.work(now);
+  }
+
   connect({ node, port }: { readonly node: number; readonly port: number }, now: Moment): void {
     const shared = new SharedArrayBuffer(LinkShared.byteLength(1));
     new LinkShared(shared, 0).pathSize = pathSize;
     const carriage = { kind: 'direct', endpoint: { address: '127.0.0.1', port } } as const;
-    this.plane.apply({ command: { kind: 'openLink', link, node, carriage }, shared }, now);
+    this.#plane.apply({ command: { kind: 'openLink', link, node, carriage }, shared }, now);
     const nodes = [{ node, hops: [link] }];
     const prefixes = [{ prefix: nodePrefix(network, node).bytes, length: 64, egress: node }];
     // As orders come, through a port: arrays made so are of another kind to V8, and code compiled for one meets no other.
     const command = structuredClone({ kind: 'patchRoutes', nodes, prefixes, removedPrefixes: [] } as const);
-    this.plane.apply({ command }, now);
+    this.#plane.apply({ command }, now);
   }
 
   get node(): number {
@@ -212,13 +231,15 @@ class End {
       role: this.#node === 1 ? 'initiator' : 'responder',
     } as const;
     const shared = new SharedArrayBuffer(sessionSharedLength(session));
-    this.plane.apply({ command: { kind: 'installSession', session }, shared }, now);
+    this.#plane.apply({ command: { kind: 'installSession', session }, shared }, now);
     const localIndex = indexOf(this.#node, 1 - generation);
-    this.plane.apply({ command: { kind: 'dropSession', link, localIndex } }, now);
+    this.#plane.apply({ command: { kind: 'dropSession', link, localIndex } }, now);
   }
 
   close(): void {
-    this.plane.wipe();
-    for (const fd of this.#fds) system.close(fd);
+    this.#plane.wipe();
+    const fds = this.#fds;
+    this.#fds = []; // their numbers are soon those of other files
+    for (const fd of fds) system.close(fd);
   }
 }

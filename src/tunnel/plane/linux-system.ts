@@ -12,6 +12,7 @@ export const system = {
   ioctl: foreign('int ioctl(int fd, uint64_t request, uint64_t argument)'),
   socket: foreign('int socket(int family, int type, int protocol)'),
   bind: foreign('int bind(int fd, uint64_t address, uint32_t length)'),
+  connect: foreign('int connect(int fd, uint64_t address, uint32_t length)'),
   getsockname: foreign('int getsockname(int fd, uint64_t address, uint64_t length)'),
   setsockopt: foreign('int setsockopt(int fd, int level, int option, uint64_t value, uint32_t length)'),
   sendmsg: foreign('int64_t sendmsg(int fd, uint64_t message, int flags)'),

@@ -155,10 +155,13 @@ function socketAddress(family: 4 | 6, local: IpBytes, port: number): StructMemor
   return address;
 }
 
+function socketAddressLength(family: 4 | 6): number {
+  return family === 6 ? 28 : 16;
+}
+
 function bindTo(fd: number, family: 4 | 6, local: IpBytes, port: number): number {
   const address = socketAddress(family, local, port);
-  const length = family === 6 ? 28 : 16;
-  if (system.bind(fd, address.address, length) !== 0) {
+  if (system.bind(fd, address.address, socketAddressLength(family)) !== 0) {
     const code = errno();
     if (code === Errno.inUse) throw portInUse(port);
     const where = `UDP ${formatIp(local)} port ${port}`;
@@ -184,6 +187,12 @@ export function openLoopback(family: 4 | 6): { readonly fd: number; readonly por
     system.close(fd);
     return undefined; // no loopback interface in this namespace
   }
+}
+
+/** Has a socket of `openLoopback` hear this port of loopback alone; whether it does. */
+export function connectLoopback(fd: number, family: 4 | 6, port: number): boolean {
+  const address = socketAddress(family, loopback, port);
+  return system.connect(fd, address.address, socketAddressLength(family)) === 0;
 }
 
 const loopback: IpBytes = parseIp('127.0.0.1')!;
@@ -298,9 +307,11 @@ export class LinuxUdp implements UdpPort {
   /** By the socket of the frames, which nobody else sends on: another of this port would take part of what comes. */
   sendCuttable(to: UnderlayAddress, at: number, length: number): boolean {
     discover(this.#fd, this.#family, mayFragment);
-    const isSent = this.send(to, at, length, length) === 0;
-    discover(this.#fd, this.#family, discoverByProbe);
-    return isSent;
+    try {
+      return this.send(to, at, length, length) === 0;
+    } finally {
+      discover(this.#fd, this.#family, discoverByProbe);
+    }
   }
 
   #sendOne(at: number, length: number, control: number): boolean {

@@ -139,8 +139,8 @@ function run(data: WorkerData): void {
     takeOrders();
   } finally {
     // Also when it fails: the process may go on for a while.
-    warmUp?.close();
     plane.wipe();
+    warmUp?.close();
   }
 }
 
