@@ -114,6 +114,8 @@ export class Admission {
   readonly #letOut = new Shares();
   /** Of what we let out ourselves, by which of our LANs it comes. */
   readonly #lans = new Shares();
+  /** Of each LAN's, the router that was the first to bring it, even when it has gone since: what others say too takes no place more. */
+  readonly #bringers = new Shares<Neighbour>();
   /** A share has room that it had not: for whoever counts with it to take back. */
   hasGivenBack = false;
   /** Of those whose owner has begun another epoch: how often it may again. No more than there are destinations. */
@@ -327,12 +329,18 @@ export class Admission {
   }
 
   /**
-   * These nodes let it out now, ourselves from these LANs: as its routes say, however it came to be in their shares. What a node
+   * These nodes let it out now, ourselves for these routers of our LANs: as its routes say, however it came to be in their shares. What a node
    * no longer lets out is not its, though another goes on letting it out.
    */
-  recount(destination: Destination, nodes: readonly NodeNumber[], lans: readonly InterfaceId[]): void {
+  recount(destination: Destination, nodes: readonly NodeNumber[], routers: readonly Neighbour[]): void {
+    const bringers = new Map<InterfaceId, Neighbour>();
+    for (const router of routers) {
+      const { id } = router.interface;
+      if (!bringers.has(id) || this.#bringers.has(destination, router)) bringers.set(id, router);
+    }
     if (this.#letOut.set(destination, nodes)) this.hasGivenBack = true;
-    if (this.#lans.set(destination, lans)) this.hasGivenBack = true;
+    if (this.#lans.set(destination, [...bringers.keys()])) this.hasGivenBack = true;
+    this.#bringers.set(destination, [...bringers.values()]);
   }
 
   /** Nothing proves it any more: it is its neighbour's to answer for, if that may bring one more. */
@@ -361,10 +369,11 @@ export class Admission {
     if (known && this.#lans.has(known, id)) return true;
     const ofLan = Math.floor(tuning.maxForeignPerEgress / 2) - this.#lans.of(id);
     const left = Math.min(ofLan, tuning.maxForeignPerEgress - this.#letOut.of(node));
-    if (neighbour.routes < left) return true;
+    const its = this.#bringers.of(neighbour);
+    if (its < left) return true;
     const said = announcementIn(reader);
     const detail = () =>
-      `${said.prefix}: it has ${neighbour.routes} prefixes there, and no more than ${left} are left to the other routers of that LAN`;
+      `${said.prefix}: it brought ${its} prefixes there, and no more than ${left} are left to the other routers of that LAN`;
     reports.refused('lan-quota', neighbour, detail, now, node);
     this.#note('lan-quota', said, neighbour, now);
     return false;
@@ -397,6 +406,7 @@ export class Admission {
     else if (!this.#hasRoom(reader, neighbour, now) || !this.#make(prefix, reader, neighbour, 0, now)) return false;
     if (!this.#name(reader, neighbour, false, now)) return false;
     this.#letOut.add(this.destination!, node);
+    if (!this.#lans.has(this.destination!, neighbour.interface.id)) this.#bringers.add(this.destination!, neighbour);
     this.#lans.add(this.destination!, neighbour.interface.id);
     this.#unproven.set(this.destination!, []);
     if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);

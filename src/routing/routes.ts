@@ -1152,18 +1152,17 @@ export class Routes {
     const { matrix, columns, node } = this.#tables;
     const { row } = destination;
     const nodes = new Set<number>(destination.own === undefined ? [] : [node]);
-    const lans = new Set<number>();
+    const routers: Neighbour[] = [];
     const unproven: Neighbour[] = [];
     for (const neighbour of columns) {
       if (!neighbour || !matrix.has(row, neighbour.column, Flag.present)) continue;
-      const { id, lan } = neighbour.interface;
-      if (lan) {
-        lans.add(id);
+      if (neighbour.interface.lan) {
+        routers.push(neighbour);
         nodes.add(node);
       } else if (matrix.has(row, neighbour.column, Flag.unproven)) unproven.push(neighbour);
       else nodes.add(matrix.egress(row, neighbour.column));
     }
-    this.admission.recount(destination, [...nodes], [...lans]);
+    this.admission.recount(destination, [...nodes], routers);
     if (nodes.size > 0) return;
     for (const neighbour of unproven) {
       if (this.admission.waits(destination, neighbour)) continue;

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { formatIp } from '../../src/addr/ip.js';
 import { signedOctets } from '../../src/routing/admission.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import type { Destination } from '../../src/routing/destination.js';
@@ -300,6 +301,60 @@ test('a router alone on our only LAN leaves room for those that come later, on t
   t.true(node.reports.some(({ code, about }) => code === 'lan-quota' && about === 1));
   world.attach(1, lans[2]!);
   t.is(announces(2, 1), 4);
+});
+
+/** Node 1 has a LAN of 32 places and the routers fe80::8 and fe80::9 there; and how many routes it has of each. */
+function sharedLan() {
+  const world = new Network(5, { maxForeign: 300, maxForeignPerEgress: 64 });
+  const { speaker } = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan);
+  const hands = [8, 9].map((router) => new Hand(world, lan, `fe80::${router}`, [9, router])) as [Hand, Hand];
+  for (const hand of hands) hand.keepGreeting();
+  world.run(5 * second);
+  const say = (router: 0 | 1, from: number, count: number, metric = 1, interval = 30_000) => {
+    for (let net = from; net < from + count; net++)
+      hands[router].announce(`fd00:0:${net.toString(16)}::/64`, 7, metric, interval);
+  };
+  const routes = () =>
+    hands.map(({ address }) => speaker.neighbours().find((row) => formatIp(row.address) === address)!.routes);
+  return { world, say, routes };
+}
+
+test('a router of a LAN that lets its prefixes expire has their places as long as they are taken, and no others', (t) => {
+  const { world, say, routes } = sharedLan();
+  for (let round = 0; round < 5; round++) {
+    say(0, 100 * round, 40, 1, 10);
+    world.run(3 * second);
+  }
+  t.deepEqual(routes(), [0, 0]);
+  say(1, 1000, 40);
+  t.deepEqual(routes(), [0, 8], 'half of what is left of 32, of which the first has 16');
+  world.run(10 * minute);
+  say(0, 2000, 40);
+  t.deepEqual(routes(), [12, 8], 'half of what the second leaves');
+});
+
+test('what another router of the LAN has brought already takes no place, until that one takes it back', (t) => {
+  for (const [first, other] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const { world, say, routes } = sharedLan();
+    const both = () => [routes()[first], routes()[other]];
+    say(first, 0, 16);
+    say(other, 0, 16, 101);
+    world.run(31 * second);
+    say(other, 100, 40);
+    t.deepEqual(both(), [16, 24]);
+    say(first, 0, 16, lost);
+    world.run(4 * minute);
+    t.deepEqual(both(), [0, 24]);
+    say(other, 200, 1);
+    t.deepEqual(both(), [0, 24], 'all of it is its own now');
+    say(first, 300, 40);
+    t.deepEqual(both(), [4, 24]);
+  }
 });
 
 test('what waited for a certificate and is beyond its gateway’s share is let go, and named', (t) => {
