@@ -27,12 +27,14 @@ export function takeSecret(made: Uint8Array): Uint8Array {
  */
 export function withoutPooled<Made>(secret: Uint8Array, make: () => Made): Made {
   const before = bufferPool();
-  const made = make();
-  for (const pool of [before, bufferPool()]) {
-    for (let at = pool.indexOf(secret); at >= 0; at = pool.indexOf(secret, at + 1))
-      pool.fill(0, at, at + secret.length);
+  try {
+    return make();
+  } finally {
+    for (const pool of [before, bufferPool()]) {
+      for (let at = pool.indexOf(secret); at >= 0; at = pool.indexOf(secret, at + 1))
+        pool.fill(0, at, at + secret.length);
+    }
   }
-  return made;
 }
 
 /** Node begins another when one is full, never two within one small Buffer. */

@@ -42,3 +42,14 @@ test('a small Buffer made of a secret meanwhile is zeroed, wherever in their sha
   t.is(other.toString(), 'of somebody else');
   t.deepEqual(secret, secretBytes(32).fill(9));
 });
+
+test('and so it is when the making fails', (t) => {
+  const secret = secretBytes(32).fill(9);
+  let made: Buffer | undefined;
+  const fail = () => {
+    made = Buffer.from(secret);
+    throw new Error('no key');
+  };
+  t.throws(() => withoutPooled(secret, fail), { message: 'no key' });
+  t.true(made!.every((octet) => octet === 0));
+});
