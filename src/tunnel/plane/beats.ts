@@ -35,9 +35,9 @@ export class Beats {
     this.#wait(now);
   }
 
-  /** Nothing is due before the next packet. */
+  /** Nobody has talked yet. */
   end(): void {
-    this.#until.millis = Number.NEGATIVE_INFINITY;
+    this.#packetAt.millis = this.#until.millis = Number.NEGATIVE_INFINITY;
     this.deadline.millis = never;
   }
 

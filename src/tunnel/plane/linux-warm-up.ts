@@ -68,9 +68,11 @@ export class WarmUp {
     while (now.millis < until) {
       if (this.#step === 2 * rounds * shapes || this.#lost > mostLost) {
         this.#learns = false;
+        this.#beats.end();
         return;
       }
       if (!this.#rehearsal.play((this.#step >>> 1) % shapes, now)) this.#lost++;
+      this.#beats.packet(now); // to be compiled like all that a lone packet runs through
       this.#step++;
       clock.tell(now);
     }
