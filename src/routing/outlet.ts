@@ -403,7 +403,7 @@ export class Outlet {
   }
 
   #wait(tuning: Tuning): Millis {
-    return this.reliable ? tuning.ackTimeout * 2 ** Math.min(4, this.#timeouts) : 3 * tuning.triggeredDelay;
+    return this.reliable ? tuning.ackTimeout * 2 ** Math.min(2, this.#timeouts) : 3 * tuning.triggeredDelay;
   }
 }
 

@@ -53,7 +53,7 @@ export interface Tuning {
   readonly ripeningFrom: number;
   /** How long an acknowledgement may wait for others, if whoever asked gives it that long. */
   readonly ackDelay: Millis;
-  /** First wait for an acknowledgement; doubles with every timeout in a row, `ackTries` times. */
+  /** First wait for an acknowledgement; doubles with the first two timeouts in a row, of which there are `ackTries`. */
   readonly ackTimeout: Millis;
   readonly ackTries: number;
   /** A route must be better by this much, and by this share of the metric in use, ... */

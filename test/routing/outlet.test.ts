@@ -88,6 +88,20 @@ test('a request that is not acknowledged is said again for half a minute, also w
   t.true(said.at(-1)!.at > 28_000 && said.at(-1)!.at < 31_000, `last at ${said.at(-1)!.at}`);
 });
 
+test('an update that is not acknowledged is said again within half a second, and every two seconds at the latest', (t) => {
+  const { outlet, host, matrix, packets } = tunnel('surely');
+  outlet.urgentUpdate(matrix, 0, 0);
+  const said: number[] = [];
+  for (let now = 0; now < 60_000; now += 100) {
+    outlet.resend(host, now);
+    outlet.flush(host, now);
+    if (packets.splice(0).length > 0) said.push(now);
+  }
+  const waits = said.slice(1).map((at, i) => at - said[i]!);
+  t.true(waits.length > 20 && waits.length < 60, `${waits.length} times`);
+  t.true(waits[0]! <= 500 && Math.max(...waits) <= 2000, `${waits}`);
+});
+
 test('the same request four times stands once in a packet', (t) => {
   const times = unacknowledged(4).map(({ times }) => times);
   t.true(times.length > 20);

@@ -34,8 +34,8 @@ const anyNews = 0x39;
 /** poll passes over negative descriptors. */
 const notPolled = -1;
 const longestSleep: Millis = 60_000;
-/** What comes after such a rest is taken for a lone packet. */
-const loneAfter: Millis = 2;
+/** What comes after such a rest is taken for a lone packet. Programs that pace a stream send every millisecond. */
+const loneAfter: Millis = 0.5;
 
 function post(message: WorkerMessage): void {
   parentPort!.postMessage(message);
