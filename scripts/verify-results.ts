@@ -7,6 +7,8 @@ import type { Row } from './verify-row.js';
 /** What a part of `npm run verify` came to. */
 export interface Result {
   readonly part: string;
+  /** What it ran on. */
+  readonly machine: string;
   /** Of what was checked out; with a "+" when files differed from it. */
   readonly commit: string;
   readonly date: string;
@@ -62,12 +64,12 @@ export class VerifyResults {
   }
 
   /** Writes the table of all parts that have a result, in this order. */
-  async tabulate(parts: readonly string[], machine: string, file: string): Promise<void> {
+  async tabulate(parts: readonly string[], file: string): Promise<void> {
     let end = this.begin('table');
     for (; !end; end = this.begin('table')) await sleep(50);
     try {
       const results = parts.map((part) => this.read(part)).filter((result) => result !== undefined);
-      replace(file, table(results, machine));
+      replace(file, table(results));
     } finally {
       end();
     }
@@ -80,7 +82,11 @@ function replace(file: string, text: string): void {
   renameSync(fresh, file);
 }
 
-function table(results: readonly Result[], machine: string): string {
+function table(results: readonly Result[]): string {
+  const machines = [...new Set(results.map(({ machine }) => machine))].map((machine) => {
+    const parts = results.filter((result) => result.machine === machine).map(({ part }) => part);
+    return `- ${machine}: ${parts.join(', ')}`;
+  });
   const lines = results.flatMap(({ part, rows, date, commit, seconds }) =>
     rows.map(({ what, target, measured, ok }) => {
       const cells = [part, what, target, measured, ok ? 'yes' : '**no**', date, commit, String(seconds)];
@@ -89,7 +95,9 @@ function table(results: readonly Result[], machine: string): string {
   );
   return `# Verified
 
-What takes repetition, by \`npm run verify\` (resumable by part: \`npm run verify -- PART\`); these parts took ${minutesOf(results)} minutes. Machine: ${machine}.
+What takes repetition, by \`npm run verify\` (resumable by part: \`npm run verify -- PART\`); these parts took ${minutesOf(results)} minutes. They ran on:
+
+${machines.join('\n')}
 
 | part | what | target | measured | held | date (UTC) | commit | part took (s) |
 |---|---|---|---|---|---|---|---|

@@ -46,13 +46,12 @@ for (const part of chosen) {
   const started = Date.now();
   const date = new Date(started).toISOString().slice(0, 16).replace('T', ' ');
   const rows = await runPart(part.command, part.minutes * 60_000, (line) => console.log(`   ${line}`));
-  const result = { part: part.name, commit, date, seconds: Math.round((Date.now() - started) / 1000), rows };
+  const result = { part: part.name, machine, commit, date, seconds: Math.round((Date.now() - started) / 1000), rows };
   results.write(result);
   end();
   done.push(result);
   await results.tabulate(
     verifyParts.map(({ name }) => name),
-    machine,
     'docs/verified.md',
   );
 }

@@ -12,6 +12,7 @@ function folder(t: ExecutionContext): string {
 
 const result = (part: string, commit: string, ...held: boolean[]): Result => ({
   part,
+  machine: 'a machine',
   commit,
   date: '2026-01-02 03:04',
   seconds: 5,
@@ -65,11 +66,12 @@ test('runs at the same time lose no row of the table', async (t) => {
     names.map(async (name) => {
       const results = new VerifyResults(made);
       results.write(result(name, 'abc', true, false));
-      await results.tabulate(names, 'a machine', file);
+      await results.tabulate(names, file);
     }),
   );
   const text = readFileSync(file, 'utf8');
   t.true(text.includes('these parts took 1 minutes'), text);
+  t.true(text.includes(`\n- a machine: ${names.join(', ')}\n`), text);
   for (const name of names) {
     t.true(text.includes(`| ${name} | figure 0 | a \\| b | 1 | yes | 2026-01-02 03:04 | abc | 5 |`), name);
     t.true(text.includes(`| ${name} | figure 1 | a \\| b | 1 | **no** |`), name);
