@@ -1,4 +1,4 @@
-import { type CertificateChain, decodeChain, encodeChain } from '../src/addr/certificate-chain.js';
+import { type CertificateChain, encodeChain } from '../src/addr/certificate-chain.js';
 import { NodeIdentity } from '../src/addr/identity.js';
 import { issueIssuerCertificate } from '../src/addr/issuer-certificate.js';
 import { Network } from '../src/addr/network.js';
@@ -115,7 +115,7 @@ const tunnelsAtOnce = 100;
       ...{ lanes: 1, aesFaster: true, random, counters: (link: number) => plane.counters(link) },
       membership: {
         identify(octets, publicKey) {
-          const shown = decodeChain(octets);
+          const shown = membership.readChain(octets);
           const verdict = shown && membership.verify(shown, publicKey);
           return verdict?.ok
             ? { node: verdict.node.number, certificate: verdict.node }

@@ -12,7 +12,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import nacl from 'tweetnacl';
-import { concatBytes, utf8 } from './bytes.js';
+import { concatBytes, equalBytes, utf8 } from './bytes.js';
 import type { Random } from './random.js';
 import { secretCopy, takeSecret, withoutPooled } from './secret-bytes.js';
 
@@ -50,6 +50,18 @@ function privateObject(prefix: Buffer, secret: Uint8Array): KeyObject {
 function publicObject(crv: 'X25519' | 'Ed25519', octets: PublicKey): KeyObject {
   const x = Buffer.from(octets).toString('base64url');
   return createPublicKey({ key: { kty: 'OKP', crv, x }, format: 'jwk' });
+}
+
+/** The two made last, of public values only: a handshake agrees with each of the other side's two keys twice. */
+const agreedWith: { readonly octets: PublicKey; readonly object: KeyObject }[] = [];
+
+function agreementObject(octets: PublicKey): KeyObject {
+  const made = agreedWith.find((one) => equalBytes(one.octets, octets));
+  if (made) return made.object;
+  const object = publicObject('X25519', octets);
+  agreedWith.unshift({ octets: new Uint8Array(octets), object });
+  agreedWith.length = Math.min(2, agreedWith.length);
+  return object;
 }
 
 function publicOctets(privateKey: KeyObject): PublicKey {
@@ -127,7 +139,7 @@ export class AgreementKey {
     if (other.length !== keyLength) return undefined;
     const privateKey = this.#secret.object;
     try {
-      const shared = diffieHellman({ privateKey, publicKey: publicObject('X25519', other) });
+      const shared = diffieHellman({ privateKey, publicKey: agreementObject(other) });
       return shared.every((octet) => octet === 0) ? undefined : takeSecret(shared);
     } catch {
       return undefined; // OpenSSL refuses small orders by throwing

@@ -17,10 +17,14 @@ export function encodeChain(chain: CertificateChain): Uint8Array {
   return encodeCbor({ issuer: chain.issuer.bytes, node: chain.node.bytes });
 }
 
-/** Shape only. */
-export function decodeChain(bytes: Uint8Array): CertificateChain | undefined {
+/** Shape only. `known`: looks an issuer's certificate up that was read before, by its octets. */
+export function decodeChain(
+  bytes: Uint8Array,
+  known: (issuer: Uint8Array) => IssuerCertificate | undefined = () => undefined,
+): CertificateChain | undefined {
   const map = asMap(decodeMap(bytes, 2 * maxStatementLength));
-  const issuer = map && decodeIssuerCertificate(octetsField(map, 'issuer', 1, maxStatementLength) ?? new Uint8Array(0));
+  const shown = (map && octetsField(map, 'issuer', 1, maxStatementLength)) ?? new Uint8Array(0);
+  const issuer = map && (known(shown) ?? decodeIssuerCertificate(shown));
   const node = map && decodeNodeCertificate(octetsField(map, 'node', 1, maxStatementLength) ?? new Uint8Array(0));
   return issuer && node && { issuer, node };
 }

@@ -1,4 +1,4 @@
-import { type CertificateChain, decodeChain, encodeChain } from '../addr/certificate-chain.js';
+import { encodeChain } from '../addr/certificate-chain.js';
 import { type Endpoint, formatEndpoint } from '../addr/endpoint.js';
 import { formatIp } from '../addr/ip.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
@@ -698,7 +698,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
   }
 
   #identify(octets: Uint8Array, publicKey: Uint8Array): ReturnType<TunnelMembership<NodeCertificate>['identify']> {
-    const chain: CertificateChain | undefined = decodeChain(octets);
+    const chain = this.mesh.membership.readChain(octets);
     if (!chain) return { refused: 'its certificate is malformed' };
     const verdict = this.mesh.verify(chain, publicKey);
     if (!verdict.ok) return { refused: `its certificate does not count: ${verdict.fault}` };

@@ -148,6 +148,15 @@ export class Membership {
     return [...this.#issuers.values()].map((issuer) => issuer.certificate);
   }
 
+  /** A chain as a handshake shows it, shape only; a network has few issuers, and each is read once. */
+  readChain(octets: Uint8Array): CertificateChain | undefined {
+    return decodeChain(octets, (bytes) => {
+      for (const { certificate } of this.#issuers.values())
+        if (equalBytes(certificate.bytes, bytes)) return certificate;
+      return undefined;
+    });
+  }
+
   get issuerCount(): number {
     return this.#issuers.size;
   }

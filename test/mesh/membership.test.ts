@@ -1,5 +1,6 @@
 import test from 'ava';
 import { appAddress } from '../../src/addr/app-address.js';
+import { encodeChain } from '../../src/addr/certificate-chain.js';
 import type { FieldMap } from '../../src/addr/fields.js';
 import { decodeInvitation } from '../../src/addr/invitation.js';
 import { formatIp } from '../../src/addr/ip.js';
@@ -127,6 +128,21 @@ test('who shows another’s certificate is not believed', (t) => {
   const other = stranger.mesh!.membership;
   const verdict = issuer.mesh!.verify(other.chain, other.identity.agreement.publicKey);
   t.deepEqual(verdict, { ok: false, fault: 'issuer-not-of-network' });
+});
+
+test('a chain is read as it came: an issuer known by every octet once, any other anew', (t) => {
+  const world = new World(1);
+  const { membership } = world.member(world.found(), 'a').mesh!;
+  const shown = encodeChain(membership.chain);
+  const read = membership.readChain(shown)!;
+  t.true(read.issuer === membership.issuers()[0]);
+  t.deepEqual(read.node.bytes, membership.chain.node.bytes);
+  const issuer = new Uint8Array(read.issuer.bytes);
+  issuer[0]! ^= 1; // of the signature
+  const forged = membership.readChain(encodeCbor({ issuer, node: read.node.bytes }))!;
+  t.deepEqual(forged.issuer.bytes, issuer);
+  t.deepEqual(membership.verify(forged, read.node.dh), { ok: false, fault: 'issuer-not-of-network' });
+  t.is(membership.readChain(shown.subarray(0, 50)), undefined);
 });
 
 test('an issuer cannot speak for the sub-prefix of another', (t) => {
