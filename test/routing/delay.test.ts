@@ -47,18 +47,22 @@ test('what was measured counts for three minutes, and then neither for the cost 
   t.is(meter.rtt, 20);
 });
 
+/** A node on a LAN, whose address there is `own`, and a neighbour in our hand. */
+function meeting(seed: number, type: 'tunnel' | 'wired' = 'tunnel') {
+  const world = new Network(seed);
+  const node = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { type });
+  world.run(200);
+  return { world, node, lan, own: world.heardOn(lan)[0]!.from, hand: new Hand(world, lan, 'fe80::9') };
+}
+
 test('on an interface of type tunnel the delay is part of the cost, on a wired one it is not', (t) => {
   for (const [type, cost] of [
     ['tunnel', 96 + 75],
     ['wired', 96],
   ] as const) {
-    const world = new Network(91);
-    const node = world.node(1);
-    const lan = world.lan();
-    world.attach(1, lan, { type });
-    world.run(200);
-    const own = world.heardOn(lan)[0]!.from;
-    const hand = new Hand(world, lan, 'fe80::9');
+    const { world, node, own, hand } = meeting(91, type);
     hand.say((writer) => {
       writer.hello(1, 400, 5000);
       writer.ihu(own, 96, 1200, [stampOf(world.now - 65), 5000]);
@@ -70,13 +74,7 @@ test('on an interface of type tunnel the delay is part of the cost, on a wired o
 });
 
 test('an IHU’s stamps are a sample only beside a stamped Hello', (t) => {
-  const world = new Network(92);
-  const node = world.node(1);
-  const lan = world.lan();
-  world.attach(1, lan, { type: 'tunnel' });
-  world.run(200);
-  const own = world.heardOn(lan)[0]!.from;
-  const hand = new Hand(world, lan, 'fe80::9');
+  const { world, node, own, hand } = meeting(92);
   const stamps = (): [number, number] => [stampOf(world.now - 65), 5000];
   hand.say((writer) => writer.hello(1, 400, 5000));
   hand.say((writer) => writer.ihu(own, 96, 1200, stamps()));
@@ -94,13 +92,7 @@ test('an IHU’s stamps are a sample only beside a stamped Hello', (t) => {
 });
 
 test('an IHU before the stamped Hello of its packet is a sample as well, and waits for no Hello of the next', (t) => {
-  const world = new Network(94);
-  const node = world.node(1);
-  const lan = world.lan();
-  world.attach(1, lan, { type: 'tunnel' });
-  world.run(200);
-  const own = world.heardOn(lan)[0]!.from;
-  const hand = new Hand(world, lan, 'fe80::9');
+  const { world, node, own, hand } = meeting(94);
   const stamps = (): [number, number] => [stampOf(world.now - 65), 5000];
   hand.say((writer) => writer.ihu(own, 96, 1200, stamps()));
   hand.say((writer) => writer.hello(1, 400, 5000));
@@ -115,15 +107,10 @@ test('an IHU before the stamped Hello of its packet is a sample as well, and wai
 });
 
 test('every Hello on a LAN is stamped, and every IHU to who stamps its own, with what that said last', (t) => {
-  const world = new Network(93);
-  world.node(1);
-  const lan = world.lan();
-  world.attach(1, lan, { type: 'tunnel' });
-  world.run(200);
-  const hand = new Hand(world, lan, 'fe80::9');
+  const { world, lan, own, hand } = meeting(93);
   hand.say((writer) => {
     writer.hello(1, 400, 5000);
-    writer.ihu(world.heardOn(lan)[0]!.from, 96, 1200);
+    writer.ihu(own, 96, 1200);
   });
   const heardAt = world.now;
   world.run(15_000);
