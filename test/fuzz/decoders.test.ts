@@ -10,6 +10,7 @@ const { targets } = await import('./targets/all.js');
 const executions: Readonly<Record<string, number>> = {
   handshake: 800,
   hello: 300,
+  renewals: 150,
   disk: 150,
   'copies under a passphrase': 500,
   'mesh messages': 1200,

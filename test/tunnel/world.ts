@@ -149,6 +149,7 @@ export class World {
 
   readonly membership = {
     identify: (chain: Uint8Array, publicKey: Uint8Array) => {
+      if (chain.length < 4) return { refused: 'no certificate' };
       const node = new DataView(chain.buffer, chain.byteOffset, chain.length).getUint32(0);
       const holder = this.machines.find((machine) => toHex(machine.key.publicKey) === toHex(publicKey));
       if (holder?.node !== node) return { refused: 'the certificate is for another key' };
