@@ -13,9 +13,9 @@ import { openLinuxPlane, type PlaneForce } from '../../src/tunnel/plane/linux.js
  *
  *   node plane-node.js '{"node":1,"tun":"weft0","port":16696,"peers":[{"node":2,"address":"10.0.0.2","port":16696}]}'
  *
- * Prints "ready", lives until its input ends, and prints counters and drops as JSON on the way out. A line "keys N" of its
- * input gives it new keys with its peer, the Nth; it says "keys N" when all workers have them. The node of the lower number
- * begins, and is told after the other.
+ * Prints "ready", lives until its input ends, and prints counters and drops as JSON on the way out. A line "keys N PEER" of
+ * its input gives it new keys with that node, the Nth; it says "keys N PEER" when all workers have them. The node of the lower
+ * number begins, and is told after the other.
  */
 export interface PlaneNodeOptions {
   readonly node: number;
@@ -82,13 +82,21 @@ function sharedMadeBy(act: () => void): SharedArrayBuffer[] {
   return made;
 }
 
-/** Packets that each worker sent and heard on a link (layout: src/tunnel/plane/link-shared.ts). */
-function byWorker(link: SharedArrayBuffer): { readonly sent: number; readonly heard: number }[] {
+/** What a worker sent and heard on a link: packets and relayed frames, and frames of all kinds. */
+export interface WorkerCount {
+  readonly sent: number;
+  /** Of what a relay brought, only the frames are counted at its end. */
+  readonly heard: number;
+  readonly framesSent: number;
+  readonly framesHeard: number;
+}
+
+/** Layout: src/tunnel/plane/link-shared.ts. */
+function byWorker(link: SharedArrayBuffer): WorkerCount[] {
   const numbers = new Float64Array(link, 24);
   return Array.from({ length: (numbers.length - 1) / 6 }, (_, worker) => {
-    const carried = 1 + 6 * worker + 4;
-    const sent = numbers[carried + 1]!;
-    return { sent, heard: numbers[carried]! - sent };
+    const [, , framesSent, framesHeard, carried, sent] = numbers.subarray(1 + 6 * worker) as unknown as number[];
+    return { sent: sent!, heard: carried! - sent!, framesSent: framesSent!, framesHeard: framesHeard! };
   });
 }
 
@@ -105,7 +113,9 @@ async function main(options: PlaneNodeOptions): Promise<void> {
   plane.onEvent((event) => {
     const [s, ns] = process.hrtime(started);
     if (event.kind !== 'control') console.error(`${(s + ns / 1e9).toFixed(3)}`, JSON.stringify(event));
-    if (event.kind === 'installed') console.log(`keys ${Math.floor(event.localIndex / apart / 65536)}`);
+    if (event.kind === 'installed') {
+      console.log(`keys ${Math.floor(event.localIndex / apart / 65536)} ${event.link}`);
+    }
   });
   plane.command({
     kind: 'configure',
@@ -144,9 +154,9 @@ async function main(options: PlaneNodeOptions): Promise<void> {
   console.log('ready', JSON.stringify(plane.capabilities()));
   const input = createInterface({ input: process.stdin });
   input.on('line', (line) => {
-    const { node } = options.peers[0]!;
+    const [generation, node] = line.split(' ').slice(1).map(Number) as [number, number];
     const role = options.node < node ? 'initiator' : 'responder';
-    plane.command({ kind: 'installSession', session: session(options, node, Number(line.slice(5)), role) });
+    plane.command({ kind: 'installSession', session: session(options, node, generation, role) });
   });
   await once(input, 'close');
   const report = {

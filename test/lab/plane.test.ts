@@ -13,7 +13,7 @@ import { system } from '../../src/tunnel/plane/linux-system.js';
 import { LinuxUdp, openUdp } from '../../src/tunnel/plane/linux-udp.js';
 import { Segmentation } from '../../src/tunnel/plane/segmentation.js';
 import { NumberedFlows } from './numbered-flows.js';
-import type { PlaneNodeOptions } from './plane-node.js';
+import type { PlaneNodeOptions, WorkerCount } from './plane-node.js';
 
 /**
  * Two planes in two namespaces joined by a veth, sessions installed by hand: real TUNs, real sockets, real offloads. The
@@ -58,17 +58,18 @@ class Side {
   }
 
   async plane(
-    options: Omit<PlaneNodeOptions, 'node' | 'tun' | 'port' | 'peers' | 'ipv4'>,
+    options: Omit<PlaneNodeOptions, 'node' | 'tun' | 'port' | 'peers' | 'ipv4'> &
+      Partial<Pick<PlaneNodeOptions, 'peers'>>,
     underlay = '11.0.0.',
   ): Promise<Record<string, unknown>> {
     const other = 3 - this.number;
     const whole: PlaneNodeOptions = {
+      peers: [{ node: other, address: `${underlay}${other}`, port: 16696 }],
       ...options,
       node: this.number,
       tun: `weftp${this.number}`,
       port: 16696,
       ipv4: true,
-      peers: [{ node: other, address: `${underlay}${other}`, port: 16696 }],
     };
     const child = this.start(process.execPath, program, JSON.stringify(whole));
     this.#process = child;
@@ -85,10 +86,11 @@ class Side {
     return JSON.parse(ready.slice(6)) as Record<string, unknown>;
   }
 
-  /** New keys, the `generation`th, with the other side; done when all workers have them. */
-  async renewKeys(generation: number): Promise<void> {
-    this.#process!.stdin!.write(`keys ${generation}\n`);
-    await until('all workers have the keys', () => this.#lines.includes(`keys ${generation}`), Boolean, 5 * second);
+  /** New keys, the `generation`th, with another side; done when all workers have them. */
+  async renewKeys(generation: number, other = 3 - this.number): Promise<void> {
+    const line = `keys ${generation} ${other}`;
+    this.#process!.stdin!.write(`${line}\n`);
+    await until('all workers have the keys', () => this.#lines.includes(line), Boolean, 5 * second);
   }
 
   /** The whole process stands still for a while, as on a machine that sleeps or starves. */
@@ -98,17 +100,18 @@ class Side {
     this.#process!.kill('SIGCONT');
   }
 
-  /** Stops the plane; what it counted, and how long it took to end. */
+  /** Stops the plane; what it counted, on its first link and on each, and how long it took to end. */
   async stop(): Promise<{
     readonly drops: Record<string, number>;
-    readonly workers: readonly { readonly sent: number; readonly heard: number }[];
+    readonly workers: readonly WorkerCount[];
+    readonly links: readonly (readonly WorkerCount[])[];
     readonly millis: number;
   }> {
     const child = this.#process!;
     child.stdin!.end();
     await once(child, 'exit');
     const { drops, workers, stopMillis } = JSON.parse(this.#lines.at(-1)!);
-    return { drops, workers: workers[0], millis: stopMillis };
+    return { drops, workers: workers[0], links: workers, millis: stopMillis };
   }
 
   remove(): void {
@@ -290,6 +293,95 @@ test.serial(
       for (const each of flows) each.close();
       a.remove();
       b.remove();
+    }
+  },
+);
+
+test.serial(
+  'through a relay three workers change all keys six times under numbered flows: each lane at its worker, nothing lost or overtaken',
+  async (t) => {
+    const [a, b, r] = [new Side(1), new Side(2), new Side(3)];
+    const flows = [
+      new NumberedFlows(a.namespace, b.namespace, addresses[1], 32),
+      new NumberedFlows(b.namespace, a.namespace, addresses[0], 32),
+    ];
+    try {
+      for (const end of [a, b]) {
+        execFileSync('ip', [
+          ...['link', 'add', 'wire', 'netns', end.namespace, 'type', 'veth'],
+          ...['peer', `wire${end.number}`, 'netns', r.namespace],
+        ]);
+        end.ip('address', 'add', `11.0.${end.number}.2/24`, 'dev', 'wire');
+        end.ip('link', 'set', 'wire', 'up');
+        r.ip('address', 'add', `11.0.${end.number}.1/24`, 'dev', `wire${end.number}`);
+        r.ip('link', 'set', `wire${end.number}`, 'up');
+      }
+      t.throws(() => a.run('ip', 'route', 'get', '11.0.2.2'), { message: /unreachable/ });
+      t.throws(() => b.run('ip', 'route', 'get', '11.0.1.2'), { message: /unreachable/ });
+      const hop = (node: number, address: string) => ({ node, address, port: 16696 });
+      const capabilities = await Promise.all([
+        r.plane({ workers: 3, relay: true, peers: [hop(1, '11.0.1.2'), hop(2, '11.0.2.2')] }),
+        a.plane({ workers: 3, peers: [hop(3, '11.0.1.1'), { node: 2, via: 3 }] }),
+        b.plane({ workers: 3, peers: [hop(3, '11.0.2.1'), { node: 1, via: 3 }] }),
+      ]);
+      for (const { steering } of capabilities) t.true(steering);
+      a.reach(addresses[1]);
+      b.reach(addresses[0]);
+      for (const each of flows) each.start();
+      for (let generation = 1; generation <= 6; generation++) {
+        await sleep(100);
+        for (const [lower, higher] of [
+          [a, r],
+          [b, r],
+          [a, b],
+        ] as const) {
+          await higher.renewKeys(generation, lower.number);
+          await lower.renewKeys(generation, higher.number);
+        }
+      }
+      await sleep(100);
+      for (const each of flows) {
+        each.stop();
+        t.true(each.sent > 1000);
+        await until('all have arrived', () => each.lost.length === 0, Boolean, 3 * second).catch(() => {});
+        t.deepEqual([each.lost, each.overtaken], [[], []]);
+      }
+      const [atA, atB, atR] = await Promise.all([a.stop(), b.stop(), r.stop()]);
+      const [hopOfA, endOfA] = atA.links as [WorkerCount[], WorkerCount[]];
+      const [hopOfB, endOfB] = atB.links as [WorkerCount[], WorkerCount[]];
+      const [relayToA, relayToB] = atR.links as [WorkerCount[], WorkerCount[]];
+      t.log(`by worker, there: ${endOfA.map(({ sent }) => sent)}; back: ${endOfB.map(({ sent }) => sent)}`);
+      for (const end of [endOfA, endOfB]) t.true(end.every(({ sent }) => sent > 0));
+      // As between neighbours on each hop; and worker n of the relay passes on by its own lane n, which worker n hears, whose
+      // also is lane n of the session inside.
+      const hops = [
+        [hopOfA, relayToA],
+        [relayToA, hopOfA],
+        [relayToB, hopOfB],
+        [hopOfB, relayToB],
+      ] as const;
+      for (const [from, to] of hops) {
+        t.deepEqual(
+          to.map(({ heard }) => heard),
+          from.map(({ sent }) => sent),
+        );
+      }
+      for (const [from, to] of [
+        [endOfA, endOfB],
+        [endOfB, endOfA],
+      ] as const) {
+        t.deepEqual(
+          to.map(({ framesHeard }) => framesHeard),
+          from.map(({ framesSent }) => framesSent),
+        );
+      }
+      for (const { drops } of [atA, atB, atR]) {
+        const { 'forbidden-destination': _multicast, 'unknown-index': _early, ...others } = drops;
+        t.deepEqual(others, {});
+      }
+    } finally {
+      for (const each of flows) each.close();
+      for (const side of [a, b, r]) side.remove();
     }
   },
 );
