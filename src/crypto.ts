@@ -1,8 +1,6 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
-  createHmac,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
@@ -13,6 +11,7 @@ import {
 } from 'node:crypto';
 import nacl from 'tweetnacl';
 import { concatBytes, equalBytes, utf8 } from './bytes.js';
+import { type Digest, EvpDigest, nodeDigest } from './digest.js';
 import type { Random } from './random.js';
 import { secretCopy, takeSecret, withoutPooled } from './secret-bytes.js';
 
@@ -309,18 +308,22 @@ export function signed(label: SignatureLabel, networkId: Uint8Array, octets: Uin
   return concatBytes(utf8(label), new Uint8Array(1), networkId, octets);
 }
 
+/** The faster there is, once one is wanted; stateless between calls. */
+const chosen: { digest?: Digest } = {};
+
+function digest(): Digest {
+  chosen.digest ??= EvpDigest.tryOpen() ?? nodeDigest;
+  return chosen.digest;
+}
+
 /** 32 octets of SHA-256 over the parts, one after the other; fit for a key, the caller's to wipe. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return takeSecret(hash.digest());
+  return digest().sha256(parts);
 }
 
 /** 32 octets of HMAC-SHA256 (RFC 2104) over the parts, one after the other; fit for a key, the caller's to wipe. */
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const mac = createHmac('sha256', key);
-  for (const part of parts) mac.update(part);
-  return takeSecret(mac.digest());
+  return digest().hmac(key, parts);
 }
 
 /** RFC 8439 and NIST SP 800-38D; both with 32-octet keys, 12-octet nonces and 16-octet tags. */

@@ -1,23 +1,31 @@
-import koffi from 'koffi';
+import { createRequire } from 'node:module';
+import type koffi from 'koffi';
 
 /**
  * Foreign functions: the process's own symbols (libc, and OpenSSL's EVP functions, which the node binary exports).
- * The only koffi import.
+ * The only koffi import. It is loaded when it is first wanted: a command that only asks the daemon something does without.
  */
 export type Library = ReturnType<typeof koffi.load>;
 export type ForeignFunction = ReturnType<Library['func']>;
 
-const self: Library = koffi.load(null);
+const load = createRequire(import.meta.url);
+const loaded: { koffi?: typeof koffi; self?: Library } = {};
+
+function library(): typeof koffi {
+  loaded.koffi ??= load('koffi') as typeof koffi;
+  return loaded.koffi;
+}
 
 /** The function of this C prototype; throws when the process has no such symbol. */
 export function foreign(prototype: string): ForeignFunction {
-  return self.func(prototype);
+  loaded.self ??= library().load(null);
+  return loaded.self.func(prototype);
 }
 
 /** The same, or undefined where the symbol is missing. */
 export function foreignIfAny(prototype: string): ForeignFunction | undefined {
   try {
-    return self.func(prototype);
+    return foreign(prototype);
   } catch {
     return undefined; // an older or differently built node: the caller has a fallback
   }
@@ -25,7 +33,7 @@ export function foreignIfAny(prototype: string): ForeignFunction | undefined {
 
 /** errno of the last foreign call made by this thread. */
 export function errno(): number {
-  return koffi.errno();
+  return library().errno();
 }
 
 /**
@@ -33,5 +41,5 @@ export function errno(): number {
  * than a buffer does. Valid while the buffer lives: the collector never moves an ArrayBuffer's octets, but it frees them.
  */
 export function addressOf(bytes: Uint8Array): number {
-  return Number(koffi.address(bytes));
+  return Number(library().address(bytes));
 }

@@ -1,10 +1,12 @@
 import crypto, { createHmac, type Hmac } from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { toHex } from '../../src/bytes.js';
+import { EvpDigest } from '../../src/digest.js';
 
 /**
  * What is made while a piece of code runs that is, or may be, a secret: each buffer of a key's length outside the heap, and
- * what node:crypto hands out (HMACs, Diffie-Hellman results). A copy of those octets on the heap is noted as a leak.
+ * what node:crypto hands out (HMACs, Diffie-Hellman results). HMACs by FFI come in a buffer of ours. A copy of those octets on
+ * the heap is noted as a leak.
  */
 export class SecretsMade {
   /** Buffers of our own. */
@@ -23,6 +25,7 @@ export class SecretsMade {
     const hmac = Object.getPrototypeOf(createHmac('sha256', '')) as Hmac;
     const digest: () => Buffer<ArrayBuffer> = hmac.digest;
     const { diffieHellman } = crypto;
+    const { values } = this;
     const note = (made: Buffer): Buffer => {
       this.handedOut.push(made);
       this.values.add(toHex(made));
@@ -31,6 +34,12 @@ export class SecretsMade {
     hmac.digest = function (this: Hmac) {
       return note(digest.call(this));
     } as typeof hmac.digest;
+    const { hmac: evpHmac } = EvpDigest.prototype;
+    EvpDigest.prototype.hmac = function (this: EvpDigest, ...given) {
+      const made = evpHmac.apply(this, given);
+      values.add(toHex(made));
+      return made;
+    };
     crypto.diffieHellman = ((keys) => note(diffieHellman(keys))) as typeof diffieHellman;
     syncBuiltinESMExports();
     globalThis.ArrayBuffer = new Proxy(Plain, {
