@@ -121,7 +121,9 @@ export class Outlet {
   #dumpAt: Millis = 0;
   readonly #sent = new Map<number, Sent>();
   #nextOpaque: number;
+  /** In a row: of what was sent before the last one, another tells nothing new. */
   #timeouts = 0;
+  #timedOutAt: Millis = 0;
   /** Updates written since the start. */
   #written = 0;
   resendAt: Millis = never;
@@ -252,22 +254,21 @@ export class Outlet {
   resend(host: OutletHost, now: Millis): void {
     if (now < this.resendAt) return;
     const wait = this.#wait(host.tuning);
-    let due = false;
+    let isSilent = false;
     let next = never;
     for (const [opaque, sent] of this.#sent) {
       if (sent.at + wait > now) {
         next = Math.min(next, sent.at + wait);
         continue;
       }
-      due = true;
+      if (sent.at >= this.#timedOutAt) isSilent = true;
       this.#sent.delete(opaque);
       this.#queueAgain(host, sent, now);
     }
     this.resendAt = next;
-    if (!due || !this.reliable) return;
+    if (!isSilent) return;
     this.#timeouts++;
-    // Nobody there: Hellos will find out, and a full table follows when they come again.
-    if (this.#timeouts > host.tuning.ackTries) this.reset();
+    this.#timedOutAt = now;
   }
 
   #queueAgain(host: OutletHost, sent: Sent, now: Millis): void {
@@ -402,8 +403,14 @@ export class Outlet {
     return said === this.copies;
   }
 
-  #wait(tuning: Tuning): Millis {
-    return this.reliable ? tuning.ackTimeout * 2 ** Math.min(2, this.#timeouts) : 3 * tuning.triggeredDelay;
+  /**
+   * Nothing is given up while the neighbour is there: a retraction forgotten leaves a route to nobody until the next full table.
+   * But to one that never acknowledges all is repeated ever more seldom.
+   */
+  #wait({ ackTimeout, ackTries, longestAckWait, triggeredDelay }: Tuning): Millis {
+    if (!this.reliable) return 3 * triggeredDelay;
+    const doublings = Math.min(1, this.#timeouts) + Math.max(0, this.#timeouts - ackTries);
+    return Math.min(longestAckWait, ackTimeout * 2 ** doublings);
   }
 }
 

@@ -53,9 +53,11 @@ export interface Tuning {
   readonly ripeningFrom: number;
   /** How long an acknowledgement may wait for others, if whoever asked gives it that long. */
   readonly ackDelay: Millis;
-  /** First wait for an acknowledgement; doubles with the first two timeouts in a row, of which there are `ackTries`. */
+  /** First wait for an acknowledgement. The next `ackTries` are twice as long, and each after those twice as long again, ... */
   readonly ackTimeout: Millis;
   readonly ackTries: number;
+  /** ... up to this: it bounds what a neighbour costs that says Hello and acknowledges nothing. */
+  readonly longestAckWait: Millis;
   /** A route must be better by this much, and by this share of the metric in use, ... */
   readonly switchMargin: number;
   readonly switchShare: number;
@@ -124,6 +126,7 @@ export const defaultTuning: Tuning = {
   ackDelay: 65,
   ackTimeout: 500,
   ackTries: 6,
+  longestAckWait: 32 * second,
   switchMargin: 50,
   switchShare: 1 / 16,
   dwell: 2 * second,
