@@ -688,7 +688,8 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
       const { state, protocol, gateway, externalAddress, externalPort } = effect.status;
       const holds = (state === 'mapped' || state === 'renewing') && externalAddress !== null && externalPort !== null;
       const endpoint = holds ? { address: externalAddress, port: externalPort } : undefined;
-      const of = { source: protocol ?? 'upnp', router: gateway ?? '', renewing: state === 'renewing' } as const;
+      const asking = state === 'asked' || state === 'renewing';
+      const of = { source: protocol ?? 'upnp', router: gateway ?? '', asking } as const;
       this.#reach({ kind: 'mappingChanged', endpoint, ...of }, now);
       const says = effect.status.reason ?? effect.status.state;
       // Asked again and again, a router mostly says the same.

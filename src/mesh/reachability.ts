@@ -45,8 +45,8 @@ export type ReachabilityEvent =
       readonly source: 'upnp' | 'nat-pmp';
       /** Its address, or what else names it. */
       readonly router: string;
-      /** It is being asked again, and may forward nothing meanwhile. */
-      readonly renewing: boolean;
+      /** It is being asked, for the first time or again, and may forward nothing meanwhile. */
+      readonly asking: boolean;
     }
   /** The router says that it forwards this to us as well, for as long as a trial takes. */
   | { readonly kind: 'trialMapped'; readonly endpoint: Endpoint }
@@ -109,6 +109,8 @@ const mostNeighbours = 256;
 const holeLasts: Millis = 10 * minute;
 /** No traffic of ours opens what is mapped. */
 const closed: Millis = Number.NEGATIVE_INFINITY;
+/** How long a router that was found may take to map our port, before what only peers tell of is asked about all the same. */
+const answersWithin: Millis = 10 * second;
 /** A router that was tried in vain, or had no port for a trial, is tried again after this. */
 const trialPause: Millis = 10 * minute;
 /** Several observations and proofs come at once: one record is signed for all. */
@@ -145,6 +147,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   /** Addresses that mean all machines of a network of ours. */
   #broadcasts: ReadonlySet<string> = new Set();
   #mapping: MappedEndpoint | undefined;
+  /** Until when the answer of a router is awaited, as nothing is mapped and one is asked; undefined: none is. */
+  #answerUntil: Millis | undefined;
   /** The router that has let somebody in where only its forwarding could: its mappings are believed. */
   #forwarder: string | undefined;
   #trial: Endpoint | undefined;
@@ -170,12 +174,14 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   handle(event: ReachabilityEvent, now: Millis): ReachabilityEffect[] {
     this.#closeHole(now);
+    this.#endWait(now);
     const effects = this.#handle(event, now);
     return [...effects, ...this.#ask(now), ...this.#try(now)];
   }
 
   tick(now: Millis): ReachabilityEffect[] {
     this.#closeHole(now);
+    this.#endWait(now);
     const effects: ReachabilityEffect[] = [...this.#ask(now), ...this.#try(now)];
     if (now >= this.#tellAt) effects.push(...this.#tell());
     return effects;
@@ -183,7 +189,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
 
   deadline(): Millis {
     const holeUntil = this.#mapping?.holeUntil ?? never;
-    return Math.min(this.#asker.deadline(), this.#tellAt, this.#trialDue(), holeUntil === closed ? never : holeUntil);
+    const ends = [holeUntil, this.#answerUntil ?? closed].map((at) => (at === closed ? never : at));
+    return Math.min(this.#asker.deadline(), this.#tellAt, this.#trialDue(), ...ends);
   }
 
   /** All endpoints of ours, best first: those open to everybody, then by how we came to know them. */
@@ -271,7 +278,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #mappingChanged(
-    { endpoint, source, router, renewing }: Extract<ReachabilityEvent, { kind: 'mappingChanged' }>,
+    { endpoint, source, router, asking }: Extract<ReachabilityEvent, { kind: 'mappingChanged' }>,
     now: Millis,
   ): ReachabilityEffect[] {
     const before = this.#mapping;
@@ -285,11 +292,15 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
       this.#movesBack = false;
     }
     // What comes back from a trial is new to the asker.
-    const isBack = this.#movesBack && !renewing;
+    const isBack = this.#movesBack && !asking;
     if (isBack) this.#movesBack = false;
+    const waited = this.#answerUntil !== undefined;
+    this.#answerUntil = asking && !endpoint ? (this.#answerUntil ?? now + answersWithin) : undefined;
     const effects = this.#collected(now);
+    // What had to wait for the answer, and is not what is mapped.
+    if (waited && this.#answerUntil === undefined) this.#asker.proversChanged(now);
     if (endpoint && !isSame) this.#asker.forwarded(endpoint, now);
-    else if ((before || endpoint) && !renewing && !isBack) this.#asker.startOver(false, now);
+    else if ((before || endpoint) && !asking && !isBack) this.#asker.startOver(false, now);
     return effects;
   }
 
@@ -418,7 +429,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   }
 
   #ask(now: Millis): ReachabilityEffect[] {
-    const effects = this.#asker.tick((endpoint) => this.#proversOf(endpoint), now);
+    const effects = this.#asker.tick((endpoint) => (this.#mayBeMapped(endpoint) ? [] : this.#proversOf(endpoint)), now);
     if (this.#asker.failuresChanged()) this.#tellSoon(now);
     return effects;
   }
@@ -473,6 +484,18 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   /** What comes from there comes into our own network from outside. */
   #isBeyond(endpoint: Endpoint): boolean {
     return leadsOutside(endpoint, this.#ownAddresses());
+  }
+
+  /** A router is about to say whether it forwards this, which only peers tell of: a dial before that would show nothing. */
+  #mayBeMapped(endpoint: Endpoint): boolean {
+    if ((this.#answerUntil ?? closed) === closed) return false;
+    return this.#collect().some((each) => each.source === 'observed' && sameEndpoint(each, endpoint));
+  }
+
+  #endWait(now: Millis): void {
+    if (this.#answerUntil === undefined || now < this.#answerUntil || this.#answerUntil === closed) return;
+    this.#answerUntil = closed;
+    this.#asker.proversChanged(now);
   }
 
   get #isOurHole(): boolean {

@@ -63,6 +63,17 @@ test('26: behind a NAT that keeps ports and lets in by address, a mapping that f
       () => world.node('honest').tail(),
     );
     t.log(`with one peer: mapped and proven ${Math.round(took)} ms after it had joined`);
+    // A router that is slow to be found is heard of after the first dial. From here on the node knows its mapping before it has a peer.
+    const liar = world.node('liar');
+    await world.wire('liar').cut();
+    await liar.restart();
+    const mapped = () => stood('liar').then(({ isMapped }) => isMapped);
+    await until('the liar has mapped', mapped, Boolean, 20_000, () => liar.tail());
+    t.is((await liar.status()).tunnels.up, 0);
+    const wasted = await dialBacksLetIn(world.router('liar'));
+    await world.wire('liar').heal();
+    const up = async () => (await liar.status()).tunnels.up;
+    await until('its tunnel stands', up, Boolean, 30_000, () => liar.tail());
     const watch = async (seconds: number) => {
       for (let i = 0; i < 4 * seconds; i++) {
         const { isMapped, proven } = await stood('liar');
@@ -78,7 +89,11 @@ test('26: behind a NAT that keeps ports and lets in by address, a mapping that f
     await third.api.leave({ force: true });
     await third.join(await dc1!.invite());
     await watch(8);
-    t.is(await dialBacksLetIn(world.router('liar')), 0, 'none is wasted on its own hole, and nothing else is open');
+    t.is(
+      (await dialBacksLetIn(world.router('liar'))) - wasted,
+      0,
+      'none is wasted on its own hole, and nothing else is open',
+    );
     t.is(await dialBacksLetIn(world.router('honest')), 2, 'the trial, and the mapping');
   } finally {
     world.remove();

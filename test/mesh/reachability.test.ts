@@ -94,12 +94,12 @@ class Node {
 }
 
 /** The router of node 1 forwards this port of its outer address, or says so. */
-const mappedAt = (external: number, source: 'upnp' | 'nat-pmp', renewing = false): ReachabilityEvent => ({
+const mappedAt = (external: number, source: 'upnp' | 'nat-pmp', asking = false): ReachabilityEvent => ({
   kind: 'mappingChanged',
   endpoint: { address: '11.0.1.1', port: external },
   source,
   router,
-  renewing,
+  asking,
 });
 
 function world(seed = 1): NatWorld {
@@ -183,6 +183,61 @@ for (const lie of ['lies', 'refuses'] as const) {
     t.deepEqual(toldOfTrials(home), [once, once, once].flat(), 'at first, and every ten minutes');
   });
 }
+
+/** A router is asked for a first mapping, or there is none to ask. */
+const nothingMapped = (asking: boolean): ReachabilityEvent => ({
+  kind: 'mappingChanged',
+  endpoint: undefined,
+  source: 'nat-pmp',
+  router,
+  asking,
+});
+
+test('26: no dial is wasted on our own hole while a router that was found has not answered yet', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'address-restricted');
+  home.tunnelTo(new Node(all, 2, 'public'));
+  home.hears(nothingMapped(true));
+  all.runUntil(5 * second);
+  home.tunnelTo(new Node(all, 3, 'public'));
+  all.runUntil(9 * second);
+  t.is(asksOf(home), 0);
+  home.hears(mappedAt(port, 'nat-pmp'));
+  all.runUntil(minute);
+  t.is(asksOf(home), 0, 'nor after it, as the router refuses a trial');
+});
+
+test('what peers see is asked about at once when the router refuses, and after ten seconds when it is silent', (t) => {
+  const all = world();
+  const [refused, unanswered] = [new Node(all, 1, 'address-restricted'), new Node(all, 2, 'address-restricted')];
+  const peer = new Node(all, 3, 'public');
+  for (const home of [refused, unanswered]) {
+    home.tunnelTo(peer);
+    home.hears(nothingMapped(true));
+  }
+  all.runUntil(4 * second);
+  t.is(asksOf(refused), 0);
+  refused.hears(nothingMapped(false));
+  t.is(asksOf(refused), 1);
+  all.runUntil(9.9 * second);
+  unanswered.hears(nothingMapped(true)); // another port, another router: the wait does not begin anew
+  t.is(asksOf(unanswered), 0);
+  all.runUntil(10 * second);
+  t.is(asksOf(unanswered), 1);
+  t.is(asksOf(refused), 1, 'what peers see was reached');
+});
+
+test('what was proven of our own hole stays so while a router that was found later is asked', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'endpoint-independent');
+  home.tunnelTo(new Node(all, 2, 'public'));
+  home.hears({ kind: 'neighbourAt', node: 3, endpoint: { address: '11.0.3.1', port }, uncalled: true });
+  all.runUntil(5 * second);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 observed']);
+  home.hears(nothingMapped(true));
+  all.runUntil(9 * second);
+  t.deepEqual(home.proven(), ['11.0.1.1:16696 observed']);
+});
 
 test('one neighbour is enough to prove a mapping where our own traffic leaves: the router forwards another port too', (t) => {
   const all = world();
@@ -366,7 +421,7 @@ test('double NAT: an external address that is not what peers see is never dialle
     endpoint: { address: '11.7.7.7', port },
     source: 'upnp',
     router,
-    renewing: false,
+    asking: false,
   });
   home.tunnelTo(peer);
   all.runUntil(10 * minute);
@@ -895,7 +950,7 @@ test('whatever neighbours say, work is bounded and the deadline is not passed by
       endpoint: fc.option(endpoint, { nil: undefined }),
       source: fc.constantFrom('upnp' as const, 'nat-pmp' as const),
       router: fc.constant(router),
-      renewing: fc.boolean(),
+      asking: fc.boolean(),
     }),
     fc.record({ kind: fc.constant('trialMapped' as const), endpoint }),
     fc.constant({ kind: 'trialLost' as const }),
