@@ -195,6 +195,11 @@ export class Admission {
     this.#refusals.add({ code, ...refused, neighbour, at: now, until: now + spec.routeExpiryFactor * 10 * interval });
   }
 
+  /** True when what this neighbour said last of the prefix is among `refused`. */
+  isRefused(prefix: Prefix, neighbour: Neighbour, now: Millis): boolean {
+    return this.#refusals.isCurrent(neighbour, prefix, now);
+  }
+
   /** What was refused lately, and neither taken nor taken back since. */
   refused(now: Millis): Refusal[] {
     return this.#refusals.current(now);

@@ -40,6 +40,12 @@ export class Refusals {
     return this.#latest.has(neighbour);
   }
 
+  /** True when the latest it said of this prefix was refused, and would be a route still. */
+  isCurrent(neighbour: Neighbour, prefix: Prefix, now: Millis): boolean {
+    const latest = this.#latest.get(neighbour)?.get(prefix.key);
+    return latest !== undefined && latest.until > now;
+  }
+
   /** It was taken since, or taken back. */
   forget(neighbour: Neighbour, prefix: Prefix): void {
     const its = this.#latest.get(neighbour);

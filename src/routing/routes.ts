@@ -1303,16 +1303,22 @@ export class Routes {
     return destination.owner || this.#tables.matrix.egress(destination.row, neighbour.column);
   }
 
-  /** Every candidate, for `weft routes` and `weft why`; of one prefix alone, if one is given. */
+  /**
+   * Every candidate, for `weft routes` and `weft why`; of one prefix alone, if one is given. What is over because the neighbour's
+   * next update was refused is among `refused`: nobody has taken it back.
+   */
   view(now: Millis, only?: Prefix): RouteRow[] {
+    const { destinations, columns, matrix } = this.#tables;
     const rows: RouteRow[] = [];
-    const one = only && this.#tables.destinations.find(only.bytes, only.length);
-    for (const destination of only ? (one ? [one] : []) : this.#tables.destinations) {
+    const one = only && destinations.find(only.bytes, only.length);
+    for (const destination of only ? (one ? [one] : []) : destinations) {
+      const { row, prefix } = destination;
       if (destination.own !== undefined) rows.push(this.#ownRow(destination));
-      for (const neighbour of this.#tables.columns) {
-        if (neighbour && this.#tables.matrix.has(destination.row, neighbour.column, Flag.present)) {
-          rows.push(this.#rowOf(destination, neighbour, now));
-        }
+      for (const neighbour of columns) {
+        if (!neighbour || !matrix.has(row, neighbour.column, Flag.present)) continue;
+        const isOver = matrix.refmetric(row, neighbour.column) === infinity;
+        if (isOver && this.admission.isRefused(prefix, neighbour, now)) continue;
+        rows.push(this.#rowOf(destination, neighbour, now));
       }
     }
     return rows;

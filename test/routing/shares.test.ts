@@ -119,6 +119,22 @@ test('what is not proven takes no place of what gateways let out, and of all pla
   t.true(world.nodes.get(9)!.next(1) === 1);
 });
 
+test('a route let go because its new gateway has no share left stands once, as refused, until it is taken back', (t) => {
+  const { world, node, tell } = membersWorld({ maxForeign: 30, maxForeignPerEgress: 1 });
+  const lan = prefix('fd00:0:1::/64');
+  const standings = () =>
+    [...node.speaker.view(world.now), ...node.speaker.refused(world.now)]
+      .filter((row) => row.prefix.key === lan.key)
+      .map(({ standing, refusal }) => refusal ?? standing);
+  tell({ net: 1, egress: 7 });
+  tell({ net: 2, egress: 8, by: 3 });
+  t.deepEqual(standings(), ['selected']);
+  tell({ net: 1, egress: 8 });
+  t.deepEqual(standings(), ['lan-quota']);
+  tell({ net: 1, egress: 8, metric: lost });
+  t.deepEqual(standings(), ['retracted']);
+});
+
 test('of a share that is full only what its gateway signed is named, once a minute', (t) => {
   const { tell, node, quotaReports } = membersWorld({ maxForeign: 30, maxForeignPerEgress: 10 });
   for (let net = 0; net < 10; net++) {
