@@ -3,6 +3,7 @@ import { NodeIdentity } from '../src/addr/identity.js';
 import { issueIssuerCertificate } from '../src/addr/issuer-certificate.js';
 import { Network } from '../src/addr/network.js';
 import { issueNodeCertificate } from '../src/addr/node-certificate.js';
+import { SecondMachine } from '../src/addr/second-machine.js';
 import { certificateLifetime } from '../src/addr/validity.js';
 import { AgreementKey, SigningKey, VerifyingKey } from '../src/crypto.js';
 import { appendMacs, datagramMacsLength } from '../src/datagram-mac.js';
@@ -113,6 +114,7 @@ const tunnelsAtOnce = 100;
     const peers = new Peers({
       ...{ node: 1, networkId: network.id, key: me.agreement, chain: encodeChain(chain), incarnation: 1n },
       ...{ lanes: 1, aesFaster: true, random, counters: (link: number) => plane.counters(link) },
+      secondMachine: new SecondMachine(network.id, me.signing, 1n),
       membership: {
         identify(octets, publicKey) {
           const shown = membership.readChain(octets);

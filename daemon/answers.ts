@@ -159,6 +159,7 @@ const cloneFix = 'one machine is a copy of the other: on the copy, weft leave, t
 
 const reportFixes: Readonly<Record<string, string>> = {
   cloned: cloneFix,
+  'own-key-copied': cloneFix,
   'own-key-cloned': `${cloneFix}; if there is no copy, look at the node that says so`,
   'other-daemon': 'stop the other Babel daemon, or remove the interface from [[babel.interface]]',
   'import-meets-connected': 'the LAN router announces a network this machine is connected to: filter it there',
@@ -241,6 +242,7 @@ function memberHealth(member: Member, critical: readonly string[]): HealthItem[]
 const reportSeverities: ReadonlyMap<string, HealthItem['severity']> = new Map(
   Object.entries({
     cloned: 'warning',
+    'own-key-copied': 'warning',
     'own-key-cloned': 'error',
     'invalid-signature': 'warning',
     'not-the-owner': 'warning',
@@ -258,7 +260,10 @@ const reportSeverities: ReadonlyMap<string, HealthItem['severity']> = new Map(
     'other-daemon': 'warning',
     'restarts-too-often': 'warning',
     'signature-rate': 'warning',
-  } satisfies Record<ReportCode | 'cloned' | 'own-key-cloned' | 'signature-rate', HealthItem['severity']>),
+  } satisfies Record<
+    ReportCode | 'cloned' | 'own-key-copied' | 'own-key-cloned' | 'signature-rate',
+    HealthItem['severity']
+  >),
 );
 
 function otherNodes(mesh: Mesh) {

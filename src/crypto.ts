@@ -297,6 +297,7 @@ export type SignatureLabel =
   | 'weft issuer revocation'
   | 'weft endpoint record'
   | 'weft join request'
+  | 'weft second machine'
   | 'weft origin';
 
 /**

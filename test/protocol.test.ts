@@ -82,7 +82,9 @@ test('each kind of probe, each flag, each reason and each control channel has a 
 });
 
 test('each message between the ends of a link has a vector', (t) => {
-  const kinds: Record<LinkMessage['kind'], true> = { hello: true, probe: true, echo: true, part: true, bye: true };
+  const kinds: Record<LinkMessage['kind'], true> = {
+    ...{ hello: true, probe: true, echo: true, part: true, bye: true, second: true },
+  };
   for (const kind of Object.keys(kinds)) {
     t.is(decodeLinkMessage(fromHex(tunnel[kind]!)!)?.kind, kind as LinkMessage['kind']);
     t.true(everything.includes(`{t: "${kind}"`), kind);

@@ -3,6 +3,7 @@ import { type Endpoint, formatEndpoint } from '../addr/endpoint.js';
 import { formatIp } from '../addr/ip.js';
 import type { NodeCertificate } from '../addr/node-certificate.js';
 import { type NodeNumber, nodePrefix, tunnelLinkLocal } from '../addr/node-number.js';
+import { SecondMachine } from '../addr/second-machine.js';
 import type { Machine } from '../machine.js';
 import { dialBackTypes } from '../mesh/dial-back.js';
 import type { MeshEffect } from '../mesh/effects.js';
@@ -99,12 +100,14 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
     this.#connector = new Connector(mesh, seeds, former, random, isDiallable, carried, topology, mostPunches);
     this.#beacon = new LanBeacon(membership.network.id, membership.number, setting.port, random);
     this.mapping = setting.mapPort ? new Mapping({ internalPort: setting.port, random }) : undefined;
+    const incarnation = incarnationFrom(random);
     this.peers = new Peers<NodeCertificate>({
       node: membership.number,
       networkId: membership.network.id,
       key: membership.identity.agreement,
       chain: encodeChain(membership.chain),
-      incarnation: incarnationFrom(random),
+      incarnation,
+      secondMachine: new SecondMachine(membership.network.id, membership.identity.signing, incarnation),
       lanes: setting.lanes,
       aesFaster: setting.aesFaster,
       random,
@@ -466,6 +469,12 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
             'says that another machine runs with the key of this one, and was there first',
           );
           break;
+        case 'copied': {
+          const place = effect.endpoint ? `, at ${formatEndpoint(effect.endpoint)},` : '';
+          const detail = `found that another machine${place} runs with the key of this one, which was there first`;
+          this.#tell('own-key-copied', effect.by, detail);
+          break;
+        }
         case 'dialFailed':
           if (effect.via === 'overlay') break; // of a letter or a packet: it says nothing about the direct way
           if (this.#isOverStream(effect.node)) {

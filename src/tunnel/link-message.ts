@@ -11,7 +11,10 @@ import { ControlChannel } from './frame.js';
  *     {t: "probe", n: nonce}              are you there?
  *     {t: "echo", n: nonce}               I am
  *     {t: "part", r: reason}              the tunnel ends, the keys go on serving over the overlay; no answer
- *     {t: "bye", r: reason}               all of the link ends; no answer
+ *     {t: "bye", r: reason, i: start}     all of the link ends; no answer. i: 8 octets, only to a second machine with a key:
+ *                                         the incarnation of the first
+ *     {t: "second", d: proof, a, p}       such a machine's proof that it is there (src/addr/second-machine.ts): its answer to the
+ *                                         bye, and to the first with where it was heard from
  *
  * address: 16 octets, IPv4 as ::ffff:a.b.c.d; nonce: 8 octets; reason: text of at most 64 octets.
  */
@@ -19,9 +22,12 @@ export type LinkMessage =
   | { readonly kind: 'hello'; readonly observed: Endpoint | undefined }
   | { readonly kind: 'probe'; readonly nonce: Uint8Array }
   | { readonly kind: 'echo'; readonly nonce: Uint8Array }
-  | { readonly kind: 'part' | 'bye'; readonly reason: string };
+  | { readonly kind: 'part'; readonly reason: string }
+  | { readonly kind: 'bye'; readonly reason: string; readonly first?: bigint }
+  | { readonly kind: 'second'; readonly proof: Uint8Array; readonly endpoint: Endpoint | undefined };
 
 const maxReasonLength = 64;
+const maxProofLength = 256;
 
 /** Of the `bye` to a second machine with a node's key, which tells its operator (docs/protocol/tunnel.md, Another incarnation). */
 export const secondMachine = 'another machine runs with this key';
@@ -33,17 +39,37 @@ export function encodeLinkMessage(message: LinkMessage): Uint8Array {
 
 function asCbor(message: LinkMessage): CborValue {
   switch (message.kind) {
-    case 'hello': {
-      const address = message.observed && parseIp(message.observed.address);
-      return address ? { t: 'hello', a: address, p: message.observed!.port } : { t: 'hello' };
-    }
+    case 'hello':
+      return { t: 'hello', ...placeToCbor(message.observed) };
     case 'probe':
     case 'echo':
       return { t: message.kind, n: message.nonce };
     case 'part':
-    case 'bye':
-      return { t: message.kind, r: message.reason.slice(0, maxReasonLength) };
+      return { t: 'part', r: message.reason.slice(0, maxReasonLength) };
+    case 'bye': {
+      const reason = message.reason.slice(0, maxReasonLength);
+      return message.first === undefined ? { t: 'bye', r: reason } : { t: 'bye', r: reason, i: octets(message.first) };
+    }
+    case 'second':
+      return { t: 'second', d: message.proof, ...placeToCbor(message.endpoint) };
   }
+}
+
+function placeToCbor(endpoint: Endpoint | undefined): { readonly [key: string]: CborValue } {
+  const address = endpoint && parseIp(endpoint.address);
+  return address ? { a: address, p: endpoint.port } : {};
+}
+
+function placeFromCbor({ a: address, p: port }: { readonly [key: string]: CborValue }): Endpoint | undefined {
+  if (!(address instanceof Uint8Array) || address.length !== 16) return undefined;
+  if (typeof port !== 'number' || !Number.isInteger(port) || port <= 0 || port >= 65536) return undefined;
+  return { address: formatIp(address), port };
+}
+
+function octets(incarnation: bigint): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, incarnation);
+  return bytes;
 }
 
 /** Undefined when malformed or of a kind not known here. */
@@ -51,23 +77,23 @@ export function decodeLinkMessage(frame: Uint8Array): LinkMessage | undefined {
   const map = decodeCbor(frame.subarray(1));
   if (map === null || typeof map !== 'object' || Array.isArray(map) || map instanceof Uint8Array) return undefined;
   switch (map.t) {
-    case 'hello': {
-      const { a: address, p: port } = map;
-      const known =
-        address instanceof Uint8Array &&
-        address.length === 16 &&
-        typeof port === 'number' &&
-        Number.isInteger(port) &&
-        port > 0 &&
-        port < 65536;
-      return { kind: 'hello', observed: known ? { address: formatIp(address), port } : undefined };
-    }
+    case 'hello':
+      return { kind: 'hello', observed: placeFromCbor(map) };
     case 'probe':
     case 'echo':
       return map.n instanceof Uint8Array && map.n.length === 8 ? { kind: map.t, nonce: map.n } : undefined;
     case 'part':
-    case 'bye':
-      return typeof map.r === 'string' && map.r.length <= maxReasonLength ? { kind: map.t, reason: map.r } : undefined;
+    case 'bye': {
+      const { t: kind, r: reason, i: first } = map;
+      if (typeof reason !== 'string' || reason.length > maxReasonLength) return undefined;
+      if (kind === 'part' || !(first instanceof Uint8Array) || first.length !== 8) return { kind, reason };
+      return { kind, reason, first: new DataView(first.buffer, first.byteOffset, 8).getBigUint64(0) };
+    }
+    case 'second': {
+      const { d: proof } = map;
+      if (!(proof instanceof Uint8Array) || proof.length > maxProofLength) return undefined;
+      return { kind: 'second', proof, endpoint: placeFromCbor(map) };
+    }
     default:
       return undefined;
   }

@@ -1,6 +1,7 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import { sameEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import type { SecondMachine } from '../addr/second-machine.js';
 import { Bucket } from '../bucket.js';
 import { concatBytes, toHex } from '../bytes.js';
 import { mac1Of } from '../cookie-reply.js';
@@ -32,6 +33,7 @@ export interface PeerHost<Certificate> {
   hello(kind: 'initiation' | 'response', observed: Endpoint | undefined): Hello;
   readonly aesFaster: boolean;
   readonly lanes: number;
+  readonly secondMachine: Pick<SecondMachine, 'prove' | 'isProven'>;
   emit(effect: TunnelEffect<Certificate>): void;
   /** A receiver index, unguessable and unique in this node; what is heard for it goes to this peer. */
   takeIndex(peer: Peer<Certificate>): number;
@@ -92,6 +94,8 @@ export class Peer<Certificate> {
   readonly #watch = new KeyWatch();
   /** Handshakes inside the session have passed no guard: a renewal needs two, and some more where frames are lost. */
   readonly #inside = new Bucket(1, 8);
+  /** Proofs that our key was copied, each of which costs a signature: a peer comes by one in some minutes. */
+  readonly #proofs = new Bucket(0.1, 3);
   /** A session whose answer came from none of the ways we had asked along, and those of them that its first frame is not sent by. */
   #untriedWays: { readonly localIndex: number; readonly paths: readonly Path[] } | undefined;
 
@@ -117,6 +121,11 @@ export class Peer<Certificate> {
 
   get link(): LinkId | undefined {
     return this.#link;
+  }
+
+  /** Of the machine we know. */
+  get incarnation(): bigint | undefined {
+    return this.#incarnation;
   }
 
   get standing(): 'none' | 'session' | 'tunnel' {
@@ -409,7 +418,7 @@ export class Peer<Certificate> {
 
   // What the plane and the other side say
 
-  heard(message: LinkMessage): void {
+  heard(message: LinkMessage, now: Millis): void {
     this.#isSilent = false;
     switch (message.kind) {
       case 'hello':
@@ -432,10 +441,34 @@ export class Peer<Certificate> {
         if (this.#standing === 'tunnel') this.#toOverlay(`the other side closed it: ${message.reason}`);
         break;
       case 'bye':
-        if (message.reason === secondMachine) this.#host.emit({ kind: 'clonedOurselves', by: this.node });
+        if (message.reason === secondMachine) this.#hearOfFirst(message.first);
         this.close(`the other side closed it: ${message.reason}`);
         break;
+      case 'second':
+        this.#hearOfSecond(message.proof, message.endpoint, now);
+        break;
     }
+  }
+
+  /** We are the second machine with our key. The first is to hear of it by a word that this peer cannot make up. */
+  #hearOfFirst(first: bigint | undefined): void {
+    this.#host.emit({ kind: 'clonedOurselves', by: this.node });
+    const proof = first === undefined ? undefined : this.#host.secondMachine.prove(first);
+    if (proof) this.#say({ kind: 'second', proof, endpoint: undefined });
+  }
+
+  /** We are the first, if it is true. */
+  #hearOfSecond(proof: Uint8Array, endpoint: Endpoint | undefined, now: Millis): void {
+    if (this.#proofs.take(now) && this.#host.secondMachine.isProven(proof)) {
+      this.#host.emit({ kind: 'copied', by: this.node, endpoint });
+    } else {
+      this.#host.emit({ kind: 'refused', reason: 'no proof that our key was copied', from: this.path });
+    }
+  }
+
+  /** To the machine that we know: what the second one with its key has signed, and where that was heard from. */
+  passProof(proof: Uint8Array, endpoint: Endpoint): void {
+    this.#say({ kind: 'second', proof, endpoint });
   }
 
   silent(): void {

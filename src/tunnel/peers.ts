@@ -1,5 +1,6 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
+import type { SecondMachine } from '../addr/second-machine.js';
 import { equalBytes, toHex } from '../bytes.js';
 import { mac1Of, openCookieReply } from '../cookie-reply.js';
 import { checkMac1, mac1Key } from '../datagram-mac.js';
@@ -56,6 +57,8 @@ export interface PeersOptions<Certificate> {
   /** Fit for keys. */
   readonly random: Random;
   readonly membership: Membership<Certificate>;
+  /** Of our own key and this start. */
+  readonly secondMachine: Pick<SecondMachine, 'prove' | 'isProven'>;
   /** `Plane.counters`. */
   readonly counters: (link: LinkId) => LinkUse;
   /** Whether a node without a tunnel may open one with us now; without it all may. */
@@ -224,6 +227,10 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
         for (const peer of [...this.#peers.values()]) this.#with(peer, () => peer.wokeUp(now));
         return;
       case 'control':
+        if (this.#trials.has(event.link)) {
+          this.#fromTrial(event.link, event.bytes);
+          return;
+        }
         if (event.bytes[0] !== ControlChannel.handshake) break;
         this.#inside(this.#links.get(event.link), event.bytes.subarray(1), now);
         return;
@@ -238,6 +245,12 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
 
   #isCloned(found: { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined, now: Millis): void {
     if (found) this.#with(found.peer, (peer) => peer.reportClone(found.endpoint, now));
+  }
+
+  #fromTrial(link: LinkId, bytes: Uint8Array): void {
+    const message = bytes[0] === ControlChannel.tunnel ? decodeLinkMessage(bytes) : undefined;
+    const found = message && this.#trials.heard(link, message);
+    if (found) this.#with(found.peer, (peer) => peer.passProof(found.proof, found.endpoint));
   }
 
   #datagram(bytes: Uint8Array, from: Path, now: Millis): void {
@@ -395,13 +408,14 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   }
 
   #makeHost(): PeerHost<Certificate> {
-    const { node, random, aesFaster, lanes, incarnation, counters } = this.#options;
+    const { node, random, aesFaster, lanes, incarnation, counters, secondMachine } = this.#options;
     return {
       node,
       random,
       aesFaster,
       lanes,
       counters,
+      secondMachine,
       identity: this.#identity,
       hello: (kind, observed) => this.#hello(kind, observed, incarnation),
       emit: (effect) => this.#emit(effect),
@@ -468,7 +482,7 @@ function fromLink<Certificate>(peer: Peer<Certificate>, event: LinkEvent, now: M
   switch (event.kind) {
     case 'control': {
       const message = event.bytes[0] === ControlChannel.tunnel ? decodeLinkMessage(event.bytes) : undefined;
-      if (message) peer.heard(message);
+      if (message) peer.heard(message, now);
       break;
     }
     case 'installed':

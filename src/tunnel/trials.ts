@@ -3,7 +3,7 @@ import { AgreementKey } from '../crypto.js';
 import { appendMacs } from '../datagram-mac.js';
 import { type Millis, never, second } from '../time.js';
 import type { IncomingHandshake } from './handshake.js';
-import { encodeLinkMessage, secondMachine } from './link-message.js';
+import { encodeLinkMessage, type LinkMessage, secondMachine } from './link-message.js';
 import type { Peer, PeerHost } from './peer.js';
 import type { LinkId, PlaneCommand } from './plane/contract.js';
 import { SessionKeys } from './session-keys.js';
@@ -19,8 +19,8 @@ interface Trial<Certificate> {
 
 /**
  * A second machine with the key of a peer that lives: is it there, or is this a replay? It is answered on a link of its
- * own to node number 0, which is nobody's: no packet is ever sealed for it or taken from it. A peer has one trial in
- * ten seconds.
+ * own to node number 0, which is nobody's: no packet is ever sealed for it or taken from it. It stays for the newcomer's answer
+ * to what it is told. A peer has one trial in ten seconds.
  */
 export class Trials<Certificate> {
   readonly #host: PeerHost<Certificate>;
@@ -82,10 +82,21 @@ export class Trials<Certificate> {
   confirmed(link: LinkId): { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined {
     const trial = this.#trials.get(link);
     if (!trial) return undefined; // a link of a peer we know
-    const bytes = encodeLinkMessage({ kind: 'bye', reason: secondMachine });
+    const first = trial.peer.incarnation;
+    const bytes = encodeLinkMessage({ kind: 'bye', reason: secondMachine, ...(first !== undefined && { first }) });
     this.#command({ kind: 'sendControl', link, bytes });
-    this.#end(link, trial);
     return trial;
+  }
+
+  /** The newcomer answers the `bye` with its proof: that is for the machine we know, and nothing more is expected of it. */
+  heard(
+    link: LinkId,
+    message: LinkMessage,
+  ): { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint; readonly proof: Uint8Array } | undefined {
+    const trial = this.#trials.get(link);
+    if (!trial || message.kind !== 'second') return undefined;
+    this.#end(link, trial);
+    return { ...trial, proof: message.proof };
   }
 
   /** Ends those whose time is over. */

@@ -29,6 +29,8 @@ export type TunnelEffect<Certificate> =
   | { readonly kind: 'cloned'; readonly node: NodeNumber; readonly endpoints: readonly Endpoint[] }
   /** So says a peer of our own key, and that the other machine stays. */
   | { readonly kind: 'clonedOurselves'; readonly by: NodeNumber }
+  /** Another machine has proven to hold our own key, and we were there first; where it is, as a peer says, if it can. */
+  | { readonly kind: 'copied'; readonly by: NodeNumber; readonly endpoint: Endpoint | undefined }
   /** `reason` in plain words, to follow "could not reach NAME: ". */
   | {
       readonly kind: 'dialFailed';

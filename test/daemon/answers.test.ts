@@ -99,14 +99,25 @@ test('two machines with one key are a line in status of who hears both: where th
       fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own; if there is no copy, look at the node that says so',
     },
   ]);
+  const ofFirst = () => healthOf(memberOf(world, first)).filter(({ code }) => code.startsWith('own-key'));
+  t.deepEqual(ofFirst(), [
+    {
+      code: 'own-key-copied',
+      severity: 'warning',
+      message: `${founder.name}: found that another machine, at ${copy.address}:16696, runs with the key of this one, which was there first`,
+      fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
+    },
+  ]);
   // A line stays for ten minutes: it is told again as long as both run, and no oftener than is of use.
   for (let minutes = 10; minutes <= 60; minutes += 10) {
-    const count = () => [founder, copy].map(({ told }) => told.filter(({ code }) => code.endsWith('cloned')).length);
-    const [before, beforeCopy] = count() as [number, number];
+    const codes = /cloned|copied/;
+    const count = () => [founder, copy, first].map(({ told }) => told.filter(({ code }) => codes.test(code)).length);
+    const [before, beforeCopy, beforeFirst] = count() as [number, number, number];
     world.run(600 * second);
-    const [after, afterCopy] = count() as [number, number];
+    const [after, afterCopy, afterFirst] = count() as [number, number, number];
     t.true(after > before && after <= before + 3, `founder, after ${minutes} minutes: ${after - before} times`);
     t.true(afterCopy > beforeCopy && afterCopy <= beforeCopy + 3, `copy: ${afterCopy - beforeCopy} times`);
+    t.true(afterFirst > beforeFirst && afterFirst <= beforeFirst + 3, `first: ${afterFirst - beforeFirst} times`);
   }
   t.is(founder.told.filter(({ code }) => code === 'tunnel-down').length, 0);
 });

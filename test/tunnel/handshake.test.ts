@@ -1,16 +1,18 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
+import { SecondMachine } from '../../src/addr/second-machine.js';
 import { fromHex, toHex, utf8 } from '../../src/bytes.js';
 import { cookieReplyKey, mac1Of, openCookieReply, sealCookieReply } from '../../src/cookie-reply.js';
-import { AgreementKey } from '../../src/crypto.js';
+import { AgreementKey, SigningKey } from '../../src/crypto.js';
 import { IncomingHandshake, maxChainLength, OutgoingHandshake, prologueOf } from '../../src/tunnel/handshake.js';
 import { decodeLinkMessage, encodeLinkMessage, type LinkMessage } from '../../src/tunnel/link-message.js';
 
 /** PROTOCOL.md §3: every key known, so that another implementation can follow octet by octet. */
 const vectors = JSON.parse(readFileSync('test/vectors/tunnel.json', 'utf8')) as Record<string, string>;
 const key = (octet: number) => new AgreementKey(new Uint8Array(32).fill(octet));
-const prologue = prologueOf(new Uint8Array(32).fill(7));
+const networkId = new Uint8Array(32).fill(7);
+const prologue = prologueOf(networkId);
 
 function known() {
   const [alice, bob] = [key(1), key(2)];
@@ -35,6 +37,9 @@ function known() {
   return { alice, bob, outgoing, incoming, initiation, body };
 }
 
+const firstStart = 0x1122334455667788n;
+const secondMachine = new SecondMachine(networkId, new SigningKey(new Uint8Array(32).fill(1)), 0x99aabbccddeeff00n);
+
 const linkMessages: Record<string, LinkMessage> = {
   hello: { kind: 'hello', observed: { address: '192.0.2.2', port: 16696 } },
   'hello over the overlay': { kind: 'hello', observed: undefined },
@@ -42,7 +47,24 @@ const linkMessages: Record<string, LinkMessage> = {
   echo: { kind: 'echo', nonce: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) },
   part: { kind: 'part', reason: 'too many tunnels' },
   bye: { kind: 'bye', reason: 'the daemon ends' },
+  'bye to a second machine': { kind: 'bye', reason: 'another machine runs with this key', first: firstStart },
+  second: { kind: 'second', proof: secondMachine.prove(firstStart)!, endpoint: undefined },
+  'second with its place': {
+    kind: 'second',
+    proof: secondMachine.prove(firstStart)!,
+    endpoint: { address: '192.0.2.66', port: 16696 },
+  },
 };
+
+test('the vector of a proof is one for the start it names, and for none but that', (t) => {
+  const proof = linkMessages.second!.kind === 'second' ? linkMessages.second!.proof : t.fail();
+  const of = (incarnation: bigint, seed = 1) =>
+    new SecondMachine(networkId, new SigningKey(new Uint8Array(32).fill(seed)), incarnation);
+  t.true(of(firstStart).isProven(proof as Uint8Array));
+  t.false(of(firstStart + 1n).isProven(proof as Uint8Array));
+  t.false(of(firstStart, 2).isProven(proof as Uint8Array));
+  t.is(of(firstStart).prove(firstStart), undefined);
+});
 
 test('golden vectors of every message', (t) => {
   const { outgoing, incoming, initiation, body, bob } = known();

@@ -134,6 +134,10 @@ test('a cloned key is found out and takes nothing from the first', (t) => {
     alice.told.filter(({ kind }) => kind === 'cloned'),
     [{ kind: 'cloned', node: 2, endpoints: [bob.endpoint, clone.endpoint] }],
   );
+  t.deepEqual(
+    bob.told.filter(({ kind }) => kind === 'copied'),
+    [{ kind: 'copied', by: 1, endpoint: clone.endpoint }],
+  );
   t.is(bob.received.length, sent);
   t.is(clone.received.length, 0);
   t.is(clone.standing(alice), 'none');

@@ -6,10 +6,10 @@ import { appendMacs, datagramMacLength, datagramMacsLength } from '../../src/dat
 import { hour, type Millis, minute, second } from '../../src/time.js';
 import { ControlChannel, FrameType } from '../../src/tunnel/frame.js';
 import { type Hello, IncomingHandshake, OutgoingHandshake, prologueOf } from '../../src/tunnel/handshake.js';
-import { encodeLinkMessage } from '../../src/tunnel/link-message.js';
+import { decodeLinkMessage, encodeLinkMessage } from '../../src/tunnel/link-message.js';
 import type { PlaneCommand } from '../../src/tunnel/plane/contract.js';
 import { endpointOf, type Parcel } from './plane-stand-in.js';
-import { chainOf, isHandshakeInside, type Machine, World } from './world.js';
+import { chainOf, isHandshakeInside, type Machine, secondMachineOf, World } from './world.js';
 
 function pair(seed = 1): { world: World; alice: Machine; bob: Machine } {
   const world = new World(seed);
@@ -802,6 +802,9 @@ test('two machines with one key: the first stays, and both endpoints are told', 
   clone.dial(alice);
   world.run(3 * second);
   t.deepEqual(alice.told('cloned'), [{ kind: 'cloned', node: 2, endpoints: [bob.endpoint, clone.endpoint] }]);
+  t.deepEqual(bob.told('copied'), [{ kind: 'copied', by: 1, endpoint: clone.endpoint }], 'the first is told too');
+  t.deepEqual(clone.told('clonedOurselves'), [{ kind: 'clonedOurselves', by: 1 }]);
+  t.deepEqual([...alice.told('refused'), ...bob.told('refused'), ...clone.told('copied')], []);
   t.is(alice.standing(bob), 'tunnel');
   t.like(alice.peers.reach(2), { endpoint: bob.endpoint });
   t.like(clone.told('tunnelDown'), [{ reason: 'the other side closed it: another machine runs with this key' }]);
@@ -815,6 +818,62 @@ test('two machines with one key: the first stays, and both endpoints are told', 
   clone.dial(alice);
   world.run(second);
   t.like(alice.peers.reach(2), { standing: 'tunnel', endpoint: clone.endpoint }, 'the first is gone');
+});
+
+test('that its key was copied a node believes only who shows what the copy has signed since it started itself', (t) => {
+  const { world, alice, bob } = joined();
+  const heard: Uint8Array[] = [];
+  world.tap = (_from, _to, parcel) => {
+    if (parcel.kind !== 'frame' || !('control' in parcel.content)) return parcel;
+    const message = decodeLinkMessage(parcel.content.control);
+    if (message?.kind === 'second') heard.push(message.proof);
+    return parcel;
+  };
+  const clone = world.cloneOf(bob, 66).start();
+  clone.dial(alice);
+  world.run(3 * second);
+  const [proof] = heard as [Uint8Array];
+  clone.stop();
+  const say = (to: Machine, from: Machine, octets: Uint8Array) => {
+    const bytes = encodeLinkMessage({ kind: 'second', proof: octets, endpoint: undefined });
+    to.do({ kind: 'plane', event: { kind: 'control', link: to.peers.reach(from.node)!.link, bytes, receivedAt: 0 } });
+    world.run(minute); // they are looked at one by one
+  };
+  const forged = proof.map((octet, i) => (i === 90 ? octet ^ 1 : octet));
+  for (const octets of [new Uint8Array(0), forged]) say(bob, alice, octets);
+  say(alice, bob, proof);
+  // Told that it was not the first itself, it signs for no start but another, and closes: that is all a liar gets.
+  const own = secondMachineOf(bob.key, bob.incarnation);
+  t.is(own.prove(bob.incarnation), undefined);
+  bob.stop();
+  world.run(5 * second);
+  bob.start();
+  alice.dial(bob);
+  world.run(second);
+  for (const octets of [proof, own.prove(7n)!, secondMachineOf(alice.key, 7n).prove(bob.incarnation)!]) {
+    say(bob, alice, octets);
+  }
+  t.is(bob.told('copied').length, 1, 'the true one');
+  t.is(alice.told('copied').length, 0);
+  const refused = [...bob.told('refused'), ...alice.told('refused')].map(({ reason }) => reason);
+  t.deepEqual(
+    refused,
+    Array.from({ length: 6 }, () => 'no proof that our key was copied'),
+  );
+  say(bob, alice, secondMachineOf(bob.key, 7n).prove(bob.incarnation)!);
+  t.is(bob.told('copied').length, 2);
+});
+
+test('of proofs that a key was copied a member has three looked at, and one more in ten seconds', (t) => {
+  const { world, alice, bob } = joined();
+  const { link } = bob.peers.reach(1)!;
+  const genuine = secondMachineOf(bob.key, 7n).prove(bob.incarnation)!;
+  const bytes = encodeLinkMessage({ kind: 'second', proof: genuine, endpoint: alice.endpoint });
+  for (let i = 0; i < 20; i++) bob.do({ kind: 'plane', event: { kind: 'control', link, bytes, receivedAt: 0 } });
+  world.run(20 * second);
+  for (let i = 0; i < 20; i++) bob.do({ kind: 'plane', event: { kind: 'control', link, bytes, receivedAt: 0 } });
+  t.is(bob.told('copied').length, 5);
+  t.is(bob.told('refused').length, 35);
 });
 
 test('a machine that is dialled and answers with the key of a live one is found out too', (t) => {

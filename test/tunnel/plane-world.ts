@@ -9,7 +9,7 @@ import { Guard } from '../../src/tunnel/guard.js';
 import { Peers, type TunnelEvent } from '../../src/tunnel/peers.js';
 import { InProcessPlane } from '../../src/tunnel/plane/in-process.js';
 import { buildPacket } from './plane/packets.js';
-import { chainOf, type Effect } from './world.js';
+import { chainOf, type Effect, secondMachineOf } from './world.js';
 
 /** The product's peers on the product's plane: real keys, real frames, a virtual clock. */
 const network = parsePrefix('fd77:6566:7400::/40')!;
@@ -47,12 +47,14 @@ export class Node {
       relayLimitBitsPerSecond: 0,
       publicKey: this.key.publicKey,
     });
+    const incarnation = BigInt(random.below(2 ** 32));
     this.peers = new Peers<string>({
       node: number,
       networkId: new Uint8Array(32).fill(7),
       key: this.key,
       chain: chainOf(number),
-      incarnation: BigInt(random.below(2 ** 32)),
+      incarnation,
+      secondMachine: secondMachineOf(key, incarnation),
       lanes: 2,
       aesFaster: true,
       random,

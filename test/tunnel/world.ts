@@ -1,7 +1,8 @@
 import type { Endpoint } from '../../src/addr/endpoint.js';
 import type { NodeNumber } from '../../src/addr/node-number.js';
+import { SecondMachine } from '../../src/addr/second-machine.js';
 import { toHex } from '../../src/bytes.js';
-import { AgreementKey } from '../../src/crypto.js';
+import { AgreementKey, SigningKey } from '../../src/crypto.js';
 import { type Random, seededRandom } from '../../src/random.js';
 import { type Millis, never, second } from '../../src/time.js';
 import { ControlChannel } from '../../src/tunnel/frame.js';
@@ -14,10 +15,29 @@ import { endpointOf, type Parcel, PlaneStandIn, pathKey } from './plane-stand-in
 /** In the tests a certificate is a name, and its chain 500 octets that begin with the node number. */
 export type Effect = TunnelEffect<string>;
 
+const networkId = new Uint8Array(32).fill(7);
+
 export function chainOf(node: NodeNumber): Uint8Array {
   const chain = new Uint8Array(500).fill(0x5a);
   new DataView(chain.buffer).setUint32(0, node);
   return chain;
+}
+
+/** With a signing key that all who have this key share, made only where it is wanted. */
+export function secondMachineOf(
+  { publicKey }: AgreementKey,
+  incarnation: bigint,
+): Pick<SecondMachine, 'prove' | 'isProven'> {
+  const withKey = <Result>(act: (made: SecondMachine) => Result): Result => {
+    const key = new SigningKey(publicKey);
+    const result = act(new SecondMachine(networkId, key, incarnation));
+    key.wipe();
+    return result;
+  };
+  return {
+    prove: (first) => withKey((made) => made.prove(first)),
+    isProven: (bytes) => withKey((made) => made.isProven(bytes)),
+  };
 }
 
 /** How datagrams fare between two nodes. */
@@ -71,13 +91,14 @@ export class Machine {
     this.isRunning = true;
     this.peers = new Peers<string>({
       node: this.node,
-      networkId: new Uint8Array(32).fill(7),
+      networkId,
       key: this.key,
       chain: chainOf(this.node),
       incarnation: this.incarnation,
       lanes: this.lanes,
       aesFaster: this.aesFaster,
       random,
+      secondMachine: secondMachineOf(this.key, this.incarnation),
       membership: this.world.membership,
       counters: (link) => plane.counters(link),
       admits: (node) => this.admits(node),
