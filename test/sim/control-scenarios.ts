@@ -190,6 +190,20 @@ const changes: Scenario = {
   },
 };
 
+/** Who lost the direct tunnel has announced less than what is left says: it asks for a newer seqno, and is told as soon as that comes. */
+const asked: Scenario = {
+  name: 'members: who has no feasible way left has one when the seqno it asked for comes',
+  run(seed) {
+    const edges: Edges = [...ring(3)];
+    const world = new ControlNetwork({ seed, nodes: 3, edges, quality: (_a, b) => ({ delay: b === 2 ? 40 : 1 }) });
+    expectReachable(world, 20 * second, 'joined');
+    world.runTo(world.now + 20 * second);
+    world.world.separate(world.machines[0]!, world.machines[1]!);
+    const isTold = () => world.via(1, 0) === 2 && world.via(0, 1) === 2;
+    expect(world, 'j', world.runUntil(isTold, 5 * second), 'who asked was not told');
+  },
+};
+
 /**
  * As many members as the invariants are to hold for after every event. Each has chosen ten tunnels of its own among all others,
  * and is at it still: to wait for rest would take longer than all the rest (docs/decisions/thousands-are-speakers.md). Tunnels are
@@ -227,6 +241,7 @@ export const controlScenarios: readonly Scenario[] = [
   restarts,
   storm(8, 2),
   changes,
+  asked,
 ];
 
 /** For `npm run verify`. */

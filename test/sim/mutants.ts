@@ -16,7 +16,7 @@ export interface MembersNotice {
   readonly by: readonly Invariant[];
 }
 
-/** Why no scenario of members can notice it. */
+/** Why no scenario of members notices it; the speakers' `scenario` does. */
 export interface Unseen {
   readonly unseen: string;
 }
@@ -24,8 +24,8 @@ export interface Unseen {
 export const memberSeeds: readonly number[] = [1, 2];
 
 const restarts = 'members: who restarts, with or without its disk, is reachable at once';
-/** No reason of construction: the speakers' scenario that is there for it makes what it takes, and these, with six seeds, did not. */
-const notMet = 'they were not led to what it takes, with seeds 1 to 6 of the lossy wires and 1 of the restarts';
+const ring = "members: a ring of 8 settles on Dijkstra's ways";
+const asked = 'members: who has no feasible way left has one when the seqno it asked for comes';
 const changes = 'members: lossy wires become worse and better, one restarts at once, one dies';
 
 /**
@@ -61,7 +61,7 @@ export const mutants: readonly Mutant[] = [
       '    if (!destination.isFeasible(router, matrix.seqno(row, column), metric)) {\n      this.hasUnfeasible = true;',
     scenario: 'a prefix with two originators is reached at the nearer one, and at the other when that one goes',
     by: ['h'],
-    members: { unseen: notMet },
+    members: { scenario: ring, by: ['j'] },
   },
   {
     name: 'W5: seqnos are compared as plain numbers',
@@ -231,7 +231,10 @@ export const mutants: readonly Mutant[] = [
     replace: 'challenger === none || this.metricOf(destination, current) === infinity',
     scenario: 'a loop between the routes of two originators dies of its own updates',
     by: ['b'],
-    members: { unseen: notMet },
+    members: {
+      unseen:
+        'of one originator it looks as if the unfeasible update had been ignored, as RFC 8966 §3.5.3 allows, and no two members announce one prefix',
+    },
   },
   {
     name: 'W16: a route that expired is never forgotten',
@@ -298,7 +301,10 @@ export const mutants: readonly Mutant[] = [
     replace: '      matrix.lower(destination.row, column, saidOfVersion);',
     scenario: 'a retraction that was lost is said again, whatever came between',
     by: ['i'],
-    members: { unseen: notMet },
+    members: {
+      unseen:
+        'it takes a route that comes back by the neighbour that missed its retraction, and goes again, before that has been said once more: half a second',
+    },
   },
   {
     name: 'the whole table goes out with every change',
@@ -317,7 +323,7 @@ export const mutants: readonly Mutant[] = [
     replace: '    }\n    if (wasSelected',
     scenario: 'a route that is not feasible is asked for and taken',
     by: ['j'],
-    members: { unseen: notMet },
+    members: { scenario: asked, by: ['j'] },
   },
   {
     name: 'a way better than those in use is noted and not acted on',
@@ -326,7 +332,10 @@ export const mutants: readonly Mutant[] = [
     replace: 'return last !== unknown && metric >= 0 &&',
     scenario: 'two halves part, live on, and heal',
     by: ['h'],
-    members: { unseen: notMet },
+    members: {
+      unseen:
+        'it takes two spare ways that are feasible, and once wires have changed those of members are of an older seqno than the one in use',
+    },
   },
   {
     name: 'W8: the next hop does not begin with the source of the packet',
@@ -344,6 +353,9 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (feasible === undefined) return undefined;',
     scenario: 'two halves part, live on, and heal',
     by: ['j'],
-    members: { unseen: notMet },
+    members: {
+      unseen:
+        'a member that has only unfeasible ways asks for a newer seqno itself, as a rule for the one it was asked for',
+    },
   },
 ];
