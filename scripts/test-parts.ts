@@ -75,7 +75,16 @@ export const testParts: readonly TestPart[] = [
         'wires',
       ],
       alone: ['flow', 'member-restart', 'wires'],
-      long: ['bad-input', 'udp-blocked', 'plane-daemons', 'member-start', 'nat-mapping', 'roaming', 'nat-short'],
+      long: [
+        'plane',
+        'bad-input',
+        'plane-daemons',
+        'udp-blocked',
+        'member-start',
+        'nat-mapping',
+        'roaming',
+        'nat-short',
+      ],
     },
   },
 ];

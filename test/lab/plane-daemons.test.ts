@@ -130,7 +130,7 @@ test.serial(
   },
 );
 
-test.serial('30: a path that shrinks from 1500 to 1280 to 1124 without a word, and everything goes on', async (t) => {
+test('30: a path that shrinks from 1500 to 1280 to 1124 without a word, and everything goes on', async (t) => {
   // A line on which 160 MB last longer than both changes take: an unbounded one would need many times as many octets.
   const world = await World.build({ b: host({ wire: { rate: 200 } }), a: host() });
   try {
@@ -217,7 +217,7 @@ test.serial('30: a path that shrinks from 1500 to 1280 to 1124 without a word, a
   }
 });
 
-test.serial('30: nor is a tunnel lacking on the smallest path where the kernel does not steer', async (t) => {
+test('30: nor is a tunnel lacking on the smallest path where the kernel does not steer', async (t) => {
   const world = await World.build({ b: host(), a: host() });
   try {
     const nodes = await network(world, ['b', 'a'], '[force]\nno-steering = true\n');
@@ -252,7 +252,7 @@ async function silentCore(b: WeftNode, a: WeftNode): Promise<(octets: number) =>
   };
 }
 
-test.serial('forwarded to a LAN host with transmit checksums off and an nft rewrite, no checksum is bad', async (t) => {
+test('forwarded to a LAN host with transmit checksums off and an nft rewrite, no checksum is bad', async (t) => {
   const world = await World.build({ g: host(), a: host(), l: host() });
   try {
     const nodes = await network(world, ['g', 'a']);
