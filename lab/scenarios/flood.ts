@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeInvitation } from '../../src/addr/invitation.js';
+import { NodeIdentity } from '../../src/addr/identity.js';
 import { toHex } from '../../src/bytes.js';
 import { host } from '../description.js';
 import type { FloodOptions } from '../flooder.js';
@@ -14,6 +16,8 @@ import { World } from '../world.js';
 
 const flooder = new URL('../flooder.js', import.meta.url).pathname;
 const closedPort = 9;
+/** Of a file of the state folder: its first line and a sum (daemon/state.ts). */
+const beforeBlob = 13 + 32;
 
 export interface FloodResult {
   readonly name: string;
@@ -22,18 +26,34 @@ export interface FloodResult {
   readonly open: number;
   /** Median of the rounds' ratios. */
   readonly ratio: number;
+  /** To each end that is flooded. */
   readonly perSecond: number;
-  /** Of the flooded daemon, in megabytes: when the tunnel has carried a stream beside a flood to the closed port, and the most after any flood to its own. */
+  /** Of the flooded daemon, or the larger of both, in megabytes: when the tunnel has carried a stream beside a flood to the closed port, and the most after any flood to its own. */
   readonly resident: { readonly before: number; readonly after: number };
   readonly drops: Readonly<Record<string, number>>;
 }
 
-const kinds: readonly { readonly name: string; readonly known: boolean; readonly spoofed: boolean }[] = [
+interface FloodKind {
+  readonly name: string;
+  readonly known: boolean;
+  readonly spoofed: boolean;
+  readonly bothEnds?: true;
+}
+
+const kinds: readonly FloodKind[] = [
   { name: 'strangers, many sources', known: false, spoofed: true },
   { name: 'strangers, one source', known: false, spoofed: false },
   { name: 'who knows our key, many sources', known: true, spoofed: true },
   { name: 'who knows our key, one source', known: true, spoofed: false },
+  { name: 'who knows the keys of both ends, many sources, both at once', known: true, spoofed: true, bothEnds: true },
 ];
+
+/** As in hex; anybody who has a tunnel with it or its record knows it. */
+function publicKeyOf(node: WeftNode): string {
+  const identity = NodeIdentity.decode(readFileSync(join(node.state, 'identity.state')).subarray(beforeBlob))!;
+  const { publicKey } = identity.agreement;
+  return toHex(publicKey);
+}
 
 /** What became of a tunnel while a flood lasted. */
 export interface StandingFlood {
@@ -53,7 +73,7 @@ export async function floodStanding(seconds: number): Promise<StandingFlood> {
   const world = await World.build({ b: host(), a: host(), x: host() });
   try {
     const [b, a] = (await network(world, ['b', 'a'])) as [WeftNode, WeftNode];
-    const publicKey = toHex(decodeInvitation(await b.invite())!.dh);
+    const publicKey = publicKeyOf(b);
     await allPairsPing([a, b], 20_000);
     await pairState(a, b, 'direct', 10_000);
     const address = await b.address();
@@ -87,47 +107,50 @@ export async function floodStanding(seconds: number): Promise<StandingFlood> {
 }
 
 /**
- * Forged initiations at 50,000 a second hit the port of b while a sends to b through their tunnel; beside it, in turn,
- * the same flood to a port where nobody listens: what it costs the machine anyway.
+ * Forged initiations at 50,000 a second hit the port of b, or those of b and of a, while a sends to b through their tunnel; beside
+ * it, in turn, the same flood to a port where nobody listens: what it costs the machine anyway.
  */
 export async function flood(tell: Narrator, rounds: number, seconds: number, only?: string): Promise<FloodResult[]> {
   const world = await World.build({ b: host(), a: host(), x: host() });
   try {
-    const [b, a] = await network(world, ['b', 'a']);
-    const publicKey = toHex(decodeInvitation(await b!.invite())!.dh);
-    await allPairsPing([a!, b!], 20_000);
-    const address = await b!.address();
-    const target = b!.host.address;
+    const [b, a] = (await network(world, ['b', 'a'])) as [WeftNode, WeftNode];
+    await allPairsPing([a, b], 20_000);
+    const address = await b.address();
     const attacker = world.host('x');
-    const under = async (options: Pick<FloodOptions, 'port' | 'spoofed' | 'publicKey'>) => {
-      const whole: FloodOptions = {
-        ...options,
-        to: target,
-        from: options.spoofed ? '11.200.0.1' : attacker.address,
-        perSecond: 50_000,
-        seconds: seconds + 1.5,
-      };
-      const child = attacker.namespace.spawn([process.execPath, flooder, JSON.stringify(whole)]);
-      const over = finished(child);
+    const under = async (kind: FloodKind, victims: readonly WeftNode[], port: number) => {
+      const lasts = seconds + 1.5;
+      const floods = victims.map((victim) => {
+        const options: FloodOptions = {
+          to: victim.host.address,
+          port,
+          from: kind.spoofed ? '11.200.0.1' : attacker.address,
+          spoofed: kind.spoofed,
+          perSecond: 50_000,
+          seconds: lasts,
+          ...(kind.known ? { publicKey: publicKeyOf(victim) } : {}),
+        };
+        return finished(attacker.namespace.spawn([process.execPath, flooder, JSON.stringify(options)]));
+      });
       await sleep(800);
-      const rate = await stream(a!.host, b!.host, address, { seconds });
-      const { sent } = JSON.parse((await over).stdout) as { sent: number };
-      return { rate, perSecond: sent / whole.seconds };
+      const rate = await stream(a.host, b.host, address, { seconds });
+      const sent = (await Promise.all(floods)).map(({ stdout }) => (JSON.parse(stdout) as { sent: number }).sent);
+      return { rate, perSecond: Math.min(...sent) / lasts };
     };
     const results: FloodResult[] = [];
     for (const kind of kinds.filter(({ name }) => only === undefined || name === only)) {
-      const options = { spoofed: kind.spoofed, ...(kind.known ? { publicKey } : {}) };
-      const before = (await b!.status()).drops;
+      const victims = kind.bothEnds ? [b, a] : [b];
+      const megabytes = () => Math.max(...victims.map((victim) => residentMegabytes(victim.pid!)));
+      const before = (await b.status()).drops;
       const pairs: { closed: number; open: number; perSecond: number }[] = [];
       let resident: FloodResult['resident'] | undefined;
       for (let round = 0; round < rounds; round++) {
-        const closed = await under({ ...options, port: closedPort });
-        resident ??= { before: residentMegabytes(b!.pid!), after: 0 };
-        const open = await under({ ...options, port: 16696 });
-        resident = { ...resident, after: Math.max(resident.after, residentMegabytes(b!.pid!)) };
+        const closed = await under(kind, victims, closedPort);
+        resident ??= { before: megabytes(), after: 0 };
+        const open = await under(kind, victims, 16696);
+        resident = { ...resident, after: Math.max(resident.after, megabytes()) };
         pairs.push({ closed: closed.rate, open: open.rate, perSecond: Math.min(closed.perSecond, open.perSecond) });
       }
-      const after = (await b!.status()).drops;
+      const after = (await b.status()).drops;
       const drops = Object.fromEntries(
         Object.entries(after)
           .map(([reason, count]) => [reason, count - (before[reason] ?? 0)] as const)
