@@ -1,19 +1,18 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createPrivateKey,
-  createPublicKey,
-  diffieHellman,
   type KeyObject,
   sign as nodeSign,
   verify as nodeVerify,
   timingSafeEqual,
 } from 'node:crypto';
 import nacl from 'tweetnacl';
-import { concatBytes, equalBytes, utf8 } from './bytes.js';
+import { concatBytes, utf8 } from './bytes.js';
 import { type Digest, EvpDigest, nodeDigest } from './digest.js';
+import { privateObject, publicObject, publicOctets } from './key-objects.js';
 import type { Random } from './random.js';
-import { secretCopy, takeSecret, withoutPooled } from './secret-bytes.js';
+import { secretCopy } from './secret-bytes.js';
+import { EvpX25519, type MakeX25519Key, nodeX25519, type X25519Key } from './x25519.js';
 
 /**
  * The cryptography of the control plane. tweetnacl (the only import of it) makes the long-lived keys and is what the
@@ -32,39 +31,17 @@ export const aeadTagLength = 16;
 /** 32 octets. */
 export type PublicKey = Uint8Array;
 
-// DER wrappings of RFC 8410: everything before the 32 octets of the key.
-const der = {
-  x25519Private: Buffer.from('302e020100300506032b656e04220420', 'hex'),
-  ed25519Private: Buffer.from('302e020100300506032b657004220420', 'hex'),
-};
+/** The faster there is of either, once it is wanted; both are without state between calls. */
+const chosen: { digest?: Digest; x25519?: MakeX25519Key } = {};
 
-function privateObject(prefix: Buffer, secret: Uint8Array): KeyObject {
-  const wrapped = Buffer.concat([prefix, secret]);
-  const key = createPrivateKey({ key: wrapped, format: 'der', type: 'pkcs8' });
-  wrapped.fill(0);
-  return key;
+function digest(): Digest {
+  chosen.digest ??= EvpDigest.tryOpen() ?? nodeDigest;
+  return chosen.digest;
 }
 
-/** Through JWK, not DER: OpenSSL takes the octets as they are, in 7 µs where its DER decoder needs 80. */
-function publicObject(crv: 'X25519' | 'Ed25519', octets: PublicKey): KeyObject {
-  const x = Buffer.from(octets).toString('base64url');
-  return createPublicKey({ key: { kty: 'OKP', crv, x }, format: 'jwk' });
-}
-
-/** The two made last, of public values only: a handshake agrees with each of the other side's two keys twice. */
-const agreedWith: { readonly octets: PublicKey; readonly object: KeyObject }[] = [];
-
-function agreementObject(octets: PublicKey): KeyObject {
-  const made = agreedWith.find((one) => equalBytes(one.octets, octets));
-  if (made) return made.object;
-  const object = publicObject('X25519', octets);
-  agreedWith.unshift({ octets: new Uint8Array(octets), object });
-  agreedWith.length = Math.min(2, agreedWith.length);
-  return object;
-}
-
-function publicOctets(privateKey: KeyObject): PublicKey {
-  return new Uint8Array(Buffer.from(createPublicKey(privateKey).export({ format: 'jwk' }).x!, 'base64url'));
+function x25519(): MakeX25519Key {
+  chosen.x25519 ??= EvpX25519.tryOpen()?.make ?? nodeX25519;
+  return chosen.x25519;
 }
 
 /** The private half as octets and as the KeyObject OpenSSL works with; both gone after `wipe`. */
@@ -96,28 +73,21 @@ class Secret {
 
 /** An X25519 key pair (RFC 7748): tunnels, end-to-end sessions, joining. */
 export class AgreementKey {
-  /** 32 octets, never written to. */
-  readonly publicKey: PublicKey;
-  readonly #secret: Secret;
+  readonly #octets: Uint8Array;
+  readonly #key: X25519Key;
+  #isWiped = false;
 
-  /** From 32 private octets, which are copied. */
-  constructor(privateOctets: Uint8Array, toObject = (octets: Uint8Array) => privateObject(der.x25519Private, octets)) {
-    this.#secret = new Secret(privateOctets, toObject);
-    this.publicKey = publicOctets(this.#secret.object);
+  /** From 32 private octets, which are copied. `use`: how long it will be kept. */
+  constructor(privateOctets: Uint8Array, use: 'kept' | 'passing' = 'kept') {
+    if (privateOctets.length !== keyLength) throw new RangeError('a private key has 32 octets');
+    this.#octets = secretCopy(privateOctets);
+    this.#key = x25519()(this.#octets, use);
   }
 
-  /**
-   * A key for one handshake, in 45 µs where the constructor needs 400: handshakes are answered by the thousand. Its
-   * octets pass through a text that cannot be wiped, which is garbage at once; so never for a key that is kept.
-   */
+  /** A key for one handshake. */
   static ephemeral(random: Random): AgreementKey {
     const octets = random.bytes(keyLength);
-    const key = new AgreementKey(octets, (secret) => {
-      const d = Buffer.from(secret.buffer, secret.byteOffset, secret.length).toString('base64url');
-      const unused = 'A'.repeat(43); // x is wanted, but OpenSSL computes it from d
-      const jwk = { kty: 'OKP', crv: 'X25519', d, x: unused };
-      return withoutPooled(secret, () => createPrivateKey({ key: jwk, format: 'jwk' }));
-    });
+    const key = new AgreementKey(octets, 'passing');
     octets.fill(0);
     return key;
   }
@@ -133,30 +103,37 @@ export class AgreementKey {
     return key;
   }
 
+  /** 32 octets, never written to. */
+  get publicKey(): PublicKey {
+    return this.#key.publicKey;
+  }
+
   /** 32 octets, the caller's; undefined when the other key is of small order or malformed. */
   sharedSecret(other: PublicKey): Uint8Array | undefined {
-    if (other.length !== keyLength) return undefined;
-    const privateKey = this.#secret.object;
-    try {
-      const shared = diffieHellman({ privateKey, publicKey: agreementObject(other) });
-      return shared.every((octet) => octet === 0) ? undefined : takeSecret(shared);
-    } catch {
-      return undefined; // OpenSSL refuses small orders by throwing
-    }
+    this.#mustLive();
+    return other.length === keyLength ? this.#key.sharedSecret(other) : undefined;
   }
 
   /** A copy of the private octets, for storing; the caller wipes it. */
   exportPrivate(): Uint8Array {
-    return this.#secret.copy();
+    this.#mustLive();
+    return secretCopy(this.#octets);
   }
 
   wipe(): void {
-    this.#secret.wipe();
+    if (this.#isWiped) return;
+    this.#isWiped = true;
+    this.#octets.fill(0);
+    this.#key.wipe();
   }
 
   /** Keys never print themselves into a log. */
   toJSON(): string {
     return 'AgreementKey';
+  }
+
+  #mustLive(): void {
+    if (this.#isWiped) throw new Error('key used after wipe');
   }
 }
 
@@ -168,7 +145,7 @@ export class SigningKey {
 
   /** From the 32-octet seed (RFC 8032 §5.1.5), which is copied. */
   constructor(seed: Uint8Array) {
-    this.#secret = new Secret(seed, (octets) => privateObject(der.ed25519Private, octets));
+    this.#secret = new Secret(seed, (octets) => privateObject('Ed25519', octets));
     this.publicKey = publicOctets(this.#secret.object);
   }
 
@@ -307,14 +284,6 @@ export type SignatureLabel =
 export function signed(label: SignatureLabel, networkId: Uint8Array, octets: Uint8Array): Uint8Array {
   if (networkId.length !== keyLength) throw new RangeError('a network id has 32 octets');
   return concatBytes(utf8(label), new Uint8Array(1), networkId, octets);
-}
-
-/** The faster there is, once one is wanted; stateless between calls. */
-const chosen: { digest?: Digest } = {};
-
-function digest(): Digest {
-  chosen.digest ??= EvpDigest.tryOpen() ?? nodeDigest;
-  return chosen.digest;
 }
 
 /** 32 octets of SHA-256 over the parts, one after the other; fit for a key, the caller's to wipe. */

@@ -31,6 +31,26 @@ export function foreignIfAny(prototype: string): ForeignFunction | undefined {
   }
 }
 
+const stackOctets = 4096;
+
+/**
+ * A function without parameters, each call of which overwrites with zeros what foreign functions left on their stack. They run on one
+ * that koffi keeps for them, so what lies there lies there until another is called that goes as deep. An argument that large goes by
+ * value onto that stack, by the calling convention of x86-64, and nobody reads it.
+ */
+export function foreignThatClears(symbol: string): (() => void) | undefined {
+  const { array, struct } = library();
+  const zeros = { octets: new BigUint64Array(stackOctets / 8) };
+  const type = struct({ octets: array('uint64_t', zeros.octets.length, 'Typed') });
+  try {
+    loaded.self ??= library().load(null);
+    const call = loaded.self.func(symbol, 'void', [type]);
+    return () => call(zeros);
+  } catch {
+    return undefined; // an older or differently built node
+  }
+}
+
 /** errno of the last foreign call made by this thread. */
 export function errno(): number {
   return library().errno();

@@ -2,10 +2,11 @@ import crypto, { createHmac, type Hmac } from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { toHex } from '../../src/bytes.js';
 import { EvpDigest } from '../../src/digest.js';
+import { EvpX25519 } from '../../src/x25519.js';
 
 /**
  * What is made while a piece of code runs that is, or may be, a secret: each buffer of a key's length outside the heap, and
- * what node:crypto hands out (HMACs, Diffie-Hellman results). HMACs by FFI come in a buffer of ours. A copy of those octets on
+ * what node:crypto hands out (HMACs, Diffie-Hellman results). By FFI they come in a buffer of ours. A copy of those octets on
  * the heap is noted as a leak.
  */
 export class SecretsMade {
@@ -38,6 +39,12 @@ export class SecretsMade {
     EvpDigest.prototype.hmac = function (this: EvpDigest, ...given) {
       const made = evpHmac.apply(this, given);
       values.add(toHex(made));
+      return made;
+    };
+    const { agree } = EvpX25519.prototype;
+    EvpX25519.prototype.agree = function (this: EvpX25519, ...given) {
+      const made = agree.apply(this, given);
+      if (made) values.add(toHex(made));
       return made;
     };
     crypto.diffieHellman = ((keys) => note(diffieHellman(keys))) as typeof diffieHellman;
