@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkedOut } from '../../scripts/checked-out.js';
@@ -66,7 +67,8 @@ function runControl(): void {
 
 /** What a report says of how it was made. */
 function made(options: string): string {
-  return `\`npm run sim -- ${options}\` at commit ${checkedOut()}`;
+  const machine = `${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} cores, Linux ${release()}, Node ${process.versions.node}`;
+  return `\`npm run sim -- ${options}\` at commit ${checkedOut()} (${machine})`;
 }
 
 function write(files: ReportFiles): void {
