@@ -71,6 +71,7 @@ export function memberStatus(
     !capabilities.udpGro && 'no-udp-gro',
     !capabilities.steering && 'no-steering',
     !capabilities.evp && 'no-evp',
+    !capabilities.priority && 'no-priority',
     !member.aesFaster && 'no-aes',
   ].filter((text) => text !== false);
   const transports = [...control.tunnels.all()].map(({ endpoint }) => wayOf(member, endpoint).transport);

@@ -68,6 +68,8 @@ export interface PlaneCapabilities {
   readonly udpGro: boolean;
   readonly steering: boolean;
   readonly evp: boolean;
+  /** The workers go before programs. */
+  readonly priority: boolean;
 }
 
 export interface LinuxPlane extends Plane {
@@ -137,9 +139,9 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     close([...tun.queues, ...udp.sockets, ...(udp.handshakes === undefined ? [] : [udp.handshakes])]);
     wakeUpSign.close();
   });
-  let evp: boolean;
+  let ready: Ready[];
   try {
-    evp = (await Promise.all(threads.map((thread) => thread.ready))).every((is) => is);
+    ready = await Promise.all(threads.map((thread) => thread.ready));
   } catch (error) {
     await plane.stop();
     throw error;
@@ -153,7 +155,8 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     udpGso: udp.segmentation && !segmentation.isRefused,
     udpGro: udp.receiveOffload,
     steering: udp.handshakes !== undefined,
-    evp,
+    evp: ready.every(({ evp }) => evp),
+    priority: ready.every(({ priority }) => priority),
   });
   const pretendSleep = (millis: Millis) => {
     clock.skip(millis);
@@ -162,9 +165,11 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
   return Object.assign(plane, { capabilities, pretendSleep });
 }
 
+type Ready = Extract<WorkerMessage, { kind: 'ready' }>;
+
 /** The main thread's end of one worker. */
 class PlaneThread {
-  readonly ready: Promise<boolean>;
+  readonly ready: Promise<Ready>;
   readonly drops = new SharedArrayBuffer(Drops.byteLength);
   readonly #worker: Worker;
   readonly #orders: MessagePort;
@@ -193,7 +198,7 @@ class PlaneThread {
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('error', reject);
       this.#worker.on('message', (message: WorkerMessage) => {
-        if (message.kind === 'ready') return resolve(message.evp);
+        if (message.kind === 'ready') return resolve(message);
         if (message.kind === 'event' && message.event.kind === 'failed') reject(new Error(message.event.reason));
         this.#listener(message);
       });

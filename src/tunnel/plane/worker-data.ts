@@ -47,6 +47,6 @@ export interface WorkerData {
 export type WorkerMessage =
   | { readonly kind: 'event'; readonly event: PlaneEvent }
   | { readonly kind: 'probe'; readonly report: ProbeReport }
-  | { readonly kind: 'ready'; readonly evp: boolean };
+  | { readonly kind: 'ready'; readonly evp: boolean; readonly priority: boolean };
 
 export type WorkerOrder = PlaneOrder | { readonly report: ProbeReport };

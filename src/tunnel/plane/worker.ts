@@ -10,6 +10,7 @@ import { DataPlane, Waiting } from './data-plane.js';
 import { Drops } from './drops.js';
 import { BootClock, WakeUpSign } from './linux-clock.js';
 import { EvpAead } from './linux-evp.js';
+import { goAhead } from './linux-priority.js';
 import { Rehearsal } from './linux-rehearsal.js';
 import { StructMemory, system } from './linux-system.js';
 import { LinuxTun } from './linux-tun.js';
@@ -77,7 +78,7 @@ function run(data: WorkerData): void {
     polled.view.setUint16(8 * i + 4, readable, true);
   });
   const woken = new StructMemory(8);
-  post({ kind: 'ready', evp: evp !== undefined });
+  post({ kind: 'ready', evp: evp !== undefined, priority: goAhead() });
   const now = new Moment();
   bootClock.tell(now);
   const sleepWatch = data.worker === 0 ? new SleepWatch(now.millis, bootClock.asleep()) : undefined;

@@ -1,0 +1,28 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import test from 'ava';
+
+const run = promisify(execFile);
+const child = fileURLToPath(new URL('./priority-child.js', import.meta.url));
+
+/** A process whose worker went ahead, started with this niceness by `wrap`: what it was told, and both threads' niceness. */
+async function goesAhead(niceness: number, ...wrap: string[]) {
+  const command = ['nice', '-n', String(niceness), ...wrap, process.execPath, child];
+  const { stdout } = await run(command[0]!, command.slice(1));
+  return JSON.parse(stdout) as { readonly done: boolean; readonly worker: number; readonly main: number };
+}
+
+test('a worker goes before programs, the rest of the daemon does not', async (t) => {
+  t.deepEqual(await goesAhead(0), { done: true, worker: -10, main: 0 });
+});
+
+test("whoever starts the daemon with another niceness moves both, to the kernel's bound", async (t) => {
+  t.deepEqual(await goesAhead(15), { done: true, worker: 5, main: 15 });
+  t.deepEqual(await goesAhead(-15), { done: true, worker: -20, main: -15 });
+});
+
+test('where that is not permitted it is said, and all stays as it was', async (t) => {
+  const without = ['setpriv', '--bounding-set', '-sys_nice', '--inh-caps', '-sys_nice'];
+  t.deepEqual(await goesAhead(0, ...without), { done: false, worker: 0, main: 0 });
+});
