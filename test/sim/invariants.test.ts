@@ -228,6 +228,25 @@ test('l: a retraction, and a new router-id, that do not leave within 0.2 s', (t)
   }
 });
 
+test('l: what was due in the same moment and said the new already is not owed once more, but the old is no answer', (t) => {
+  for (const id of [undefined, '0000020000000001']) {
+    for (const said of [undefined, '0000020000000001', routerId]) {
+      const promises = new Promises();
+      promises.chosen(1, text, 0, false, routerId);
+      for (const peer of [2, 4]) promises.sent(1, peer, [update(100)]);
+      promises.settled(1, 900);
+      // The packets of an event are seen before what the node has chosen in it.
+      for (const peer of [2, 4]) promises.sent(1, peer, [said ? update(100, 5, said) : retraction]);
+      if (said === undefined) promises.sent(1, 4, [update(100)]);
+      promises.chosen(1, text, id ? 3 : none, true, id);
+      promises.settled(1, 1000);
+      const late = violation(() => promises.settled(0, 1201));
+      const isOwed = said === undefined || said !== id;
+      t.is(late !== undefined, isOwed, `${id} after ${said}: ${late}`);
+    }
+  }
+});
+
 test('k: a request passed on twice, to who asked, without losing a hop, or that nobody made', (t) => {
   const pass = (to: number[], hops = 63) => {
     const requests = new SeqnoRequests();

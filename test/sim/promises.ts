@@ -43,6 +43,8 @@ export class Promises implements Checker {
   #urgent: Urgent[] = [];
   /** Of the node at work: what it has lost, or has by another router-id, since it last settled. */
   readonly #news = new Map<string, string | undefined>();
+  /** By node, prefix and peer: the router-id said in this event, before the node has settled and its choice is known; undefined: a retraction. */
+  readonly #justSaid = new Map<string, string | undefined>();
   /** How often each of them was looked at. */
   readonly checks = { g: 0, l: 0 };
 
@@ -67,6 +69,7 @@ export class Promises implements Checker {
   settled(node: number, now: Millis): void {
     for (const [prefix, routerId] of this.#news) this.#owe(node, prefix, routerId, now);
     this.#news.clear();
+    this.#justSaid.clear();
     for (const [prefix, lost] of this.#lost.get(node) ?? []) this.#checkHeld(node, prefix, lost, now);
     const first = this.#urgent[0];
     if (!first || now <= first.due) return;
@@ -85,6 +88,8 @@ export class Promises implements Checker {
     const via = this.#vias.get(`${node} ${prefix}`) ?? none;
     for (const peer of peers) {
       if (peer === via) continue; // split horizon
+      const key = `${node} ${prefix} ${peer}`;
+      if (this.#justSaid.has(key) && this.#justSaid.get(key) === routerId) continue;
       this.checks.l++;
       this.#urgent.push({ node, peer, prefix, routerId, due: now + urgentTimeout });
     }
@@ -122,6 +127,7 @@ export class Promises implements Checker {
       if (seen.prefix === '*') said.clear();
       else if (seen.metric === infinity) said.delete(seen.prefix);
       else said.add(seen.prefix);
+      this.#justSaid.set(`${from} ${seen.prefix} ${to}`, seen.metric === infinity ? undefined : seen.routerId);
       this.#urgent = this.#urgent.filter(
         (one) => one.node !== from || one.peer !== to || (seen.prefix !== '*' && one.prefix !== seen.prefix),
       );
