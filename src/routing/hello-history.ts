@@ -87,6 +87,14 @@ export class HelloHistory {
     return count >= (this.#seen >= 3 ? 2 : 1);
   }
 
+  /**
+   * One of the last four came: of a tunnel of ours, whose end the plane notices within seconds. All that two missing of three, 20 s apart, would say is that
+   * datagrams are lost: where that is one of ten, the tunnel would go every twelve minutes.
+   */
+  get isHeardLately(): boolean {
+    return this.bits >> 12 !== 0;
+  }
+
   /** The share of Hellos that came, weighing the newest most (RFC 8966 appendix A.2.2). */
   get share(): number {
     if (this.#seen === 0) return 0;

@@ -89,7 +89,12 @@ export class Neighbour {
       const share = this.multicast.share;
       return share <= 0 ? infinity : Math.min(infinity, Math.round(spec.etxCost / share));
     }
-    return this.multicast.isReceived || this.unicast.isReceived ? spec.wiredCost : infinity;
+    const { multicast, unicast } = this;
+    const isHeard =
+      this.interface.type === 'overlay'
+        ? multicast.isHeardLately || unicast.isHeardLately
+        : multicast.isReceived || unicast.isReceived;
+    return isHeard ? spec.wiredCost : infinity;
   }
 
   /** True while both directions work. */

@@ -33,6 +33,7 @@ test('a Hello is missed after one and a half intervals, the next each interval; 
   for (let i = 0; i < 16; i++) {
     t.is(history.deadline, now + (1.5 + i) * interval);
     t.is(history.isReceived, i < 2, `${i} missed: two of three are enough`);
+    t.is(history.isHeardLately, i < 4, `${i} missed: one of four is enough in a tunnel`);
     t.is(history.missed(history.deadline), i === 15);
   }
   t.is(history.bits, 0);

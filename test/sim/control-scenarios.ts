@@ -1,3 +1,4 @@
+import { infinity } from '../../src/routing/metric.js';
 import { minute, second } from '../../src/time.js';
 import type { Machine } from '../control/world.js';
 import { ControlNetwork } from './control-network.js';
@@ -190,6 +191,19 @@ const changes: Scenario = {
   },
 };
 
+/** Hellos of tunnels are 20 s apart: what is lost of them says nothing of the tunnel, whose plane would know within seconds. */
+const tenth: Scenario = {
+  name: 'members: where one datagram of ten is lost no tunnel is given up in ten minutes',
+  run(seed) {
+    const world = new ControlNetwork({ seed, nodes: 3, edges: ring(3), quality: () => ({ delay: 10, loss: 0.1 }) });
+    expectReachable(world, 20 * second, 'joined');
+    const givenUp = () =>
+      world.machines.some(({ control }) => control!.speaker.neighbours().some(({ cost }) => cost === infinity));
+    world.runTo(world.now + 20 * second);
+    expect(world, 'j', !world.runUntil(givenUp, 10 * minute, second / 2), 'a tunnel was given up');
+  },
+};
+
 /** Who lost the direct tunnel has announced less than what is left says: it asks for a newer seqno, and is told as soon as that comes. */
 const asked: Scenario = {
   name: 'members: who has no feasible way left has one when the seqno it asked for comes',
@@ -245,4 +259,4 @@ export const controlScenarios: readonly Scenario[] = [
 ];
 
 /** For `npm run verify`. */
-export const longControlScenarios: readonly Scenario[] = [changes, storm(16, 2), many(100)];
+export const longControlScenarios: readonly Scenario[] = [changes, tenth, storm(16, 2), many(100)];
