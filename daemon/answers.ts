@@ -160,7 +160,7 @@ const cloneFix = 'one machine is a copy of the other: on the copy, weft leave, t
 
 const reportFixes: Readonly<Record<string, string>> = {
   cloned: cloneFix,
-  'own-key-copied': cloneFix,
+  'own-key-copied': `${cloneFix}; if you know of no copy, the key is stolen: weft revoke NAME on its issuer`,
   'own-key-cloned': `${cloneFix}; if there is no copy, look at the node that says so`,
   'other-daemon': 'stop the other Babel daemon, or remove the interface from [[babel.interface]]',
   'import-meets-connected': 'the LAN router announces a network this machine is connected to: filter it there',

@@ -44,6 +44,8 @@ interface Sent {
   readonly items: number[];
   readonly requests: readonly Waiting[];
   readonly at: Millis;
+  /** Its acknowledgement did not come in time; it may still come. */
+  isLate: boolean;
 }
 
 /** What an outlet needs of the speaker. */
@@ -73,6 +75,8 @@ const dumpKinds: readonly DumpKind[] = ['periodic', 'first', 'asked'];
 
 /** How many packets may wait for acknowledgement before the oldest is forgotten. */
 const maxSent = 4096;
+/** An acknowledgement so late still counts: paths that take seconds are full ones, and what came need not be said there again. */
+const latestAck: Millis = 10_000;
 /**
  * A request is said again for so long. Other packets may be acknowledged meanwhile, so the tries that tell that nobody is
  * there do not end it; and who still needs the answer asks anew.
@@ -239,8 +243,11 @@ export class Outlet {
     const sent = this.reliable ? this.#sent.get(opaque) : undefined;
     if (!sent) return;
     this.#sent.delete(opaque);
-    this.#timeouts = 0;
-    if (this.#sent.size === 0) this.resendAt = never;
+    if (this.#timeouts > 0) {
+      // Somebody is there: what waits for long is due soon.
+      this.#timeouts = 0;
+      this.#resendSoon(host.tuning);
+    } else if (this.#sent.size === 0) this.resendAt = never;
     for (let i = 0; i < sent.items.length; i += 2) {
       const row = sent.items[i]!;
       if (host.versionOf(row) !== sent.items[i + 1]) continue;
@@ -257,12 +264,17 @@ export class Outlet {
     let isSilent = false;
     let next = never;
     for (const [opaque, sent] of this.#sent) {
+      if (sent.isLate) {
+        if (sent.at + latestAck <= now) this.#sent.delete(opaque);
+        continue;
+      }
       if (sent.at + wait > now) {
         next = Math.min(next, sent.at + wait);
         continue;
       }
       if (sent.at >= this.#timedOutAt) isSilent = true;
-      this.#sent.delete(opaque);
+      if (this.reliable) sent.isLate = true;
+      else this.#sent.delete(opaque);
       this.#queueAgain(host, sent, now);
     }
     this.resendAt = next;
@@ -271,10 +283,19 @@ export class Outlet {
     this.#timedOutAt = now;
   }
 
+  #resendSoon(tuning: Tuning): void {
+    const wait = this.#wait(tuning);
+    this.resendAt = never;
+    for (const sent of this.#sent.values()) if (!sent.isLate) this.resendAt = Math.min(this.resendAt, sent.at + wait);
+    this.#sending.by(this.column, this.resendAt);
+  }
+
   #queueAgain(host: OutletHost, sent: Sent, now: Millis): void {
     for (let i = 0; i < sent.items.length; i += 2) {
       const row = sent.items[i]!;
-      if (host.versionOf(row) === sent.items[i + 1]) this.update(host.matrix, row, now);
+      // A late acknowledgement of what was said before may have settled it.
+      const isAwaited = !this.reliable || host.matrix.has(row, this.column, Flag.awaiting);
+      if (isAwaited && host.versionOf(row) === sent.items[i + 1]) this.update(host.matrix, row, now);
     }
     for (const waiting of sent.requests) if (now < waiting.until) this.#request(waiting, now);
   }
@@ -316,7 +337,7 @@ export class Outlet {
         const opaque = this.#nextOpaque++ & 0xffff;
         if (this.reliable) writer.ackRequest(opaque, Math.max(1, Math.round(host.tuning.ackTimeout / 40)));
         if (this.#sent.size >= maxSent) this.#sent.delete(this.#sent.keys().next().value!);
-        this.#sent.set(opaque, { items, requests, at: now });
+        this.#sent.set(opaque, { items, requests, at: now, isLate: false });
         this.resendAt = Math.min(this.resendAt, now + this.#wait(host.tuning));
         this.#sending.by(this.column, this.resendAt);
       }
@@ -404,7 +425,7 @@ export class Outlet {
   }
 
   /**
-   * Nothing is given up while the neighbour is there: a retraction forgotten leaves a route to nobody until the next full table.
+   * Nothing (of `maxSent` packets) is given up while the neighbour is there: a retraction forgotten leaves a route to nobody until the next full table.
    * But to one that never acknowledges all is repeated ever more seldom.
    */
   #wait({ ackTimeout, ackTries, longestAckWait, triggeredDelay }: Tuning): Millis {

@@ -3,6 +3,7 @@ import { sameEndpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import type { SecondMachine } from '../addr/second-machine.js';
 import { Bucket } from '../bucket.js';
+import type { Buckets } from '../buckets.js';
 import { concatBytes, toHex } from '../bytes.js';
 import { mac1Of } from '../cookie-reply.js';
 import { AgreementKey } from '../crypto.js';
@@ -34,6 +35,8 @@ export interface PeerHost<Certificate> {
   readonly aesFaster: boolean;
   readonly lanes: number;
   readonly secondMachine: Pick<SecondMachine, 'prove' | 'isProven'>;
+  /** Words of copies of our own key, each of which costs a signature: a peer has one in some minutes, over whichever tunnel. */
+  readonly wordsOfCopies: Buckets<NodeNumber>;
   emit(effect: TunnelEffect<Certificate>): void;
   /** A receiver index, unguessable and unique in this node; what is heard for it goes to this peer. */
   takeIndex(peer: Peer<Certificate>): number;
@@ -88,14 +91,13 @@ export class Peer<Certificate> {
   #seen = new SeenCounters();
   #roundTrip: Millis = 0;
   #noTrialBefore = Number.NEGATIVE_INFINITY;
+  #noCloneToldBefore = Number.NEGATIVE_INFINITY;
   /** A newcomer at the tunnel's own endpoint is answered unasked at most this often. */
   #noQuickAnswerBefore = Number.NEGATIVE_INFINITY;
   #rekeyNotBefore = Number.NEGATIVE_INFINITY;
   readonly #watch = new KeyWatch();
   /** Handshakes inside the session have passed no guard: a renewal needs two, and some more where frames are lost. */
   readonly #inside = new Bucket(1, 8);
-  /** Proofs that our key was copied, each of which costs a signature: a peer comes by one in some minutes. */
-  readonly #proofs = new Bucket(0.1, 3);
   /** A session whose answer came from none of the ways we had asked along, and those of them that its first frame is not sent by. */
   #untriedWays: { readonly localIndex: number; readonly paths: readonly Path[] } | undefined;
 
@@ -395,8 +397,15 @@ export class Peer<Certificate> {
   /** Two live machines hold this peer's key: the first stays. */
   reportClone(other: Endpoint | undefined, now: Millis): void {
     const endpoints = [this.endpoint, other].filter((endpoint) => endpoint !== undefined);
-    this.#noTrialBefore = now + clonePause;
+    if (now < this.#noCloneToldBefore) return;
+    this.#noCloneToldBefore = now + clonePause;
     this.#host.emit({ kind: 'cloned', node: this.node, endpoints });
+  }
+
+  /** A newcomer's trial has shown that; the next one may wait. (One that we dialled has asked for nothing, and is told nothing.) */
+  trialFoundClone(other: Endpoint | undefined, now: Millis): void {
+    this.#noTrialBefore = now + clonePause;
+    this.reportClone(other, now);
   }
 
   /** Another start of the node takes over: what was said about the old one no longer holds. */
@@ -441,7 +450,7 @@ export class Peer<Certificate> {
         if (this.#standing === 'tunnel') this.#toOverlay(`the other side closed it: ${message.reason}`);
         break;
       case 'bye':
-        if (message.reason === secondMachine) this.#hearOfFirst(message.first);
+        if (message.reason === secondMachine) this.#hearOfFirst(message.first, now);
         this.close(`the other side closed it: ${message.reason}`);
         break;
       case 'second':
@@ -451,7 +460,8 @@ export class Peer<Certificate> {
   }
 
   /** We are the second machine with our key. The first is to hear of it by a word that this peer cannot make up. */
-  #hearOfFirst(first: bigint | undefined): void {
+  #hearOfFirst(first: bigint | undefined, now: Millis): void {
+    if (!this.#host.wordsOfCopies.take(this.node, now)) return;
     this.#host.emit({ kind: 'clonedOurselves', by: this.node });
     const proof = first === undefined ? undefined : this.#host.secondMachine.prove(first);
     if (proof) this.#say({ kind: 'second', proof, endpoint: undefined });
@@ -459,7 +469,7 @@ export class Peer<Certificate> {
 
   /** We are the first, if it is true. */
   #hearOfSecond(proof: Uint8Array, endpoint: Endpoint | undefined, now: Millis): void {
-    if (this.#proofs.take(now) && this.#host.secondMachine.isProven(proof)) {
+    if (this.#host.wordsOfCopies.take(this.node, now) && this.#host.secondMachine.isProven(proof)) {
       this.#host.emit({ kind: 'copied', by: this.node, endpoint });
     } else {
       this.#host.emit({ kind: 'refused', reason: 'no proof that our key was copied', from: this.path });

@@ -1,6 +1,7 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import type { NodeNumber } from '../addr/node-number.js';
 import type { SecondMachine } from '../addr/second-machine.js';
+import { Buckets } from '../buckets.js';
 import { equalBytes, toHex } from '../bytes.js';
 import { mac1Of, openCookieReply } from '../cookie-reply.js';
 import { checkMac1, mac1Key } from '../datagram-mac.js';
@@ -107,6 +108,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   readonly #mac1Key: Uint8Array;
   readonly #host: PeerHost<Certificate>;
   readonly #peers = new Map<NodeNumber, Peer<Certificate>>();
+  readonly #wordsOfCopies = new Buckets<NodeNumber>(0.1, 3);
   readonly #links = new Map<LinkId, Peer<Certificate>>();
   readonly #closing = new Set<LinkId>();
   readonly #trials: Trials<Certificate>;
@@ -244,7 +246,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
   }
 
   #isCloned(found: { readonly peer: Peer<Certificate>; readonly endpoint: Endpoint } | undefined, now: Millis): void {
-    if (found) this.#with(found.peer, (peer) => peer.reportClone(found.endpoint, now));
+    if (found) this.#with(found.peer, (peer) => peer.trialFoundClone(found.endpoint, now));
   }
 
   #fromTrial(link: LinkId, bytes: Uint8Array): void {
@@ -416,6 +418,7 @@ export class Peers<Certificate> implements Machine<TunnelEvent, TunnelEffect<Cer
       lanes,
       counters,
       secondMachine,
+      wordsOfCopies: this.#wordsOfCopies,
       identity: this.#identity,
       hello: (kind, observed) => this.#hello(kind, observed, incarnation),
       emit: (effect) => this.#emit(effect),

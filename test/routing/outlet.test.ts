@@ -147,6 +147,40 @@ test('what is on its way when much was not acknowledged before it is said again 
     );
 });
 
+test('where an acknowledgement takes longer than the first wait all is said twice, and no more', (t) => {
+  for (const roundTrip of [700, 1100, 1900, 4900]) {
+    const rig = tunnel('surely');
+    const acks: { readonly at: number; readonly line: string }[] = [];
+    const said: number[] = [];
+    for (let row = 0; row < 20; row++) rig.outlet.urgentUpdate(rig.matrix, row, 0);
+    for (let now = 0; now < 60_000; now += 100) {
+      for (; acks[0] && acks[0].at <= now; acks.shift()) acknowledge(rig.outlet, rig.host, acks[0].line, now);
+      for (const { at, lines } of saidBetween(rig, now, now + 100)) {
+        said.push(at);
+        for (const line of lines) acks.push({ at: at + roundTrip, line });
+      }
+    }
+    // Until the first acknowledgement is there, what nobody has answered is said every second.
+    const most = 2 + Math.floor(Math.max(0, roundTrip - 500) / 1000);
+    t.is(said.length, most, `${roundTrip} ms: ${said}`);
+  }
+});
+
+test('what waited long for a silent neighbour is said as soon as it acknowledges something', (t) => {
+  const rig = tunnel('surely');
+  rig.outlet.urgentUpdate(rig.matrix, 7, 0);
+  saidBetween(rig, 0, 70_000);
+  rig.outlet.urgentUpdate(rig.matrix, 0, 70_000);
+  const [other] = saidBetween(rig, 70_000, 70_100);
+  for (const line of other!.lines) acknowledge(rig.outlet, rig.host, line, 70_100);
+  const said = saidBetween(rig, 70_100, 71_000);
+  t.deepEqual(
+    said.map(({ at, lines }) => [at, lines.some((line) => line.includes('seqno 7'))]),
+    [[70_100, true]],
+    JSON.stringify(said),
+  );
+});
+
 test('the same request four times stands once in a packet', (t) => {
   const times = unacknowledged(4).map(({ times }) => times);
   t.true(times.length > 20);

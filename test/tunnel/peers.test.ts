@@ -886,6 +886,46 @@ test('a machine that is dialled and answers with the key of a live one is found 
   t.is(alice.told('tunnelDown').length, 0);
 });
 
+test('that a copy is dialled again and again keeps nobody from being told: the copy, the first, and whoever reads the log', (t) => {
+  const { world, alice, bob } = joined();
+  const clone = world.cloneOf(bob, 66).start();
+  for (let time = 0; time < hour; time += 30 * second) {
+    alice.dial(bob, [clone.endpoint]);
+    world.run(5 * second);
+    clone.dial(alice);
+    world.run(25 * second);
+  }
+  for (const [who, what] of [
+    [alice, 'cloned'],
+    [bob, 'copied'],
+    [clone, 'clonedOurselves'],
+  ] as const) {
+    const times = who.told(what).length;
+    t.true(times >= 10 && times <= 13, `${what}: ${times} times in an hour`);
+  }
+});
+
+test('whoever closes its tunnel and comes back has no more to say of copies than before', (t) => {
+  const { world, alice, bob } = joined();
+  const proof = secondMachineOf(bob.key, 7n).prove(bob.incarnation)!;
+  const word = encodeLinkMessage({ kind: 'second', proof, endpoint: alice.endpoint });
+  const bye = encodeLinkMessage({ kind: 'bye', reason: 'another machine runs with this key', first: 5n });
+  const from = world.now;
+  for (let i = 0; i < 50; i++) {
+    const link = bob.peers.reach(1)?.link;
+    for (const bytes of [word, word, bye])
+      if (link !== undefined) bob.do({ kind: 'plane', event: { kind: 'control', link, bytes, receivedAt: 0 } });
+    alice.stop();
+    world.run(20);
+    alice.start();
+    alice.dial(bob);
+    world.run(80);
+  }
+  t.true(bob.told('tunnelUp').length > 20);
+  const told = bob.told('copied').length + bob.told('clonedOurselves').length;
+  t.true(told >= 3 && told <= 4 + (world.now - from) / 10_000, `${told}`);
+});
+
 test('a wire that is cut: down after 2 s, the keys go on over the overlay, and a dial brings the tunnel back', (t) => {
   const { world, alice, bob } = joined();
   const direct = { cut: false };
