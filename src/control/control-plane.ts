@@ -471,7 +471,7 @@ export class ControlPlane implements Machine<ControlEvent, ControlEffect> {
           break;
         case 'copied': {
           const place = effect.endpoint ? `, at ${formatEndpoint(effect.endpoint)},` : '';
-          const detail = `found that another machine${place} runs with the key of this one, which was there first`;
+          const detail = `says that another machine${place} runs with the key of this one, which was there first`;
           this.#tell('own-key-copied', effect.by, detail);
           break;
         }

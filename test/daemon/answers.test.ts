@@ -104,8 +104,8 @@ test('two machines with one key are a line in status of who hears both: where th
     {
       code: 'own-key-copied',
       severity: 'warning',
-      message: `${founder.name}: found that another machine, at ${copy.address}:16696, runs with the key of this one, which was there first`,
-      fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own',
+      message: `${founder.name}: says that another machine, at ${copy.address}:16696, runs with the key of this one, which was there first`,
+      fix: 'one machine is a copy of the other: on the copy, weft leave, then join with a token of its own; if you know of no copy, the key is stolen: weft revoke NAME on its issuer',
     },
   ]);
   // A line stays for ten minutes: it is told again as long as both run, and no oftener than is of use.
