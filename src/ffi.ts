@@ -39,10 +39,10 @@ const stackOctets = 4096;
  * value onto that stack, by the calling convention of x86-64, and nobody reads it.
  */
 export function foreignThatClears(symbol: string): (() => void) | undefined {
-  const { array, struct } = library();
   const zeros = { octets: new BigUint64Array(stackOctets / 8) };
-  const type = struct({ octets: array('uint64_t', zeros.octets.length, 'Typed') });
   try {
+    const { array, struct } = library();
+    const type = struct({ octets: array('uint64_t', zeros.octets.length, 'Typed') });
     loaded.self ??= library().load(null);
     const call = loaded.self.func(symbol, 'void', [type]);
     return () => call(zeros);

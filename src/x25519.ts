@@ -122,22 +122,28 @@ export class EvpX25519 {
   }
 
   readonly make: MakeX25519Key = (octets) => {
+    if (octets.length !== keyLength) throw new Error('a private key of X25519 has 32 octets');
     const evp = this.#evp;
     this.#memory.set(octets);
     const key = Number(evp.privateKey(x25519Type, 0, this.#address, keyLength));
     this.#memory.fill(0, 0, keyLength);
     const context = key === 0 ? 0 : Number(evp.newContext(key, 0));
-    if (context === 0 || evp.begin(context) !== 1) throw new Error('EVP refuses a key');
     this.#expect(keyLength);
-    evp.publicOctets(key, this.#address + outAt, this.#address + lengthAt);
+    const isDone =
+      context !== 0 &&
+      evp.begin(context) === 1 &&
+      evp.publicOctets(key, this.#address + outAt, this.#address + lengthAt) === 1;
     evp.freeKey(key); // the context holds it
+    if (!isDone) evp.freeContext(context);
     evp.forget();
+    if (!isDone) throw new Error('EVP refuses a key');
     const made = new EvpKey(this, context, new Uint8Array(this.#memory.subarray(outAt, lengthAt)));
     this.#lost.register(made, context, made);
     return made;
   };
 
   agree(context: number, other: Uint8Array): Uint8Array | undefined {
+    if (other.length !== keyLength) return undefined;
     const evp = this.#evp;
     this.#memory.set(other);
     const peer = Number(evp.publicKey(x25519Type, 0, this.#address, keyLength));
