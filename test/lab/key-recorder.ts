@@ -1,5 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { EvpDigest } from '../../src/digest.js';
+import { EvpX25519 } from '../../src/x25519.js';
 
 /**
  * Loaded into a daemon before its own code (`node --import`): writes what its handshakes agree on and every key derived
@@ -18,6 +20,20 @@ function note(octets: Uint8Array): void {
   leaked = true;
 }
 
+const { hmac } = EvpDigest.prototype;
+EvpDigest.prototype.hmac = function (...given) {
+  const mac = hmac.apply(this, given);
+  note(mac);
+  return mac;
+};
+const { agree } = EvpX25519.prototype;
+EvpX25519.prototype.agree = function (...given) {
+  const shared = agree.apply(this, given);
+  if (shared) note(shared);
+  return shared;
+};
+
+// Where the node binary does not export those.
 const { diffieHellman, createHmac } = crypto;
 Object.assign(crypto, {
   diffieHellman: (options: Parameters<typeof diffieHellman>[0]) => {

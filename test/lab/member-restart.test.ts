@@ -215,7 +215,7 @@ serial(
       for (const told of node === ben ? value : []) {
         t.like(told, { code: 'own-key-copied', severity: 'warning' });
         const found = `another machine, at ${copy.host.address}:16696, runs with the key of this one, which was there first`;
-        t.regex(told.message, new RegExp(`^(anna|carl|dora): found that ${found}$`));
+        t.regex(told.message, new RegExp(`^(anna|carl|dora): says that ${found}$`));
       }
       for (const { fix } of value) t.regex(fix, cure);
       t.regex(node.log().join('\n'), /"kind":"(cloned|own-key-cloned|own-key-copied)"/);
