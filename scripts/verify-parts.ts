@@ -55,7 +55,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'plane',
     what: 'floods of forged handshakes, each fallback with real daemons, memory and idle processor time',
     command: ['dist/lab/verify-plane.js'],
-    minutes: 12,
+    minutes: 20,
     root: true,
   },
   {
