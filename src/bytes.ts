@@ -25,6 +25,13 @@ export function fromHex(text: string): Uint8Array | undefined {
   return /^([0-9a-f]{2})*$/i.test(text) ? new Uint8Array(Buffer.from(text, 'hex')) : undefined;
 }
 
+/** 8 octets, most significant first. */
+export function octetsOf64(value: bigint): Uint8Array {
+  const octets = new Uint8Array(8);
+  new DataView(octets.buffer).setBigUint64(0, value);
+  return octets;
+}
+
 export function utf8(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }

@@ -1,4 +1,4 @@
-import { equalBytes } from '../bytes.js';
+import { equalBytes, octetsOf64 } from '../bytes.js';
 import { type SigningKey, VerifyingKey } from '../crypto.js';
 import { octetsField } from './fields.js';
 import type { NetworkId } from './network.js';
@@ -23,12 +23,12 @@ export class SecondMachine {
   constructor(network: NetworkId, key: SigningKey, incarnation: bigint) {
     this.#network = network;
     this.#key = key;
-    this.#own = octetsOf(incarnation);
+    this.#own = octetsOf64(incarnation);
   }
 
   /** That we run beside the machine of that incarnation, the caller's; undefined when that is this very start. */
   prove(first: bigint): Uint8Array | undefined {
-    const octets = octetsOf(first);
+    const octets = octetsOf64(first);
     if (equalBytes(octets, this.#own)) return undefined;
     return signStatement(label, this.#network, this.#key, { first: octets, second: this.#own });
   }
@@ -41,10 +41,4 @@ export class SecondMachine {
     if (!first || !second || !equalBytes(first, this.#own) || equalBytes(second, this.#own)) return false;
     return isSignedBy(statement, label, this.#network, VerifyingKey.from(this.#key.publicKey));
   }
-}
-
-function octetsOf(incarnation: bigint): Uint8Array {
-  const octets = new Uint8Array(incarnationLength);
-  new DataView(octets.buffer).setBigUint64(0, incarnation);
-  return octets;
 }

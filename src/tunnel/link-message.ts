@@ -1,6 +1,6 @@
 import type { Endpoint } from '../addr/endpoint.js';
 import { formatIp, parseIp } from '../addr/ip.js';
-import { concatBytes } from '../bytes.js';
+import { concatBytes, octetsOf64 } from '../bytes.js';
 import { type CborValue, decodeCbor, encodeCbor } from '../cbor.js';
 import { ControlChannel } from './frame.js';
 
@@ -48,7 +48,9 @@ function asCbor(message: LinkMessage): CborValue {
       return { t: 'part', r: message.reason.slice(0, maxReasonLength) };
     case 'bye': {
       const reason = message.reason.slice(0, maxReasonLength);
-      return message.first === undefined ? { t: 'bye', r: reason } : { t: 'bye', r: reason, i: octets(message.first) };
+      return message.first === undefined
+        ? { t: 'bye', r: reason }
+        : { t: 'bye', r: reason, i: octetsOf64(message.first) };
     }
     case 'second':
       return { t: 'second', d: message.proof, ...placeToCbor(message.endpoint) };
@@ -64,12 +66,6 @@ function placeFromCbor({ a: address, p: port }: { readonly [key: string]: CborVa
   if (!(address instanceof Uint8Array) || address.length !== 16) return undefined;
   if (typeof port !== 'number' || !Number.isInteger(port) || port <= 0 || port >= 65536) return undefined;
   return { address: formatIp(address), port };
-}
-
-function octets(incarnation: bigint): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, incarnation);
-  return bytes;
 }
 
 /** Undefined when malformed or of a kind not known here. */

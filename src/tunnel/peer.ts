@@ -396,9 +396,9 @@ export class Peer<Certificate> {
 
   /** Two live machines hold this peer's key: the first stays. */
   reportClone(other: Endpoint | undefined, now: Millis): void {
-    const endpoints = [this.endpoint, other].filter((endpoint) => endpoint !== undefined);
     if (now < this.#noCloneToldBefore) return;
     this.#noCloneToldBefore = now + clonePause;
+    const endpoints = [this.endpoint, other].filter((endpoint) => endpoint !== undefined);
     this.#host.emit({ kind: 'cloned', node: this.node, endpoints });
   }
 

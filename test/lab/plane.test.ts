@@ -206,6 +206,16 @@ const ipv4Too = new Set(['all offloads', 'no TSO', 'no virtio header']);
 /** Where UDP is cut by us, and where by the kernel. */
 const segmented = new Set(['all offloads', 'no USO']);
 
+/** They end, and all that was sent has come, in order. */
+async function allArrive(t: ExecutionContext, flows: readonly NumberedFlows[]): Promise<void> {
+  for (const each of flows) {
+    each.stop();
+    t.true(each.sent > 1000);
+    await until('all have arrived', () => each.lost.length === 0, Boolean, 3 * second).catch(() => {});
+    t.deepEqual([each.lost, each.overtaken], [[], []]);
+  }
+}
+
 /** What passes between two planes of this variant, and that they say what they lack. */
 async function passes(t: ExecutionContext, [a, b]: readonly [Side, Side], variant: Variant): Promise<void> {
   const { name, options, underlay } = variant;
@@ -216,6 +226,7 @@ async function passes(t: ExecutionContext, [a, b]: readonly [Side, Side], varian
   if (options.force?.noUdpGso) t.false(capabilities.udpGso);
   if (options.force?.noEvp) t.false(capabilities.evp);
   t.is(capabilities.steering, !options.force?.noSteering, name);
+  t.true(capabilities.priority);
   // The wire's own address resolution comes first, and on IPv6 it may cost a packet.
   await a.reach(addresses[1]);
   // Without -w a busy machine's late answers would count as lost; what is lost in truth shows in the drops below.
@@ -277,12 +288,7 @@ test.serial(
         await a.renewKeys(generation);
       }
       await sleep(100);
-      for (const each of flows) {
-        each.stop();
-        t.true(each.sent > 1000);
-        await until('all have arrived', () => each.lost.length === 0, Boolean, 3 * second).catch(() => {});
-        t.deepEqual([each.lost, each.overtaken], [[], []]);
-      }
+      await allArrive(t, flows);
       const [there, back] = await Promise.all([a.stop(), b.stop()]);
       t.log(
         `by worker, there: ${there.workers.map(({ sent }) => sent)}; back: ${back.workers.map(({ sent }) => sent)}`,
@@ -353,12 +359,7 @@ test.serial(
         }
       }
       await sleep(100);
-      for (const each of flows) {
-        each.stop();
-        t.true(each.sent > 1000);
-        await until('all have arrived', () => each.lost.length === 0, Boolean, 3 * second).catch(() => {});
-        t.deepEqual([each.lost, each.overtaken], [[], []]);
-      }
+      await allArrive(t, flows);
       const [atA, atB, atR] = await Promise.all([a.stop(), b.stop(), r.stop()]);
       const [hopOfA, endOfA] = atA.links as [WorkerCount[], WorkerCount[]];
       const [hopOfB, endOfB] = atB.links as [WorkerCount[], WorkerCount[]];
