@@ -41,7 +41,7 @@ export const verifyParts: readonly VerifyPart[] = [
     name: 'topology',
     what: 'hops to 6,400 nodes, survivors of half a network, delays over 2,500 nodes, from the product’s choice of tunnels',
     command: ['dist/test/sim/verify-links.js'],
-    minutes: 12,
+    minutes: 10,
     root: false,
   },
   {
