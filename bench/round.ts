@@ -119,7 +119,7 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
   try {
     if (pids.length > 0) await measure('memory-idle', () => sleep(1500).then(() => residentMegabytes(pids)));
     await iperf(from, to, address, { seconds: 1 });
-    await measure('rtt-idle', () => roundTrip(from, address));
+    await measure('rtt-idle', () => roundTrip(from, address, 1));
     let perGigabyte = 0;
     await measure('tcp1', async () => {
       const spent = processorSeconds(pids);
@@ -133,11 +133,11 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
     await measure('tcp1-bbr', () => gbits(iperf(from, to, address, { seconds, congestion: 'bbr' })));
     await rate('udp1200', 1200);
     await rate('udp200', 200);
-    // A second of pings, half a second after the load began.
-    const ping = () => roundTrip(from, address);
-    const load300 = { seconds: 2, udp: { mbits: 300, octets: 1200 } } as const;
+    // Pings for a second and a half, half a second after the load began.
+    const ping = () => roundTrip(from, address, 5);
+    const load300 = { seconds: 3, udp: { mbits: 300, octets: 1200 } } as const;
     await measure('rtt-300', () => beside(iperf(from, to, address, load300), ping));
-    await measure('rtt-full', () => beside(iperf(from, to, address, { seconds: 2 }), ping));
+    await measure('rtt-full', () => beside(iperf(from, to, address, { seconds: 3 }), ping));
     if (pids.length > 0) await measure('memory-loaded', () => residentMegabytes(pids));
   } finally {
     await running.stop();
