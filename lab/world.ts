@@ -208,6 +208,9 @@ async function configure(namespace: Namespace, { sysctls, ip, nft }: MachinePlan
     'set -e',
     // Duplicate address detection would hold back each new address for a second.
     'for file in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >"$file"; done',
+    // A socket born under bbr stays paced, with a timer set for each packet, after its program has asked for cubic. So
+    // sockets begin with what Linux is shipped with, or with reno where the machine lets no namespace begin with that.
+    'for way in reno cubic; do echo "$way" >/proc/sys/net/ipv4/tcp_congestion_control || true; done 2>/dev/null',
     // -e: a kernel without br_netfilter has no switch for it.
     sysctls.length > 0 && `sysctl -q -e -w ${sysctls.join(' ')}`,
     `ip -batch - ${here(ip.join('\n'))}`,
