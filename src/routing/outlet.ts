@@ -73,7 +73,7 @@ export interface OutletHost {
 export type DumpKind = 'periodic' | 'first' | 'asked';
 const dumpKinds: readonly DumpKind[] = ['periodic', 'first', 'asked'];
 
-/** How many packets may wait for acknowledgement before the oldest is forgotten. */
+/** How many packets may wait for acknowledgement before the oldest is no longer waited for. */
 const maxSent = 4096;
 /** An acknowledgement so late still counts: paths that take seconds are full ones, and what came need not be said there again. */
 const latestAck: Millis = 10_000;
@@ -124,6 +124,8 @@ export class Outlet {
   #dumpKind: DumpKind = 'periodic';
   #dumpAt: Millis = 0;
   readonly #sent = new Map<number, Sent>();
+  /** Of packets that had to make room before their time: said again with what is said again next. */
+  readonly #dropped = new Set<number>();
   #nextOpaque: number;
   /** In a row: of what was sent before the last one, another tells nothing new. */
   #timeouts = 0;
@@ -234,6 +236,7 @@ export class Outlet {
   /** The neighbour has lost what it knew, or is gone: nothing is awaited any more. */
   reset(): void {
     this.#sent.clear();
+    this.#dropped.clear();
     this.#timeouts = 0;
     this.resendAt = never;
     this.#dumpRow = -1;
@@ -247,7 +250,7 @@ export class Outlet {
       // Somebody is there: what waits for long is due soon.
       this.#timeouts = 0;
       this.#resendSoon(host.tuning);
-    } else if (this.#sent.size === 0) this.resendAt = never;
+    } else if (this.#sent.size === 0 && this.#dropped.size === 0) this.resendAt = never;
     for (let i = 0; i < sent.items.length; i += 2) {
       const row = sent.items[i]!;
       if (host.versionOf(row) !== sent.items[i + 1]) continue;
@@ -277,6 +280,10 @@ export class Outlet {
       else this.#sent.delete(opaque);
       this.#queueAgain(host, sent, now);
     }
+    for (const row of this.#dropped) {
+      if (host.matrix.has(row, this.column, Flag.awaiting)) this.update(host.matrix, row, now);
+    }
+    this.#dropped.clear();
     this.resendAt = next;
     if (!isSilent) return;
     this.#timeouts++;
@@ -336,7 +343,7 @@ export class Outlet {
       if (items.length > 0 || requests.length > 0) {
         const opaque = this.#nextOpaque++ & 0xffff;
         if (this.reliable) writer.ackRequest(opaque, Math.max(1, Math.round(host.tuning.ackTimeout / 40)));
-        if (this.#sent.size >= maxSent) this.#sent.delete(this.#sent.keys().next().value!);
+        if (this.#sent.size >= maxSent) this.#dropOldest();
         this.#sent.set(opaque, { items, requests, at: now, isLate: false });
         this.resendAt = Math.min(this.resendAt, now + this.#wait(host.tuning));
         this.#sending.by(this.column, this.resendAt);
@@ -349,6 +356,13 @@ export class Outlet {
       } else break;
     }
     if (updates > 0) this.#updatesAfter = now + Math.min(tuning.longestPause, updates * tuning.updatePause);
+  }
+
+  /** Where it is late its rows were queued again already; its requests are asked anew by who still needs an answer. */
+  #dropOldest(): void {
+    const [opaque, { items, isLate }] = this.#sent.entries().next().value!;
+    this.#sent.delete(opaque);
+    if (!isLate) for (let i = 0; i < items.length; i += 2) this.#dropped.add(items[i]!);
   }
 
   /** True when the packet is full and more is waiting. */
@@ -425,7 +439,7 @@ export class Outlet {
   }
 
   /**
-   * Nothing (of `maxSent` packets) is given up while the neighbour is there: a retraction forgotten leaves a route to nobody until the next full table.
+   * Nothing is given up while the neighbour is there: a retraction forgotten leaves a route to nobody until the next full table.
    * But to one that never acknowledges all is repeated ever more seldom.
    */
   #wait({ ackTimeout, ackTries, longestAckWait, triggeredDelay }: Tuning): Millis {

@@ -181,6 +181,59 @@ test('what waited long for a silent neighbour is said as soon as it acknowledges
   );
 });
 
+/** More packets on their way than are waited for, to a neighbour that has long been silent; each tells of one row. Ends at 80 s. */
+function overflown(rows: number) {
+  const rig = tunnel('surely');
+  rig.matrix.reserve(rows, 1);
+  rig.outlet.urgentUpdate(rig.matrix, rows - 1, 0);
+  saidBetween(rig, 0, 70_000);
+  for (let row = 0; row < rows - 1; row++) {
+    rig.outlet.urgentUpdate(rig.matrix, row, 70_000 + row);
+    rig.outlet.flush(rig.host, 70_000 + row);
+  }
+  return { rig, sent: rig.packets.splice(0).map((packet) => tlvsOf(packet)) };
+}
+
+/** Acknowledges these packets, and in the ten seconds that follow each at once; the rows told of then. */
+function toldWhileAcknowledged({ outlet, host, ...rig }: ReturnType<typeof tunnel>, packets: readonly string[][]) {
+  for (const line of packets.flat()) acknowledge(outlet, host, line, 80_000);
+  const told: number[] = [];
+  for (let now = 80_000; now < 90_000; now += 100) {
+    const said = saidBetween({ outlet, host, ...rig }, now, now + 100);
+    told.push(...rowsOf(said));
+    for (const line of said.flatMap(({ lines }) => lines)) acknowledge(outlet, host, line, now);
+  }
+  return told.toSorted((a, b) => a - b);
+}
+
+/** The rows that are told of, as often as they are. */
+function rowsOf(said: readonly { readonly lines: readonly string[] }[]): number[] {
+  return said.flatMap(({ lines }) => lines).flatMap((line) => / seqno (\d+) /.exec(line)?.slice(1).map(Number) ?? []);
+}
+
+test('what stood in packets too many to wait for is said again with the others, once the neighbour acknowledges something', (t) => {
+  const rows = 4200;
+  const { rig, sent } = overflown(rows);
+  const all = Array.from({ length: rows - 1 }, (_, row) => row);
+  t.deepEqual(toldWhileAcknowledged(rig, sent.slice(-1)), [...all.slice(0, -1), rows - 1]);
+});
+
+test('what stood in packets too many to wait for is said again, also when all others are acknowledged', (t) => {
+  const { rig, sent } = overflown(4200);
+  rig.outlet.urgentUpdate(rig.matrix, 0, 79_000);
+  sent.push(...saidBetween(rig, 79_000, 79_100).map(({ lines }) => [...lines]));
+  const dropped = Array.from({ length: 103 }, (_, i) => i + 1);
+  t.deepEqual(toldWhileAcknowledged(rig, sent), [...dropped, 4199], 'once; and not what another packet told of');
+});
+
+test('what stood in packets too many to wait for is said to a silent neighbour no oftener than the others', (t) => {
+  const rows = 4200;
+  const { rig } = overflown(rows);
+  const told = rowsOf(saidBetween(rig, 80_000, 170_000));
+  const times = (row: number) => told.filter((each) => each === row).length;
+  for (const row of [0, 1, 2000, rows - 2]) t.true(times(row) >= 2 && times(row) <= 4, `${row}: ${times(row)} times`);
+});
+
 test('the same request four times stands once in a packet', (t) => {
   const times = unacknowledged(4).map(({ times }) => times);
   t.true(times.length > 20);
