@@ -25,3 +25,14 @@ export function residentMegabytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
   return (Number(line?.[1]) * 1024) / 1e6;
 }
+
+/**
+ * What it has allocated and holds, in megabytes: resident or in swap, without pages of files. Those are the page cache's; the daemon gives them
+ * back each minute and has most of them again seconds later (daemon/resident-memory.ts), which moves the resident memory by 6 MB and
+ * hides what grows.
+ */
+export function allocatedMegabytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  const kilobytes = [...status.matchAll(/^(?:RssAnon|VmSwap):\s+(\d+) kB/gm)].map((match) => Number(match[1]));
+  return (kilobytes.reduce((sum, each) => sum + each, 0) * 1024) / 1e6;
+}

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NodeIdentity } from '../../src/addr/identity.js';
 import { toHex } from '../../src/bytes.js';
 import { host } from '../description.js';
+import { dropsBetween } from '../drops.js';
 import type { FloodOptions } from '../flooder.js';
 import { median } from '../median.js';
 import { finished } from '../namespace.js';
@@ -11,7 +12,7 @@ import type { Narrator } from '../narrator.js';
 import { allPairsPing, network, pairState } from '../network.js';
 import type { WeftNode } from '../node.js';
 import { stream } from '../stream.js';
-import { residentMegabytes } from '../usage.js';
+import { allocatedMegabytes } from '../usage.js';
 import { World } from '../world.js';
 
 const flooder = new URL('../flooder.js', import.meta.url).pathname;
@@ -28,9 +29,16 @@ export interface FloodResult {
   readonly ratio: number;
   /** To each end that is flooded. */
   readonly perSecond: number;
-  /** Of the flooded daemon, or the larger of both, in megabytes: when the tunnel has carried a stream beside a flood to the closed port, and the most after any flood to its own. */
-  readonly resident: { readonly before: number; readonly after: number };
+  /** Of the flooded daemon, or of that of both that grew more. */
+  readonly held: Held;
+  /** Of all that are flooded. */
   readonly drops: Readonly<Record<string, number>>;
+}
+
+/** What a daemon has allocated, in megabytes: once a flood has passed or begun, so that all is compiled, and the most later. */
+export interface Held {
+  readonly before: number;
+  readonly after: number;
 }
 
 interface FloodKind {
@@ -63,6 +71,8 @@ export interface StandingFlood {
   readonly pings: number;
   readonly answered: number;
   readonly perSecond: number;
+  /** The most in the second third of the flood, and the most in the last. */
+  readonly held: Held;
 }
 
 /**
@@ -93,14 +103,18 @@ export async function floodStanding(seconds: number): Promise<StandingFlood> {
       isOver = true;
     });
     let [pings, answered] = [0, 0];
+    const held: number[] = [];
     while (!isOver) {
       pings++;
       if (await a.pings(address)) answered++;
+      held.push(allocatedMegabytes(b.pid!));
       await sleep(1000);
     }
     const { sent } = JSON.parse((await over).stdout) as { sent: number };
     const ended = [a, b].flatMap((node) => node.log()).filter((line) => line.includes('"kind":"tunnel-down"')).length;
-    return { ended, pings, answered, perSecond: sent / seconds };
+    const third = Math.floor(held.length / 3);
+    const most = { before: Math.max(...held.slice(third, 2 * third)), after: Math.max(...held.slice(2 * third)) };
+    return { ended, pings, answered, perSecond: sent / seconds, held: most };
   } finally {
     world.remove();
   }
@@ -139,39 +153,39 @@ export async function flood(tell: Narrator, rounds: number, seconds: number, onl
     const results: FloodResult[] = [];
     for (const kind of kinds.filter(({ name }) => only === undefined || name === only)) {
       const victims = kind.bothEnds ? [b, a] : [b];
-      const megabytes = () => Math.max(...victims.map((victim) => residentMegabytes(victim.pid!)));
-      const before = (await b.status()).drops;
+      const drops = async () =>
+        (await Promise.all(victims.map((victim) => victim.status()))).map((status) => status.drops);
+      const before = await drops();
+      const held = victims.map((): number[] => []);
       const pairs: { closed: number; open: number; perSecond: number }[] = [];
-      let resident: FloodResult['resident'] | undefined;
       for (let round = 0; round < rounds; round++) {
         const closed = await under(kind, victims, closedPort);
-        resident ??= { before: megabytes(), after: 0 };
         const open = await under(kind, victims, 16696);
-        resident = { ...resident, after: Math.max(resident.after, megabytes()) };
+        for (const [i, { pid }] of victims.entries()) held[i]!.push(allocatedMegabytes(pid!));
         pairs.push({ closed: closed.rate, open: open.rate, perSecond: Math.min(closed.perSecond, open.perSecond) });
       }
-      const after = (await b.status()).drops;
-      const drops = Object.fromEntries(
-        Object.entries(after)
-          .map(([reason, count]) => [reason, count - (before[reason] ?? 0)] as const)
-          .filter(([, count]) => count > 0),
-      );
       const result: FloodResult = {
         name: kind.name,
         closed: median(pairs.map(({ closed }) => closed)),
         open: median(pairs.map(({ open }) => open)),
         ratio: median(pairs.map(({ closed, open }) => open / closed)),
         perSecond: median(pairs.map(({ perSecond }) => perSecond)),
-        resident: resident!,
-        drops,
+        held: mostGrown(held),
+        drops: dropsBetween(before, await drops()),
       };
       results.push(result);
       tell.good(
-        `${kind.name}: ${result.open.toFixed(0)} Mbit/s, to a closed port ${result.closed.toFixed(0)}: ${result.ratio.toFixed(2)} at ${result.perSecond.toFixed(0)}/s; ${result.resident.before.toFixed(1)} MB before, ${result.resident.after.toFixed(1)} after; ${JSON.stringify(drops)}`,
+        `${kind.name}: ${result.open.toFixed(0)} Mbit/s, to a closed port ${result.closed.toFixed(0)}: ${result.ratio.toFixed(2)} at ${result.perSecond.toFixed(0)}/s; ${result.held.before.toFixed(1)} MB after the first, at most ${result.held.after.toFixed(1)} later; ${JSON.stringify(result.drops)}`,
       );
     }
     return results;
   } finally {
     world.remove();
   }
+}
+
+/** By daemon, what it held after each flood: of the one that grew most since the first. */
+function mostGrown(held: readonly (readonly number[])[]): Held {
+  const all = held.map(([before, ...later]) => ({ before: before!, after: Math.max(...later) }));
+  return all.reduce((most, each) => (each.after - each.before > most.after - most.before ? each : most));
 }
