@@ -149,6 +149,8 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   #mapping: MappedEndpoint | undefined;
   /** Until when the answer of a router is awaited, as nothing is mapped and one is asked; undefined: none is. */
   #answerUntil: Millis | undefined;
+  /** Since the start, the last change of our network or the last mapping a router was asked and gave none: another try holds nothing up. */
+  #askedInVain = false;
   /** The router that has let somebody in where only its forwarding could: its mappings are believed. */
   #forwarder: string | undefined;
   #trial: Endpoint | undefined;
@@ -271,6 +273,7 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
   #startAnew(now: Millis): ReachabilityEffect[] {
     this.#asker.startOver(true, now);
     this.#strangerCame = false;
+    this.#askedInVain = false;
     this.#trial = undefined;
     this.#trialAt = now;
     this.#movesBack = false;
@@ -295,7 +298,10 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     const isBack = this.#movesBack && !asking;
     if (isBack) this.#movesBack = false;
     const waited = this.#answerUntil !== undefined;
-    this.#answerUntil = asking && !endpoint ? (this.#answerUntil ?? now + answersWithin) : undefined;
+    if (endpoint) this.#askedInVain = false;
+    else if (waited && !asking) this.#askedInVain = true;
+    const holds = asking && !endpoint && !this.#askedInVain;
+    this.#answerUntil = holds ? (this.#answerUntil ?? now + answersWithin) : undefined;
     const effects = this.#collected(now);
     // What had to wait for the answer, and is not what is mapped.
     if (waited && this.#answerUntil === undefined) this.#asker.proversChanged(now);
@@ -361,8 +367,10 @@ export class Reachability implements Machine<ReachabilityEvent, ReachabilityEffe
     // Seen elsewhere than before: whatever was proven was proven of another place of the network.
     if (neighbour.endpoint && neighbour.sees && neighbour.sees.address !== endpoint.address) {
       this.#asker.startOver(false, now);
-      this.#strangerCame = false;
+      this.#strangerCame = this.#askedInVain = false;
     }
+    // Our line is back, and the router that had none is asked anew.
+    if (this.#seers().length === 0) this.#askedInVain = false;
     neighbour.sees = endpoint;
     this.#neighbours.set(by, neighbour);
     this.#asker.proversChanged(now);

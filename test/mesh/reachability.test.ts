@@ -227,6 +227,75 @@ test('what peers see is asked about at once when the router refuses, and after t
   t.is(asksOf(refused), 1, 'what peers see was reached');
 });
 
+const seenAt = (by: number, port: number, address = '11.0.1.1'): ReachabilityEvent => ({
+  kind: 'observed',
+  by,
+  endpoint: { address, port },
+});
+
+/** A home with two neighbours, whose router was asked in vain for eight seconds; half a minute after it began. */
+function askedInVain(all: NatWorld): Node {
+  const home = new Node(all, 1, 'address-restricted');
+  home.tunnelTo(new Node(all, 2, 'public'));
+  home.tunnelTo(new Node(all, 3, 'public'));
+  home.hears(nothingMapped(true));
+  all.runUntil(8 * second);
+  home.hears(nothingMapped(false));
+  all.runUntil(30 * second);
+  return home;
+}
+
+test('a router that never answers holds up what peers see once, and not whenever it is asked again', (t) => {
+  const all = world();
+  const home = askedInVain(all);
+  const before = asksOf(home);
+  home.hears(nothingMapped(true));
+  home.hears(seenAt(3, port + 1));
+  all.runUntil(33 * second);
+  t.true(asksOf(home) > before);
+});
+
+const changes: Readonly<Record<string, readonly ReachabilityEvent[]>> = {
+  'the machine woke up': [{ kind: 'wokeUp' }],
+  'a peer sees another address': [seenAt(2, port, '11.0.9.9')],
+  'the line was down': [
+    { kind: 'neighbourDown', node: 2 },
+    { kind: 'neighbourDown', node: 3 },
+    { kind: 'neighbourAt', node: 3, endpoint: { address: '11.0.3.1', port } },
+    seenAt(3, port),
+  ],
+};
+for (const [what, events] of Object.entries(changes)) {
+  test(`a router that never answered may where the network is another, and is waited for: ${what}`, (t) => {
+    const all = world();
+    const home = askedInVain(all);
+    for (const event of events) home.hears(event);
+    home.hears(nothingMapped(true));
+    home.hears(seenAt(3, port + 1));
+    const before = asksOf(home);
+    all.runUntil(39 * second);
+    t.is(asksOf(home), before);
+    all.runUntil(43 * second);
+    t.true(asksOf(home) > before);
+  });
+}
+
+test('a router that has no mapping for us any more holds up what peers see again: it answers', (t) => {
+  const all = world();
+  const home = new Node(all, 1, 'address-restricted');
+  home.tunnelTo(new Node(all, 2, 'public'));
+  home.hears(nothingMapped(true));
+  all.runUntil(second);
+  home.hears(nothingMapped(false));
+  home.hears(mappedAt(20_123, 'nat-pmp'));
+  all.runUntil(30 * second);
+  home.hears(nothingMapped(true));
+  home.hears(seenAt(2, port + 1));
+  const before = asksOf(home);
+  all.runUntil(39 * second);
+  t.is(asksOf(home), before);
+});
+
 test('what was proven of our own hole stays so while a router that was found later is asked', (t) => {
   const all = world();
   const home = new Node(all, 1, 'endpoint-independent');
