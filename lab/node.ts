@@ -49,9 +49,17 @@ export class WeftNode {
     return join(this.#folder, 'state');
   }
 
-  /** Starts the daemon and waits until it answers. `config` is TOML and stays for later starts; `env` is for this one. */
+  /**
+   * Starts the daemon and waits until it answers. `config` is TOML and stays for later starts; `env` is for this one, as is
+   * `wrap`, a command that starts another.
+   */
   async start(
-    options: { readonly config?: string; readonly within?: Millis; readonly env?: NodeJS.ProcessEnv } = {},
+    options: {
+      readonly config?: string;
+      readonly within?: Millis;
+      readonly env?: NodeJS.ProcessEnv;
+      readonly wrap?: readonly string[];
+    } = {},
   ): Promise<Millis> {
     if (this.#child) throw new Error(`${this.name} runs already`);
     this.#config = options.config ?? this.#config;
@@ -61,7 +69,7 @@ export class WeftNode {
       writeFileSync(file, this.#config);
       flags.push('--config', file);
     }
-    const command = [process.execPath, ...nodeFlags, bin('weftd.js'), ...flags];
+    const command = [...(options.wrap ?? []), process.execPath, ...nodeFlags, bin('weftd.js'), ...flags];
     const child = this.host.namespace.spawn(command, { env: { ...process.env, ...environment, ...options.env } });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {

@@ -2,9 +2,14 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { host } from '../../lab/description.js';
+import { World } from '../../lab/world.js';
 
 const run = promisify(execFile);
 const child = fileURLToPath(new URL('./priority-child.js', import.meta.url));
+
+/** A command that starts another, which may not raise its priority. */
+const without = ['setpriv', '--bounding-set', '-sys_nice', '--inh-caps', '-sys_nice'];
 
 /** A process whose worker went ahead, started with this niceness by `wrap`: what it was told, and both threads' niceness. */
 async function goesAhead(niceness: number, ...wrap: string[]) {
@@ -23,6 +28,21 @@ test("whoever starts the daemon with another niceness moves both, to the kernel'
 });
 
 test('where that is not permitted it is said, and all stays as it was', async (t) => {
-  const without = ['setpriv', '--bounding-set', '-sys_nice', '--inh-caps', '-sys_nice'];
   t.deepEqual(await goesAhead(0, ...without), { done: false, worker: 0, main: 0 });
+});
+
+test('a daemon that may not lists no-priority in its status, one that may does not', async (t) => {
+  const world = await World.build({ a: host() });
+  try {
+    const node = world.node('a');
+    await node.start();
+    await node.init();
+    t.false((await node.status()).fallbacks.includes('no-priority'));
+    await node.kill('SIGTERM');
+    await node.start({ wrap: without });
+    t.true((await node.status()).fallbacks.includes('no-priority'));
+    t.regex((await node.run('status')).stdout, /no-priority/);
+  } finally {
+    world.remove();
+  }
 });
