@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from '../lab/machines.js';
 import { median } from '../lab/median.js';
+import { second } from '../src/time.js';
 
 /** What one iperf3 run said. */
 export interface Throughput {
@@ -38,14 +39,17 @@ export async function iperf(from: Host, to: Host, address: string, load: Load): 
     const kind = udp
       ? ['--udp', '--bitrate', `${udp.mbits}M`, '--length', String(udp.octets)]
       : ['--congestion', congestion];
-    const { stdout, stderr } = await from.namespace.run(
+    const timeout = (seconds + 20) * second;
+    const { stdout, stderr, code } = await from.namespace.run(
       [
         ...['iperf3', '--client', address, '--json', '--time', String(seconds), '--parallel', String(streams)],
         ...kind,
         ...(bothWays ? ['--bidir'] : []),
       ],
-      { timeout: (seconds + 20) * 1000 },
+      { timeout },
     );
+    if (code === null)
+      throw new Error(`iperf3 of ${seconds} s to ${address} had not ended after ${timeout / second} s`);
     return readIperf(stdout, stderr);
   } finally {
     server.kill('SIGKILL');
@@ -119,28 +123,19 @@ export async function highestUdpRate(
 }
 
 /**
- * The median round trip of a hundred pings 10 ms apart, in milliseconds, of so many starts of ping: iperf3 sends UDP in
- * bursts a millisecond apart, and what one start sends meets all of them in the same phase.
+ * The median round trip of a hundred pings in a second, in milliseconds, of so many pings at once that share them: iperf3
+ * sends UDP in bursts a millisecond apart, and what one ping sends meets all of them in the same phase. One that is lost
+ * counts as longer than all others.
  */
-export async function roundTrip(from: Host, address: string, starts: number): Promise<number> {
+export async function roundTrip(from: Host, address: string, pings: number): Promise<number> {
   const count = 100;
-  const times: number[] = [];
-  for (let i = 0; i < starts; i++) {
-    const { stdout } = await from.namespace.run([
-      'ping',
-      '-n',
-      '-c',
-      String(count / starts),
-      '-i',
-      '0.01',
-      '-W',
-      '1',
-      address,
-    ]);
-    times.push(...[...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1])));
-  }
-  if (times.length < count / 2) throw new Error(`only ${times.length} of ${count} pings to ${address} came back`);
-  return median(times);
+  const ping = ['ping', '-n', '-c', String(count / pings), '-i', String(pings / count), '-W', '1', address];
+  const outputs = await Promise.all(Array.from({ length: pings }, () => from.namespace.run(ping)));
+  const times = outputs.flatMap(({ stdout }) =>
+    [...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1])),
+  );
+  if (times.length < 0.6 * count) throw new Error(`only ${times.length} of ${count} pings to ${address} came back`);
+  return median([...times, ...Array<number>(Math.max(0, count - times.length)).fill(Number.POSITIVE_INFINITY)]);
 }
 
 /** Runs a load and, once it flows, something else beside it. */

@@ -118,7 +118,7 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
     measure(key, () => highestUdpRate(from, to, address, octets, 1, before(key)));
   try {
     if (pids.length > 0) await measure('memory-idle', () => sleep(1500).then(() => residentMegabytes(pids)));
-    await iperf(from, to, address, { seconds: 1 });
+    await iperf(from, to, address, { seconds: 1 }).catch((error) => failed('the traffic before it', error));
     await measure('rtt-idle', () => roundTrip(from, address, 1));
     let perGigabyte = 0;
     await measure('tcp1', async () => {
@@ -133,11 +133,11 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
     await measure('tcp1-bbr', () => gbits(iperf(from, to, address, { seconds, congestion: 'bbr' })));
     await rate('udp1200', 1200);
     await rate('udp200', 200);
-    // Pings for a second and a half, half a second after the load began.
-    const ping = () => roundTrip(from, address, 5);
-    const load300 = { seconds: 3, udp: { mbits: 300, octets: 1200 } } as const;
+    // A second of pings, half a second after the load began; answers may take two more.
+    const ping = () => roundTrip(from, address, 10);
+    const load300 = { seconds: 4, udp: { mbits: 300, octets: 1200 } } as const;
     await measure('rtt-300', () => beside(iperf(from, to, address, load300), ping));
-    await measure('rtt-full', () => beside(iperf(from, to, address, { seconds: 3 }), ping));
+    await measure('rtt-full', () => beside(iperf(from, to, address, { seconds: 4 }), ping));
     if (pids.length > 0) await measure('memory-loaded', () => residentMegabytes(pids));
   } finally {
     await running.stop();
