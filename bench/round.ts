@@ -117,7 +117,9 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
   const rate = (key: string, octets: number) =>
     measure(key, () => highestUdpRate(from, to, address, octets, 1, before(key)));
   try {
-    if (pids.length > 0) await measure('memory-idle', () => sleep(1500).then(() => residentMegabytes(pids)));
+    // Daemons that have just met still compile and ask: that is the price of a start, whatever figures are asked for.
+    await sleep(2000);
+    if (pids.length > 0) await measure('memory-idle', () => residentMegabytes(pids));
     await iperf(from, to, address, { seconds: 1 }).catch((error) => failed('the traffic before it', error));
     await measure('rtt-idle', () => roundTrip(from, address, 1));
     let perGigabyte = 0;
