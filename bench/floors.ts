@@ -1,6 +1,7 @@
 import type { Part } from './part.js';
 import type { Column } from './plot.js';
 import type { Summary } from './statistics.js';
+import type { VerifiedRow } from './verified.js';
 
 /** What a row of the table of floors came to. */
 export interface Verdict {
@@ -53,12 +54,12 @@ class Run {
     return this.#parts.find((part) => part.key === key)?.nanos;
   }
 
-  /** Of all that carry packets as weft does, the one with the least median. */
+  /** Of all that carry packets as weft does, the one with the least median; undefined while any lacks the figure. */
   leastOf(key: string): { readonly name: string; readonly figure: Summary } | undefined {
-    return this.#columns
-      .filter(({ name }) => name !== 'weft' && name !== 'bare wire')
-      .flatMap(({ name, figures }) => (figures[key] ? [{ name, figure: figures[key] }] : []))
-      .sort((a, b) => a.figure.median - b.figure.median)[0];
+    const others = this.#columns.filter(({ name }) => name !== 'weft' && name !== 'bare wire');
+    const have = others.flatMap(({ name, figures }) => (figures[key] ? [{ name, figure: figures[key] }] : []));
+    if (have.length < others.length) return undefined;
+    return have.sort((a, b) => a.figure.median - b.figure.median)[0];
   }
 }
 
@@ -138,21 +139,36 @@ const floors: readonly Floor[] = [
   },
 ];
 
-const verifyPlane = 'npm run verify -- plane (docs/verified.md)';
-
-/** What takes minutes of one figure, or is not a time, is held elsewhere. */
-const elsewhere: readonly Pick<Verdict, 'row' | 'floor' | 'says'>[] = [
-  { row: 'memory, 2 peers, after a minute of full load, MB', floor: '90', says: verifyPlane },
-  { row: 'memory, 100 peers, after a minute of full load, MB', floor: '120', says: verifyPlane },
-  { row: 'processor, idle, 10 tunnels, % of a core', floor: '0.5', says: verifyPlane },
-  { row: 'allocation per packet', floor: 'none', says: 'npm test (allocation, worker-allocation)' },
+/** What takes minutes of one figure is measured by `npm run verify -- plane`; a run tells what that found last. */
+const verifiedRows: readonly (Pick<Verdict, 'row' | 'floor'> & { readonly begins: string })[] = [
+  { row: 'memory, 2 peers, after a minute of full load, MB', floor: '90', begins: 'resident memory, 2 peers,' },
+  { row: 'memory, 100 peers, after a minute of full load, MB', floor: '120', begins: 'resident memory, 100 peers' },
+  { row: 'processor, idle, 10 tunnels, % of a core', floor: '0.5', begins: 'processor, idle, 10 tunnels' },
 ];
 
+const allocation: Verdict = {
+  row: 'allocation per packet',
+  floor: 'none',
+  goal: '',
+  says: 'npm test (allocation, worker-allocation)',
+  outcome: 'elsewhere',
+};
+
 /** The table of floors, row by row. Pure: the same figures give the same verdicts. */
-export function verdicts(columns: readonly Column[], parts: readonly Part[]): Verdict[] {
+export function verdicts(
+  columns: readonly Column[],
+  parts: readonly Part[],
+  verified: readonly VerifiedRow[],
+): Verdict[] {
   const run = new Run(columns, parts);
   const judged = floors.map((floor) => judge(floor, floor.measure(run)));
-  return [...judged, ...elsewhere.map((row) => ({ ...row, goal: '', outcome: 'elsewhere' as const }))];
+  const found = verifiedRows.map(({ row, floor, begins }): Verdict => {
+    const last = verified.find(({ part, what }) => part === 'plane' && what.startsWith(begins));
+    if (!last) return { row, floor, goal: '', says: 'npm run verify -- plane', outcome: 'not measured' };
+    const says = `${last.measured}; npm run verify at ${last.commit}, ${last.date}`;
+    return { row, floor, goal: '', says, outcome: last.isHeld ? 'held' : 'missed' };
+  });
+  return [...judged, ...found, allocation];
 }
 
 function judge({ row, floor, goal, better, written = String(floor) }: Floor, measured: Measured | undefined): Verdict {

@@ -19,24 +19,30 @@ import { Arena } from '../src/tunnel/plane/arena.js';
 import { InProcessPlane } from '../src/tunnel/plane/in-process.js';
 import { EvpAead } from '../src/tunnel/plane/linux-evp.js';
 import { type Part, tellPart } from './part.js';
+import { summary } from './statistics.js';
 
 /** What handshakes, and a flood of them, cost one core. `node dist/bench/handshake.js` prints a line a measurement. */
 const random = systemRandom();
 
-/** Runs for about a second and tells the processor time of one, so that other work on the machine counts little. */
+/** Five runs of about half a second; tells the processor time of one, so that other work on the machine counts little. */
 function measure(what: string, once: (i: number) => void, key?: Part['key']): void {
   for (let i = 0; i < 1000; i++) once(i);
   const heap = process.memoryUsage().heapUsed;
-  const before = process.cpuUsage();
-  let rounds = 0;
-  let micros = 0;
-  while (micros < 1e6) {
-    for (let i = 0; i < 100; i++) once(rounds++);
-    const { user, system } = process.cpuUsage(before);
-    micros = user + system;
+  const runs: number[] = [];
+  let done = 0;
+  for (let run = 0; run < 5; run++) {
+    const [before, first] = [process.cpuUsage(), done];
+    let micros = 0;
+    while (micros < 5e5) {
+      for (let i = 0; i < 100; i++) once(done++);
+      const { user, system } = process.cpuUsage(before);
+      micros = user + system;
+    }
+    runs.push((1000 * micros) / (done - first));
   }
-  const grown = Math.round((process.memoryUsage().heapUsed - heap) / rounds);
-  tellPart({ ...(key ? { key } : {}), what, nanos: (1000 * micros) / rounds, heap: grown });
+  const grown = Math.round((process.memoryUsage().heapUsed - heap) / done);
+  const { median: nanos, least, most } = summary(runs);
+  tellPart({ ...(key ? { key } : {}), what, nanos, least, most, heap: grown });
 }
 
 const ours = new AgreementKey(random.bytes(32));

@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { Narrator } from '../lab/narrator.js';
 import { requireLab } from '../lab/requirements.js';
 import { table } from '../lab/table.js';
 import { checkedOut } from '../scripts/checked-out.js';
 import { minute, second } from '../src/time.js';
+import { readOrder } from './arguments.js';
 import type { Contender } from './contender.js';
 import { bare } from './contenders/bare.js';
 import { nebula } from './contenders/nebula.js';
@@ -16,11 +16,13 @@ import { weft } from './contenders/weft.js';
 import { wireguardGo12, wireguardGo13 } from './contenders/wireguard.js';
 import { yggdrasil } from './contenders/yggdrasil.js';
 import { isFailed, verdictCells } from './floors.js';
+import { gaps } from './gaps.js';
 import { Left } from './left.js';
 import { partLine, readParts } from './part.js';
 import { number } from './plot.js';
 import { RunRecord } from './record.js';
 import { directRound, figures, Row, relayRound } from './round.js';
+import { readVerified } from './verified.js';
 
 const all: readonly Contender[] = [bare, weft, wireguardGo13, wireguardGo12, yggdrasil, nebula, tinc];
 
@@ -36,56 +38,53 @@ const usage = `npm run bench -- [options]
   --no-relays         only two hosts
   --out FOLDER        where results go (default bench/results)`;
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-    only: { type: 'string' },
-    figures: { type: 'string' },
-    'no-relays': { type: 'boolean', default: false },
-    out: { type: 'string', default: join('bench', 'results') },
-    help: { type: 'boolean', default: false },
-  },
-});
-if (values.help) {
+const order = readOrder(
+  process.argv.slice(2),
+  all.map(({ name }) => name),
+  keys,
+  join('bench', 'results'),
+);
+if (order === 'help') {
   console.log(usage);
   process.exit(0);
 }
-requireLab(['iperf3', 'wireguard-go', 'wireguard-tools', 'nebula', 'yggdrasil', 'tinc']);
-
-const rounds = Number(values.rounds);
-const seconds = Number(values.seconds);
-const chosen = values.figures === undefined ? undefined : new Set(values.figures.split(','));
-const names = values.only?.split(',');
-const tell = new Narrator();
-const isMeant = (word: string, { name }: Contender) => name.startsWith(word);
-const unknown = [
-  ...[...(chosen ?? [])].filter((key) => !keys.includes(key)),
-  ...(names ?? []).filter((word) => !all.some((contender) => isMeant(word, contender))),
-];
-if (unknown.length > 0) {
-  console.error(`unknown: ${unknown.join(', ')}\n\n${usage}`);
+if ('wrong' in order) {
+  console.error(`${order.wrong}\n\n${usage}`);
   process.exit(1);
 }
+requireLab(['iperf3', 'wireguard-go', 'wireguard-tools', 'nebula', 'yggdrasil', 'tinc']);
+
+const { rounds, seconds, names, figures: chosen } = order;
+const tell = new Narrator();
+const absent: string[] = [];
 const contenders = all
-  .filter((contender) => !names || names.some((word) => isMeant(word, contender)))
+  .filter((contender) => !names || names.some((word) => contender.name.startsWith(word)))
   .flatMap((contender) => {
     const version = contender.version();
-    if (version === undefined) tell.bad(`${contender.name} is not to be had here`);
+    if (version === undefined) {
+      tell.bad(`${contender.name} is not to be had here`);
+      absent.push(contender.name);
+    }
     return version === undefined ? [] : [{ contender, version }];
   });
 
 const processor = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown processor';
-const machine = `${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node.js ${process.versions.node}`;
-const date = new Date().toISOString().slice(0, 16).replace('T', ' ');
+const machine = `${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node.js ${process.versions.node} (OpenSSL ${process.versions.openssl}), ${/^iperf \S+/.exec(execFileSync('iperf3', ['--version'], { encoding: 'utf8' }))?.[0]}`;
+const date = new Date().toISOString().slice(0, 19).replace('T', ' ');
 const commit = checkedOut();
 const record = new RunRecord(
-  { machine, date, commit, rounds, seconds },
+  { machine, date, commit, rounds, seconds, absent },
   contenders.map(({ contender, version }) => ({ name: contender.name, version })),
+  readVerified(readFileSync(join('docs', 'verified.md'), 'utf8')),
 );
+const file = record.fileIn(order.out);
+let isOver = false;
+process.once('exit', () => {
+  if (!isOver) tell.bad(`ended before its end; what was measured is in ${file}.json and ${file}.svg`);
+});
 
 const left = new Left(35 * second);
-const relays = [1, 2].filter((count) => !values['no-relays'] && (!chosen || chosen.has(`relay${count}`)));
+const relays = [1, 2].filter((count) => order.relays && (!chosen || chosen.has(`relay${count}`)));
 const stages: readonly { readonly what: string; readonly relays: number; readonly among: typeof contenders }[] = [
   { what: 'two hosts', relays: 0, among: contenders },
   ...relays.map((count) => ({
@@ -122,20 +121,23 @@ for (const { what, relays: between, among } of stages) {
     const from = round % among.length;
     for (const { contender } of [...among.slice(from), ...among.slice(0, from)]) {
       const { name } = contender;
-      const note = (key: string, value: number) => record.note(name, key, round, value);
+      const note = (key: string, value: number) => {
+        if (chosen && !chosen.has(key)) return;
+        record.note(name, key, round, value);
+        record.save(order.out); // what was measured is kept whatever happens next
+      };
       await timed(`${what}: ${name}`, `${what}, round ${round + 1} of ${rounds}: ${name}`, async () => {
         if (between > 0) note(`relay${between}`, await relayRound(row, contender, seconds));
         else
           await directRound(row, contender, {
             seconds,
-            only: chosen,
+            only: chosen?.has('cpu') ? new Set([...chosen, 'tcp1']) : chosen, // it is of that stream
             before: (key) => record.last(name, key),
             note,
             failed: (key, error) => tell.bad(`${name}, ${key}: ${error instanceof Error ? error.message : error}`),
           });
       });
     }
-    record.save(values.out); // what was measured is kept whatever happens in the next
   }
   row.remove();
 }
@@ -148,7 +150,9 @@ for (const program of programs) {
 }
 
 const columns = record.columns();
-console.log(`\n${machine}; ${date} UTC, ${commit}; medians of ${rounds} rounds (least–most)\n`);
+console.log(
+  `\n${machine}; ${date} UTC, ${commit}; medians of ${rounds} rounds, or of as many as stand beside it (least–most)\n`,
+);
 console.log(
   table(
     ['', ...columns.map(({ name }) => name)],
@@ -161,23 +165,29 @@ console.log(
           ...columns.map(({ figures: own }) => {
             const value = own[figure.key];
             if (!value) return '';
-            return `${number(figure, value.median)} (${number(figure, value.least)}–${number(figure, value.most)})`;
+            const of = value.rounds < rounds ? `, ${value.rounds} of ${rounds}` : '';
+            return `${number(figure, value.median)} (${number(figure, value.least)}–${number(figure, value.most)}${of})`;
           }),
         ]),
     ],
   ),
 );
-if (record.parts.length > 0) console.log(`\n${record.parts.map(partLine).join('\n')}`);
+if (absent.length > 0) console.log(`\nnot to be had here: ${absent.join(', ')}`);
+if (record.parts.length > 0)
+  console.log(`\nweft's parts alone, medians of five runs (least–most)\n\n${record.parts.map(partLine).join('\n')}`);
 const verdicts = record.verdicts();
 console.log('\nwhat weft is to reach\n');
 console.log(table(['row', 'floor', 'goal', 'measured', 'worst to best', 'verdict'], verdictCells(verdicts)));
 console.log('');
-record.save(values.out);
-const file = record.fileIn(values.out);
+record.save(order.out);
+isOver = true;
 tell.step(`written to ${file}.json and ${file}.svg`);
-const wasWhole = !names && !chosen && !values['no-relays'];
+const wasWhole = !names && !chosen && order.relays;
 const missed = verdicts.filter(({ outcome }) => outcome === 'missed').length;
 const unmeasured = verdicts.filter(({ outcome }) => outcome === 'not measured').length;
-const failed = isFailed(verdicts, wasWhole);
+const relaying = new Set(contenders.flatMap(({ contender }) => (contender.relays ? [contender.name] : [])));
+const lacking = wasWhole ? gaps(columns, relaying, rounds) : [];
+for (const gap of lacking) tell.bad(`not measured: ${gap}`);
+const failed = isFailed(verdicts, wasWhole) || lacking.length > 0;
 tell[failed ? 'bad' : 'good'](`${missed} floors missed, ${unmeasured} not measured by this run`);
 process.exit(failed ? 1 : 0);

@@ -14,20 +14,22 @@ import { AddressWords, PacketShape } from '../src/tunnel/plane/packet.js';
 import { writeHeader } from '../src/tunnel/plane/transmitter.js';
 import { ReplayWindow } from '../src/tunnel/replay-window.js';
 import { type Part, tellPart } from './part.js';
+import { summary } from './statistics.js';
 
-/** Nanoseconds of the plane's parts, one core: seal, open, cut, glue, replay window, lookup. Best of 5 rounds. */
+/** Nanoseconds of the plane's parts, one core: seal, open, cut, glue, replay window, lookup. Medians of five runs. */
 
 const packetLength = 1400;
 
 function measure(what: string, perRound: number, work: () => void, key?: Part['key']): void {
-  let best = Number.POSITIVE_INFINITY;
+  const runs: number[] = [];
   for (let round = 0; round < 6; round++) {
     const started = process.hrtime.bigint();
     work();
     const nanos = Number(process.hrtime.bigint() - started) / perRound;
-    if (round > 0) best = Math.min(best, nanos);
+    if (round > 0) runs.push(nanos);
   }
-  tellPart({ ...(key ? { key } : {}), what, nanos: best });
+  const { median: nanos, least, most } = summary(runs);
+  tellPart({ ...(key ? { key } : {}), what, nanos, least, most });
 }
 
 const arena = new Arena(addressOf);

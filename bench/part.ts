@@ -3,15 +3,25 @@ export interface Part {
   /** Where a floor asks for it. */
   readonly key?: 'lookup' | 'handshake';
   readonly what: string;
+  /** The median of its runs, and the least and most of them. */
   readonly nanos: number;
+  readonly least: number;
+  readonly most: number;
   /** Octets the heap grew by, each time. */
   readonly heap?: number;
 }
 
 /** For a person. */
-export function partLine({ what, nanos, heap }: Part): string {
-  const time = nanos < 10_000 ? `${nanos.toFixed(0)} ns` : `${(nanos / 1000).toFixed(1)} µs`;
-  const columns = [what.padEnd(58), time.padStart(10), `${Math.round(1e9 / nanos)}/s`.padStart(12)];
+export function partLine({ what, nanos, least, most, heap }: Part): string {
+  const [scale, unit] = nanos < 10_000 ? [1, 'ns'] : [1000, 'µs'];
+  const time = (value: number) => (value / scale).toFixed(scale === 1 ? 0 : 1);
+  const spread = `(${time(least)}–${time(most)})`;
+  const columns = [
+    what.padEnd(58),
+    `${time(nanos)} ${unit}`.padStart(10),
+    ` ${spread.padEnd(16)}`,
+    `${Math.round(1e9 / nanos)}/s`.padStart(12),
+  ];
   return [...columns, ...(heap === undefined ? [] : [`   heap ${heap} octets`])].join('');
 }
 

@@ -8,31 +8,19 @@ export interface Column {
   readonly figures: Readonly<Record<string, Summary>>;
 }
 
-const shown = [
-  'tcp1',
-  'tcp8',
-  'udp1200',
-  'rtt-idle',
-  'rtt-300',
-  'rtt-full',
-  'cpu',
-  'relay1',
-  'memory-idle',
-  'memory-loaded',
-];
 const width = 760;
 const barHeight = 20;
 const labelWidth = 190;
 const barWidth = 420;
 
-/** Bars of the figures people ask for first, one block each; the whisker spans all rounds. Standalone SVG. */
+/** Bars of every figure, one block each; the whisker spans all rounds. Standalone SVG. */
 export function plot(columns: readonly Column[], caption: string): string {
   const parts: string[] = [];
   let y = 30;
   const text = (x: number, at: number, words: string, more = '') =>
     parts.push(`<text x="${x}" y="${at}" ${more}>${escaped(words)}</text>`);
   text(16, y, caption, 'class="caption"');
-  for (const figure of figures.filter(({ key }) => shown.includes(key))) {
+  for (const figure of figures) {
     // The bare wire would dwarf the rest: it is in the table.
     const rows = columns.filter(({ name, figures: own }) => name !== 'bare wire' && own[figure.key]);
     if (rows.length === 0) continue;

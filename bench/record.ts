@@ -5,16 +5,19 @@ import type { Part } from './part.js';
 import { type Column, plot } from './plot.js';
 import { figures } from './round.js';
 import { summary } from './statistics.js';
+import type { VerifiedRow } from './verified.js';
 
 /** What a run is told by. */
 export interface Circumstances {
   readonly machine: string;
-  /** UTC, to the minute: "2026-11-27 19:30". */
+  /** UTC, to the second: "2026-11-27 19:30:05". */
   readonly date: string;
   /** Of the tree; with a "+" when files differ from it. */
   readonly commit: string;
   readonly rounds: number;
   readonly seconds: number;
+  /** Contenders that were asked for and are not to be had on this machine. */
+  readonly absent: readonly string[];
 }
 
 /** Every value of every round of a run, and the files they are kept in. */
@@ -22,11 +25,18 @@ export class RunRecord {
   readonly parts: Part[] = [];
   readonly #circumstances: Circumstances;
   readonly #contenders: readonly { readonly name: string; readonly version: string }[];
+  readonly #verified: readonly VerifiedRow[];
   readonly #values: Map<string, Map<string, (number | null)[]>>;
 
-  constructor(circumstances: Circumstances, contenders: readonly { name: string; version: string }[]) {
+  /** `verified`: what `npm run verify` has found of what a bench has no time for. */
+  constructor(
+    circumstances: Circumstances,
+    contenders: readonly { name: string; version: string }[],
+    verified: readonly VerifiedRow[],
+  ) {
     this.#circumstances = circumstances;
     this.#contenders = contenders;
+    this.#verified = verified;
     this.#values = new Map(contenders.map(({ name }) => [name, new Map()]));
   }
 
@@ -58,17 +68,21 @@ export class RunRecord {
   }
 
   verdicts(): Verdict[] {
-    return verdicts(this.columns(), this.parts);
+    return verdicts(this.columns(), this.parts, this.#verified);
   }
 
   /** Where `save` writes, without the ending. The time of day is in it: no run takes another's place. */
   fileIn(folder: string): string {
-    return join(folder, this.#circumstances.date.replace(' ', '-').replace(':', ''));
+    return join(folder, this.#circumstances.date.replace(' ', '-').replaceAll(':', ''));
   }
 
   save(folder: string): void {
-    const { date, rounds, machine, commit } = this.#circumstances;
+    const { date, machine, commit } = this.#circumstances;
     const columns = this.columns();
+    const rounds = Math.max(
+      0,
+      ...columns.flatMap(({ figures: own }) => Object.values(own).map((value) => value.rounds)),
+    );
     const withValues = columns.map((column) => ({
       ...column,
       values: Object.fromEntries(this.#values.get(column.name)!),

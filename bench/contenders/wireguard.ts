@@ -27,15 +27,19 @@ function wireguardGo(name: string, binary: string, version: () => string | undef
       // The control socket is named after the interface, in a folder that all namespaces share.
       const device = (i: number) => `wgbench${i}`;
       const address = (i: number) => `fd99::${i + 1}`;
+      const socketOf = (i: number) => `/var/run/wireguard/${device(i)}.sock`;
+      // One that was killed leaves its socket behind, which nobody answers.
+      const forget = () => {
+        for (const i of hosts.keys()) rmSync(socketOf(i), { force: true });
+      };
+      const stop = () => daemons.stop().finally(forget);
+      forget();
       try {
         for (const [i, host] of hosts.entries()) {
-          // One that was killed leaves its socket behind, which nobody answers.
-          const socket = `/var/run/wireguard/${device(i)}.sock`;
-          rmSync(socket, { force: true });
           daemons.start(host, [binary, '--foreground', device(i)], { WG_PROCESS_FOREGROUND: '1' });
           await until(
             `${device(i)} answers`,
-            () => existsSync(socket) && wg(['show', device(i), 'listen-port']) !== '',
+            () => existsSync(socketOf(i)) && wg(['show', device(i), 'listen-port']) !== '',
             (answers) => answers,
             5000,
           );
@@ -52,10 +56,10 @@ function wireguardGo(name: string, binary: string, version: () => string | undef
         }
         await daemons.untilPing(hosts, address(1));
       } catch (error) {
-        await daemons.stop();
+        await stop();
         throw error;
       }
-      return { addresses: hosts.map((_, i) => address(i)), pids: daemons.pids, stop: () => daemons.stop() };
+      return { addresses: hosts.map((_, i) => address(i)), pids: daemons.pids, stop };
     },
   };
 }
