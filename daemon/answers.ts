@@ -86,6 +86,7 @@ export function memberStatus(
     ...membershipInfo(control.mesh),
     tun: { ...tun, offload: offload === '' ? 'none' : offload },
     cipher: member.aesFaster ? 'aes-256-gcm' : 'chacha20-poly1305',
+    workers: capabilities.workers,
     endpoints: control.reachability
       .endpoints()
       .map((endpoint) => ({ ...endpoint, askedAgainSeconds: askedAgain(endpoint) })),

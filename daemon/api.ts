@@ -80,6 +80,8 @@ export interface Status {
   readonly tun: { readonly name: string; readonly mtu: number; readonly offload: string } | null;
   /** The faster cipher on this machine. */
   readonly cipher: string;
+  /** Threads that carry packets; 0 while none do. */
+  readonly workers: number;
   readonly endpoints: readonly EndpointInfo[];
   readonly portMapping: PortMappingInfo;
   /** `overTcp` and `overTls`: of those up, where UDP is blocked. */

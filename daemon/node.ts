@@ -143,6 +143,7 @@ class Node implements NodeApi {
       network: this.#mesh ? membershipInfo(this.#mesh).network : null,
       tun: null,
       cipher: isAesFaster() ? 'aes-256-gcm' : 'chacha20-poly1305',
+      workers: 0,
       endpoints: [],
       portMapping: {
         state: config.portMapping.enabled ? 'absent' : 'disabled',

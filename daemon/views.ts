@@ -43,6 +43,7 @@ export function statusView(status: Status, paper: Paper): string {
     ['running', `${formatSeconds(status.uptimeSeconds)}, version ${status.version}`],
     ['device', tun ? `${tun.name}, mtu ${tun.mtu}, offload ${tun.offload}` : 'none'],
     ['cipher', status.cipher],
+    ['workers', String(status.workers)],
     ['endpoints', status.endpoints.map(endpointText).join(', ') || 'none known'],
     ['router', portMappingText(status.portMapping)],
     ['tunnels', tunnelsText(status.tunnels)],

@@ -22,6 +22,26 @@ export const eachFallback: readonly Forced[] = [
   { force: [], workers: 3 },
 ];
 
+/** What else a status lists with a key: what cannot be without it, or is measured anew. */
+const follows: Readonly<Record<string, readonly string[]>> = {
+  'no-vnet-header': ['no-tso', 'no-uso'],
+  'no-tso': ['no-uso'],
+  'no-udp-gso': ['no-udp-gro'],
+  'no-evp': ['no-aes'],
+};
+
+/** Throws where the status does not list each forced key, lists one more, or has another number of workers. */
+async function requireShown(node: WeftNode, unforced: readonly string[], { force, workers }: Forced): Promise<void> {
+  const status = await node.status();
+  const may = new Set([...unforced, ...force, ...force.flatMap((key) => follows[key] ?? [])]);
+  const hidden = force.filter((key) => !status.fallbacks.includes(key));
+  const invented = status.fallbacks.filter((key) => !may.has(key));
+  if (hidden.length > 0) throw new Error(`${node.name} does not show ${hidden.join(', ')}`);
+  if (invented.length > 0) throw new Error(`${node.name} shows ${invented.join(', ')}, which nobody forced`);
+  if (workers !== undefined && status.workers !== workers)
+    throw new Error(`${node.name} shows ${status.workers} workers, not ${workers}`);
+}
+
 /** Fetches a file over HTTP; throws where it did not come byte for byte within half a minute. */
 export async function transfer(from: WeftNode, to: WeftNode, megabytes: number): Promise<void> {
   const offered = await offer(from.host, await from.address(), megabytes * 1e6);
@@ -43,7 +63,10 @@ export async function withFallbacks(turns: readonly Forced[]): Promise<void> {
   try {
     const nodes = await network(world, ['b', 'a']);
     const [b, a] = nodes as [WeftNode, WeftNode];
+    const { fallbacks: unforced } = await b.status();
     for (const turn of turns) {
+      const vain = turn.force.filter((key) => unforced.includes(key));
+      if (vain.length > 0) throw new Error(`${vain.join(', ')} need not be forced on this machine`);
       const keys = turn.force.map((key) => `${key} = true\n`).join('');
       const config = `[force]\n${keys}${turn.workers === undefined ? '' : `workers = ${turn.workers}\n`}`;
       await Promise.all(
@@ -53,11 +76,7 @@ export async function withFallbacks(turns: readonly Forced[]): Promise<void> {
         }),
       );
       await allPairsPing(nodes, 20_000);
-      for (const node of nodes) {
-        const { fallbacks } = await node.status();
-        const hidden = turn.force.filter((key) => !fallbacks.includes(key));
-        if (hidden.length > 0) throw new Error(`${node.name} does not show ${hidden.join(', ')}`);
-      }
+      for (const node of nodes) await requireShown(node, unforced, turn);
       try {
         await transfer(b, a, 20);
         if (turn.workers === undefined) continue;

@@ -67,6 +67,7 @@ network    n4x2p6ra  fd5e:cd52:8400::/40
 running    1d 2h, version 0.1.0
 device     weft0, mtu 1380, offload tcp+udp
 cipher     aes-256-gcm
+workers    2
 endpoints  11.0.0.7:16696 upnp proven, 192.168.1.20:16696 local
 router     mapped by upnp at 192.168.1.1: 11.0.0.7:16696 for 1h, over TCP too
 tunnels    2 up of 3
@@ -91,6 +92,7 @@ test('status --json is the promise, field by field', async (t) => {
       'network',
       'tun',
       'cipher',
+      'workers',
       'endpoints',
       'portMapping',
       'tunnels',

@@ -20,6 +20,7 @@ export const wellStatus: Status = {
   network,
   tun: { name: 'weft0', mtu: 1380, offload: 'tcp+udp' },
   cipher: 'aes-256-gcm',
+  workers: 2,
   endpoints: [
     { address: '11.0.0.7', port: 16696, source: 'upnp', proven: true, askedAgainSeconds: null },
     { address: '192.168.1.20', port: 16696, source: 'local', proven: false, askedAgainSeconds: null },

@@ -70,7 +70,7 @@ function isAsPromised(t: ExecutionContext, status: Status): void {
   const text: Kind = 'string';
   const number: Kind = 'number';
   const promised: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
-    '': { schema: number, version: text, uptimeSeconds: number, cipher: text },
+    '': { schema: number, version: text, uptimeSeconds: number, cipher: text, workers: number },
     node: { name: text, id: text, address: text, prefix: text, number },
     network: { id: text, prefix: text },
     tun: { name: text, mtu: number, offload: text },

@@ -30,24 +30,22 @@ interface Evp {
   readonly cipher: ForeignFunction;
 }
 
-function bindEvp(): Evp | undefined {
+function bindEvp(bind: typeof foreignIfAny): Evp | undefined {
   const found = {
-    newContext: foreignIfAny('uint64_t EVP_CIPHER_CTX_new()'),
-    freeContext: foreignIfAny('void EVP_CIPHER_CTX_free(uint64_t context)'),
-    aes: foreignIfAny('uint64_t EVP_aes_256_gcm()'),
-    chacha: foreignIfAny('uint64_t EVP_chacha20_poly1305()'),
-    aesBlocks: foreignIfAny('uint64_t EVP_aes_256_ecb()'),
-    setPadding: foreignIfAny('int EVP_CIPHER_CTX_set_padding(uint64_t context, int padding)'),
-    init: foreignIfAny(
+    newContext: bind('uint64_t EVP_CIPHER_CTX_new()'),
+    freeContext: bind('void EVP_CIPHER_CTX_free(uint64_t context)'),
+    aes: bind('uint64_t EVP_aes_256_gcm()'),
+    chacha: bind('uint64_t EVP_chacha20_poly1305()'),
+    aesBlocks: bind('uint64_t EVP_aes_256_ecb()'),
+    setPadding: bind('int EVP_CIPHER_CTX_set_padding(uint64_t context, int padding)'),
+    init: bind(
       'int EVP_CipherInit_ex(uint64_t context, uint64_t type, uint64_t engine, uint64_t key, uint64_t iv, int sealing)',
     ),
-    update: foreignIfAny(
-      'int EVP_CipherUpdate(uint64_t context, uint64_t out, uint64_t length, uint64_t in, int count)',
-    ),
-    final: foreignIfAny('int EVP_CipherFinal_ex(uint64_t context, uint64_t out, uint64_t length)'),
-    control: foreignIfAny('int EVP_CIPHER_CTX_ctrl(uint64_t context, int type, int value, uint64_t pointer)'),
-    setParameters: foreignIfAny('int EVP_CIPHER_CTX_set_params(uint64_t context, uint64_t parameters)'),
-    cipher: foreignIfAny('int EVP_Cipher(uint64_t context, uint64_t out, uint64_t in, uint32_t count)'),
+    update: bind('int EVP_CipherUpdate(uint64_t context, uint64_t out, uint64_t length, uint64_t in, int count)'),
+    final: bind('int EVP_CipherFinal_ex(uint64_t context, uint64_t out, uint64_t length)'),
+    control: bind('int EVP_CIPHER_CTX_ctrl(uint64_t context, int type, int value, uint64_t pointer)'),
+    setParameters: bind('int EVP_CIPHER_CTX_set_params(uint64_t context, uint64_t parameters)'),
+    cipher: bind('int EVP_Cipher(uint64_t context, uint64_t out, uint64_t in, uint32_t count)'),
   };
   return Object.values(found).every((symbol) => symbol !== undefined) ? (found as Evp) : undefined;
 }
@@ -78,8 +76,9 @@ export class EvpAead implements Aead {
   readonly #memory = makeMemory();
   readonly #blocks = new StructMemory(batchOctets);
 
-  static tryOpen(arena: Arena): EvpAead | undefined {
-    const evp = bindEvp();
+  /** `bind`: how a function is found, for tests. */
+  static tryOpen(arena: Arena, bind = foreignIfAny): EvpAead | undefined {
+    const evp = bindEvp(bind);
     return evp && new EvpAead(evp, arena);
   }
 

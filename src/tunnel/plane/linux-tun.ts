@@ -63,7 +63,10 @@ export function openTun(options: TunOptions): TunQueues {
   };
 }
 
-/** Always one of many queues: a persistent TUN stays of the kind it was made, however many workers come after. */
+/**
+ * Always one of many queues: a persistent TUN stays of the kind it was made, however many workers come after. The header
+ * is only left out when forced: every kernel that Node.js runs on has it, so a refusal means a TUN of another kind.
+ */
 function openQueue(name: string, virtioHeader: boolean): number {
   const fd = system.open('/dev/net/tun', openReadWriteNonBlocking, 0);
   if (fd < 0) throw openError(errno());

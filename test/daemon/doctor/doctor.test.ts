@@ -14,6 +14,7 @@ const status: Status = {
   network: { id: 'id', prefix: 'fd12::/40' },
   tun: { name: 'weft0', mtu: 1380, offload: 'tcp+udp' },
   cipher: 'aes-256-gcm',
+  workers: 1,
   endpoints: [{ address: '11.0.0.2', port: 16696, source: 'upnp', proven: true, askedAgainSeconds: null }],
   portMapping: {
     state: 'mapped',
