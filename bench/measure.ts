@@ -129,7 +129,7 @@ export async function highestUdpRate(
  */
 export async function roundTrip(from: Host, address: string, pings: number): Promise<number> {
   const count = 100;
-  const ping = ['ping', '-n', '-c', String(count / pings), '-i', String(pings / count), '-W', '1', address];
+  const ping = ['ping', '-n', '-c', String(count / pings), '-i', String(pings / count), '-W', '3', address];
   const outputs = await Promise.all(Array.from({ length: pings }, () => from.namespace.run(ping)));
   const times = outputs.flatMap(({ stdout }) =>
     [...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1])),
@@ -141,8 +141,10 @@ export async function roundTrip(from: Host, address: string, pings: number): Pro
 /** Runs a load and, once it flows, something else beside it. */
 export async function beside<T>(load: Promise<unknown>, measure: () => Promise<T>): Promise<T> {
   // Together, so that neither's failure is left without anybody to hear it.
-  const [result] = await Promise.all([sleep(500).then(measure), load]);
-  return result;
+  const [result, carried] = await Promise.allSettled([sleep(500).then(measure), load]);
+  if (result.status === 'rejected') throw result.reason; // only now: what comes next needs the port of the load
+  if (carried.status === 'rejected') throw carried.reason;
+  return result.value;
 }
 
 const ticksPerSecond = 100; // sysconf(_SC_CLK_TCK), the same on every Linux Node.js runs on

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { host, line } from '../lab/description.js';
 import { World } from '../lab/world.js';
+import { second } from '../src/time.js';
 import type { Chain, Contender } from './contender.js';
 import {
   beside,
@@ -93,6 +94,9 @@ export interface RoundOrder {
   readonly failed: (key: string, error: unknown) => void;
 }
 
+/** Daemons that have just met still compile and ask: that is the price of a start, whatever figures are asked for. */
+const settling = 2 * second;
+
 /**
  * One round of one contender between two hosts. A second of traffic comes first and is not measured, for everyone
  * alike.
@@ -117,8 +121,7 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
   const rate = (key: string, octets: number) =>
     measure(key, () => highestUdpRate(from, to, address, octets, 1, before(key)));
   try {
-    // Daemons that have just met still compile and ask: that is the price of a start, whatever figures are asked for.
-    await sleep(2000);
+    await sleep(settling);
     if (pids.length > 0) await measure('memory-idle', () => residentMegabytes(pids));
     await iperf(from, to, address, { seconds: 1 }).catch((error) => failed('the traffic before it', error));
     await measure('rtt-idle', () => roundTrip(from, address, 1));
@@ -135,24 +138,26 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
     await measure('tcp1-bbr', () => gbits(iperf(from, to, address, { seconds, congestion: 'bbr' })));
     await rate('udp1200', 1200);
     await rate('udp200', 200);
-    // A second of pings, half a second after the load began; answers may take two more.
+    // A second of pings, half a second after the load began; answers may take three more.
     const ping = () => roundTrip(from, address, 10);
-    const load300 = { seconds: 4, udp: { mbits: 300, octets: 1200 } } as const;
+    const load300 = { seconds: 5, udp: { mbits: 300, octets: 1200 } } as const;
     await measure('rtt-300', () => beside(iperf(from, to, address, load300), ping));
-    await measure('rtt-full', () => beside(iperf(from, to, address, { seconds: 4 }), ping));
+    await measure('rtt-full', () => beside(iperf(from, to, address, { seconds: 5 }), ping));
     if (pids.length > 0) await measure('memory-loaded', () => residentMegabytes(pids));
   } finally {
     await running.stop();
   }
 }
 
-/** One TCP stream from end to end of a longer row. */
+/** One TCP stream from end to end of a longer row, after what comes before a round of two hosts too. */
 export async function relayRound(row: Row, contender: Contender, seconds: number): Promise<number> {
   const chain = row.chain(contender);
   const running = await contender.start(chain);
   try {
-    const [from, to] = [chain.hosts[0]!, chain.hosts.at(-1)!];
-    return (await iperf(from, to, running.addresses.at(-1)!, { seconds })).gbits;
+    const [from, to, address] = [chain.hosts[0]!, chain.hosts.at(-1)!, running.addresses.at(-1)!];
+    await sleep(settling);
+    await iperf(from, to, address, { seconds: 1 });
+    return (await iperf(from, to, address, { seconds })).gbits;
   } finally {
     await running.stop();
   }

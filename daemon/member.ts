@@ -470,7 +470,7 @@ export class Member {
 }
 
 /**
- * A persistent TUN remembers whether it had one queue or several: one made with another number of workers is made anew.
+ * A persistent TUN keeps the kind it was made of, by an older weftd or by hand: one of another kind is made anew.
  * `checkMachine` has seen that it is a TUN and that nobody holds it.
  */
 async function openPlane(options: LinuxPlaneOptions): Promise<LinuxPlane> {

@@ -22,7 +22,7 @@ export const eachFallback: readonly Forced[] = [
   { force: [], workers: 3 },
 ];
 
-/** What else a status lists with a key: what cannot be without it, or is measured anew. */
+/** What else a status may list with a key: what cannot be without it, or is measured anew. */
 const follows: Readonly<Record<string, readonly string[]>> = {
   'no-vnet-header': ['no-tso', 'no-uso'],
   'no-tso': ['no-uso'],

@@ -314,13 +314,16 @@ test('forwarded to a LAN host with transmit checksums off and an nft rewrite, no
     const fields = ['-T', 'fields', '-e', 'tcp.checksum.status', '-e', 'udp.checksum.status'];
     const tshark = (...words: string[]) =>
       lan.namespace.must(['tshark', '-r', wire.file, ...check, ...words], { timeout: 60_000 });
-    const frames = (await tshark(...fields)).split('\n').map((line) => line.trim());
+    const frames = (await tshark(...fields)).split('\n').map((line) => line.split('\t'));
     // A sum of zero is written as 0xffff by Linux, for TCP too: the same number in one's complement (RFC 1624), one in 65,536.
     const isBad = '(tcp.checksum.status == 0 && tcp.checksum != 0xffff) || udp.checksum.status == 0';
     t.is(await tshark('-Y', isBad, '-V', '-x'), '', 'frames with a bad checksum');
-    const good = frames.filter((status) => status === '1').length;
-    t.true(good > 1000, `${good} frames with a good one`);
-    t.log(`${good} frames, none with a bad checksum`);
+    // Pieces of cut datagrams are judged with their last, so not each frame has a verdict.
+    for (const [column, protocol] of ['TCP', 'UDP'].entries()) {
+      const good = frames.filter((status) => status[column] === '1').length;
+      t.true(good > 1000, `${good} frames of ${protocol} with a good one`);
+      t.log(`${good} frames of ${protocol}, none with a bad checksum`);
+    }
   } finally {
     world.remove();
   }
