@@ -2,7 +2,6 @@
 export interface VerifiedRow {
   readonly part: string;
   readonly what: string;
-  readonly target: string;
   readonly measured: string;
   readonly isHeld: boolean;
   readonly date: string;
@@ -12,12 +11,8 @@ export interface VerifiedRow {
 /** The rows of the table that scripts/verify-results.ts writes; a line that is none is left out. */
 export function readVerified(text: string): VerifiedRow[] {
   return text.split('\n').flatMap((line) => {
-    const [, part, what, target, measured, held, date, commit, seconds] = line
-      .split(/(?<!\\)\|/)
-      .map((cell) => cell.trim());
+    const [, part, what, , measured, held, date, commit, seconds] = line.split(/(?<!\\)\|/).map((cell) => cell.trim());
     if (part === undefined || !/^\d+$/.test(seconds ?? '')) return [];
-    return [
-      { part, what: what!, target: target!, measured: measured!, isHeld: held === 'yes', date: date!, commit: commit! },
-    ];
+    return [{ part, what: what!, measured: measured!, isHeld: held === 'yes', date: date!, commit: commit! }];
   });
 }
