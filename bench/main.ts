@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Narrator } from '../lab/narrator.js';
@@ -80,7 +80,11 @@ const record = new RunRecord(
 const file = record.fileIn(order.out);
 let isOver = false;
 process.once('exit', () => {
-  if (!isOver) tell.bad(`ended before its end; what was measured is in ${file}.json and ${file}.svg`);
+  if (isOver) return;
+  const kept = existsSync(`${file}.json`)
+    ? `what was measured is in ${file}.json and ${file}.svg`
+    : 'nothing was measured';
+  tell.bad(`ended too early; ${kept}`);
 });
 
 const left = new Left(35 * second);
