@@ -20,7 +20,7 @@ export interface DaemonSetting {
   readonly pretty: boolean;
   /** Settles with the name of the signal that ends the daemon. */
   readonly stopped: Promise<string>;
-  /** Called once all is up; when it throws, the daemon stops and throws the same. */
+  /** Called once all is up, before any of it is said; when it throws, the daemon stops and throws the same. */
   readonly onReady?: (api: NodeApi) => Promise<void>;
 }
 
@@ -49,10 +49,11 @@ export async function runDaemon(setting: DaemonSetting): Promise<boolean> {
     const server = await AdminServer.listen(paths.socket, node.api, log);
     undo.push(() => server.close());
     undo.push(keepAlive(manager));
+    // Who reads that it is ready, and then why it is not, believes neither.
+    await setting.onReady?.(node.api);
     log.info('weftd is ready', { version, socket: paths.socket });
     await sayWhere(node.api, log);
     manager.notify('READY=1');
-    await setting.onReady?.(node.api);
     const end = await Promise.race([setting.stopped, node.failed]);
     if (typeof end !== 'string') throw end;
     log.info('weftd is stopping', { signal: end });

@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
 import { adminClient } from '../daemon/admin-client.js';
+import { readConfig } from '../daemon/config.js';
 import { errorLine } from '../daemon/error-line.js';
-import { checkTun } from '../daemon/kernel/preflight.js';
+import { checkMachine } from '../daemon/kernel/preflight.js';
 import { loadDaemon } from '../daemon/load-daemon.js';
-import { resolvePaths } from '../daemon/paths.js';
+import { type Paths, resolvePaths } from '../daemon/paths.js';
 import { serviceManager } from '../daemon/sd-notify.js';
 import { readSealed } from '../daemon/sealed-file.js';
 import { packageVersion } from '../daemon/version.js';
@@ -28,7 +29,7 @@ async function main(): Promise<boolean> {
     process.stdout.write(`weft: a daemon already runs here\n${await welcome(running, token)}`);
     return true;
   }
-  checkRights();
+  await checkHere(paths);
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, resolve);
   });
@@ -70,15 +71,17 @@ async function answers(api: ReturnType<typeof adminClient>): Promise<boolean> {
   }
 }
 
-function checkRights(): void {
+/** Before a network is founded or a token is used for a daemon that cannot run. */
+async function checkHere(paths: Paths): Promise<void> {
+  const { tun, listen } = readConfig(paths.config, !paths.configNamed);
   try {
-    checkTun();
+    await checkMachine({ device: tun.name, listen });
   } catch (error) {
     if (!(error instanceof MeshError) || error.code !== 'tun-not-permitted' || process.getuid?.() === 0) throw error;
     throw new MeshError(
       'needs-root',
-      'weft makes a network device, and that needs root',
-      'type the same as root: sudo npm start',
+      'making a network device needs root',
+      'type the same as root, with sudo before it for instance',
     );
   }
 }

@@ -78,7 +78,7 @@ function checkIpv4(listen: Endpoint, links: readonly Link[]): void {
   throw new MeshError(
     'no-ipv4',
     'this machine has no IPv4 address, and tunnels travel over IPv4',
-    'connect it to a network (see "ip address"), then start weftd again',
+    'connect it to a network (see "ip address")',
   );
 }
 

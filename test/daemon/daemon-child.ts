@@ -15,6 +15,9 @@ try {
     manager: serviceManager(process.env, process.pid),
     pretty: false,
     stopped,
+    onReady: async () => {
+      if (stopping === 'refuses') throw new MeshError('token-expired', 'the token is of yesterday', 'get another');
+    },
     startNode: async ({ state }) => {
       if (stopping === 'unfit') throw new MeshError('no-tun', 'no /dev/net/tun', 'modprobe tun');
       state.write('identity', new Uint8Array(4));

@@ -102,6 +102,12 @@ test('a daemon on a machine that is not fit says so in one line and exits 1', as
   t.notThrows(() => State.open(join(folder, 'state')).close());
 });
 
+test('what cannot begin once all is up says so in one line, and never that it is ready', async (t) => {
+  const { ended, lines } = daemonIn(t, 'refuses');
+  t.is(await ended, 1);
+  t.deepEqual(lines, ['node stopped', 'weftd: the token is of yesterday; get another', '(ended)']);
+});
+
 test('a bad configuration is one line with its line number, and nothing is started', async (t) => {
   const folder = folderFor(t);
   const file = join(folder, 'my.toml');

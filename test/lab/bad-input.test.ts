@@ -124,6 +124,25 @@ serial('a port and a device that others hold', async (t) => {
   await stillWell(t, lone, founded);
 });
 
+serial('npm start where it cannot start: one line, and no network is founded', async (t) => {
+  const state = join(world.folder, 'fresh');
+  const where = ['--state', state, '--socket', join(world.folder, 'fresh.sock'), '--config', configFile];
+  const start = [process.execPath, join(import.meta.dirname, '../../scripts/start.js')];
+  const user = ['env', '--ignore-environment', 'HOME=/nonexistent', 'setpriv', '--reuid=65534', '--clear-groups', '--'];
+  const { namespace } = lone.host;
+  const socket = udpOn(lone.host, 16696);
+  const taken = await namespace.run([...start, ...where], { timeout: 60_000 });
+  socket.close();
+  const plain = await namespace.run([...user, ...start]);
+  t.regex(taken.stderr, /^weft: UDP port 16696 is in use; stop the other program [^;\n]*\n$/);
+  t.is(
+    plain.stderr,
+    'weft: making a network device needs root; type the same as root, with sudo before it for instance\n',
+  );
+  for (const { code, stdout } of [taken, plain]) t.deepEqual({ code, stdout }, { code: 1, stdout: '' });
+  t.false(existsSync(state));
+});
+
 serial('one address to listen at, and another number of workers than last time', async (t) => {
   const { address, namespace } = lone.host;
   await lone.start({ config: `listen = "${address}:16696"\n${config}` });
