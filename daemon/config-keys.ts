@@ -216,6 +216,7 @@ export const configKeys = {
     noUdpGso: flag(false, 'One datagram for each system call.'),
     noSteering: flag(false, 'Any thread gets any datagram.'),
     noVnetHeader: flag(false, 'A TUN without virtio header: full checksums.'),
+    noWarmUp: flag(false, 'The first packets take longer, and so do those after a rest.'),
   },
 } as const;
 

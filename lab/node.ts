@@ -16,6 +16,12 @@ const bin = (file: string) => join(import.meta.dirname, '..', 'bin', file);
 /** How much of a daemon's log is kept for the error that needs it. */
 const logLines = 2000;
 
+/** A configuration may name a table but once. */
+function withoutWarmUp(config: string): string {
+  const [before, after] = config.split('[force]\n');
+  return `${before}[force]\nno-warm-up = true\n${after ?? ''}`;
+}
+
 /** A machine of the lab that runs weft: the daemon and its state folder, which outlives every kill. */
 export class WeftNode {
   readonly host: Host;
@@ -23,12 +29,15 @@ export class WeftNode {
   readonly api: NodeApi;
   readonly #folder: string;
   readonly #socket: string;
+  readonly #isCold: boolean;
   readonly #log: string[] = [];
   #child: ChildProcess | undefined;
   #config: string | undefined;
 
-  constructor(host: Host, folder: string) {
+  /** A cold one rehearses no packets. */
+  constructor(host: Host, folder: string, isCold = false) {
     this.host = host;
+    this.#isCold = isCold;
     this.#folder = join(folder, host.name);
     this.#socket = join(this.#folder, 'sock');
     this.api = adminClient(this.#socket);
@@ -64,9 +73,10 @@ export class WeftNode {
     if (this.#child) throw new Error(`${this.name} runs already`);
     this.#config = options.config ?? this.#config;
     const flags = ['--state', this.state, '--socket', this.#socket];
-    if (this.#config !== undefined) {
+    const config = this.#isCold ? withoutWarmUp(this.#config ?? '') : this.#config;
+    if (config !== undefined) {
       const file = join(this.#folder, 'weft.toml');
-      writeFileSync(file, this.#config);
+      writeFileSync(file, config);
       flags.push('--config', file);
     }
     const command = [...(options.wrap ?? []), process.execPath, ...nodeFlags, bin('weftd.js'), ...flags];

@@ -49,20 +49,29 @@ export class World {
   readonly #nodes = new Map<string, WeftNode>();
   readonly #lines = new Map<string, Wire>();
   readonly #core: Namespace;
+  readonly #isCold: boolean;
   #forwarder: Forwarder | undefined;
 
-  private constructor(prefix: string) {
+  private constructor(prefix: string, isCold: boolean) {
     this.#prefix = prefix;
+    this.#isCold = isCold;
     this.folder = folderOf(prefix);
     this.#core = new Namespace(`${prefix}core`);
   }
 
-  /** Builds it; a failure leaves nothing behind. `seed` drives the wires' jitter and reordering. */
-  static async build(internet: Internet, options: { readonly seed?: number } = {}): Promise<World> {
+  /**
+   * Builds it; a failure leaves nothing behind. `seed` drives the wires' jitter and reordering. In a `cold` one daemons rehearse no
+   * packets, which is a quarter of what each computes until it is up: for whoever asks neither how fast packets pass nor
+   * whether one is lost.
+   */
+  static async build(
+    internet: Internet,
+    options: { readonly seed?: number; readonly cold?: boolean } = {},
+  ): Promise<World> {
     const drawn = plan(internet);
     removeLeftovers();
     watchExit();
-    const world = new World(freshPrefix());
+    const world = new World(freshPrefix(), options.cold ?? false);
     living.add(world);
     try {
       await world.#make(drawn, options.seed ?? 1);
@@ -91,7 +100,7 @@ export class World {
 
   /** Weft on a host; the same object each time. */
   node(name: string): WeftNode {
-    const node = this.#nodes.get(name) ?? new WeftNode(this.host(name), this.folder);
+    const node = this.#nodes.get(name) ?? new WeftNode(this.host(name), this.folder, this.#isCold);
     this.#nodes.set(name, node);
     return node;
   }

@@ -57,7 +57,10 @@ async function bothForwarded(node: WeftNode, within: Millis): Promise<void> {
 
 /** A home behind real miniupnpd: start, a reboot of the router with another address, an orderly stop. */
 export async function mapping(tell: Narrator, protocols: readonly MappingProtocol[]): Promise<MappingResult> {
-  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), 'home-a': home({ mapping: protocols }) });
+  const world = await World.build(
+    { 'dc-1': host(), 'dc-2': host(), 'home-a': home({ mapping: protocols }) },
+    { cold: true },
+  );
   try {
     const router = world.router('home-a');
     // Joined while the router maps nothing: peers make no more than six dial-backs a minute for anybody.
@@ -97,7 +100,7 @@ export const outage = { power: 120 * second, line: 60 * second } as const;
  */
 export async function routersAway(tell: Narrator, protocols: readonly MappingProtocol[]): Promise<Map<string, Millis>> {
   const homes = Object.fromEntries(protocols.map((protocol) => [protocol, home({ mapping: [protocol] })]));
-  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...homes });
+  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...homes }, { cold: true });
   try {
     await network(world, ['dc-1', 'dc-2', ...protocols]);
     await Promise.all(protocols.map((name) => mappedAndProven(world.node(name), 90 * second)));
@@ -146,7 +149,10 @@ export async function mappingStarts(
   const names = Array.from({ length: count }, (_, i) => `home-${i}`);
   const homes = Object.fromEntries(names.map((name) => [name, home({ mapping: [protocol] })]));
   const others = Array.from({ length: 6 }, (_, i) => `dc-${i + 1}`);
-  const world = await World.build({ ...Object.fromEntries(others.map((name) => [name, host()])), ...homes });
+  const world = await World.build(
+    { ...Object.fromEntries(others.map((name) => [name, host()])), ...homes },
+    { cold: true },
+  );
   const starts: Millis[] = [];
   const failures: string[] = [];
   let left = 0;

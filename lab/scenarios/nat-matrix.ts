@@ -174,7 +174,7 @@ const watched: Millis = 6000;
 export async function meet({ a, b, expected }: Meeting): Promise<Met> {
   const scene =
     isShared(a) || isShared(b) ? describeShared(a as Shared) : { ...describe('left', a), ...describe('right', b) };
-  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...scene });
+  const world = await World.build({ 'dc-1': host(), 'dc-2': host(), ...scene }, { cold: true });
   const others = world.hosts().filter(({ name }) => bystanders.includes(name));
   try {
     for (const { namespace } of others) await namespace.nft(countStrays);

@@ -34,7 +34,7 @@ export async function punchBudget(
 ): Promise<BudgetResult> {
   const names = Array.from({ length: homes }, (_, i) => `home-${i + 1}`);
   const scene: Internet = Object.fromEntries(names.map((name) => [name, home()]));
-  const world = await World.build({ 'dc-1': host(), ...scene });
+  const world = await World.build({ 'dc-1': host(), ...scene }, { cold: true });
   try {
     for (const [i, one] of names.entries()) {
       for (const other of names.slice(i + 1)) await world.separate(one, other);

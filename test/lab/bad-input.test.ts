@@ -18,7 +18,7 @@ const unmapped = '[port-mapping]\nenabled = false\n';
 /** One thread: nothing here depends on how many move packets, and some sixty daemons start. */
 const config = `${unmapped}[force]\nworkers = 1\n`;
 const machines: Record<string, HostSpec> = { lone: host(), off: host(), twin: host(), old: host(), early: host() };
-const world = await World.build(machines);
+const world = await World.build(machines, { cold: true });
 test.after.always(() => world.remove());
 const lone = world.node('lone');
 

@@ -11,13 +11,16 @@ import { World } from '../../lab/world.js';
  * `office` and `late` are ill from the start.
  */
 const { serial } = test;
-const world = await World.build({
-  'dc-1': host(),
-  'dc-2': host(),
-  flat: home({ nat: 'symmetric', ipv6: true }),
-  office: home({ nat: 'udp-blocked' }),
-  late: host(),
-});
+const world = await World.build(
+  {
+    'dc-1': host(),
+    'dc-2': host(),
+    flat: home({ nat: 'symmetric', ipv6: true }),
+    office: home({ nat: 'udp-blocked' }),
+    late: host(),
+  },
+  { cold: true },
+);
 test.after.always(() => world.remove());
 const flat = world.node('flat');
 /** As an operator sees it: the command line, its exit status and its JSON. */

@@ -6,7 +6,7 @@ import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
 
 test('two members of one LAN talk over it, and find each other there with the Internet gone', async (t) => {
-  const world = await World.build({ dc: host(), home: home({ members: ['desk', 'shelf'] }) });
+  const world = await World.build({ dc: host(), home: home({ members: ['desk', 'shelf'] }) }, { cold: true });
   try {
     const nodes = ['dc', 'desk', 'shelf'].map((name) => world.node(name));
     const [dc, desk, shelf] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]];

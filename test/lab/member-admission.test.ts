@@ -19,7 +19,7 @@ import { second } from '../../src/time.js';
  * becomes an issuer; the others have public addresses.
  */
 const { serial } = test;
-const world = await World.build({ 'home-i': home(), 'dc-1': host(), 'dc-2': host(), 'dc-3': host() });
+const world = await World.build({ 'home-i': home(), 'dc-1': host(), 'dc-2': host(), 'dc-3': host() }, { cold: true });
 test.after.always(() => world.remove());
 const [atHome, one, two, three] = ['home-i', 'dc-1', 'dc-2', 'dc-3'].map((name) => world.node(name)) as [
   WeftNode,

@@ -13,7 +13,7 @@ import { second } from '../../src/time.js';
 
 /* One network of machines with public addresses for all tests of this file, which build on one another. */
 const { serial } = test;
-const world = await World.build({ anna: host(), ben: host(), carl: host(), dora: host() });
+const world = await World.build({ anna: host(), ben: host(), carl: host(), dora: host() }, { cold: true });
 test.after.always(() => world.remove());
 const names = ['anna', 'ben', 'carl', 'dora'];
 const nodes = names.map((name) => world.node(name));
@@ -24,6 +24,11 @@ test.before(() => network(world, names, '[port-mapping]\nenabled = false\n[force
 const passphraseFile = join(world.folder, 'passphrase');
 writeFileSync(passphraseFile, 'correct horse battery\n', { mode: 0o600 });
 const sealedBy = ['--passphrase-file', passphraseFile];
+
+serial('force.no-warm-up: nobody rehearses packets over loopback', async (t) => {
+  await allPairsPing(nodes, 10 * second);
+  for (const node of nodes) t.is(await node.host.namespace.must(['ss', '-Hun', 'src', '127.0.0.1']), '');
+});
 
 serial('a revoked node is out everywhere within 10 s, and stays out', async (t) => {
   const address = await dora.address();

@@ -24,6 +24,8 @@ serial(
   'killed and started again, a node has its address back within 2 s, and its apps saw loss and no error',
   async (t) => {
     await allPairsPing(nodes, 10 * second);
+    // The two planes that rehearse packets (force.no-warm-up).
+    t.regex(await anna.host.namespace.must(['ss', '-Hun', 'src', '127.0.0.1']), /127\.0\.0\.1:\d+/);
     const { address } = await ben.app('talk');
     const talk = await Talk.begin(ben, address, anna, await anna.address());
     await talk.hasSent(talk.sent + 20);

@@ -39,12 +39,15 @@ async function dialBacksLetIn({ namespace }: Router): Promise<number> {
 
 test('26: behind a NAT that keeps ports and lets in by address, a mapping that forwards nothing is never proven; one that does is, by one peer', async (t) => {
   const open = { nat: 'address-restricted', mapping: ['igd2', 'nat-pmp'] } as const;
-  const world = await World.build({
-    'dc-1': host(),
-    'dc-2': host(),
-    liar: home({ ...open, forwards: false }),
-    honest: home(open),
-  });
+  const world = await World.build(
+    {
+      'dc-1': host(),
+      'dc-2': host(),
+      liar: home({ ...open, forwards: false }),
+      honest: home(open),
+    },
+    { cold: true },
+  );
   try {
     for (const name of ['liar', 'honest']) await world.router(name).namespace.nft(countDialBacks);
     const stood = async (name: string) => {

@@ -15,7 +15,7 @@ const noMapping = '[port-mapping]\nenabled = false\n';
 
 /** `a` and `d` cannot meet; `b` and `c` reach everybody. */
 test('relay.mode: who says no is no relay for anybody, who says limited carries no more than that', async (t) => {
-  const world = await World.build({ a: host(), b: host(), c: host(), d: host() });
+  const world = await World.build({ a: host(), b: host(), c: host(), d: host() }, { cold: true });
   try {
     await world.separate('a', 'd');
     const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => world.node(name));
@@ -60,7 +60,7 @@ test('relay.mode: who says no is no relay for anybody, who says limited carries 
 /** `a` and `d` cannot meet; `b` has 3 MB left of its month, `c` comes when they are used up. */
 test('relay.limit-gb-month: used up it is told, nothing more passes, and what goes on goes elsewhere', async (t) => {
   const allowed = 1e9;
-  const world = await World.build({ a: host(), b: host(), c: host(), d: host() });
+  const world = await World.build({ a: host(), b: host(), c: host(), d: host() }, { cold: true });
   try {
     await world.separate('a', 'd');
     const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => world.node(name)) as [

@@ -69,6 +69,7 @@ class Station {
       wakeUpFd: undefined,
       clock: new BootClock().shared,
       noEvp: false,
+      noWarmUp: false,
       cookieSecret: new Uint8Array(32),
       signals: this.#signals.buffer as SharedArrayBuffer,
       heads: new SharedArrayBuffer(SentHeads.byteLength),

@@ -34,6 +34,8 @@ export interface PlaneForce {
   readonly noEvp?: boolean;
   /** Seen by who measures ciphers: ChaCha20-Poly1305 is then the faster here. */
   readonly noAes?: boolean;
+  /** What packets run through is not rehearsed, neither at first nor between them. */
+  readonly noWarmUp?: boolean;
 }
 
 export interface LinuxPlaneOptions {
@@ -129,6 +131,7 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
       wakeUpFd: worker === 0 ? wakeUpSign.fd : undefined,
       clock: clock.shared,
       noEvp: force.noEvp ?? false,
+      noWarmUp: force.noWarmUp ?? false,
       cookieSecret,
       heads,
       relayed,

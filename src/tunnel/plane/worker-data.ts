@@ -33,6 +33,7 @@ export interface WorkerData {
   /** A `BootClock`, the same in all threads. */
   readonly clock: SharedArrayBuffer;
   readonly noEvp: boolean;
+  readonly noWarmUp: boolean;
   /** 32 octets, the same in all workers, so that each accepts the cookies of the others. */
   readonly cookieSecret: Uint8Array;
   readonly signals: SharedArrayBuffer;

@@ -92,7 +92,7 @@ function run(data: WorkerData): void {
       const order = next.message as WorkerOrder;
       if ('report' in order) plane.probeReported(order.report);
       else plane.apply(order, now);
-      if (!warmUp && 'command' in order && order.command.kind === 'installSession') {
+      if (!warmUp && !data.noWarmUp && 'command' in order && order.command.kind === 'installSession') {
         const rehearsal = Rehearsal.open(data, arena, parts.aead, order.command.session.cipher, now);
         if (rehearsal) warmUp = new WarmUp(rehearsal, now);
       }
