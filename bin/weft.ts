@@ -356,7 +356,7 @@ command(program, 'resolve <name>', 'the address of NAME or APP@NAME').action((ta
 );
 
 program.commandsGroup('Finding out what is wrong:');
-command(program, 'doctor', 'checks, evidence, remedy').action(() =>
+command(program, 'doctor', 'checks, evidence, remedy', true).action(() =>
   answer(true, async (api) => {
     const checks = await api.doctor();
     const status = checks.some((check) => check.state === 'error') ? 1 : 0;

@@ -1,6 +1,7 @@
 import { createConnection } from 'node:net';
 import { MeshError } from '../src/errors.js';
 import { callMethods, type Emit, maxResponseLength, type NodeApi, type Response, streamMethods } from './api.js';
+import { noDaemon } from './no-daemon.js';
 
 /**
  * The node behind a Unix socket, as a NodeApi. Every call opens a connection of its own. Throws what the daemon threw, or
@@ -65,8 +66,7 @@ function unreached(socket: string, error: NodeJS.ErrnoException): MeshError {
     );
   }
   if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR') {
-    const cure = 'start it (systemctl start weft, or npm start in a clone), or name its socket with --socket';
-    return new MeshError('no-daemon', `no weftd answers at ${socket}`, cure, options);
+    return noDaemon(socket, error);
   }
   return gone(socket, error);
 }

@@ -74,14 +74,14 @@ const nothingKnown: NatClass = {
 
 /** Wires control plane, plane, kernel and state together and runs them. Without a membership in the state it only answers. */
 export async function startNode(setting: NodeSetting): Promise<RunningNode> {
-  const node = new Node(setting, true);
+  const node = new Node(setting);
   await node.start();
   return { api: node, stop: () => node.stop(), failed: node.failed };
 }
 
-/** The node at rest: init, join, leave and what can be told from the state folder alone; others throw `no-daemon`. */
-export async function offline(setting: NodeSetting): Promise<RestingNode> {
-  const node = new Node(setting, false);
+/** The node at rest: init, join, leave and what can be told from the state folder alone; others throw `absence`, "no-daemon". */
+export async function offline(setting: NodeSetting, absence: MeshError): Promise<RestingNode> {
+  const node = new Node(setting, absence);
   await node.start();
   return { api: node, stop: () => node.stop() };
 }
@@ -90,7 +90,8 @@ export async function offline(setting: NodeSetting): Promise<RestingNode> {
 class Node implements NodeApi {
   readonly failed: Promise<Error>;
   readonly #setting: NodeSetting;
-  readonly #running: boolean;
+  /** No daemon runs: what it takes one for is answered by this. */
+  readonly #absence: MeshError | undefined;
   readonly #startedAt = performance.now();
   #mesh: Mesh | undefined;
   #member: Member | undefined;
@@ -100,9 +101,9 @@ class Node implements NodeApi {
   /** One change of membership at a time. */
   #changing = false;
 
-  constructor(setting: NodeSetting, running: boolean) {
+  constructor(setting: NodeSetting, absence?: MeshError) {
     this.#setting = setting;
-    this.#running = running;
+    this.#absence = absence;
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -121,7 +122,7 @@ class Node implements NodeApi {
     this.#mesh = Mesh.restore(stored, systemRandom(), unixSeconds);
     stored.identity?.fill(0);
     stored.networkKey?.fill(0);
-    if (!this.#mesh || !this.#running) return;
+    if (!this.#mesh || this.#absence) return;
     this.#member = await Member.start(this.#setting, this.#mesh);
     void this.#member.failed.then((error) => this.#fail(error));
   }
@@ -362,6 +363,7 @@ class Node implements NodeApi {
       ownAddresses: own,
       node: {
         status: this.status(),
+        notRunning: this.#mesh && !member ? this.#whyNoMember() : undefined,
         device: config.tun.name,
         peers: member ? peerRows(member) : [],
         nat: member?.control.reachability.nat() ?? nothingKnown,
@@ -476,9 +478,7 @@ class Node implements NodeApi {
   }
 
   async #change<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#changing) {
-      throw new MeshError('busy', 'this machine is just joining or leaving a network', 'wait for it, then try again');
-    }
+    if (this.#changing) throw busy();
     this.#changing = true;
     try {
       return await work();
@@ -556,9 +556,17 @@ class Node implements NodeApi {
   #requireMember(): Member {
     this.#requireMesh();
     if (this.#member) return this.#member;
-    if (this.#blocked) throw this.#blocked;
-    throw new MeshError('no-daemon', 'weftd does not run', 'start it: systemctl start weft, or weftd, or npm start');
+    throw this.#whyNoMember();
   }
+
+  /** Why a node that belongs to a network does not run in it. */
+  #whyNoMember(): MeshError {
+    return this.#blocked ?? this.#absence ?? busy();
+  }
+}
+
+function busy(): MeshError {
+  return new MeshError('busy', 'this machine is just joining or leaving a network', 'wait for it, then try again');
 }
 
 function noNetwork(): MeshError {

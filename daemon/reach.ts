@@ -9,7 +9,8 @@ import type { Paths } from './paths.js';
  */
 export async function withNode<T>(paths: Paths, orAtRest: boolean, work: (api: NodeApi) => Promise<T>): Promise<T> {
   const api = adminClient(paths.socket);
-  if (!orAtRest || (await isRunning(api))) return work(api);
+  const absence = orAtRest ? await absenceOf(api) : undefined;
+  if (!absence) return work(api);
   // Loaded only when needed: it brings the whole node with it, and most commands should answer at once.
   const [{ readConfig }, { createLog }, { offline }, { State }, { packageVersion }] = await Promise.all([
     import('./config.js'),
@@ -22,7 +23,7 @@ export async function withNode<T>(paths: Paths, orAtRest: boolean, work: (api: N
   const log = createLog({ level: 'error', pretty: true });
   const state = State.open(paths.state);
   try {
-    const node = await offline({ config, state, log, version: packageVersion() });
+    const node = await offline({ config, state, log, version: packageVersion() }, absence);
     try {
       return await work(node.api);
     } finally {
@@ -33,12 +34,13 @@ export async function withNode<T>(paths: Paths, orAtRest: boolean, work: (api: N
   }
 }
 
-async function isRunning(api: NodeApi): Promise<boolean> {
+/** The MeshError "no-daemon" where no daemon answers, undefined where one does. Throws what else is wrong with it. */
+export async function absenceOf(api: NodeApi): Promise<MeshError | undefined> {
   try {
     await api.status();
-    return true;
+    return undefined;
   } catch (error) {
-    if (error instanceof MeshError && error.code === 'no-daemon') return false;
+    if (error instanceof MeshError && error.code === 'no-daemon') return error;
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import { errorLine } from '../daemon/error-line.js';
 import { checkMachine } from '../daemon/kernel/preflight.js';
 import { loadDaemon } from '../daemon/load-daemon.js';
 import { type Paths, resolvePaths } from '../daemon/paths.js';
+import { absenceOf } from '../daemon/reach.js';
 import { serviceManager } from '../daemon/sd-notify.js';
 import { readSealed } from '../daemon/sealed-file.js';
 import { packageVersion } from '../daemon/version.js';
@@ -25,7 +26,7 @@ async function main(): Promise<boolean> {
   const token = given === '-' ? readSealed('-') : given;
   const paths = resolvePaths(values, process.env, process.getuid?.() === 0);
   const running = adminClient(paths.socket);
-  if (await answers(running)) {
+  if (!(await absenceOf(running))) {
     process.stdout.write(`weft: a daemon already runs here\n${await welcome(running, token)}`);
     return true;
   }
@@ -58,16 +59,6 @@ function readArguments() {
   } catch (error) {
     const message = (error as Error).message.split('\n')[0]!.replace(/\.$/, '');
     throw new MeshError('usage', message, 'use "npm start" or "npm start -- join TOKEN"');
-  }
-}
-
-async function answers(api: ReturnType<typeof adminClient>): Promise<boolean> {
-  try {
-    await api.status();
-    return true;
-  } catch (error) {
-    if (error instanceof MeshError && error.code === 'no-daemon') return false;
-    throw error;
   }
 }
 

@@ -12,9 +12,11 @@ export interface DoctorFacts {
   readonly machine: MachineFacts;
 }
 
-/** What the running node knows. */
+/** What the node knows, running or at rest. */
 export interface NodeFacts {
   readonly status: Status;
+  /** Why this machine does not run in the network it belongs to, with its cure; undefined when it does, or belongs to none. */
+  readonly notRunning: { readonly message: string; readonly cure: string } | undefined;
   /** The TUN's name, also where it is not open. */
   readonly device: string;
   readonly peers: readonly Peer[];

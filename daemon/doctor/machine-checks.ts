@@ -27,13 +27,14 @@ export function checkClock({ machine: { now, clockIsSynchronised }, node }: Doct
   return check.ok(`${date}; ${many}`);
 }
 
-export function checkTunDevice({ machine: { tunProblem }, node: { status } }: DoctorFacts): DoctorCheck {
+export function checkTunDevice({ machine: { tunProblem }, node: { status, notRunning } }: DoctorFacts): DoctorCheck {
   const check = checkOf('tun', 'TUN device');
   const down = status.health.find(({ code }) => code === 'device-down');
   if (down) return check.error(down.message, 'set it up again', down.fix);
   if (status.tun) return check.ok(`${status.tun.name}, MTU ${status.tun.mtu}`);
-  if (!tunProblem && !status.node) return check.ok('none is open yet; one can be made');
-  return tunProblem ? check.error(tunProblem.message, tunProblem.cure) : check.error('none is open', 'restart weftd');
+  if (tunProblem) return check.error(tunProblem.message, tunProblem.cure);
+  if (notRunning) return check.error(`none is open: ${notRunning.message}`, notRunning.cure);
+  return check.ok('none is open yet; one can be made');
 }
 
 export function checkOffloads({ node: { status } }: DoctorFacts): DoctorCheck {

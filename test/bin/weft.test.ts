@@ -48,8 +48,7 @@ async function commandLine(
     });
 }
 
-async function noDaemon(t: ExecutionContext) {
-  const folder = folderFor(t);
+async function noDaemon(t: ExecutionContext, folder = folderFor(t)) {
   const run = await commandLine(t, fakeNode({}), folder);
   return (...args: string[]) => run(...args, '--socket', join(folder, 'none.sock'));
 }
@@ -318,12 +317,17 @@ for (const args of [
   });
 }
 
-test('without a daemon everything but init, join and their like says so', async (t) => {
-  const run = await noDaemon(t);
-  for (const args of [['peers'], ['routes'], ['app', 'list'], ['top'], ['events']]) {
+test('without a daemon every command that needs one says so in the same words, with the cure', async (t) => {
+  const folder = folderFor(t);
+  const run = await noDaemon(t, folder);
+  t.is((await run('init')).status, 0);
+  const cause = `no weftd answers at ${join(folder, 'none.sock')}`;
+  const cure = 'start it (systemctl start weft, or npm start in a clone), or name its socket with --socket';
+  const asked = [['status'], ['peers'], ['routes'], ['why', 'x'], ['invite'], ['app', 'list'], ['resolve', 'x']];
+  for (const args of [...asked, ['ping', 'x'], ['trace', 'x'], ['grant', 'x'], ['top'], ['log'], ['events']]) {
     const { status, complaint } = await run(...args);
-    t.is(status, 1);
-    t.regex(complaint, /^weft: no weftd answers/);
+    t.is(status, args[0] === 'status' ? 2 : 1);
+    t.is(complaint, `weft: ${cause}; ${cure}\n`, args[0]);
   }
 });
 

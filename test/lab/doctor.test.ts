@@ -25,7 +25,7 @@ test.after.always(() => world.remove());
 const flat = world.node('flat');
 /** As an operator sees it: the command line, its exit status and its JSON. */
 async function doctor(node: WeftNode): Promise<{ lines: readonly DoctorCheck[]; code: number | null }> {
-  const { stdout, stderr, code } = await node.run('doctor', '--json');
+  const { stdout, stderr, code } = await node.run('doctor', '--json', '--state', node.state);
   if (stdout === '') throw new Error(stderr);
   return { lines: JSON.parse(stdout) as DoctorCheck[], code };
 }
@@ -273,6 +273,9 @@ serial('a database open to members, and closed to them by the packet filter; lar
   t.regex(closed.evidence, /^the packet filter closes TCP 6379 to members; .* LAN behind eth0 was not checked/);
   redis.kill('SIGKILL');
   await flat.kill('SIGTERM');
+  const { lines: atRest } = await doctor(flat);
+  t.regex(of(atRest, 'tun').evidence, /^none is open: no weftd answers at /);
+  t.regex(of(atRest, 'tun').remedy, /^start it \(systemctl start weft, or npm start in a clone\)/);
   await flat.start({ config: '[tun]\noffload = false\n' });
   const line = of(await flat.api.doctor(), 'offload');
   t.is(line.state, 'warning', line.evidence);

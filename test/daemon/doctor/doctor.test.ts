@@ -57,6 +57,7 @@ const peer: Peer = {
 };
 const node: NodeFacts = {
   status,
+  notRunning: undefined,
   device: 'weft0',
   peers: [peer],
   nat: { translated: true, mapping: 'endpoint-independent', filtering: undefined, portPreservation: true },
@@ -484,6 +485,17 @@ const cases: readonly (readonly [string, DoctorFacts, string, CheckState, RegExp
     'warning',
     /not synchronised/,
     /set-ntp/,
+  ],
+  [
+    'no daemon',
+    {
+      node: { ...node, status: { ...status, tun: null }, notRunning: { message: 'nothing answers', cure: 'start it' } },
+      machine,
+    },
+    'tun',
+    'error',
+    /^none is open: nothing answers$/,
+    /^start it$/,
   ],
   [
     'no TUN',
