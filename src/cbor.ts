@@ -1,4 +1,4 @@
-import { Decoder, Encoder } from 'cbor-x';
+import { Decoder, Encoder } from 'cbor-x/encode';
 
 /**
  * Control messages and signed things in CBOR (RFC 8949): maps with text keys, integers, byte strings, text, arrays,

@@ -6,7 +6,8 @@ import {
   verify as nodeVerify,
   timingSafeEqual,
 } from 'node:crypto';
-import nacl from 'tweetnacl';
+import { createRequire } from 'node:module';
+import type nacl from 'tweetnacl';
 import { concatBytes, utf8 } from './bytes.js';
 import { type Digest, EvpDigest, nodeDigest } from './digest.js';
 import { privateObject, publicObject, publicOctets } from './key-objects.js';
@@ -17,10 +18,13 @@ import { EvpX25519, type MakeX25519Key, nodeX25519, type X25519Key } from './x25
 /**
  * The cryptography of the control plane. tweetnacl (the only import of it) makes the long-lived keys and is what the
  * tests compare with; node:crypto does what runs per handshake or per announcement
- * (docs/decisions/110-tweetnacl-and-node-crypto.md).
+ * (docs/decisions/110-tweetnacl-and-node-crypto.md). So tweetnacl is loaded when a long-lived key is made, which most starts do not.
  *
  * All keys, hashes and secrets are raw octets in the order of RFC 7748 and RFC 8032 (little-endian numbers).
  */
+
+const load = createRequire(import.meta.url);
+const reference = () => load('tweetnacl') as typeof nacl;
 
 /** Octets of a public or private key, a hash, a shared secret. */
 const keyLength = 32;
@@ -96,10 +100,10 @@ export class AgreementKey {
   static make(random: Random): AgreementKey {
     const octets = random.bytes(keyLength);
     const key = new AgreementKey(octets);
-    const reference = nacl.box.keyPair.fromSecretKey(octets);
-    reference.secretKey.fill(0);
+    const expected = reference().box.keyPair.fromSecretKey(octets);
+    expected.secretKey.fill(0);
     octets.fill(0);
-    if (!constantTimeEqual(reference.publicKey, key.publicKey)) throw new Error('X25519 implementations disagree');
+    if (!constantTimeEqual(expected.publicKey, key.publicKey)) throw new Error('X25519 implementations disagree');
     return key;
   }
 
@@ -153,10 +157,10 @@ export class SigningKey {
   static make(random: Random): SigningKey {
     const seed = random.bytes(keyLength);
     const key = new SigningKey(seed);
-    const reference = nacl.sign.keyPair.fromSeed(seed);
-    reference.secretKey.fill(0);
+    const expected = reference().sign.keyPair.fromSeed(seed);
+    expected.secretKey.fill(0);
     seed.fill(0);
-    if (!constantTimeEqual(reference.publicKey, key.publicKey)) throw new Error('Ed25519 implementations disagree');
+    if (!constantTimeEqual(expected.publicKey, key.publicKey)) throw new Error('Ed25519 implementations disagree');
     return key;
   }
 

@@ -18,7 +18,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
 /** Each npm package has one importing file in the product. */
 const importers: Readonly<Record<string, string>> = {
   koffi: 'src/ffi.ts',
-  'cbor-x': 'src/cbor.ts',
+  'cbor-x/encode': 'src/cbor.ts',
   tweetnacl: 'src/crypto.ts',
   pino: 'daemon/log.ts',
   'smol-toml': 'daemon/config.ts',

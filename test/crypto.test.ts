@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import test from 'ava';
 import fc from 'fast-check';
 import nacl from 'tweetnacl';
@@ -251,4 +252,18 @@ test('a file that names a cost of its own takes neither the machine nor the open
     changed[5] = cost;
     t.is(openWithPassphrase('correct horse', changed), undefined, `cost ${cost}`);
   }
+});
+
+test('tweetnacl is loaded when a long-lived key is made, and not before', (t) => {
+  const program = `
+    const { createRequire } = await import('node:module');
+    const { AgreementKey } = await import('${new URL('../src/crypto.js', import.meta.url)}');
+    const { systemRandom } = await import('${new URL('../src/random.js', import.meta.url)}');
+    const isLoaded = () => Object.keys(createRequire('/').cache).some((file) => file.includes('/tweetnacl/'));
+    AgreementKey.ephemeral(systemRandom());
+    console.log(isLoaded());
+    AgreementKey.make(systemRandom());
+    console.log(isLoaded());`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  t.is(stdout, 'false\ntrue\n');
 });
