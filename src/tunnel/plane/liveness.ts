@@ -20,6 +20,8 @@ const doubtInterval: Millis = 60;
 const deadInterval: Millis = 1000;
 const busyFor: Millis = 3000;
 const smallestPatience: Millis = 200;
+/** What an answer takes at most while that is not known: more than by a satellite. */
+const firstAnswerTime: Millis = 1000;
 const suspicionProbes = 3;
 const silentAfter: Millis = 2000;
 /** A larger gap between two looks at our own clock means that we slept, not that the others did. */
@@ -77,6 +79,12 @@ export class Liveness {
   /** Whether `rtt`, `jitter` and `loss` are of the path as it is now. */
   get isMeasured(): boolean {
     return this.#rtt !== undefined && !this.#isOfBefore;
+  }
+
+  /** What an answer takes at most, as a rule, on the path as it is now. */
+  get answerTime(): Millis {
+    if (this.#rtt === undefined || this.#isOfBefore) return firstAnswerTime;
+    return this.#rtt + 4 * this.#jitter + 50;
   }
 
   get jitter(): Millis {

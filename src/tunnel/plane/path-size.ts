@@ -9,9 +9,11 @@ const pathSizes = [
 ] as const;
 
 const rounds = 3;
+/** At least; where answers take longer, a round waits for those to the one before. */
 const roundEvery: Millis = 250;
 const searchEvery: Millis = minute;
 const verifyEvery: Millis = 3000;
+/** At least: the first try and the last get the time an answer takes. */
 const verifyAgain: Millis = 200;
 const verifyTries = 4;
 
@@ -20,18 +22,20 @@ const verifyTries = 4;
  *
  * A search sends one padded probe of each size, three times; the largest echoed counts. While traffic flows, a probe of
  * the size in use goes out every 3 s, else every 30; when four in a row are lost and the tunnel lives, the path has
- * shrunk and is searched anew.
+ * shrunk and is searched anew. `answerTime`: how long one takes on this path at most, as a rule.
  */
 export class PathSize {
   #size: number = smallestPathSize;
   #round = 0;
-  #roundAt: Millis;
+  #searchAt: Millis;
+  /** When the last round of this search went out. */
+  #askedAt: Millis = 0;
   #verifyAt: Millis;
   #unanswered = 0;
   #busy = false;
 
   constructor(now: Millis) {
-    this.#roundAt = now;
+    this.#searchAt = now;
     this.#verifyAt = now + verifyEvery;
   }
 
@@ -42,26 +46,25 @@ export class PathSize {
   /**
    * The sizes to probe now, largest first; empty when nothing is due. `alive`: the tunnel answers; `busy`: it is used.
    */
-  due(now: Millis, alive: boolean, busy: boolean): readonly number[] {
+  due(now: Millis, alive: boolean, busy: boolean, answerTime: Millis): readonly number[] {
     if (!alive) return [];
-    if (now >= this.#roundAt) {
-      this.#round++;
-      this.#roundAt = now + (this.#round < rounds ? roundEvery : searchEvery);
-      if (this.#round >= rounds) this.#round = 0;
+    if (now >= this.#roundDue(answerTime)) {
+      this.#round = (this.#round + 1) % rounds;
+      this.#askedAt = now;
+      this.#searchAt = now + searchEvery;
       return pathSizes.filter((size) => size > this.#size);
     }
     // What was verified while idle may be long ago: a tunnel that is used again looks soon.
-    if (busy && !this.#busy) this.#verifyAt = Math.min(this.#verifyAt, now + verifyAgain);
+    if (busy && !this.#busy && this.#unanswered === 0) this.#verifyAt = Math.min(this.#verifyAt, now + verifyAgain);
     this.#busy = busy;
     if (now < this.#verifyAt || this.#size === smallestPathSize) return [];
     if (this.#unanswered >= verifyTries) {
       this.restart(now);
       return [];
     }
-    this.#verifyAt =
-      now + (busy || this.#unanswered > 0 ? (this.#unanswered > 0 ? verifyAgain : verifyEvery) : 10 * verifyEvery);
     this.#unanswered++;
-    if (this.#unanswered === 1) this.#verifyAt = now + verifyAgain;
+    const waits = this.#unanswered === 1 || this.#unanswered === verifyTries;
+    this.#verifyAt = now + (waits ? Math.max(verifyAgain, answerTime) : verifyAgain);
     return [this.#size];
   }
 
@@ -77,11 +80,16 @@ export class PathSize {
   restart(now: Millis): void {
     this.#size = smallestPathSize;
     this.#round = 0;
-    this.#roundAt = now;
+    this.#searchAt = now;
     this.#unanswered = 0;
   }
 
-  deadline(): Millis {
-    return this.#size === smallestPathSize ? this.#roundAt : Math.min(this.#roundAt, this.#verifyAt);
+  deadline(answerTime: Millis): Millis {
+    const round = this.#roundDue(answerTime);
+    return this.#size === smallestPathSize ? round : Math.min(round, this.#verifyAt);
+  }
+
+  #roundDue(answerTime: Millis): Millis {
+    return this.#round === 0 ? this.#searchAt : this.#askedAt + Math.max(roundEvery, answerTime);
   }
 }

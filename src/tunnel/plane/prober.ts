@@ -199,7 +199,7 @@ export class Prober {
     const alive = !link.shared.suspected && link.shared.lastHeard > 0;
     // Over IPv6, Ethernet has 20 octets less: a longer probe would only fail in our own kernel.
     const most = isIpv4Bytes(link.address) ? 1472 : 1452;
-    for (const size of pathSize.due(now.millis, alive, liveness.isBusy)) {
+    for (const size of pathSize.due(now.millis, alive, liveness.isBusy, liveness.answerTime)) {
       if (size > most) continue;
       this.#write(ProbeKind.size, size, 0);
       this.#arena.bytes.fill(0, probeAt + probeLength, probeAt + size - frameOverhead);
@@ -207,7 +207,7 @@ export class Prober {
     }
     link.shared.pathSize = pathSize.size;
     this.#report(watched, now.millis);
-    const soonest = Math.min(liveness.deadline(), alive ? pathSize.deadline() : never);
+    const soonest = Math.min(liveness.deadline(), alive ? pathSize.deadline(liveness.answerTime) : never);
     this.#deadline = Math.min(this.#deadline, Math.max(soonest, now.millis + 5));
   }
 
@@ -277,8 +277,9 @@ export class Prober {
       watched.liveness.answered(view.getUint32(4), at);
       // At once, not at the next probe: routing counts an unmeasured tunnel as slow, and one at rest is probed rarely.
       this.#report(watched, at);
-      // It may want the next one sooner than was thought.
-      this.#deadline = Math.min(this.#deadline, watched.liveness.deadline());
+      // Both may want their next one sooner than was thought, now that the round trip is known.
+      const { liveness, pathSize } = watched;
+      this.#deadline = Math.min(this.#deadline, liveness.deadline(), pathSize.deadline(liveness.answerTime));
     } else if (kind === ProbeKind.passed) {
       this.#heedDevice(watched, at);
       watched.pathSize.passed(view.getUint16(2), at);
