@@ -286,6 +286,8 @@ const badPackets: readonly (readonly [what: string, reason: string, packet: Uint
   ['IPv4 to a reserved address', 'forbidden-destination', inner(theirHost, ipv4(240, 0, 0, 1), 4)],
   ['IPv4 to broadcast', 'forbidden-destination', inner(theirHost, ipv4(255, 255, 255, 255), 4)],
   ['IPv6 to the IPv4 loopback', 'forbidden-destination', inner(theirs, ipv4(127, 0, 0, 1))],
+  ['the IPv6 form of a granted IPv4 source', 'wrong-source', inner(theirHost, ours)],
+  ['the IPv6 form of an IPv4 host of ours', 'forbidden-destination', inner(theirs, ourHost)],
   ['IPv4 to a third network', 'not-for-us', inner(theirHost, ipv4(10, 3, 0, 9), 4)],
   ['a length too long', 'malformed-packet', lying((view) => view.setUint16(4, view.getUint16(4) + 1))],
   ['a length too short', 'malformed-packet', lying((view) => view.setUint16(4, view.getUint16(4) - 1))],

@@ -290,7 +290,7 @@ export class Inbound {
     if ((flags & halves) === halves) return this.#drops.count('malformed-frame');
     const counter = view.getUint32(at + 12) - (second ? 1 : 0);
     if (length > this.#arena.halfLength) return this.#drops.count('malformed-frame');
-    if (!this.#joins.add(lane.index, counter, second, text, length, now)) return;
+    if (!this.#joins.add(lane.session.link.id, lane.index, counter, second, text, length, now)) return;
     const { otherAt, otherLength } = this.#joins;
     const headers = transportHeaderLength + (type === FrameType.relay ? relayHeaderLength + tagLength : 0);
     if (headers + otherLength + length + tagLength > this.#arena.joinLength) {
@@ -372,6 +372,7 @@ export class Inbound {
     if (!this.#meter.take(length, now)) return this.#drops.count('relay-limit');
     const hop = hopLimit - 1;
     if (length > via.shared.pathSize) {
+      this.#flushRun();
       this.#transmitter.relayCut(via, session, via.address, destination, source, hop, inner, length - relayOverhead);
       return;
     }
@@ -417,8 +418,10 @@ export class Inbound {
     this.#runLength += length;
   }
 
+  /** Sends what may be passed on where it lies, behind what had to be cut before it came: a flow stays in order. */
   #flushRun(): void {
     if (this.#runAddress && this.#runLength > 0) {
+      this.#outbox.flush();
       const segment = Math.min(this.#segment, this.#runLength);
       const inJoin = this.#runAt >= this.#arena.join;
       const each = inJoin ? this.#runLength : segment;
@@ -441,13 +444,13 @@ export class Inbound {
     if (open && !packet.plain) return this.#drops.count('checksum-flag');
     const address = this.#address;
     address.readSource(view, packet);
-    if (address.isForbidden()) return this.#drops.count('wrong-source');
+    if (address.isForbidden(packet.version)) return this.#drops.count('wrong-source');
     // A LAN may have several gateways: packets may come by another than the one our own would go to.
     if (this.#state.nodeFor(address) !== link.node && (this.#state.isOverlay(address) || !link.mayCarry(address))) {
       return this.#drops.count('wrong-source');
     }
     address.readDestination(view, packet);
-    if (address.isForbidden()) return this.#drops.count('forbidden-destination');
+    if (address.isForbidden(packet.version)) return this.#drops.count('forbidden-destination');
     if (this.#state.nodeFor(address) !== ownPrefix) return this.#drops.count('not-for-us');
     // Relays count as routers. What they say of the hop limit is theirs; it can only end a packet, which they could
     // anyway.

@@ -7,15 +7,16 @@ const patience: Millis = 1000;
 const free = 0;
 
 /**
- * Frames cut in two by a neighbour, waiting for their other half: as many as the arena has slots for, a second each, the oldest
- * out first. Only opened, authentic halves come here, so a stranger cannot fill it. Nothing is made per half
- * where no other plane works in the arena.
+ * Frames cut in two by a neighbour, waiting for their other half: as many as the arena has slots for, a second each. Where all are
+ * taken, the oldest of the tunnel that holds most goes: a neighbour that sends lone halves displaces its own. Only opened, authentic
+ * halves come here, so a stranger cannot fill it. Nothing is made per half where no other plane works in the arena.
  */
 export class Joins {
   readonly #arena: Arena;
   /** Where other planes work in the arena too, nothing may stay there between two calls: halves wait here. Made when the first does. */
   #apart: Uint8Array | undefined;
   readonly #isShared: boolean;
+  readonly #link: Int32Array;
   readonly #index: Int32Array;
   readonly #counter: Int32Array;
   readonly #second: Uint8Array;
@@ -33,6 +34,7 @@ export class Joins {
     this.#arena = arena;
     this.#isShared = isShared;
     const slots = arena.halfSlots;
+    this.#link = new Int32Array(slots);
     this.#index = new Int32Array(slots);
     this.#counter = new Int32Array(slots);
     this.#second = new Uint8Array(slots);
@@ -42,9 +44,9 @@ export class Joins {
 
   /**
    * Takes a half of the pair whose first counter is `counter`, `length` octets at `at` of the arena: at most `halfLength`, and a copy.
-   * True when the other half waits here, which is then at `otherAt`, no longer kept. `index`: the lane.
+   * True when the other half waits here, which is then at `otherAt`, no longer kept. `link`: the tunnel's; `index`: its lane.
    */
-  add(index: number, counter: number, second: boolean, at: number, length: number, now: Moment): boolean {
+  add(link: number, index: number, counter: number, second: boolean, at: number, length: number, now: Moment): boolean {
     const known = this.#find(index, counter);
     if (known >= 0) {
       const isOther = (this.#second[known] === 1) !== second && this.#until[known]! > now.millis;
@@ -56,7 +58,8 @@ export class Joins {
       }
       this.#displaced++;
     }
-    const slot = this.#take();
+    const slot = this.#take(link);
+    this.#link[slot] = link;
     this.#index[slot] = index;
     this.#counter[slot] = counter;
     this.#second[slot] = second ? 1 : 0;
@@ -109,7 +112,7 @@ export class Joins {
   }
 
   /** A slot for one more half. They are few and mostly one, so the first free one is soon found. */
-  #take(): number {
+  #take(link: number): number {
     if (this.#used < this.#until.length) {
       this.#used++;
       let slot = 0;
@@ -117,9 +120,33 @@ export class Joins {
       return slot;
     }
     this.#displaced++;
-    let oldest = 0;
-    for (let slot = 1; slot < this.#until.length; slot++) {
-      if (this.#until[slot]! < this.#until[oldest]!) oldest = slot;
+    // Who sends nothing but lone halves is found in one pass.
+    return this.#oldestOf(2 * this.#heldBy(link) > this.#until.length ? link : this.#largest());
+  }
+
+  /** The tunnel that holds most slots. */
+  #largest(): number {
+    let largest = 0;
+    let most = 0;
+    for (let slot = 0; slot < this.#link.length; slot++) {
+      const held = this.#heldBy(this.#link[slot]!);
+      if (held <= most) continue;
+      most = held;
+      largest = this.#link[slot]!;
+    }
+    return largest;
+  }
+
+  #heldBy(link: number): number {
+    let held = 0;
+    for (let slot = 0; slot < this.#link.length; slot++) if (this.#link[slot] === link) held++;
+    return held;
+  }
+
+  #oldestOf(link: number): number {
+    let oldest = -1;
+    for (let slot = 0; slot < this.#until.length; slot++) {
+      if (this.#link[slot] === link && (oldest < 0 || this.#until[slot]! < this.#until[oldest]!)) oldest = slot;
     }
     return oldest;
   }

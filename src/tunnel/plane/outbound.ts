@@ -125,7 +125,7 @@ export class Outbound {
     const view = this.#arena.view;
     const packet = this.#packet;
     if (!this.#read(length)) return this.#drops.count('malformed-packet');
-    if (this.#address.isForbidden()) return this.#drops.count('forbidden-destination');
+    if (this.#address.isForbidden(packet.version)) return this.#drops.count('forbidden-destination');
     if (!packet.plain && packet.hasExtension(view)) return this.#drops.count('extension-header');
     const node = this.#state.nodeFor(this.#address);
     if (node === noPrefix || node === ownPrefix) return this.#unreachable(now);

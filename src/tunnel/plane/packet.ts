@@ -177,11 +177,15 @@ export class AddressWords {
     return this.a === a && this.b === b && this.c === c && this.d === d;
   }
 
-  /** Unspecified, loopback, link-local, multicast or broadcast: never carried, in either direction (issue: Bad input). */
-  isForbidden(): boolean {
+  /**
+   * Unspecified, loopback, link-local, multicast or broadcast, and IPv4-mapped in a packet of IPv6, which is on no wire (RFC 4291 §2.5.5.2):
+   * never carried, in either direction.
+   */
+  isForbidden(version: number): boolean {
     const { a, b, c, d } = this;
     if (a === 0 && b === 0) {
       if (c === 0xffff) {
+        if (version === 6) return true;
         const octet = d >>> 24;
         return octet === 0 || octet === 127 || octet >= 224 || d >>> 16 === 0xa9fe;
       }

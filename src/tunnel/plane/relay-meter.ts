@@ -57,9 +57,12 @@ export class RelayMeter {
   #fill(now: Moment): void {
     const until = Math.trunc(now.millis) | 0;
     const from = Atomics.load(this.#words, 1);
-    const millis = (until - from) | 0;
+    const apart = (until - from) | 0;
+    // Another worker's clock was read a little later. What seems far back is a rest of more than 2^31 ms, which words cannot tell.
+    if (apart <= 0 && apart > -second) return;
+    const millis = apart >>> 0;
     // Who writes the time adds what it is worth: each millisecond counts once.
-    if (millis <= 0 || Atomics.compareExchange(this.#words, 1, from, until) !== from) return;
+    if (Atomics.compareExchange(this.#words, 1, from, until) !== from) return;
     const room = this.#burst - Atomics.load(this.#words, 0);
     const more = Math.min(room, Math.floor(millis * this.#perMilli));
     if (more > 0) Atomics.add(this.#words, 0, more);

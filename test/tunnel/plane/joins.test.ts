@@ -10,9 +10,9 @@ function halves() {
   const arena = new Arena();
   const joins = new Joins(arena, false);
   /** A half of one octet, its counter's; the other half's where it waits. */
-  const add = (counter: number, second = false, now = 0, index = 1) => {
+  const add = (counter: number, second = false, now = 0, index = 1, link = 1) => {
     arena.bytes[0] = counter;
-    if (!joins.add(index, counter, second, 0, 1, Moment.at(now))) return undefined;
+    if (!joins.add(link, index, counter, second, 0, 1, Moment.at(now))) return undefined;
     return [...arena.bytes.subarray(joins.otherAt, joins.otherAt + joins.otherLength)];
   };
   return { joins, add };
@@ -26,6 +26,18 @@ test('every half that never met its other is counted once: displaced, repeated o
   t.deepEqual(add(20, true, 1), [20]);
   t.is(joins.expire(Moment.at(999)), 0);
   t.is(joins.expire(Moment.at(1001)), 63);
+  t.true(joins.isEmpty);
+});
+
+test('a tunnel of lone halves displaces its own, and two of them theirs', (t) => {
+  const { joins, add } = halves();
+  add(10, false, 0, 1, 1);
+  for (let counter = 0; counter < 200; counter++) add(2 * counter, false, 0.001, 2, 2);
+  t.deepEqual(add(10, true, 0.002, 1, 1), [10]);
+  add(12, false, 0.003, 1, 1);
+  for (let counter = 0; counter < 400; counter++) add(2 * counter, false, 0.004, 3 + (counter % 2), 3 + (counter % 2));
+  t.deepEqual(add(12, true, 0.005, 1, 1), [12]);
+  t.is(joins.expire(Moment.at(9999)), 600);
   t.true(joins.isEmpty);
 });
 

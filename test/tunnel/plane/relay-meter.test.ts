@@ -32,6 +32,20 @@ test('with a limit the sum is held, whoever asks, over the wrap of the clock and
   }
 });
 
+test('after a rest of any length what a limit lets pass at once may pass, and what it lets pass in a second after', (t) => {
+  for (const days of [1, 24, 25, 30, 49, 50, 60, 80]) {
+    const [meter] = meters(1) as [RelayMeter];
+    meter.limit(1_250_000, began);
+    while (meter.take(1000, began));
+    const before = meter.passed;
+    const later = days * 24 * 3_600_000;
+    while (meter.take(1000, Moment.at(later)));
+    t.is(meter.passed - before, 312_000, `${days} days`);
+    while (meter.take(1000, Moment.at(later + 100)));
+    t.is(meter.passed - before, 437_000, `${days} days and a tenth of a second`);
+  }
+});
+
 test('a limit that is taken away counts on', (t) => {
   const [meter] = meters(1) as [RelayMeter];
   meter.limit(125_000, began);
