@@ -26,13 +26,13 @@ const unreachable = 0xffff;
 const costOfMs = 10;
 
 /**
- * The routes that speak of an address: of the longest prefix that is in use and covers it, and of longer ones that are not. Of an
- * IPv4 address none of ::/0 and the like, which say nothing of IPv4.
+ * The routes that speak of an address: of the longest prefix that covers it and is in use, or lost so lately that no shorter one is,
+ * and of longer ones that are not. Of an IPv4 address none of ::/0 and the like, which say nothing of IPv4.
  */
 export function coveringRows(rows: readonly RouteRow[], address: IpBytes): RouteRow[] {
   const isIpv4 = isIpv4Bytes(address);
   const covering = rows.filter((row) => row.prefix.isIpv4 === isIpv4 && row.prefix.contains(address));
-  const used = covering.filter((row) => row.selected);
+  const used = covering.filter((row) => row.selected || row.held);
   const deciding = used.length > 0 ? used : covering.filter((row) => row.standing !== 'refused');
   const least = Math.max(0, ...deciding.map((row) => row.prefix.length));
   return covering.filter((row) => row.prefix.length >= least);
@@ -131,6 +131,8 @@ function difference(row: RouteRow, chosen: RouteRow): string {
 
 function decision(rows: readonly RouteRow[], chosen: RouteRow | undefined, about: Whereabouts): string {
   if (!chosen) {
+    const held = rows.find((row) => row.held);
+    if (held) return `dropped: ${held.prefix} was lost, and no shorter prefix is used before all neighbours know that`;
     return rows.length === 0 ? 'there is no route to it' : `none of the ${rows.length} routes to it can be used`;
   }
   const hop = about.hop(chosen);

@@ -246,6 +246,8 @@ export interface RouteRow {
   readonly feasible: boolean;
   readonly selected: boolean;
   readonly standing: Standing;
+  /** Its prefix is lost and not yet known to be lost everywhere: packets for it are dropped (RFC 8966 §3.5.4). */
+  readonly held: boolean;
   /** Why the update was refused, where it was. */
   readonly refusal?: ReportCode;
   /** The best we have announced of this prefix and router-id (RFC 8966 §3.5.1): the announced metric must beat it. */

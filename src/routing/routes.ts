@@ -1349,6 +1349,7 @@ export class Routes {
         feasible: false,
         selected: false,
         standing: 'refused',
+        held: known !== undefined && known.heldUntil !== 0,
         refusal: refusal.code,
       });
     }
@@ -1373,6 +1374,7 @@ export class Routes {
       feasible: true,
       selected: true,
       standing: 'selected',
+      held: false,
     };
   }
 
@@ -1402,6 +1404,7 @@ export class Routes {
       feasible: announced < infinity && destination.isFeasible(router, seqno, announced),
       selected: destination.selected === column,
       standing: this.#selection.standing(destination, column, now),
+      held: destination.heldUntil !== 0,
       ...(source ? { distance: { seqno: source.seqno, metric: source.metric } } : {}),
     };
   }

@@ -68,7 +68,7 @@ test('of a LAN behind a node why says where packets leave the overlay', (t) => {
   t.is(whyOf(world, nodeAddress(overlay, 1), 2).decision, 'it is on this node');
 });
 
-test('a longer prefix that is lost is shown beside the shorter one in use', (t) => {
+test('a longer prefix that is lost is dropped at first, and then shown beside the shorter one in use', (t) => {
   const world = triangle();
   const grants = [prefix('10.0.0.0/8')];
   for (const node of world.nodes.values()) for (const owner of [2, 3]) node.authority.grantsOf.set(owner, grants);
@@ -79,6 +79,11 @@ test('a longer prefix that is lost is shown beside the shorter one in use', (t) 
   const prefixes = () => new Set(coveringRows(view(), parseIp('10.9.1.1')!).map((row) => String(row.prefix)));
   t.deepEqual([...prefixes()], ['10.9.0.0/16']);
   world.send(2, { kind: 'withdraw', prefix: prefix('10.9.0.0/16') });
+  world.run(100);
+  t.is(world.nodes.get(1)!.routes.get(prefix('10.9.0.0/16').key)?.held, true);
+  const { decision, candidates } = whyOf(world, parseIp('10.9.1.1')!, 2);
+  t.is(decision, 'dropped: 10.9.0.0/16 was lost, and no shorter prefix is used before all neighbours know that');
+  t.false(candidates.some(({ selected }) => selected));
   world.run(2000);
   t.deepEqual([...prefixes()].sort(), ['10.0.0.0/8', '10.9.0.0/16']);
   const lost = whyOf(world, parseIp('10.9.1.1')!, 2).candidates.find(

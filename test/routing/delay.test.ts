@@ -29,6 +29,18 @@ test('the delay costs nothing up to 10 ms, 150 from 120 ms on, and in between it
   }
 });
 
+test('stamps go round after 72 minutes, each clock’s at its own time', (t) => {
+  const round = 2 ** 32 / 1000;
+  for (const now of [round - 0.02, round, round + 0.5, round + 600, 5 * round + 0.1]) {
+    for (const apart of [0, 12_345, round - 10, round - 300]) {
+      const meter = new DelayMeter();
+      meter.helloStamped(stampOf(now + apart), now);
+      t.true(meter.ihuStamped(stampOf(now - 540), stampOf(now + apart - 500), now), `${now}, ${apart}`);
+      t.true(Math.abs(meter.rtt! - 40) < 0.01, `${meter.rtt} at ${now}, ${apart}`);
+    }
+  }
+});
+
 test('a sample counts for a sixth: the average keeps 0.836 of what was', (t) => {
   const meter = new DelayMeter();
   sample(meter, 1_000_000, 10);

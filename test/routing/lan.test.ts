@@ -99,6 +99,35 @@ test('a LAN behind a node is reachable from every other, and the other way', (t)
   );
 });
 
+test('unicast Hellos have numbers and a history of their own, and either kind keeps a neighbour (RFC 8966 §3.4.1)', (t) => {
+  const world = new Network(46);
+  const { speaker } = world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan);
+  world.run(100);
+  const hand = new Hand(world, lan, 'fe80::9');
+  let unicast = 40_000;
+  /** RFC 8966 §4.6.5: a Hello with the U flag, every 4 s. */
+  const greetAlone = () => {
+    const seqno = unicast++;
+    world.say(lan, hand.address, Uint8Array.of(42, 2, 0, 8, 4, 6, 0x80, 0, seqno >> 8, seqno & 0xff, 0x01, 0x90));
+  };
+  for (let i = 0; i < 20; i++) {
+    hand.greet();
+    greetAlone();
+    world.run(4000);
+  }
+  const row = () => speaker.neighbours()[0]!;
+  t.deepEqual([row().hellos, row().cost], [0xffff, 96]);
+  t.is(speaker.neighbours().length, 1);
+  for (let i = 0; i < 20; i++) {
+    if (i % 3 === 0) hand.say((writer) => writer.ihu(undefined, 96, 1200));
+    greetAlone();
+    world.run(4000);
+  }
+  t.deepEqual([row().hellos, row().cost], [0, 96]);
+});
+
 test('two nodes on one LAN: what came from the overlay for it never enters it again', (t) => {
   const world = new Network(43);
   for (let i = 1; i <= 3; i++) world.node(i);
