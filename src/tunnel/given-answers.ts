@@ -13,6 +13,8 @@ export interface Answer<Certificate> {
   readonly mac1: Uint8Array;
   readonly hello: Hello;
   readonly certificate: Certificate;
+  /** Every worker of the plane holds the session: not before is it sent, as frames of the new keys that come sooner would be lost. */
+  isReady: boolean;
 }
 
 /** Our answers to one peer, by mac1 (in hex) of the initiation; kept as long as their sessions, so no more than those. */

@@ -313,14 +313,15 @@ export class Peer<Certificate> {
     if (this.#link === undefined) this.#carry(path);
     this.#install(session);
     const mac1 = mac1Of(appendMacs(this.publicKey, body));
-    const answer = { session, body, to: from, mac1, hello: incoming.hello, certificate };
+    // It leaves when the session is installed: the initiator may send under it at once, to any worker.
+    const answer = { session, body, to: from, mac1, hello: incoming.hello, certificate, isReady: false };
     this.#answers.add(key, answer);
     this.#host.remember(key, this);
     this.#host.expectCookie(this, mac1);
-    this.#sendAnswer(answer, now);
   }
 
   #sendAnswer(answer: Answer<Certificate>, now: Millis): void {
+    if (!answer.isReady) return;
     const bytes = appendMacs(this.publicKey, answer.body, this.#asking.cookieAt(now));
     this.#send(answer.to, bytes);
   }
@@ -510,12 +511,17 @@ export class Peer<Certificate> {
 
   /**
    * Every worker of the plane has the keys; an initiator sends from now on, and so the other side learns that it is
-   * there.
+   * there. A responder can open what comes, and answers.
    */
-  installed(localIndex: number): void {
+  installed(localIndex: number, now: Millis): void {
     const session = this.#sessions.find(localIndex);
     if (!session) return;
-    if (session.role === 'responder') return;
+    if (session.role === 'responder') {
+      const answer = this.#answers.withIndex(localIndex)!;
+      answer.isReady = true;
+      this.#sendAnswer(answer, now);
+      return;
+    }
     this.#say({ kind: 'hello', observed: this.endpoint });
     if (this.#untriedWays?.localIndex === localIndex) this.#sayAlong(this.#untriedWays.paths);
     this.#stand();

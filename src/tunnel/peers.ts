@@ -489,7 +489,7 @@ function fromLink<Certificate>(peer: Peer<Certificate>, event: LinkEvent, now: M
       break;
     }
     case 'installed':
-      peer.installed(event.localIndex);
+      peer.installed(event.localIndex, now);
       break;
     case 'confirmed':
       peer.confirmed(event.localIndex, event.from);

@@ -19,8 +19,8 @@ interface Trial<Certificate> {
 
 /**
  * A second machine with the key of a peer that lives: is it there, or is this a replay? It is answered on a link of its
- * own to node number 0, which is nobody's: no packet is ever sealed for it or taken from it. It stays for the newcomer's answer
- * to what it is told. A peer has one trial in ten seconds.
+ * own to node number 0, which is nobody's: no packet is ever sealed for it or taken from it. So the answer waits for no other
+ * worker than the first, which sends it, and alone is spoken to. It stays for the newcomer's answer to what it is told. A peer has one trial in ten seconds.
  */
 export class Trials<Certificate> {
   readonly #host: PeerHost<Certificate>;

@@ -327,6 +327,86 @@ test('new keys every 120 s under traffic: no packet is lost and the old keys go'
   t.is(alice.told('tunnelDown').length + bob.told('tunnelDown').length, 0);
 });
 
+test('nor is one lost where a worker of who answers takes the new keys late: only then is it answered', (t) => {
+  const { world, alice, bob } = joined();
+  const sent = traffic(world, alice, bob, 4 * minute);
+  world.wire.delay = 1;
+  bob.plane.installDelay = 40;
+  world.run(4 * minute + second);
+  t.is(bob.plane.installs.length, 2);
+  t.deepEqual(
+    bob.plane.packets.toSorted((a, b) => a - b),
+    sent.get(alice),
+  );
+  t.deepEqual(
+    alice.plane.packets.toSorted((a, b) => a - b),
+    sent.get(bob),
+  );
+});
+
+test('an initiation that comes again while a worker still takes its keys is answered once, and again when the answer is lost', (t) => {
+  const { world, alice, bob } = pair(21);
+  bob.plane.installDelay = second;
+  let [asked, answers] = [0, 0];
+  world.tap = (from, _to, parcel) => {
+    if (parcel.kind !== 'datagram') return parcel;
+    if (from === alice) asked++;
+    else answers++;
+    return answers === 1 && from === bob ? undefined : parcel;
+  };
+  alice.dial(bob);
+  world.run(second);
+  t.true(asked >= 2);
+  t.is(answers, 0);
+  world.run(0.1 * second);
+  t.is(answers, 1);
+  t.is(bob.standing(alice), 'none');
+  world.run(4 * second);
+  t.is(answers, 2);
+  t.is(bob.plane.installs.length, 1);
+  t.is(alice.standing(bob), 'tunnel');
+  t.is(bob.standing(alice), 'tunnel');
+});
+
+test('two that dial each other while their workers take keys late have one tunnel, and no more keys than else', (t) => {
+  const { world, alice, bob } = pair(23);
+  alice.plane.installDelay = 60;
+  bob.plane.installDelay = 90;
+  alice.dial(bob);
+  bob.dial(alice);
+  world.run(2 * second);
+  for (const [one, other] of [
+    [alice, bob],
+    [bob, alice],
+  ] as const) {
+    t.is(one.standing(other), 'tunnel');
+    t.is(one.told('tunnelUp').length, 1);
+    t.is(one.plane.installs.length, 2);
+  }
+  const sent = traffic(world, alice, bob, second);
+  world.run(2 * second);
+  t.deepEqual(bob.plane.packets, sent.get(alice));
+  t.deepEqual(alice.plane.packets, sent.get(bob));
+});
+
+test('what ends while a worker still takes its keys is answered no more', (t) => {
+  for (const end of [{ kind: 'stop', reason: 'over' }, { kind: 'revoked' }] as const) {
+    const { world, alice, bob } = pair(22);
+    bob.plane.installDelay = 100;
+    let answers = 0;
+    world.tap = (from, _to, parcel) => {
+      if (from === bob && parcel.kind === 'datagram') answers++;
+      return parcel;
+    };
+    alice.dial(bob);
+    world.run(50);
+    const taken = bob.plane.installs.length;
+    bob.do(end.kind === 'stop' ? end : { kind: 'revoked', publicKey: alice.key.publicKey });
+    world.run(100);
+    t.deepEqual([taken, bob.plane.links.size, answers], [1, 0, 0]);
+  }
+});
+
 /** How many handshakes went as datagrams, and how many inside sessions. */
 function countHandshakes(world: World): { plain: number; inside: number } {
   const counts = { plain: 0, inside: 0 };

@@ -32,6 +32,8 @@ interface StandInSession {
   counter: number;
   readonly opened: Set<number>;
   readonly since: Millis;
+  /** From then on every worker holds it; before, the one that hears does not. */
+  readonly heldFrom: Millis;
 }
 
 interface StandInLink {
@@ -49,12 +51,18 @@ export class PlaneStandIn {
   readonly installs: SessionInstall[] = [];
   /** Numbers of packets that came in, in order. */
   readonly packets: number[] = [];
+  /** How long its slowest worker takes until it looks at what it was told. */
+  installDelay: Millis = 0;
   readonly #guard: Guard;
   readonly #send: (to: Path, parcel: Parcel) => void;
-  readonly #say: (event: PlaneEvent) => void;
+  readonly #say: (event: PlaneEvent, delay?: Millis) => void;
   #now: Millis = 0;
 
-  constructor(guard: Guard, send: (to: Path, parcel: Parcel) => void, say: (event: PlaneEvent) => void) {
+  constructor(
+    guard: Guard,
+    send: (to: Path, parcel: Parcel) => void,
+    say: (event: PlaneEvent, delay?: Millis) => void,
+  ) {
     this.#guard = guard;
     this.#send = send;
     this.#say = say;
@@ -155,15 +163,18 @@ export class PlaneStandIn {
       counter: 0,
       opened: new Set(),
       since: this.#now,
+      heldFrom: this.#now + this.installDelay,
     });
     if (link.sessions.length > 6) throw new Error('more than six sessions on a link');
     new Uint8Array(install.sendKey).fill(0);
     new Uint8Array(install.receiveKey).fill(0);
-    this.#say({ kind: 'installed', link: install.link, localIndex: install.localIndex });
+    this.#say({ kind: 'installed', link: install.link, localIndex: install.localIndex }, this.installDelay);
   }
 
   #seal(link: StandInLink, content: Extract<Parcel, { kind: 'frame' }>['content'], elsewhere?: Endpoint): boolean {
-    const session = link.sessions.find((other) => other.isSending && this.#now - other.since < 180 * second);
+    const session = link.sessions.find(({ isSending, heldFrom, since }) => {
+      return isSending && this.#now >= heldFrom && this.#now - since < 180 * second;
+    });
     if (!session) return false;
     link.sent++;
     const index = session.install.remoteIndex + (session.counter % session.install.remoteLanes);
@@ -179,7 +190,7 @@ export class PlaneStandIn {
         const { localIndex, localLanes, role } = session.install;
         if (frame.index < localIndex || frame.index >= localIndex + localLanes) continue;
         if (frame.key !== session.receiveKey || session.opened.has(frame.counter)) return;
-        if (this.#now - session.since >= 180 * second) return;
+        if (this.#now < session.heldFrom || this.#now - session.since >= 180 * second) return;
         session.opened.add(frame.counter);
         link.heardAt = this.#now;
         if (link.saidSilent) this.#say({ kind: 'recovered', link: id });

@@ -81,9 +81,9 @@ export class Machine {
     const plane = new PlaneStandIn(
       guard,
       (to, parcel) => this.world.carry(this, to, parcel),
-      (event) => {
+      (event, delay = 0) => {
         const born = this.plane;
-        this.world.at(0, () => this.plane === born && this.do({ kind: 'plane', event }));
+        this.world.at(delay, () => this.plane === born && this.do({ kind: 'plane', event }));
       },
     );
     this.plane = plane;

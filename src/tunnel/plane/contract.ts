@@ -119,7 +119,7 @@ export type PlaneEvent =
   | { readonly kind: 'datagram'; readonly from: Path; readonly bytes: Uint8Array }
   /** An opened control frame; first octet a ControlChannel. */
   | { readonly kind: 'control'; readonly link: LinkId; readonly bytes: Uint8Array; readonly receivedAt: Millis }
-  /** Every worker holds the session, and the key buffers are zeroed. */
+  /** Every worker holds the session, and the key buffers are zeroed. Not before is a handshake answered with it. */
   | { readonly kind: 'installed'; readonly link: LinkId; readonly localIndex: number }
   /** The first frame of a session we answered has opened, from there: it is now the one we send on. */
   | { readonly kind: 'confirmed'; readonly link: LinkId; readonly localIndex: number; readonly from: Path }

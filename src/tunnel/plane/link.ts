@@ -123,7 +123,8 @@ export class Session {
       return new ReceiveLane(this, (install.localIndex + lane) | 0, key, window, this.#shared, highest);
     });
     this.#isHeldByAll = Atomics.add(this.#shared, 1, 1) + 1 === workers;
-    // Only once every worker could open an answer does the initiator send: no frame is lost by a rekey.
+    // Only once every worker could open an answer does the initiator send, and only then has the responder answered it
+    // (src/tunnel/peer.ts, installed): no frame is lost by a rekey.
     if (this.#isHeldByAll && install.role === 'initiator') Atomics.store(this.#shared, 0, SessionState.sending);
   }
 
