@@ -121,7 +121,13 @@ serial('a port and a device that others hold', async (t) => {
     await weftd(lone, { config: `listen = "11.99.99.99:16696"\n${config}` }),
     /does not have the address 11\.99\.99\.99; /,
   );
+  // A TUN of the name that was made by hand, of one queue, is not refused: it is made anew.
+  const { namespace } = lone.host;
+  await namespace.must(['ip', 'link', 'del', 'weft0']);
+  await namespace.must(['ip', 'tuntap', 'add', 'dev', 'weft0', 'mode', 'tun']);
+  t.notRegex(await namespace.must(['ip', '-d', 'link', 'show', 'weft0']), /multi_queue/);
   await stillWell(t, lone, founded);
+  t.regex(await namespace.must(['ip', '-d', 'link', 'show', 'weft0']), /multi_queue/);
 });
 
 serial('npm start where it cannot start: one line, and no network is founded', async (t) => {

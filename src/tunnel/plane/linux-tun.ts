@@ -65,7 +65,7 @@ export function openTun(options: TunOptions): TunQueues {
 
 /**
  * Always one of many queues: a persistent TUN stays of the kind it was made, however many workers come after. The header
- * is only left out when forced: every kernel that Node.js runs on has it, so a refusal means a TUN of another kind.
+ * is only left out when forced; why a refusal means a TUN of another kind: decision 121.
  */
 function openQueue(name: string, virtioHeader: boolean): number {
   const fd = system.open('/dev/net/tun', openReadWriteNonBlocking, 0);
