@@ -1,3 +1,4 @@
+import { bareWire } from './bare-wire.js';
 import type { Part } from './part.js';
 import type { Column } from './plot.js';
 import type { Summary } from './statistics.js';
@@ -56,7 +57,7 @@ class Run {
 
   /** Of all that carry packets as weft does, the one with the least median; undefined while any lacks the figure. */
   leastOf(key: string): { readonly name: string; readonly figure: Summary } | undefined {
-    const others = this.#columns.filter(({ name }) => name !== 'weft' && name !== 'bare wire');
+    const others = this.#columns.filter(({ name }) => name !== 'weft' && name !== bareWire);
     const have = others.flatMap(({ name, figures }) => (figures[key] ? [{ name, figure: figures[key] }] : []));
     if (have.length < others.length) return undefined;
     return have.sort((a, b) => a.figure.median - b.figure.median)[0];

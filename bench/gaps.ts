@@ -1,3 +1,4 @@
+import { bareWire } from './bare-wire.js';
 import type { Column } from './plot.js';
 import { figures } from './round.js';
 
@@ -9,7 +10,7 @@ export function gaps(columns: readonly Column[], relays: ReadonlySet<string>, ro
   return columns.flatMap(({ name, figures: own }) =>
     figures
       .filter(({ key }) => !key.startsWith('relay') || relays.has(name))
-      .filter(({ key }) => name !== 'bare wire' || !(key === 'cpu' || key.startsWith('memory')))
+      .filter(({ key }) => name !== bareWire || !(key === 'cpu' || key.startsWith('memory')))
       .flatMap(({ key, title }) => {
         const had = own[key]?.rounds ?? 0;
         return had < rounds ? [`${name}: ${title}, ${had} of ${rounds}`] : [];

@@ -1,3 +1,4 @@
+import { bareWire } from './bare-wire.js';
 import { type Figure, figures } from './round.js';
 import type { Summary } from './statistics.js';
 
@@ -22,7 +23,7 @@ export function plot(columns: readonly Column[], caption: string): string {
   text(16, y, caption, 'class="caption"');
   for (const figure of figures) {
     // The bare wire would dwarf the rest: it is in the table.
-    const rows = columns.filter(({ name, figures: own }) => name !== 'bare wire' && own[figure.key]);
+    const rows = columns.filter(({ name, figures: own }) => name !== bareWire && own[figure.key]);
     if (rows.length === 0) continue;
     y += 40;
     text(16, y, `${figure.title}, ${figure.unit} (${figure.better} is better)`, 'class="title"');

@@ -1,8 +1,9 @@
+import { bareWire } from '../bare-wire.js';
 import type { Contender } from '../contender.js';
 
 /** The line itself: what nothing can beat. */
 export const bare: Contender = {
-  name: 'bare wire',
+  name: bareWire,
   version: () => 'veth',
   relays: false,
   async start({ hosts, lineAddress }) {
