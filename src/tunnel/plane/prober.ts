@@ -32,6 +32,8 @@ const challengeEvery: Millis = 50;
 const challenges = { perSecond: 5, burst: 3 };
 /** Answers that a worker hands to the first for one tunnel: far more than are asked for, few enough for the threads' queues. */
 const handedAnswers = { perSecond: 200, burst: 50 };
+/** Whoever sends our frames on from addresses of its own has us challenged there, and this often may make us measure anew. */
+const ownMoves = { perSecond: 1, burst: 3 };
 const reportEvery: Millis = second;
 /**
  * A tunnel that was sent another way, or followed its peer twice in this time, is not called back for so long, and by chance up to
@@ -53,7 +55,9 @@ export type ProbeReport =
   /** The tunnel's newest frame came from another address than its own. */
   | { readonly kind: 'elsewhere'; readonly link: LinkId; readonly source: UnderlayAddress; readonly at: Millis }
   /** A tunnel that had come to rest is used again. */
-  | { readonly kind: 'used'; readonly link: LinkId };
+  | { readonly kind: 'used'; readonly link: LinkId }
+  /** The other end hears us from elsewhere. */
+  | { readonly kind: 'moved'; readonly link: LinkId; readonly at: Millis };
 
 interface Watched {
   readonly link: Link;
@@ -64,6 +68,9 @@ interface Watched {
   readonly challenges: Bucket;
   readonly handedAnswers: Bucket;
   challengedAt: Millis;
+  /** The token of the last challenge that came: repetitions have the same. */
+  heardToken: Uint8Array;
+  readonly ownMoves: Bucket;
   /** Where it was before it moved, and until when frames from there mean nothing. */
   left: { readonly address: UnderlayAddress; readonly until: Millis } | undefined;
   movedAt: Millis;
@@ -110,6 +117,8 @@ export class Prober {
       challenges: new Bucket(challenges.perSecond, challenges.burst),
       handedAnswers: new Bucket(handedAnswers.perSecond, handedAnswers.burst),
       challengedAt: Number.NEGATIVE_INFINITY,
+      heardToken: new Uint8Array(8),
+      ownMoves: new Bucket(ownMoves.perSecond, ownMoves.burst),
       left: undefined,
       movedAt: Number.NEGATIVE_INFINITY,
       reportedAt: Number.NEGATIVE_INFINITY,
@@ -242,8 +251,10 @@ export class Prober {
     const { bytes } = this.#arena;
     const kind = bytes[at]!;
     if (kind === ProbeKind.ping) this.#echo(link, at, ProbeKind.pong, now);
-    else if (kind === ProbeKind.challenge) this.#echo(link, at, ProbeKind.answer, now);
-    else if (kind === ProbeKind.size) this.#echo(link, at, ProbeKind.passed, now);
+    else if (kind === ProbeKind.challenge) {
+      this.#echo(link, at, ProbeKind.answer, now);
+      this.#heardFromElsewhere(link, bytes.subarray(at + 8, at + probeLength), now.millis);
+    } else if (kind === ProbeKind.size) this.#echo(link, at, ProbeKind.passed, now);
     else
       this.#answered({
         kind: 'answer',
@@ -259,6 +270,7 @@ export class Prober {
     const link = this.#watched.get(report.link)?.link;
     if (report.kind === 'answer') this.#answered(report);
     else if (report.kind === 'used') this.usedAgain(report.link);
+    else if (report.kind === 'moved') this.#movedOurselves(report.link, report.at);
     else if (link) this.heardElsewhere(link, report.source, Moment.at(report.at));
   }
 
@@ -306,6 +318,24 @@ export class Prober {
     this.#write(ProbeKind.challenge, 0, 0);
     this.#arena.bytes.set(candidate.token, probeAt + 8);
     this.#transmitter.sendProbe(link, session, candidate.address, probeAt, probeLength);
+  }
+
+  /**
+   * We are challenged: the other end hears us from another address than before, so the path is another for us too, though
+   * our frames go where they went.
+   */
+  #heardFromElsewhere(link: Link, token: Uint8Array, now: Millis): void {
+    const watched = this.#watched.get(link.id);
+    if (!watched || watched.heardToken.every((octet, i) => octet === token[i])) return;
+    if (!watched.ownMoves.take(now)) return;
+    watched.heardToken.set(token);
+    if (this.#toFirst) this.#toFirst({ kind: 'moved', link: link.id, at: now });
+    else this.#movedOurselves(link.id, now);
+  }
+
+  #movedOurselves(link: LinkId, now: Millis): void {
+    const watched = this.#watched.get(link);
+    if (watched) this.#pathChanged(watched, now);
   }
 
   #challengeAnswered(watched: Watched, answer: Uint8Array, source: UnderlayAddress, now: Millis): void {

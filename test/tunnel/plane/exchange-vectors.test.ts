@@ -140,7 +140,9 @@ for (const [question, reply] of [
     const said = world.captured.slice(before).flatMap((flight) => opened(flight) ?? []);
     const { type, flags, plaintext, rest } = vectorOf(reply);
     const [from, to] = [vectorOf(question).to, vectorOf(question).from];
-    t.deepEqual(said, [{ from, to, type, flags, plaintext, rest }]);
+    // Who is challenged asks questions of its own: answers are the even kinds.
+    const answers = said.filter((each) => each.from === from && fromHex(each.plaintext)![0]! % 2 === 0);
+    t.deepEqual(answers, [{ from, to, type, flags, plaintext, rest }]);
   });
 }
 

@@ -46,3 +46,50 @@ test('a search on a path of 900 ms waits for the answers before it asks again', 
     [],
   );
 });
+
+for (const workers of [1, 3]) {
+  test(`who moves to a smaller path has its own full packets through at once, with ${workers} workers`, (t) => {
+    const world = new World({ workers });
+    const { a, b } = world.neighbours();
+    world.delay = 10;
+    load(world, a, b, 5000);
+    world.run(25);
+    b.received.length = 0;
+    a.endpoint = { address: '198.51.100.7', port: 4000 };
+    world.pathSize = 1372;
+    const moved = world.now;
+    while (!b.received.some((packet) => packet.length > 1300) && world.now < moved + 5000) load(world, a, b, 10);
+    t.true(world.now - moved <= 250, `the first after ${world.now - moved} ms`);
+    load(world, a, b, 2000);
+    const told = a.events.findLast((event) => event.kind === 'measured');
+    t.is(told?.kind === 'measured' && told.mtu, 1372);
+  });
+}
+
+test('one move is one search, however often its challenge is repeated', (t) => {
+  const world = new World();
+  const { a, b } = world.neighbours();
+  world.run(5000);
+  world.delay = 450;
+  a.endpoint = { address: '198.51.100.7', port: 4000 };
+  world.captured.length = 0;
+  for (const end = world.now + 5000; world.now < end; world.run(10)) a.send(b);
+  const challenges = world.captured.filter(({ from, bytes }) => from === b.number && bytes.length === 48).length;
+  t.true(challenges > 5, `${challenges}`);
+  const asked = world.captured.filter(({ from, bytes }) => from === a.number && bytes.length === 1472).length;
+  t.true(asked >= 1 && asked <= 2, `${asked}`);
+});
+
+test('who has a node challenged from one address after the other makes it measure anew 4 times in a second', (t) => {
+  const world = new World();
+  const { a, b } = world.neighbours();
+  world.run(5000);
+  world.captured.length = 0;
+  for (const end = world.now + 1000; world.now < end; world.run(5)) {
+    a.endpoint = { address: '203.0.113.9', port: a.endpoint.port + 1 };
+    a.send(b);
+    world.settle();
+  }
+  const searches = world.captured.filter(({ from, bytes }) => from === a.number && bytes.length === 1472).length;
+  t.true(searches > 1 && searches <= 4, `${searches}`);
+});
