@@ -6,12 +6,11 @@ import type { Aead } from './aead.js';
 import { NodeAead } from './aead.js';
 import { Arena } from './arena.js';
 import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
-import { DataPlane } from './data-plane.js';
+import { DataPlane, type PlaneOrder } from './data-plane.js';
+import { Dispatch } from './dispatch.js';
 import { Drops } from './drops.js';
 import type { DatagramGuard } from './guard.js';
 import { KeysUnderWay } from './keys-under-way.js';
-import { sessionSharedLength } from './link.js';
-import { LinkShared } from './link-shared.js';
 import { Moment } from './moment.js';
 import type { ProbeReport } from './prober.js';
 import { QueueTun, QueueUdp, withoutOffload } from './queue-ports.js';
@@ -43,9 +42,9 @@ export class InProcessPlane implements Plane {
   readonly #workers: { readonly plane: DataPlane; readonly tun: QueueTun; readonly udp: QueueUdp }[] = [];
   readonly #drops = new Drops();
   readonly #meter: RelayMeter;
-  readonly #links = new Map<LinkId, LinkShared>();
+  readonly #dispatch: Dispatch;
   readonly #events: PlaneEvent[] = [];
-  readonly #commands: PlaneCommand[] = [];
+  readonly #orders: { readonly worker: number; readonly order: PlaneOrder }[] = [];
   readonly #keys = new KeysUnderWay();
   #isStopped = false;
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
@@ -55,6 +54,7 @@ export class InProcessPlane implements Plane {
     const arena = options.memory?.arena ?? new Arena();
     const aead = options.memory?.aead ?? new NodeAead(arena);
     const workers = options.workers ?? 1;
+    this.#dispatch = new Dispatch(workers, (worker, order) => this.#orders.push({ worker, order }));
     const heads = new SentHeads();
     const relayed = new SharedArrayBuffer(RelayMeter.byteLength(workers));
     this.#meter = new RelayMeter(relayed, 0);
@@ -105,8 +105,8 @@ export class InProcessPlane implements Plane {
 
   command(command: PlaneCommand): void {
     this.#keys.given(command);
-    this.#commands.push(command);
-    if (this.#isStopped) this.#forgetCommands();
+    if (this.#isStopped) this.#keys.wipe();
+    else this.#dispatch.command(command);
   }
 
   onEvent(listener: (event: PlaneEvent, now: Millis) => void): void {
@@ -117,25 +117,23 @@ export class InProcessPlane implements Plane {
   run(now: Millis): void {
     const moment = Moment.at(now);
     do {
-      for (const command of this.#commands.splice(0)) this.#apply(command, moment);
+      for (const { worker, order } of this.#orders.splice(0)) this.#workers[worker]!.plane.apply(order, moment);
       for (const { plane } of this.#workers) {
         if (now >= plane.deadline()) plane.tick(moment);
         while (plane.work(moment) > 0);
       }
       this.#handOut();
       for (const event of this.#events.splice(0)) this.#tell(event, now);
-    } while (this.#commands.length > 0 || this.#events.length > 0);
+    } while (this.#orders.length > 0 || this.#events.length > 0);
   }
 
   deadline(): Millis {
-    const busy = this.#commands.length > 0 || this.#workers.some(({ tun, udp }) => !tun.isEmpty || !udp.isEmpty);
+    const busy = this.#orders.length > 0 || this.#workers.some(({ tun, udp }) => !tun.isEmpty || !udp.isEmpty);
     return busy ? Number.NEGATIVE_INFINITY : Math.min(...this.#workers.map(({ plane }) => plane.deadline()));
   }
 
   counters(link: LinkId): LinkCounters {
-    const shared = this.#links.get(link);
-    if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, carried: 0, lastHeard: 0 };
-    return shared.counters();
+    return this.#dispatch.counters(link);
   }
 
   relayed(): number {
@@ -151,29 +149,8 @@ export class InProcessPlane implements Plane {
   async stop(): Promise<void> {
     this.#isStopped = true;
     for (const { plane } of this.#workers) plane.wipe();
-    this.#forgetCommands();
-  }
-
-  #forgetCommands(): void {
-    this.#commands.length = 0;
+    this.#orders.length = 0;
     this.#keys.wipe();
-  }
-
-  #apply(command: PlaneCommand, now: Moment): void {
-    const forFirst = command.kind === 'sendControl' || command.kind === 'sendDatagram' || command.kind === 'setProbing';
-    const shared = this.#sharedFor(command);
-    const order = shared ? { command, shared } : { command };
-    for (const { plane } of forFirst ? this.#workers.slice(0, 1) : this.#workers) plane.apply(order, now);
-  }
-
-  #sharedFor(command: PlaneCommand): SharedArrayBuffer | undefined {
-    if (command.kind === 'openLink') {
-      const shared = new SharedArrayBuffer(LinkShared.byteLength(this.#workers.length));
-      this.#links.set(command.link, new LinkShared(shared, 0));
-      return shared;
-    }
-    if (command.kind === 'installSession') return new SharedArrayBuffer(sessionSharedLength(command.session));
-    return undefined;
   }
 
   #handOut(): void {
@@ -186,13 +163,9 @@ export class InProcessPlane implements Plane {
   }
 
   #tell(event: PlaneEvent, now: Millis): void {
-    if (event.kind === 'moved' && this.#workers.length > 1) {
-      const carriage = { kind: 'direct', endpoint: event.endpoint } as const;
-      this.#commands.push({ kind: 'setCarriage', link: event.link, carriage });
-    }
-    if (event.kind === 'closed') this.#links.delete(event.link);
+    this.#dispatch.heard(event);
     this.#keys.told(event);
     this.#listener(event, now);
-    if (event.kind === 'control') this.#links.get(event.link)?.taken();
+    this.#dispatch.taken(event);
   }
 }

@@ -2,10 +2,9 @@ import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threa
 import { systemRandom } from '../../random.js';
 import type { Millis } from '../../time.js';
 import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
+import { Dispatch } from './dispatch.js';
 import { Drops } from './drops.js';
 import { KeysUnderWay, wipeKeys } from './keys-under-way.js';
-import { sessionSharedLength } from './link.js';
-import { LinkShared } from './link-shared.js';
 import { BootClock, WakeUpSign } from './linux-clock.js';
 import { StructMemory, system } from './linux-system.js';
 import { PlaneThreads, usualWorkers } from './linux-threads.js';
@@ -239,13 +238,13 @@ class PlaneThread {
   }
 }
 
-/** The plane of worker threads: commands go to all or to worker 0, events come from any. */
+/** The plane of worker threads: events come from any. */
 class ThreadedPlane implements Plane {
   readonly #threads: readonly PlaneThread[];
   readonly #meter: RelayMeter;
   readonly #clock: BootClock;
   readonly #close: () => void;
-  readonly #links = new Map<LinkId, LinkShared>();
+  readonly #dispatch: Dispatch;
   readonly #keys = new KeysUnderWay();
   #listener: (event: PlaneEvent, now: Millis) => void = () => {};
   #stopped: Promise<void> | undefined;
@@ -255,9 +254,10 @@ class ThreadedPlane implements Plane {
     this.#meter = meter;
     this.#clock = clock;
     this.#close = close;
+    this.#dispatch = new Dispatch(threads.length, (worker, order) => threads[worker]!.order(order));
     for (const thread of threads) {
       thread.onMessage((message) => {
-        if (message.kind === 'event') this.#heard(message.event, thread);
+        if (message.kind === 'event') this.#heard(message.event);
         else this.#threads[0]!.order({ report: message.report });
       });
     }
@@ -269,39 +269,15 @@ class ThreadedPlane implements Plane {
       return;
     }
     this.#keys.given(command);
-    if (command.kind === 'sendControl' || command.kind === 'sendDatagram' || command.kind === 'setProbing') {
-      this.#threads[0]!.order({ command });
-      return;
-    }
-    const shared = this.#sharedFor(command);
-    const order = shared ? { command, shared } : { command };
-    for (const thread of this.#threads) thread.order(order);
+    this.#dispatch.command(command);
   }
 
-  #sharedFor(command: PlaneCommand): SharedArrayBuffer | undefined {
-    if (command.kind === 'openLink') {
-      const shared = new SharedArrayBuffer(LinkShared.byteLength(this.#threads.length));
-      this.#links.set(command.link, new LinkShared(shared, 0));
-      return shared;
-    }
-    if (command.kind === 'installSession') return new SharedArrayBuffer(sessionSharedLength(command.session));
-    return undefined;
-  }
-
-  #heard(event: PlaneEvent, from: PlaneThread): void {
+  #heard(event: PlaneEvent): void {
     this.#keys.told(event);
     if (this.#stopped) return;
-    if (event.kind === 'moved') {
-      const command: PlaneCommand = {
-        kind: 'setCarriage',
-        link: event.link,
-        carriage: { kind: 'direct', endpoint: event.endpoint },
-      };
-      for (const thread of this.#threads) if (thread !== from) thread.order({ command });
-    }
-    if (event.kind === 'closed') this.#links.delete(event.link);
+    this.#dispatch.heard(event);
     this.#listener(event, this.#clock.now());
-    if (event.kind === 'control') this.#links.get(event.link)?.taken();
+    this.#dispatch.taken(event);
   }
 
   onEvent(listener: (event: PlaneEvent, now: Millis) => void): void {
@@ -309,9 +285,7 @@ class ThreadedPlane implements Plane {
   }
 
   counters(link: LinkId): LinkCounters {
-    const shared = this.#links.get(link);
-    if (!shared) return { txBytes: 0, rxBytes: 0, txFrames: 0, rxFrames: 0, carried: 0, lastHeard: 0 };
-    return shared.counters();
+    return this.#dispatch.counters(link);
   }
 
   relayed(): number {
