@@ -52,8 +52,8 @@ export class UpnpService {
     return lineIn(reply.body, externalPort) ?? 'unknown';
   }
 
-  /** The lines of the whole table, as far as it is read, that forward to our port; none after the one at the port asked for. */
-  async findOurs(transport: Transport, internalPort: number, asked: number): Promise<TableLine[]> {
+  /** The lines of the whole table, as far as it is read, that forward to our port; none after the one at the port asked for, if one is named. */
+  async findOurs(transport: Transport, internalPort: number, asked?: number): Promise<TableLine[]> {
     const end = performance.now() + readingLimit;
     const ours: TableLine[] = [];
     for (let index = 0; index < mostLines && performance.now() < end; index++) {

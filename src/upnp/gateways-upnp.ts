@@ -76,7 +76,10 @@ export class UpnpGateway implements Gateway {
       const detail = `its table forwards port ${externalPort} to ${after.client}:${after.internalPort}`;
       return { kind: 'refused', refusal: { code: 'not-kept', detail } };
     }
-    const kept = await this.#kept(transport, request, after);
+    const isOld =
+      before && before !== 'unknown' && after && after !== 'unknown' && isNotRenewed(before, after, request);
+    const fresh = isOld ? await this.#findFresh(transport, internalPort) : undefined;
+    const kept = await this.#kept(transport, request, fresh ?? after);
     this.#granted[transport].add(kept.externalPort);
     return { kind: 'granted', grant: { externalAddress: external, ...kept } };
   }
@@ -111,6 +114,12 @@ export class UpnpGateway implements Gateway {
       ours.find(({ externalPort }) => !granted.has(externalPort)) ??
       ours[0]
     );
+  }
+
+  /** A line of our port at none that was ours before. */
+  async #findFresh(transport: Transport, internalPort: number): Promise<TableLine | undefined> {
+    const ours = await this.#service.findOurs(transport, internalPort);
+    return ours.find(({ externalPort }) => !this.#granted[transport].has(externalPort));
   }
 
   async unmap(transport: Transport, internalPort: number, externalPort: number): Promise<void> {
@@ -194,4 +203,13 @@ export class UpnpGateway implements Gateway {
       });
     });
   }
+}
+
+/**
+ * The router said yes and left the line as it was: its lease runs on. Some make another line each time they are asked, at a fresh
+ * port, which nobody would find or take away.
+ */
+function isNotRenewed(before: TableLine, after: TableLine, { leaseSeconds }: MappingRequest): boolean {
+  const [was, is] = [before.leaseSeconds ?? 0, after.leaseSeconds ?? 0];
+  return was > 0 && is <= was && is < leaseSeconds;
 }

@@ -246,6 +246,24 @@ test('25: of a router that hides what it forwards, or forwards another port than
   }
 });
 
+test('25: a router that leaves the line as it is and makes one at a fresh port at each renewal: the fresh one is granted', async (t) => {
+  let next = 40_000;
+  const router = await routerThat(t, (it) => (it.storesAt = () => `${next++}`));
+  const gateway = await openUpnpGateway(new URL(router.location()), { address: router.address, localAddress });
+  if (typeof gateway === 'string') return t.fail(gateway);
+  let held = 16_696;
+  for (const fresh of [40_000, 40_001, 40_002]) {
+    const before = router.table.get(`${held}`);
+    if (before) before.lease = '1800';
+    const request = { internalPort: 16696, externalPort: held, leaseSeconds: 3600 };
+    t.like(await gateway.map('udp', request), { grant: { externalPort: fresh, leaseSeconds: 3600 } });
+    // As the machine does with what it held at another port.
+    if (before) await gateway.unmap('udp', 16696, held);
+    held = fresh;
+    t.deepEqual([...router.table.keys()], [`${held}`]);
+  }
+});
+
 test('25: a mapping that the router makes and never answers is removed on leaving', async (t) => {
   const router = await routerThat(t, (it) => {
     it.swallows = (action) => action === 'AddPortMapping';

@@ -378,6 +378,18 @@ test('a finite lease is renewed at half time, with the same port', (t) => {
   });
 });
 
+test('renewed at another port, the line at the one before is taken away', (t) => {
+  const world = reach.mapped();
+  world.passes(minute);
+  world.hears(gone);
+  t.is(world.kinds().at(-1), 'map');
+  world.hears({ kind: 'granted', gateway: 'one', grant: { ...grant, externalPort: 40_001 } });
+  t.deepEqual(
+    world.orders.find(({ kind }) => kind === 'unmap'),
+    { kind: 'unmap', gateway: 'one', internalPort: 16696, externalPort: 16696 },
+  );
+});
+
 test('a permanent mapping is never renewed, but looked at every minute', (t) => {
   const world = new World()
     .passes(0)
