@@ -153,7 +153,7 @@ export type PlaneEvent =
   | { readonly kind: 'wokeUp'; readonly after: Millis }
   /** Somebody deleted the TUN: no worker reads on; the daemon says so and stops. */
   | { readonly kind: 'tunGone' }
-  /** A worker failed for good: the daemon says so and stops. */
+  /** A worker failed for good, or its thread ended by itself: the daemon says so and stops. */
   | { readonly kind: 'failed'; readonly reason: string };
 
 /** Counters of one link, summed over workers. Frames and octets of the underlay, headers included. */

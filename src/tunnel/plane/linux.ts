@@ -1,4 +1,3 @@
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { systemRandom } from '../../random.js';
 import type { Millis } from '../../time.js';
 import type { LinkCounters, LinkId, Plane, PlaneCommand, PlaneEvent } from './contract.js';
@@ -6,21 +5,21 @@ import { Dispatch } from './dispatch.js';
 import { Drops } from './drops.js';
 import { KeysUnderWay, wipeKeys } from './keys-under-way.js';
 import { BootClock, WakeUpSign } from './linux-clock.js';
-import { StructMemory, system } from './linux-system.js';
+import { system } from './linux-system.js';
+import { PlaneThread, type Ready } from './linux-thread.js';
 import { PlaneThreads, usualWorkers } from './linux-threads.js';
 import { openTun } from './linux-tun.js';
 import { openUdp } from './linux-udp.js';
 import { RelayMeter } from './relay-meter.js';
 import { Segmentation } from './segmentation.js';
 import { SentHeads } from './sent-heads.js';
-import { Signal, type WorkerData, type WorkerMessage, type WorkerOrder } from './worker-data.js';
+import type { WorkerData } from './worker-data.js';
 
 /**
  * Marks the outer packets, so that they skip the overlay's routing table (docs/OPERATIONS.md, What it does to the
  * host). "weft" in ASCII.
  */
 export const defaultMark = 0x7765_6674;
-const stopWithin: Millis = 900;
 
 /** Fallbacks, each forceable, each of the same behaviour (issue: The plane). */
 export interface PlaneForce {
@@ -165,77 +164,6 @@ export async function openLinuxPlane(options: LinuxPlaneOptions): Promise<LinuxP
     wakeUpSign.give();
   };
   return Object.assign(plane, { capabilities, pretendSleep });
-}
-
-type Ready = Extract<WorkerMessage, { kind: 'ready' }>;
-
-/** The main thread's end of one worker. */
-class PlaneThread {
-  readonly ready: Promise<Ready>;
-  readonly drops = new SharedArrayBuffer(Drops.byteLength);
-  readonly #worker: Worker;
-  readonly #orders: MessagePort;
-  readonly #signals = new Int32Array(new SharedArrayBuffer(8));
-  readonly #eventFd: number;
-  readonly #one = new StructMemory(8);
-  readonly #exited: Promise<void>;
-  #listener: (message: Exclude<WorkerMessage, { kind: 'ready' }>) => void = () => {};
-
-  constructor(worker: Worker, data: Omit<WorkerData, 'orders' | 'eventFd' | 'signals' | 'drops'>) {
-    this.#worker = worker;
-    const { port1, port2 } = new MessageChannel();
-    this.#orders = port1;
-    this.#orders.unref();
-    this.#eventFd = system.eventfd(0, 0x80800);
-    this.#one.setInt(0, 1);
-    const workerData: WorkerData = {
-      ...data,
-      orders: port2,
-      eventFd: this.#eventFd,
-      signals: this.#signals.buffer as SharedArrayBuffer,
-      drops: this.drops,
-    };
-    worker.postMessage(workerData, [port2]);
-    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
-    this.ready = new Promise((resolve, reject) => {
-      this.#worker.once('error', reject);
-      this.#worker.on('message', (message: WorkerMessage) => {
-        if (message.kind === 'ready') return resolve(message);
-        if (message.kind === 'event' && message.event.kind === 'failed') reject(new Error(message.event.reason));
-        this.#listener(message);
-      });
-    });
-    // A worker inside a blocking call would keep process.exit waiting for ever.
-    process.once('exit', this.#wakeToStop);
-  }
-
-  readonly #wakeToStop = () => {
-    Atomics.store(this.#signals, Signal.stop, 1);
-    this.#wake();
-  };
-
-  onMessage(listener: (message: Exclude<WorkerMessage, { kind: 'ready' }>) => void): void {
-    this.#listener = listener;
-  }
-
-  order(order: WorkerOrder): void {
-    this.#orders.postMessage(order);
-    if (Atomics.exchange(this.#signals, Signal.orders, 1) === 0) this.#wake();
-  }
-
-  #wake(): void {
-    system.write(this.#eventFd, this.#one.address, 8);
-  }
-
-  async stop(): Promise<void> {
-    process.off('exit', this.#wakeToStop);
-    this.#wakeToStop();
-    const late = setTimeout(() => void this.#worker.terminate(), stopWithin);
-    await this.#exited;
-    clearTimeout(late);
-    this.#orders.close();
-    system.close(this.#eventFd);
-  }
 }
 
 /** The plane of worker threads: events come from any. */
