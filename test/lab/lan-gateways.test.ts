@@ -217,7 +217,7 @@ serial('a prefix withdrawn on the LAN is gone everywhere; kill -9 and a restart 
         return seen;
       },
       (text) => text.includes(change),
-      5 * second,
+      20 * second,
     );
   await isHeard('192.0.2.1');
   await gwa.start();
