@@ -61,9 +61,9 @@ function opened({ from, to, bytes }: Pick<Flight, 'from' | 'to' | 'bytes'>): Sai
 /** Chance of which every octet is known. */
 const counting: Random = { ...seededRandom(1), bytes: (length) => Uint8Array.from({ length }, (_, i) => i + 1) };
 
-/** A node that met another, measured the path to it, and moved. */
+/** A node that met another, measured the path to it, which is of a size that only the last round of a search tries, and moved. */
 function neighbours(): World {
-  const world = new World({ random: counting });
+  const world = new World({ random: counting, pathSize: 1252 });
   const { a, b } = world.neighbours();
   a.command({ kind: 'sendControl', link: 2, bytes: fromHex('012a020000')! });
   world.run(1500);

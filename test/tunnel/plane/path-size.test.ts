@@ -93,3 +93,39 @@ test('who has a node challenged from one address after the other makes it measur
   const searches = world.captured.filter(({ from, bytes }) => from === a.number && bytes.length === 1472).length;
   t.true(searches > 1 && searches <= 4, `${searches}`);
 });
+
+for (const [pathSize, found, most] of [
+  [1472, 1472, 3],
+  [1464, 1464, 4],
+  [1440, 1432, 3],
+  [1412, 1412, 2],
+  [1392, 1392, 6],
+  [1372, 1372, 5],
+  [1240, 1232, 3],
+  [1130, 1120, 2],
+] as const) {
+  test(`a search of a path of ${pathSize} octets puts few probes on its line`, (t) => {
+    const world = new World();
+    const { a, b } = world.neighbours();
+    world.run(5000);
+    world.delay = 10;
+    world.pathSize = pathSize;
+    let whole = 0;
+    let passed = 0;
+    world.wire = (flight) => {
+      if (flight.from !== b.number) return true;
+      if (isSizeProbe(flight)) passed++;
+      else if (whole === 0 && flight.bytes.length === 1412) whole = world.now;
+      return true;
+    };
+    a.endpoint = { address: '198.51.100.7', port: 4000 };
+    const isMoved = ({ kind }: { readonly kind: string }) => kind === 'moved';
+    for (const end = world.now + 1000; world.now < end && !b.events.some(isMoved); world.run(1)) a.send(b);
+    const followed = world.now;
+    for (const end = world.now + 1500; world.now < end; world.run(1)) b.send(a, 1332);
+    const told = b.events.findLast((event) => event.kind === 'measured');
+    t.is(told?.kind === 'measured' && told.mtu, found);
+    t.true(passed <= most, `${passed} probes`);
+    if (pathSize >= 1412) t.true(whole > followed && whole <= followed + 35, `${whole - followed} ms`);
+  });
+}
