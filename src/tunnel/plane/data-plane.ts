@@ -28,7 +28,8 @@ const sessionsPerLink = 6;
 const sendAt = 2048;
 const longestControl = 1400;
 const burstsPerTurn = 8;
-const waitingInterval: Millis = 5;
+/** Keys that packets wait for may be taken or confirmed by another worker, which tells this one nothing. */
+const retryInterval: Millis = 5;
 
 /** Where something waits to be read. */
 export const Waiting = { tun: 1, udp: 2, handshakes: 4, anywhere: 7 } as const;
@@ -84,7 +85,7 @@ export class DataPlane {
   readonly #way = new Way();
   readonly #meter: RelayMeter;
   #carried = false;
-  /** What waits is looked at from then on; the first that ever waits at once, which sets the rest. */
+  /** Packets that wait for keys are looked at from then on; the first that ever waits at once, which sets the rest. */
   #retryAt: Millis = Number.NEGATIVE_INFINITY;
   /** When the oldest session ends, or earlier. */
   #expiresAt: Millis = never;
@@ -161,10 +162,10 @@ export class DataPlane {
     this.#prober.tick(now);
     if (now.millis >= this.#expiresAt) this.#expireSessions(now);
     if (this.#outbound.isWaiting || now.millis >= this.#outbound.keptDeadline) this.#outbound.retry(now);
-    if (this.#inbound.isWaiting) this.#inbound.expire(now);
+    if (this.#inbound.isWaiting && now.millis >= this.#inbound.joinDeadline.millis) this.#inbound.expire(now);
     this.#inbound.endRest(now);
     this.#outbox.flush();
-    this.#retryAt = now.millis + waitingInterval;
+    this.#retryAt = now.millis + retryInterval;
   }
 
   deadline(): Millis {
@@ -177,10 +178,11 @@ export class DataPlane {
   }
 
   #findDeadline(): Moment {
-    const waiting = this.#outbound.isWaiting || this.#inbound.isWaiting ? this.#retryAt : never;
+    const retry = this.#outbound.isWaiting ? this.#retryAt : never;
+    const halves = this.#inbound.isWaiting ? this.#inbound.joinDeadline.millis : never;
     const kept = this.#outbound.keptDeadline;
     const deadline = this.#deadline;
-    deadline.millis = Math.min(this.#prober.deadline(), this.#expiresAt, waiting, kept, this.#inbound.restEnd);
+    deadline.millis = Math.min(this.#prober.deadline(), this.#expiresAt, retry, halves, kept, this.#inbound.restEnd);
     return deadline;
   }
 

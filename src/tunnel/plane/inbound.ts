@@ -172,8 +172,13 @@ export class Inbound {
     if (now.millis >= this.restEnd) this.restEnd = never;
   }
 
+  /** Whether halves wait for their other half, so that `expire` is wanted at `joinDeadline`. */
   get isWaiting(): boolean {
     return !this.#joins.isEmpty;
+  }
+
+  get joinDeadline(): Moment {
+    return this.#joins.deadline;
   }
 
   expire(now: Moment): void {

@@ -1,6 +1,6 @@
-import type { Millis } from '../../time.js';
+import { type Millis, never } from '../../time.js';
 import type { Arena } from './arena.js';
-import type { Moment } from './moment.js';
+import { Moment } from './moment.js';
 
 const patience: Millis = 1000;
 /** Nothing waits in a slot whose time is this. */
@@ -25,6 +25,8 @@ export class Joins {
   #used = 0;
   /** Halves that went for others, before their time, since `expire` told it. */
   #displaced = 0;
+  /** When the oldest half has waited too long, or earlier: `expire` then. Good while not empty. */
+  readonly deadline = Moment.at(never);
   /** Of the half that `add` found: its first octet in the arena, and its length. Good until the next `add`. */
   otherAt = 0;
   otherLength = 0;
@@ -65,6 +67,8 @@ export class Joins {
     this.#second[slot] = second ? 1 : 0;
     this.#length[slot] = length;
     this.#until[slot] = now.millis + patience;
+    // Those that come later wait longer.
+    if (this.#used === 1) this.deadline.millis = this.#until[slot]!;
     this.#keep(slot, at, length);
     return false;
   }
@@ -73,8 +77,13 @@ export class Joins {
   expire(now: Moment): number {
     let dropped = this.#displaced;
     this.#displaced = 0;
+    this.deadline.millis = never;
     for (let slot = 0; slot < this.#until.length; slot++) {
-      if (this.#until[slot] === free || this.#until[slot]! > now.millis) continue;
+      if (this.#until[slot] === free) continue;
+      if (this.#until[slot]! > now.millis) {
+        this.deadline.millis = Math.min(this.deadline.millis, this.#until[slot]!);
+        continue;
+      }
       this.#free(slot);
       dropped++;
     }

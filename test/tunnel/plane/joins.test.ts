@@ -1,5 +1,5 @@
 import test from 'ava';
-import { FrameFlag } from '../../../src/tunnel/frame.js';
+import { FrameFlag, FrameType } from '../../../src/tunnel/frame.js';
 import { NodeAead } from '../../../src/tunnel/plane/aead.js';
 import { Arena } from '../../../src/tunnel/plane/arena.js';
 import { Joins } from '../../../src/tunnel/plane/joins.js';
@@ -75,4 +75,50 @@ test('planes that share an arena join each their own halves', (t) => {
     world.settle();
   }
   t.deepEqual([...b.received, ...a.received], sent);
+});
+
+test('a lone half wakes nobody before its second is over, and is gone then', (t) => {
+  const world = new World({ pathSize: 1096 });
+  const { a, b } = world.neighbours();
+  world.run(10_000);
+  const sizes: number[] = [];
+  let wakeUps = 0;
+  const run = b.plane.run.bind(b.plane);
+  b.plane.run = (now) => {
+    if (now >= b.plane.deadline()) wakeUps++;
+    run(now);
+  };
+  const countWakeUps = () => {
+    wakeUps = 0;
+    world.run(980);
+    return wakeUps;
+  };
+  const atRest = countWakeUps();
+  world.wire = ({ from, bytes }) => {
+    if (from !== a.number || bytes[0] !== FrameType.packet) return true;
+    sizes.push(bytes.length);
+    return sizes.length !== 2;
+  };
+  a.send(b, 1300);
+  world.settle();
+  t.is(sizes.length, 2);
+  t.true(countWakeUps() <= atRest + 5, `${wakeUps} times, ${atRest} at rest`);
+  t.is(b.dropped('join-expired'), 0);
+  world.run(30);
+  t.is(b.dropped('join-expired'), 1);
+});
+
+test('the time to look at halves is that of the oldest that waits', (t) => {
+  const { joins, add } = halves();
+  add(1, false, 100);
+  add(3, false, 200);
+  add(5, false, 300);
+  t.is(joins.deadline.millis, 1100);
+  add(1, true, 400);
+  t.is(joins.expire(Moment.at(1100)), 0);
+  t.is(joins.deadline.millis, 1200);
+  t.is(joins.expire(Moment.at(1250)), 1);
+  add(5, true, 1260);
+  add(7, false, 2000);
+  t.is(joins.deadline.millis, 3000);
 });
