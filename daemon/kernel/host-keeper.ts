@@ -1,5 +1,5 @@
 import { MeshError } from '../../src/errors.js';
-import { type Millis, second } from '../../src/time.js';
+import { type Millis, minute, second } from '../../src/time.js';
 import type { HealthItem } from '../api.js';
 import type { Host } from './host.js';
 import type { Refusal } from './ip.js';
@@ -9,6 +9,9 @@ import type { HostPlan } from './plan.js';
 const firstWait: Millis = second;
 /** And no rarer than this, where the reason stays. */
 const longestWait: Millis = 30 * second;
+
+/** Events tell of what somebody else takes away, but not of everything: what was changed in its place shows at this pace. */
+const lookInterval: Millis = minute;
 
 /** A daemon that starts has learned the prefixes of LANs by then, if they are still there. */
 const learningTime: Millis = 10 * second;
@@ -34,10 +37,11 @@ export interface HostKeeperListener {
 /**
  * Keeps the kernel at a plan that changes.
  *
- *     apply ──► waiting ──one at a time──► applying ──► as planned
- *                  ▲                          │
- *                  └─── after a second, then ─┴─────► refused: told, in health
- *                       ever more seldom
+ *     apply ──► waiting ──one at a time──► applying ──► as planned ──┐
+ *                ▲ ▲                          │                      │
+ *                │ └─── after a second, then ─┴─────► refused: told, │ in health
+ *                │      ever more seldom                             │
+ *                └────────────────── after a minute ─────────────────┘
  *
  * LAN prefixes that an earlier daemon left are kept unreachable until the plan has them, for 10 s from the first apply; where none
  * are left, nothing is waited for.
@@ -50,7 +54,8 @@ export class HostKeeper {
   /** A round that has not begun: whoever calls now is served by it. */
   #waiting: Promise<readonly Refusal[]> | undefined;
   readonly #later: Later;
-  #cancelRetry = () => {};
+  /** Of the next round that nobody asked for. */
+  #cancelNext = () => {};
   #wait = firstWait;
   #refused: MeshError | undefined;
   #deviceIsDown = false;
@@ -109,12 +114,12 @@ export class HostKeeper {
   /** Begins nothing more. */
   stop(): void {
     this.#isOver = true;
-    this.#cancelRetry();
+    this.#cancelNext();
     this.#cancelLearning?.();
   }
 
   async #round(): Promise<readonly Refusal[]> {
-    this.#cancelRetry();
+    this.#cancelNext();
     this.#cancelLearning ??= this.#later(learningTime, () => {
       this.#endLearning();
       this.follow();
@@ -143,12 +148,13 @@ export class HostKeeper {
   #allTaken(): void {
     this.#refused = undefined;
     this.#wait = firstWait;
+    if (!this.#isOver) this.#cancelNext = this.#later(lookInterval, () => this.follow());
   }
 
   #complain(problem: MeshError): void {
     if (this.#refused?.code !== problem.code) this.#listener.refused(problem);
     this.#refused = problem;
-    if (!this.#isOver) this.#cancelRetry = this.#later(this.#wait, () => this.#tryAgain());
+    if (!this.#isOver) this.#cancelNext = this.#later(this.#wait, () => this.#tryAgain());
   }
 
   #tryAgain(): void {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Millis } from '../../src/time.js';
 import { ipJsonBatch } from './ip.js';
+import { hostProtocol } from './plan.js';
 
 /** The machine's own addresses outside the overlay, and its way out. */
 export interface Underlay {
@@ -23,6 +24,8 @@ const settle: Millis = 60;
 const restartDelay: Millis = 1000;
 /** And no rarer than this, where `ip` fails again and again. */
 const longestDelay: Millis = 30_000;
+/** Between two tellings that something of ours may be gone: each costs a look at all of it, and what we take away ourselves is heard too. */
+const leastPause: Millis = 1000;
 
 interface LinkWithAddresses {
   readonly ifname: string;
@@ -50,6 +53,10 @@ interface RouteOfIp extends NextHop {
 
 /** "7: weft0: <POINTOPOINT,...> ..." of `ip -o monitor`; lines of addresses and routes have no colon behind the name. */
 const linkEvent = /^\d+: ([^:@\s]+)[@:]/;
+/** Of an address, "Deleted 1: lo    inet6 ..."; of a rule, "Deleted 17000:\tnot from all ..."; of a route of ours. */
+const ourLoss = new RegExp(`^Deleted (?:\\d+:\\s|.*\\bproto ${hostProtocol}\\b)`);
+/** What `ip monitor` says of lines that the kernel had to drop, before it goes on. */
+const lostLines = /^netlink receive error/;
 
 /** A snapshot now; `own` are devices of overlays, such as weft0. */
 export async function readUnderlay(isOwn: (device: string) => boolean): Promise<Underlay> {
@@ -78,7 +85,11 @@ export async function readUnderlay(isOwn: (device: string) => boolean): Promise<
 
 export interface UnderlayListener {
   changed(underlay: Underlay): void;
-  /** One of our own devices was set up, down, or otherwise: the kernel may have dropped what leaves by it. */
+  /**
+   * Addresses, routes or rules of ours may be gone: one was deleted, one of our own devices was set up, down, or otherwise, another one
+   * was set down, with which the kernel drops unsaid what leaves by it, or events were lost. We may have done it ourselves. At
+   * most once a second.
+   */
   ownTouched(): void;
   /** `ip` fails: told once for each reason. */
   failed(error: unknown): void;
@@ -101,6 +112,16 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
   let complaint = '';
   let failures = 0;
   let ownTouched = false;
+  let pause: NodeJS.Timeout | undefined;
+  const tellTouched = (): void => {
+    if (pause || !ownTouched) return;
+    ownTouched = false;
+    pause = setTimeout(() => {
+      pause = undefined;
+      tellTouched();
+    }, leastPause);
+    listener.ownTouched();
+  };
   const fail = (error: unknown): void => {
     if (String(error) === complaint) return;
     complaint = String(error);
@@ -133,10 +154,7 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
       last = text;
       listener.changed(underlay);
     }
-    if (underlay && !over && ownTouched) {
-      ownTouched = false;
-      listener.ownTouched();
-    }
+    if (underlay && !over) tellTouched();
     if (!lookAgain || over) return;
     lookAgain = false;
     await look();
@@ -145,8 +163,7 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
     if (over) return;
     monitor = startMonitor();
     createInterface({ input: monitor.stdout }).on('line', (line) => {
-      const device = linkEvent.exec(line)?.[1];
-      if (device !== undefined && isOwn(device)) ownTouched = true;
+      if (mayBeOurLoss(line, isOwn)) ownTouched = true;
       pending ??= setTimeout(look, settle);
     });
     monitor.on('error', fail);
@@ -164,8 +181,16 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
   return () => {
     over = true;
     clearTimeout(pending);
+    clearTimeout(pause);
     monitor?.stdin.end();
   };
+}
+
+/** Of a line of the monitor: whether something of ours may be gone from the kernel. What is put in its place shows at the next look. */
+function mayBeOurLoss(line: string, isOwn: (device: string) => boolean): boolean {
+  const device = linkEvent.exec(line)?.[1];
+  if (device !== undefined) return isOwn(device) || !/[<,]UP[,>]/.test(line);
+  return ourLoss.test(line) || lostLines.test(line);
 }
 
 /**
@@ -173,7 +198,7 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
  * namespace for an event that never comes. Its standard output closes when `ip` ends by itself.
  */
 function startMonitor() {
-  const script = 'ip -o monitor link address route & exec >&-; read -r _; kill $!';
+  const script = 'ip -o monitor link address route rule 2>&1 & exec >&-; read -r _; kill $!';
   const child = spawn('sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore'] });
   child.stdin.on('error', () => {}); // the shell is gone already
   return child;

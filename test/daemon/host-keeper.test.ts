@@ -6,6 +6,7 @@ import type { HostPlan } from '../../daemon/kernel/plan.js';
 import { MeshError } from '../../src/errors.js';
 
 const learningTime = 10_000;
+const lookInterval = 60_000;
 
 /** All that follows without a wait has happened. */
 const settled = () => new Promise(setImmediate);
@@ -19,6 +20,7 @@ function kept() {
   let answer: (refused: readonly Refusal[], error?: Error) => void = () => {};
   let due: (() => void) | undefined;
   let learned: (() => void) | undefined;
+  let nextLook: (() => void) | undefined;
   const keeping: boolean[] = [];
   const device = { isDown: false };
   const left = { isThere: false };
@@ -53,6 +55,12 @@ function kept() {
           learned = undefined;
         };
       }
+      if (wait === lookInterval) {
+        nextLook = work;
+        return () => {
+          nextLook = undefined;
+        };
+      }
       waits.push(wait);
       due = work;
       return () => {
@@ -84,7 +92,12 @@ function kept() {
       await settled();
     },
   };
-  return { keeper, applied, said, waits, answered, failed, waited, device, keeping, left, learning };
+  /** A minute is over in which nobody asked for anything. */
+  const quietMinute = async () => {
+    nextLook?.();
+    await settled();
+  };
+  return { keeper, applied, said, waits, answered, failed, waited, device, keeping, left, learning, quietMinute };
 }
 
 const refusal = (what: string): Refusal => ({
@@ -136,6 +149,29 @@ test('what was refused is tried again by itself, ever more seldom, is told once,
   await settled();
   await answered(refusal('three'));
   t.deepEqual([waits.at(-1), said.at(-1)], [1000, 'kernel-refused'], 'anew');
+});
+
+test('the kernel is looked at a minute after it was last as planned, whether anybody asks or not', async (t) => {
+  const { keeper, applied, answered, waited, quietMinute } = kept();
+  keeper.follow();
+  await settled();
+  await quietMinute();
+  t.deepEqual(applied, [1], 'not while it is being looked at');
+  await answered();
+  for (let looks = 2; looks < 5; looks++) {
+    await quietMinute();
+    t.is(applied.length, looks);
+    await answered();
+  }
+  await quietMinute();
+  await answered(refusal('one'));
+  await quietMinute();
+  t.is(applied.length, 5, 'what is refused has its own pace');
+  await waited();
+  keeper.stop();
+  await answered();
+  await quietMinute();
+  t.is(applied.length, 6, 'and what is stopped looks no more');
 });
 
 test('a change that comes while the kernel refuses is not forgotten', async (t) => {

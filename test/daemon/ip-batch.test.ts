@@ -6,8 +6,8 @@ import { ipAttempt, ipJsonBatch } from '../../daemon/kernel/ip.js';
 import { readUnderlay, type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
 import { MeshError } from '../../src/errors.js';
 
-/** A program called `ip` in front of the real one; `batch` is what it does with commands on its standard input. */
-function fakeIp(t: import('ava').ExecutionContext, batch: string): void {
+/** A program called `ip` in front of the real one: what it does with commands on its standard input, and what it says as a monitor. */
+function fakeIp(t: import('ava').ExecutionContext, batch: string, monitor = ':'): void {
   const folder = mkdtempSync(join(tmpdir(), 'weft-ip-'));
   const before = process.env.PATH;
   process.env.PATH = `${folder}${delimiter}${before}`;
@@ -15,7 +15,11 @@ function fakeIp(t: import('ava').ExecutionContext, batch: string): void {
     process.env.PATH = before;
     rmSync(folder, { recursive: true });
   });
-  const alone = 'case "$*" in *"rule show") echo \'[{"priority":7}]\';; *monitor*) exec sleep 60;; esac';
+  const alone =
+    'case "$*" in *"rule show") echo \'[{"priority":7}]\';; *monitor*) MONITOR; exec sleep 60;; esac'.replace(
+      'MONITOR',
+      monitor,
+    );
   writeFileSync(join(folder, 'ip'), `#!/bin/sh\ncase "$*" in *-batch*) ${batch};; *) ${alone};; esac\n`);
   chmodSync(join(folder, 'ip'), 0o755);
 }
@@ -123,4 +127,46 @@ test.serial('a look at the network that fails again a second later is told as we
   });
   t.is(failures.length, 1);
   t.true(performance.now() - begun > 900, 'not at the first failure');
+});
+
+/** How often a watch is told that something of ours may be gone when the monitor says this line. */
+async function touchedBy(t: import('ava').ExecutionContext, line: string): Promise<number> {
+  // Another address at each look, so that each is told.
+  const address = '{\\"local\\":\\"192.0.2.$n\\",\\"prefixlen\\":24,\\"scope\\":\\"global\\"}';
+  const link = `{\\"ifname\\":\\"eth0\\",\\"flags\\":[\\"LOWER_UP\\"],\\"addr_info\\":[${address}]}`;
+  const look = `cat >/dev/null; echo >>"$0.looks"; n=$(wc -l <"$0.looks"); echo "[${link}]"; echo '[]'`;
+  fakeIp(t, look, `printf '%b\\n' '${line}'`);
+  let touched = 0;
+  let looks = 0;
+  await new Promise<void>((resolve) => {
+    const stop = watchUnderlay((device) => device === 'weft0', {
+      changed: () => {
+        if (++looks < 2) return;
+        stop();
+        setImmediate(resolve);
+      },
+      ownTouched: () => void touched++,
+      failed: (error) => t.fail(String(error)),
+      blind: () => t.fail(),
+    });
+  });
+  return touched;
+}
+
+test.serial('what may take something of ours away is told, and what others do with theirs is not', async (t) => {
+  t.timeout(10_000);
+  const lines = {
+    'Deleted 10.10.0.0/16 via 192.168.10.12 dev eth0 table 21000 proto 120 onlink metric 1024 ': 1,
+    'Deleted unreachable fd5e:cd52:8400::/40 dev lo proto 120 metric 17000 error -101 pref medium': 1,
+    'Deleted 17000:\\tnot from all fwmark 0x77656674 lookup 17000 proto 120': 1,
+    'Deleted 1: lo    inet6 fd5e:cd52:8401:7::1/128 metric 17000 scope global': 1,
+    '2: eth0: <BROADCAST,MULTICAST> mtu 1500 qdisc noqueue state DOWN group default': 1,
+    '7: weft0: <POINTOPOINT,NOARP,UP,LOWER_UP> mtu 1380 state UNKNOWN': 1,
+    'netlink receive error No buffer space available (105)': 1,
+    '10.10.0.0/16 via 192.168.10.12 dev eth0 table 21000 proto 120 onlink metric 1024': 0,
+    'Deleted 10.30.0.0/16 via 192.168.10.1 dev eth0 proto bird metric 32': 0,
+    'Deleted 2001:db8::/32 dev eth0 proto ra metric 1024': 0,
+    '2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP': 0,
+  };
+  for (const [line, times] of Object.entries(lines)) t.is(await touchedBy(t, line), times, line);
 });

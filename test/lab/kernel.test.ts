@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { readHost } from '../../daemon/kernel/actual.js';
 import { Host } from '../../daemon/kernel/host.js';
+import { HostKeeper } from '../../daemon/kernel/host-keeper.js';
 import { type HostPlan, hostTag, noEntries, planEntries } from '../../daemon/kernel/plan.js';
 import { checkMachine, checkTun } from '../../daemon/kernel/preflight.js';
 import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
@@ -574,6 +575,78 @@ serial('every change of the underlay is told, and our own devices are none of it
   await until((underlay) => underlay.addresses.some((address) => address.address === '11.0.0.2'));
   t.true(seen.every((underlay) => underlay.addresses.every((address) => address.device === 'eth9')));
 });
+
+serial(
+  'what of ours somebody deletes is back at once, and what we take away ourselves is looked at once',
+  async (t) => {
+    makeTun(t, 'weft0');
+    makeWire(t, 'lan9');
+    ip('addr', 'add', '10.1.0.1/24', 'dev', 'lan9');
+    ip('link', 'set', 'lan9', 'up');
+    const host = new Host('weft0');
+    const changes: number[] = [];
+    const behind = { prefix: parsePrefix('10.8.0.0/16')!, via: 'overlay' } as const;
+    const onLan = { prefix: parsePrefix('10.9.0.0/16')!, via: 'lan', router: '10.1.0.9', device: 'lan9' } as const;
+    let plan: HostPlan = { ...first, lans: [behind, onLan] };
+    const keeper = new HostKeeper(
+      {
+        apply: async (...round) => {
+          const report = await host.apply(...round);
+          changes.push(report.changes);
+          return report;
+        },
+      },
+      () => plan,
+      { ipv6Enabled: () => {}, refused: () => {}, deviceSet: () => {} },
+    );
+    await keeper.apply();
+    const stop = await new Promise<() => void>((resolve) => {
+      const end: () => void = watchUnderlay((device) => device === 'weft0', {
+        changed: () => resolve(() => end()),
+        ownTouched: () => keeper.follow(),
+        failed: (error) => t.fail(String(error)),
+        blind: () => t.fail(),
+      });
+    });
+    t.teardown(async () => {
+      stop();
+      keeper.stop();
+      await host.remove();
+    });
+    const whole = sorted(planEntries(plan));
+    const isWhole = async (after: string) => {
+      const { took } = await until(
+        `all is as planned after ${after}`,
+        async () => sorted(await readHost(hostTag('weft0'))),
+        (entries) => JSON.stringify(entries) === JSON.stringify(whole),
+        5000,
+      );
+      t.log(`${after}: as planned after ${Math.round(took)} ms`);
+    };
+    const deletions = [
+      ['route', 'flush', 'table', '21000'],
+      ['rule', 'del', 'pref', '19000'],
+      ['-6', 'rule', 'del', 'pref', '17000'],
+      ['-6', 'route', 'flush', 'table', '17000'],
+      ['-6', 'addr', 'del', `${first.node}/128`, 'dev', 'lo'],
+    ];
+    for (const deletion of deletions) ip(...deletion);
+    await isWhole('deletions');
+    ip('link', 'set', 'lan9', 'down');
+    ip('link', 'set', 'lan9', 'up');
+    t.false(ip('route', 'show', 'table', '21000').includes('10.9.0.0'), 'the kernel said nothing of it');
+    await isWhole('a device of a LAN was set down and up');
+    const before = changes.length;
+    plan = { ...first, lans: [] };
+    await keeper.apply();
+    await until(
+      'what we took away is heard, and nothing is found to be done',
+      () => changes.slice(before),
+      ([own, ...looks]) => own! > 0 && looks.includes(0),
+      5000,
+    );
+  },
+);
 
 const watcher = fileURLToPath(new URL('./underlay-child.js', import.meta.url));
 

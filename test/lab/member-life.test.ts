@@ -30,6 +30,36 @@ serial('force.no-warm-up: nobody rehearses packets over loopback', async (t) => 
   for (const node of nodes) t.is(await node.host.namespace.must(['ss', '-Hun', 'src', '127.0.0.1']), '');
 });
 
+serial('what a member set up in the kernel and somebody deletes is put back', async (t) => {
+  const ip = (...words: readonly string[]) => anna.host.namespace.must(['ip', '-6', ...words]);
+  const kept = async () => {
+    const shown = [
+      await ip('rule'),
+      await ip('route', 'show', 'table', 'all', 'proto', '120'),
+      await ip('addr', 'show', 'dev', 'lo'),
+    ];
+    return shown
+      .join('')
+      .split('\n')
+      .filter((line) => /proto 120|metric 17000/.test(line))
+      .sort()
+      .join('\n');
+  };
+  const before = await kept();
+  await ip('rule', 'del', 'pref', '17000');
+  await ip('route', 'flush', 'table', 'all', 'proto', '120');
+  await ip('addr', 'del', `${await anna.address()}/128`, 'dev', 'lo');
+  const { took } = await until(
+    'all is there again',
+    kept,
+    (now) => now === before,
+    5 * second,
+    () => anna.tail(),
+  );
+  t.log(`after ${Math.round(took)} ms`);
+  t.true(await anna.pings(await ben.address()));
+});
+
 serial('a revoked node is out everywhere within 10 s, and stays out', async (t) => {
   const address = await dora.address();
   await anna.weft('revoke', 'dora');
