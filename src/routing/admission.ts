@@ -594,13 +594,25 @@ export class Admission {
 
   /** False, reported, for a seqno long overtaken. */
   #isCurrent(reader: PacketReader, neighbour: Neighbour, now: Millis): boolean {
-    for (let proof = this.destination!.proofs; proof; proof = proof.next) {
+    const destination = this.destination!;
+    if (!this.#neverBeginsAnew(destination)) return true;
+    for (let proof = destination.proofs; proof; proof = proof.next) {
       const behind = seqnoDistance(proof.seqno, reader.seqno);
       if (proof.valid && proof.router === this.router && behind > staleBy) {
         return this.#refuse('replayed-seqno', reader, neighbour, now);
       }
     }
     return true;
+  }
+
+  /**
+   * True of a node's own prefix, whose owner is shown what it forgot; and of a LAN router's under the router-id in use. One that lost
+   * its disk counts on from anywhere under the same router-id once all have forgotten it, and each node forgets at a moment of its own
+   * (RFC 8966 §3.7.3): what is long lost here its gateway may rightly announce again. Until our own source is gone too it is kept and
+   * not used, as unfeasible.
+   */
+  #neverBeginsAnew({ owner, selected, router }: Destination): boolean {
+    return owner !== 0 || (selected !== none && router === this.router);
   }
 
   /**

@@ -1175,7 +1175,8 @@ export class Routes {
     const { matrix, columns, destinations, pending } = this.#tables;
     const isOld = (source: Source) =>
       (source.router !== destination.router || destination.selected < 0) && now - source.at >= spec.sourceTime;
-    if (destination.dropSources(isOld) && destination.selected === none) this.reselect(destination, now);
+    // What was not feasible may be now, and better than what is in use.
+    if (destination.dropSources(isOld)) this.reselect(destination, now);
     if (destination.owner === 0) this.#recount(destination);
     let routes = 0;
     for (let column = 0; column < columns.length; column++) {

@@ -5,6 +5,7 @@ import { signedOctets } from '../../src/routing/admission.js';
 import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { routerIdBurst } from '../../src/routing/interface.js';
 import { defaultTuning } from '../../src/routing/tuning.js';
+import { Hand } from './hand.js';
 import { Network, overlay, prefix, signAs, type TestNode } from './network.js';
 import { tlvsOf } from './tlvs.js';
 
@@ -104,6 +105,56 @@ test('a replayed seqno and an old epoch are refused', (t) => {
     .find((r) => r.origin === 1)!;
   t.deepEqual([row.seqno, row.routerId], [500, '00000100000000c8']);
 });
+
+/**
+ * Nodes 1 - 2 - 3, started at moments of their own as each sweeps at its own, and a LAN router behind 1 that loses its seqno: 900 behind,
+ * under the router-id it had. `isSpared`: another router, behind 3, announces the same prefix for more.
+ */
+function seqnoLost(seed: number, isSpared: boolean) {
+  const world = new Network(seed);
+  const lost = prefix('2001:db8:77::/48');
+  for (const node of [1, 2, 3]) {
+    world.node(node);
+    world.run((seed * 7919 * node) % 29_000);
+  }
+  for (const { authority } of world.nodes.values())
+    for (const gateway of [1, 3]) authority.grantsOf.set(gateway, [prefix('2001:db8::/32')]);
+  world.link(1, 2);
+  world.link(2, 3);
+  const lans = [world.lan(), world.lan()] as const;
+  world.attach(1, lans[0]);
+  world.attach(3, lans[1]);
+  const [router, other] = [new Hand(world, lans[0], 'fe80::9', [7, 7]), new Hand(world, lans[1], 'fe80::8', [8, 8])];
+  let seqno = 1000;
+  const speak = () => {
+    router.greet();
+    other.greet();
+    router.announce(String(lost), seqno, 0, 1600);
+    if (isSpared) other.announce(String(lost), 7, 2000, 1600);
+    world.at(4000, speak);
+  };
+  speak();
+  world.run(60_000 + 7000 * seed);
+  router.say((writer) => writer.wildcardRetraction());
+  seqno = 100;
+  world.run(1000);
+  const usesIt = (node: number) =>
+    world.nodes.get(node)!.routes.get(lost.key)?.choices[0]?.routerId === '0000000700000007';
+  return { world, usesIt, accusations: () => [2, 3].flatMap((node) => codes(world, node)) };
+}
+
+for (const isSpared of [false, true]) {
+  const how = isSpared ? 'while another announces its prefix' : 'alone';
+  test(`a LAN router that lost its seqno, ${how}, is used again once all forgot it, and no member is accused of it`, (t) => {
+    for (const seed of [1, 4, 9, 16, 19, 24]) {
+      const { world, usesIt, accusations } = seqnoLost(seed, isSpared);
+      t.deepEqual([1, 2, 3].map(usesIt), [false, false, false]);
+      const took = world.until(() => [1, 2, 3].every(usesIt), 250_000);
+      t.true(took !== undefined && took <= 235_000, `seed ${seed}: ${took} ms`);
+      t.deepEqual(accusations(), [], `seed ${seed}`);
+    }
+  });
+}
 
 test('what was signed once does not come ahead again, however often newer seqnos are asked for', (t) => {
   const world = new Network(29, { seqnoPause: 0.001, requestBurst: 1e6 });
