@@ -8,8 +8,8 @@ import { type PacketShape, Protocol } from './packet.js';
 import { virtioHeaderLength, writePlainVirtio } from './virtio.js';
 
 /**
- * ICMPv6 and ICMP errors for our own kernel, about packets it handed us: 100 a second at most (RFC 4443 §2.4f), and as many
- * for TCP. Linux doubles no wait for a repetition that is answered so (RFC 6069): a call that goes on sending into
+ * One worker's ICMPv6 and ICMP errors for our own kernel, about packets it handed us: 100 a second at most (RFC 4443 §2.4f),
+ * and as many for TCP. Linux doubles no wait for a repetition that is answered so (RFC 6069): a call that goes on sending into
  * nothing must not cost every stream that.
  */
 export class Answers {

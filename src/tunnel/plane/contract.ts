@@ -144,8 +144,8 @@ export type PlaneEvent =
       readonly mtu: number;
     }
   /**
-   * A packet for this node waits for an end-to-end session (64 packets or a second staged). At most once a second a
-   * node.
+   * A packet for this node waits for an end-to-end session (each worker stages 64 of them, a second each). At most once a
+   * second a node from each worker.
    */
   | { readonly kind: 'sessionWanted'; readonly node: NodeNumber }
   | { readonly kind: 'closed'; readonly link: LinkId }

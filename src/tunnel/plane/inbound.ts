@@ -61,7 +61,7 @@ export class Inbound {
   readonly #emit: (event: PlaneEvent) => void;
   readonly #heads: SentHeads;
   readonly #answers: Answers;
-  /** Notices we send about others' frames. */
+  /** Notices that this worker sends about others' frames. */
   readonly #notices = new Bucket(100, 20);
   readonly #packet = new PacketShape();
   readonly #address = new AddressWords();

@@ -12,7 +12,7 @@ interface Waiting {
   asked: Millis;
 }
 
-/** Packets for nodes whose session is missing: 64 a node, a second each, 256 nodes and 4 MiB in all. */
+/** One worker's packets for nodes whose session is missing: 64 a node, a second each, 256 nodes and 4 MiB in all. */
 export class Staging {
   readonly #nodes = new Map<number, Waiting>();
   #octets = 0;
