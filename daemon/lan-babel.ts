@@ -125,7 +125,8 @@ export class LanBabel {
       return;
     }
     this.#refreshing = true;
-    void readKernelView(this.#devices)
+    const view = this.#lans ? readKernelView(this.#devices) : Promise.resolve(unseen);
+    void view
       .then((view) => this.#apply(view))
       .catch((cause) => this.#around.log.warn('the network cannot be watched', { reason: String(cause) }))
       .finally(() => {
@@ -200,6 +201,9 @@ export class LanBabel {
     return this.#first + this.#interfaces.findIndex((lan) => lan.device === device);
   }
 }
+
+/** Who has no LAN originates none of it, and imports nothing that could meet one. */
+const unseen: KernelView = { connected: [], gateways: [] };
 
 /** A key of `#troubles` that is no device's name. */
 const forwardingTrouble = '';

@@ -237,6 +237,7 @@ export class Member {
       ownTouched: () => {
         if (this.#followsHost) this.#keeper.follow();
       },
+      routesChanged: () => this.#lans.refresh(),
       failed: (error) => log.warn('the network cannot be watched', { reason: String(error) }),
       // What others see of us is advertised all the same; after one failure it would be an empty record, and the true one in a second.
       blind: () => {

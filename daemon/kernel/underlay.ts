@@ -24,7 +24,7 @@ const settle: Millis = 60;
 const restartDelay: Millis = 1000;
 /** And no rarer than this, where `ip` fails again and again. */
 const longestDelay: Millis = 30_000;
-/** Between two tellings that something of ours may be gone: each costs a look at all of it, and what we take away ourselves is heard too. */
+/** Between two tellings of what is not in the snapshot: each costs a look at all of it, and what we take away ourselves is heard too. */
 const leastPause: Millis = 1000;
 
 interface LinkWithAddresses {
@@ -55,6 +55,8 @@ interface RouteOfIp extends NextHop {
 const linkEvent = /^\d+: ([^:@\s]+)[@:]/;
 /** Of an address, "Deleted 1: lo    inet6 ..."; of a rule, "Deleted 17000:\tnot from all ..."; of a route of ours. */
 const ourLoss = new RegExp(`^Deleted (?:\\d+:\\s|.*\\bproto ${hostProtocol}\\b)`);
+/** Of a link, an address or a rule; of a route of another table than main; of a route of ours. */
+const noOthersRoute = new RegExp(`^(?:Deleted )?\\d+:\\s| table \\S|\\bproto ${hostProtocol}\\b`);
 /** What `ip monitor` says of lines that the kernel had to drop, before it goes on. */
 const lostLines = /^netlink receive error/;
 
@@ -91,6 +93,8 @@ export interface UnderlayListener {
    * most once a second.
    */
   ownTouched(): void;
+  /** Routes of the main table may be others, of either family, than ours there. At most once a second. */
+  routesChanged(): void;
   /** `ip` fails: told once for each reason. */
   failed(error: unknown): void;
   /** And failed again when it was asked anew: what addresses there are stays unknown for now. Once in a row. */
@@ -112,15 +116,17 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
   let complaint = '';
   let failures = 0;
   let ownTouched = false;
+  let routesChanged = false;
   let pause: NodeJS.Timeout | undefined;
   const tellTouched = (): void => {
-    if (pause || !ownTouched) return;
-    ownTouched = false;
+    if (pause || !(ownTouched || routesChanged)) return;
     pause = setTimeout(() => {
       pause = undefined;
       tellTouched();
     }, leastPause);
-    listener.ownTouched();
+    if (ownTouched) listener.ownTouched();
+    if (routesChanged) listener.routesChanged();
+    ownTouched = routesChanged = false;
   };
   const fail = (error: unknown): void => {
     if (String(error) === complaint) return;
@@ -164,6 +170,7 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
     monitor = startMonitor();
     createInterface({ input: monitor.stdout }).on('line', (line) => {
       if (mayBeOurLoss(line, isOwn)) ownTouched = true;
+      if (!noOthersRoute.test(line)) routesChanged = true;
       pending ??= setTimeout(look, settle);
     });
     monitor.on('error', fail);
@@ -171,7 +178,7 @@ export function watchUnderlay(isOwn: (device: string) => boolean, listener: Unde
       monitor?.stdin.end();
       if (over) return;
       // What was missed meanwhile shows in the next snapshot, or is looked for.
-      ownTouched = true;
+      ownTouched = routesChanged = true;
       setTimeout(listen, delay).unref();
       pending ??= setTimeout(look, delay + settle);
     });

@@ -539,6 +539,7 @@ serial('every change of the underlay is told, and our own devices are none of it
       touched++;
       wake();
     },
+    routesChanged: () => {},
     failed: (error) => t.fail(String(error)),
     blind: () => t.fail(),
   });
@@ -604,6 +605,7 @@ serial(
       const end: () => void = watchUnderlay((device) => device === 'weft0', {
         changed: () => resolve(() => end()),
         ownTouched: () => keeper.follow(),
+        routesChanged: () => {},
         failed: (error) => t.fail(String(error)),
         blind: () => t.fail(),
       });

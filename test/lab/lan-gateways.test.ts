@@ -171,6 +171,21 @@ serial('real routers on both LANs: their prefixes reach the other side, and what
   t.deepEqual([...babeld.complaints, ...bird.complaints], []);
 });
 
+serial('a network that is routed onto the LAN without a gateway is originated, and withdrawn, at once', async (t) => {
+  const network = '10.10.77.0/24';
+  const took: number[] = [];
+  for (const [verb, isThere] of [
+    ['add', true],
+    ['del', false],
+  ] as const) {
+    await ip('gwa', 'route', verb, network, 'dev', 'eth0', 'proto', 'static');
+    took.push(await knows(hub, { [network]: isThere }, 5 * second));
+  }
+  const said = `the hub knows after ${took.map(Math.round).join(' and ')} ms`;
+  t.log(said);
+  t.true(Math.max(...took) < 3 * second, said);
+});
+
 serial(
   'what the kernel refuses is in status, keeps nothing else out, and is in the kernel once it may be',
   async (t) => {

@@ -4,6 +4,7 @@ import { watchUnderlay } from '../../daemon/kernel/underlay.js';
 const stop = watchUnderlay(() => false, {
   changed: (underlay) => process.stdout.write(`${JSON.stringify(underlay)}\n`),
   ownTouched: () => {},
+  routesChanged: () => {},
   failed: (error) => process.stderr.write(`${error}\n`),
   blind: () => {},
 });
