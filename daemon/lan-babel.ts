@@ -111,7 +111,7 @@ export class LanBabel {
       items.push({
         code: 'babel-interface-down',
         severity: 'warning',
-        message: `${device} of [[babel.interface]] is not there, is down, or has no IPv6 link-local address`,
+        message: `${device} of [[babel.interface]] is not there, is down, or has no usable IPv6 link-local address`,
         fix: `look at "ip addr show dev ${device}"`,
       });
     }

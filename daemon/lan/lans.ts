@@ -23,7 +23,8 @@ const lookEvery: Millis = 1000;
  *
  *   absent ──has a link-local address──► opening ──bound──► open
  *      ▲                                    │                 │
- *      └── gone, changed, or socket error ──┴─────────────────┘
+ *      └── gone, changed, tentative, or ────┴─────────────────┘
+ *          socket error
  */
 export class Lans {
   readonly #listener: LanListener;
@@ -64,6 +65,8 @@ export class Lans {
       this.#listener.up(device);
     } catch (cause) {
       if (state.device === device) state.device = undefined;
+      // Listed, but not to be bound to while the kernel asks the LAN whether somebody else has it (RFC 4862 §5.4).
+      if ((cause as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') return;
       if (!state.complained) this.#listener.trouble(name, openError(name, cause as NodeJS.ErrnoException));
       state.complained = true;
     }

@@ -14,6 +14,8 @@ import { HostKeeper } from '../../daemon/kernel/host-keeper.js';
 import { type HostPlan, hostTag, noEntries, planEntries } from '../../daemon/kernel/plan.js';
 import { checkMachine, checkTun } from '../../daemon/kernel/preflight.js';
 import { type Underlay, watchUnderlay } from '../../daemon/kernel/underlay.js';
+import { readLanDevice } from '../../daemon/lan/device.js';
+import { Lans } from '../../daemon/lan/lans.js';
 import { StreamMark } from '../../daemon/stream-mark.js';
 import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { TlsListener } from '../../daemon/tls-listener.js';
@@ -649,6 +651,32 @@ serial(
     );
   },
 );
+
+serial('a link-local address that the kernel still tries out is not there yet, and no trouble', async (t) => {
+  makeWire(t, 'eth9');
+  const isTentative = () => ip('-6', 'addr', 'show', 'dev', 'eth9', 'tentative') !== '';
+  const troubles: string[] = [];
+  let lans: Lans | undefined;
+  t.teardown(() => lans?.close());
+  ip('link', 'set', 'eth9', 'up');
+  await until(
+    'the address is listed',
+    () => readLanDevice('eth9'),
+    (device) => device !== undefined,
+    5000,
+  );
+  t.true(isTentative());
+  await new Promise<void>((resolve) => {
+    lans = new Lans(['eth9'], {
+      up: () => resolve(),
+      down: () => {},
+      received: () => {},
+      trouble: (_, { message }) => void troubles.push(message),
+    });
+  });
+  t.false(isTentative());
+  t.deepEqual(troubles, []);
+});
 
 const watcher = fileURLToPath(new URL('./underlay-child.js', import.meta.url));
 
