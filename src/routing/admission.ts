@@ -6,7 +6,7 @@ import type { PacketReader } from './codec/packet-reader.js';
 import type { InterfaceId, Interner, LanPolicy, ReportCode } from './contract.js';
 import { type Claim, chain, type Destination, type Proof } from './destination.js';
 import { none } from './hot-fields.js';
-import { isDefaultRoute, listCovers, listOverlaps, maxHomes } from './interface.js';
+import { isDefaultRoute, listCovers, listOverlaps } from './interface.js';
 import { isMartian } from './martians.js';
 import type { Neighbour } from './neighbour.js';
 import { mayBeRouter } from './next-hop.js';
@@ -414,8 +414,6 @@ export class Admission {
     if (!this.#lans.has(this.destination!, neighbour.interface.id)) this.#bringers.add(this.destination!, neighbour);
     this.#lans.add(this.destination!, neighbour.interface.id);
     this.#unproven.set(this.destination!, []);
-    if (lan.homes.size >= maxHomes) lan.homes.delete(lan.homes.keys().next().value!);
-    lan.homes.set(routerIdFrom(reader.routerIdHigh, reader.routerIdLow), now + this.#tables.tuning.homeMemory);
     return true;
   }
 

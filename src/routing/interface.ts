@@ -5,18 +5,13 @@ import type { Allowance } from '../buckets.js';
 import type { Millis } from '../time.js';
 import type { InterfaceId, LanPolicy } from './contract.js';
 import type { Outlet } from './outlet.js';
-import type { RouterId } from './router-id.js';
 import type { Seqno } from './seqno.js';
 
 /** Of a LAN besides its policy. */
 export interface Lan {
   policy: LanPolicy;
   readonly ownIpv4: IpBytes | undefined;
-  /** Router-ids heard here and until when they are remembered. Bounded by `maxHomes`. */
-  readonly homes: Map<RouterId, Millis>;
 }
-
-export const maxHomes = 4096;
 
 /** Hellos sent before they are due because a LAN router was heard anew: so many at once, then so many a second. */
 const earlyBurst = 12;

@@ -959,11 +959,7 @@ export class Routes {
     if (via && !via.interface.lan && !lan && !relays) return false;
     if (lan) {
       if (!listCovers(lan.policy.exports, destination.prefix)) return false;
-      if (listCovers(lan.policy.onLink, destination.prefix)) return false;
-      if (via && !via.interface.lan && lan.homes.size > 0) {
-        return !lan.homes.has(this.#tables.routers.id(destination.router));
-      }
-      return true;
+      return !listCovers(lan.policy.onLink, destination.prefix);
     }
     if (destination.owner !== 0 || destination.egress !== node) return true;
     return authority.grants(node, destination.prefix);
@@ -1107,13 +1103,10 @@ export class Routes {
 
   /** Forgets sources nobody can hold against us any more, proofs and destinations without a route. */
   #sweep(now: Millis): void {
-    const { destinations, tuning, interfaces, routers } = this.#tables;
+    const { destinations, tuning, routers } = this.#tables;
     this.#sweepAt = now + tuning.sweepInterval;
     for (const [destination, until] of this.#unheard) if (until <= now) this.#unheard.delete(destination);
     for (const destination of destinations) this.#sweepDestination(destination, now);
-    for (const { lan } of interfaces.values()) {
-      if (lan) for (const [id, until] of lan.homes) if (until <= now) lan.homes.delete(id);
-    }
     if (routers.size > Math.min(2 * this.#routersKept, manyRouters)) this.#retainRouters();
     this.#askOwed(now);
     this.#askUnchecked(now);

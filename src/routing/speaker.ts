@@ -319,7 +319,7 @@ export class Speaker implements Machine<SpeakerEvent, SpeakerEffect> {
       type,
       ownAddress: ownAddress.slice(),
       outlet,
-      lan: { policy: options, ownIpv4: options.ownIpv4, homes: new Map() },
+      lan: { policy: options, ownIpv4: options.ownIpv4 },
       helloInterval,
       updateInterval: options.updateInterval ?? Math.min(4 * helloInterval, 10 * longestInterval),
       helloSeqno: random.below(0x10000),

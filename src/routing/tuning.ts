@@ -1,4 +1,4 @@
-import { hour, type Millis, minute, second } from '../time.js';
+import { type Millis, minute, second } from '../time.js';
 
 /** RFC 8966 appendix B, and the bounds RFC 8966 §3 states. */
 export const spec = {
@@ -104,8 +104,6 @@ export interface Tuning {
   readonly requestRate: number;
   /** A full table is sent to one neighbour at most so often on request. */
   readonly dumpPause: Millis;
-  /** Router-ids heard on a LAN are remembered so long: their prefixes never come back to it from the overlay. */
-  readonly homeMemory: Millis;
   readonly sweepInterval: Millis;
 }
 
@@ -152,6 +150,5 @@ export const defaultTuning: Tuning = {
   requestBurst: 1000,
   requestRate: 200,
   dumpPause: 5 * second,
-  homeMemory: 1 * hour,
   sweepInterval: 30 * second,
 };

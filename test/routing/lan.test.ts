@@ -128,7 +128,7 @@ test('unicast Hellos have numbers and a history of their own, and either kind ke
   t.deepEqual([row().hellos, row().cost], [0, 96]);
 });
 
-test('two nodes on one LAN: what came from the overlay for it never enters it again', (t) => {
+test('two nodes on one LAN make no loop, and repeat nothing there of what its routers announce while they hear them', (t) => {
   const world = new Network(43);
   for (let i = 1; i <= 3; i++) world.node(i);
   world.link(1, 3);
