@@ -177,7 +177,12 @@ export const configKeys = {
           typeof value === 'string' && devicePattern.test(value) ? value : undefined,
         ),
         helloInterval: duration('4s', 100, 600_000, 'How often we say hello.'),
-        updateInterval: duration('16s', 100, 600_000, 'How often we repeat all routes.'),
+        updateInterval: duration(
+          '16s',
+          100,
+          600_000,
+          'How often we repeat all routes. What is lost there is unreachable for 3.5 of these, a minute at least.',
+        ),
         type: choice('wired', ['wired', 'wireless', 'tunnel'], 'How losses and delay count.'),
         import: prefixes(
           'What we take from its routers, with all longer ones. Without it: what our certificate grants.',

@@ -6,6 +6,7 @@ import type { Millis } from '../time.js';
 import type { InterfaceId, LanPolicy } from './contract.js';
 import type { Outlet } from './outlet.js';
 import type { Seqno } from './seqno.js';
+import { spec } from './tuning.js';
 
 /** Of a LAN besides its policy. */
 export interface Lan {
@@ -96,6 +97,11 @@ export class Interface {
   /** True when there was a neighbour at that moment or since: nobody else uses what is announced here, for want of an IHU. */
   hadNeighbourSince(moment: Millis): boolean {
     return this.#neighbours > 0 || this.#emptyAt >= moment;
+  }
+
+  /** How long who hears no more of what was said here goes on believing it (RFC 8966 appendix B). */
+  get believedFor(): Millis {
+    return spec.routeExpiryFactor * this.updateInterval;
   }
 
   /** Where what one hears all hear: then what came from here need not be said here (RFC 8966 §3.7.4). */

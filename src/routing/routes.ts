@@ -519,8 +519,9 @@ export class Routes {
       this.#tellLost(destination, neighbour.interface, neighbour.outlet, now);
     }
     if (announced) destination.heldUntil = now + tuning.holdTime;
-    else if (this.#mayBeUnheard(destination, now)) destination.heldUntil = Math.ceil(this.#unheard.get(destination)!);
-    else return;
+    if (this.#mayBeUnheard(destination, now)) {
+      destination.heldUntil = Math.max(destination.heldUntil, Math.ceil(this.#unheard.get(destination)!));
+    } else if (!announced) return;
     this.#held.set(destination, now);
     this.#heldDeadline = Math.min(this.#heldDeadline, destination.heldUntil);
   }
@@ -532,8 +533,9 @@ export class Routes {
 
   /** Of a retraction: on a LAN somebody may go on believing the old, if anybody was there to. */
   #mayMiss(destination: Destination, at: Interface, outlet: Outlet, now: Millis): void {
-    const { holdTime } = this.#tables.tuning;
-    if (!outlet.reliable && at.hadNeighbourSince(now - holdTime)) this.#unheard.set(destination, now + holdTime);
+    const longest = Math.max(this.#tables.tuning.holdTime, at.believedFor);
+    if (outlet.reliable || !at.hadNeighbourSince(now - longest)) return;
+    this.#unheard.set(destination, Math.max(this.#unheard.get(destination) ?? 0, now + longest));
   }
 
   /** A LAN router that asked was told what split horizon keeps from all. */
@@ -1101,12 +1103,25 @@ export class Routes {
     }
   }
 
+  /**
+   * How long sources are kept that are not used. Three minutes are more than what is told every 16 s is believed, by who hears nothing of
+   * its end, and repeated to us; where LANs are told more seldom it is as much longer as theirs may be believed and, once more, held.
+   */
+  #sourceTime(): Millis {
+    let time: Millis = spec.sourceTime;
+    for (const at of this.#tables.interfaces.values()) {
+      if (at.lan) time = Math.max(time, at.believedFor + this.#tables.tuning.holdTime);
+    }
+    return time;
+  }
+
   /** Forgets sources nobody can hold against us any more, proofs and destinations without a route. */
   #sweep(now: Millis): void {
     const { destinations, tuning, routers } = this.#tables;
     this.#sweepAt = now + tuning.sweepInterval;
     for (const [destination, until] of this.#unheard) if (until <= now) this.#unheard.delete(destination);
-    for (const destination of destinations) this.#sweepDestination(destination, now);
+    const sourceTime = this.#sourceTime();
+    for (const destination of destinations) this.#sweepDestination(destination, sourceTime, now);
     if (routers.size > Math.min(2 * this.#routersKept, manyRouters)) this.#retainRouters();
     this.#askOwed(now);
     this.#askUnchecked(now);
@@ -1164,10 +1179,10 @@ export class Routes {
     }
   }
 
-  #sweepDestination(destination: Destination, now: Millis): void {
+  #sweepDestination(destination: Destination, sourceTime: Millis, now: Millis): void {
     const { matrix, columns, destinations, pending } = this.#tables;
     const isOld = (source: Source) =>
-      (source.router !== destination.router || destination.selected < 0) && now - source.at >= spec.sourceTime;
+      (source.router !== destination.router || destination.selected < 0) && now - source.at >= sourceTime;
     // What was not feasible may be now, and better than what is in use.
     if (destination.dropSources(isOld)) this.reselect(destination, now);
     if (destination.owner === 0) this.#recount(destination);

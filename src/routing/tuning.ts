@@ -75,7 +75,7 @@ export interface Tuning {
   readonly worseByItself: number;
   /** Either for so long, since traffic comes in bursts. */
   readonly burstTime: Millis;
-  /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges. */
+  /** How long a lost destination is held at most (RFC 8966 §3.5.4), if somebody never acknowledges; longer where a LAN may believe it longer. */
   readonly holdTime: Millis;
   /**
    * How long at least, where the prefix is of no node: so long a retraction may take to reach the last who would seal

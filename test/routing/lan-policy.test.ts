@@ -222,6 +222,52 @@ for (const type of ['wired', 'tunnel', 'wireless'] as const) {
   });
 }
 
+for (const [updateInterval, believed] of [
+  [16 * seconds, 56 * seconds],
+  [60 * seconds, 210 * seconds],
+  [600 * seconds, 2100 * seconds],
+] as const) {
+  test(`what is told every ${updateInterval / seconds} s, and lost, is held and not taken back as long as who heard nothing of it may repeat it`, (t) => {
+    const world = new Network(77);
+    const node = world.node(1);
+    const [lan, other] = [world.lan(), world.lan()];
+    for (const each of [lan, other]) world.attach(1, each, { ...open, type: 'wired', updateInterval });
+    world.run(100);
+    const [router, deaf] = [new Hand(world, lan, 'fe80::9'), new Hand(world, other, 'fe80::7')];
+    for (const each of [router, deaf]) each.keepGreeting();
+    world.run(5000);
+    router.announce('2001:db8::/48', 7, 0);
+    world.run(10_000);
+    const lost = world.now;
+    router.announce('2001:db8::/48', 7, 0xffff);
+    const route = () => node.routes.get(prefix('2001:db8::/48').key);
+    let takenBack = 0;
+    world.watch = () => {
+      if (route()?.choices.length) takenBack++;
+    };
+    // It says until its own route is over what it has from us, and its last word counts for 3.5 of its own intervals.
+    while (world.now - lost < believed - 4 * seconds) {
+      if (world.now > lost) t.true(route()?.held, `${world.now - lost} ms`);
+      deaf.announce('2001:db8::/48', 7, 192, updateInterval / 10);
+      world.run(4 * seconds);
+    }
+    t.true(route()?.held, 'held to the end');
+    deaf.announce('2001:db8::/48', 7, 0xffff);
+    const longest = Math.max(60 * seconds, believed);
+    world.run(lost + longest + 1000 - world.now);
+    t.is(route(), undefined, 'and no longer');
+    t.is(takenBack, 0);
+    // A router that begins anew is used when all that is over.
+    world.watch = undefined;
+    const speak = () => {
+      router.announce('2001:db8::/48', 1, 0, 1600);
+      world.at(4 * seconds, speak);
+    };
+    speak();
+    t.truthy(world.until(() => route()?.choices.length === 1, 250 * seconds));
+  });
+}
+
 test('a node’s /64 that a LAN was told of is held for a minute, whoever has acknowledged in the overlay', (t) => {
   const world = new Network(5);
   for (const number of [1, 2, 3]) world.node(number);
