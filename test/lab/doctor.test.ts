@@ -176,15 +176,6 @@ const ills: readonly Ill[] = [
     mend: 'true',
   },
   {
-    what: 'IPv6 switched off on the TUN',
-    breaks: 'sysctl -qw net.ipv6.conf.weft0.disable_ipv6=1',
-    code: 'ipv6',
-    state: 'error',
-    evidence: /weft0\.disable_ipv6 = 1/,
-    remedy: /sysctl -w/,
-    mend: 'true',
-  },
-  {
     what: 'strict rp_filter with two uplinks',
     breaks:
       'sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=1; ip link add lte0 type veth peer name lte1; sysctl -qw net.ipv4.conf.lte0.rp_filter=1; ip link set lte1 up; ip addr add 192.168.7.2/24 dev lte0; ip link set lte0 up; ip route add default via 192.168.7.1 metric 900',
@@ -242,6 +233,27 @@ for (const { what, on, breaks, code, state, evidence, remedy, mend } of ills) {
     t.not(of(await node.api.doctor(), code).evidence, line.evidence, 'mended, it is not said any more');
   });
 }
+
+serial(
+  'IPv6 that is switched off on the TUN is on again by itself, with its routes, and the log says so',
+  async (t) => {
+    const address = await world.node('dc-1').address();
+    const { namespace } = flat.host;
+    const pings = async () => (await namespace.run(['ping', '-n', '-q', '-c1', '-W1', address])).code === 0;
+    t.true(await pings());
+    await ill('sysctl -qw net.ipv6.conf.weft0.disable_ipv6=1', flat);
+    const { took } = await until(
+      'its packets find their way again',
+      pings,
+      (answers) => answers,
+      5000,
+      () => flat.tail(),
+    );
+    t.log(`after ${Math.round(took)} ms`);
+    t.is(of(await flat.api.doctor(), 'ipv6').state, 'ok');
+    t.regex(flat.log().join('\n'), /ipv6 was off and is on now/);
+  },
+);
 
 serial('what is not known is not called well: what a gateway lets members reach on its LAN', async (t) => {
   const line = of(await flat.api.doctor(), 'exposure');
