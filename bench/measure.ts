@@ -123,13 +123,14 @@ export async function highestUdpRate(
 }
 
 /**
- * The median round trip of a hundred pings in a second, in milliseconds, of so many pings at once that share them: iperf3
+ * The median round trip of a hundred pings a second, in milliseconds, of so many pings at once that share them: iperf3
  * sends UDP in bursts a millisecond apart, and what one ping sends meets all of them in the same phase. One that is lost
  * counts as longer than all others.
  */
-export async function roundTrip(from: Host, address: string, pings: number): Promise<number> {
-  const count = 100;
-  const ping = ['ping', '-n', '-c', String(count / pings), '-i', String(pings / count), '-W', '3', address];
+export async function roundTrip(from: Host, address: string, pings: number, seconds = 1): Promise<number> {
+  const perSecond = 100;
+  const count = perSecond * seconds;
+  const ping = ['ping', '-n', '-c', String(count / pings), '-i', String(pings / perSecond), '-W', '3', address];
   const outputs = await Promise.all(Array.from({ length: pings }, () => from.namespace.run(ping)));
   const times = outputs.flatMap(({ stdout }) =>
     [...stdout.matchAll(/time=([\d.]+)/g)].map((match) => Number(match[1])),

@@ -138,8 +138,8 @@ export async function directRound(row: Row, contender: Contender, order: RoundOr
     await measure('tcp1-bbr', () => gbits(iperf(from, to, address, { seconds, congestion: 'bbr' })));
     await rate('udp1200', 1200);
     await rate('udp200', 200);
-    // A second of pings, half a second after the load began; answers may take three more.
-    const ping = () => roundTrip(from, address, 10);
+    // Three seconds of pings, half a second after the load began; answers may take some more.
+    const ping = () => roundTrip(from, address, 10, 3);
     const load300 = { seconds: 5, udp: { mbits: 300, octets: 1200 } } as const;
     await measure('rtt-300', () => beside(iperf(from, to, address, load300), ping));
     await measure('rtt-full', () => beside(iperf(from, to, address, { seconds: 5 }), ping));
