@@ -306,19 +306,16 @@ function traffic(world: World, alice: Machine, bob: Machine, duration: number): 
   return sent;
 }
 
+/** The numbers of the packets that came to this machine, whatever order they came in. */
+const arrived = ({ plane }: Machine) => plane.packets.toSorted((a, b) => a - b);
+
 test('new keys every 120 s under traffic: no packet is lost and the old keys go', (t) => {
   const { world, alice, bob } = joined();
   world.wire.jitter = 15;
   const sent = traffic(world, alice, bob, 10 * minute);
   world.run(10 * minute + second);
-  t.deepEqual(
-    bob.plane.packets.toSorted((a, b) => a - b),
-    sent.get(alice),
-  );
-  t.deepEqual(
-    alice.plane.packets.toSorted((a, b) => a - b),
-    sent.get(bob),
-  );
+  t.deepEqual(arrived(bob), sent.get(alice));
+  t.deepEqual(arrived(alice), sent.get(bob));
   t.is(sent.get(alice)!.length, 30_001);
   const installs = alice.plane.installs.length; // by chance a little after 120 s each
   t.true(installs === 5 || installs === 6, `${installs}`);
@@ -334,14 +331,8 @@ test('nor is one lost where a worker of who answers takes the new keys late: onl
   bob.plane.installDelay = 40;
   world.run(4 * minute + second);
   t.is(bob.plane.installs.length, 2);
-  t.deepEqual(
-    bob.plane.packets.toSorted((a, b) => a - b),
-    sent.get(alice),
-  );
-  t.deepEqual(
-    alice.plane.packets.toSorted((a, b) => a - b),
-    sent.get(bob),
-  );
+  t.deepEqual(arrived(bob), sent.get(alice));
+  t.deepEqual(arrived(alice), sent.get(bob));
 });
 
 test('an initiation that comes again while a worker still takes its keys is answered once, and again when the answer is lost', (t) => {
