@@ -117,7 +117,10 @@ export class Machine {
   }
 
   do(event: TunnelEvent): void {
-    if (this.isRunning) this.apply(this.peers.handle(event, this.world.now));
+    if (!this.isRunning) return;
+    const effects = this.peers.handle(event, this.world.now);
+    this.world.watch(this, event, effects);
+    this.apply(effects);
   }
 
   dial(other: Machine, endpoints: readonly Endpoint[] | 'overlay' = [other.endpoint]): void {
@@ -158,6 +161,8 @@ export class World {
   overlay = true;
   /** Whether handshakes inside sessions are understood: older peers know nothing of them. */
   inside = true;
+  /** Sees what an event brings about at a machine, before it is done. */
+  watch: (machine: Machine, event: TunnelEvent, effects: readonly Effect[]) => void = () => {};
   /** May look at, change or swallow each parcel. */
   tap: (from: Machine, to: Path, parcel: Parcel) => Parcel | undefined = (_from, _to, parcel) => parcel;
   now: Millis = 0;

@@ -104,6 +104,13 @@ class Scene {
       if (from === victim && handshake?.[0] === FrameType.initiation) this.#asked = handshake;
       return handshake && this.#isLossy ? undefined : parcel;
     };
+    // What we answer leaves when our workers hold the keys, so not with what was said.
+    this.#world.watch = (machine, event, effects) => {
+      if (machine !== victim || event.kind !== 'plane' || event.event.kind !== 'installed') return;
+      const { link, localIndex } = event.event;
+      const install = victim.plane.installs.find((one) => one.localIndex === localIndex);
+      if (link === this.#link && install?.role === 'responder') for (const effect of effects) this.#judge(effect);
+    };
     const [from, to] = beginning & 1 ? [member, victim] : [victim, member];
     from.dial(to, beginning & 2 ? 'overlay' : [to.endpoint]);
     friend.dial(victim);
