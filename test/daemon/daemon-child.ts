@@ -5,9 +5,19 @@ import { serviceManager } from '../../daemon/sd-notify.js';
 import { MeshError } from '../../src/errors.js';
 import { fakeNode, noNetworkStatus } from './fake-node.js';
 
-/** A real daemon process around a node that only answers: node daemon-child.js STOP, where STOP says how the node stops. */
+/**
+ * A real daemon process around a node that only answers: node daemon-child.js STOP, where STOP says how the node stops.
+ * STOP_BEFORE: the milliseconds after which it is too late to have stopped, and it exits with 4. By this process's own timers, which a
+ * machine that keeps it waiting holds up together, in their order.
+ */
 const stopping = process.argv[2];
-const stopped = new Promise<string>((resolve) => process.on('SIGTERM', resolve));
+const limit = Number(process.env.STOP_BEFORE ?? 0);
+const stopped = new Promise<string>((resolve) =>
+  process.on('SIGTERM', (signal) => {
+    resolve(signal);
+    if (limit > 0) setTimeout(() => process.exit(4), limit);
+  }),
+);
 try {
   const inOrder = await runDaemon({
     paths: resolvePaths({}, process.env, false),
