@@ -115,10 +115,19 @@ test('long text is wrapped between words and a word that is too long stays whole
 
 test('who waits is told so on a terminal after a second, and the line goes with the answer', async (t) => {
   const said: string[] = [];
-  const screen = { isTTY: true, write: (text: string) => said.push(text) };
+  let answer = (_eight: number) => {};
+  const late = new Promise<number>((resolve) => {
+    answer = resolve;
+  });
+  const screen = {
+    isTTY: true,
+    write: (text: string) => {
+      said.push(text);
+      answer(8);
+    },
+  };
   t.is(await withProgress('asking', Promise.resolve(7), screen), 7);
   t.deepEqual(said, []);
-  const late = new Promise<number>((resolve) => setTimeout(() => resolve(8), 1300));
   t.is(await withProgress('asking', late, screen), 8);
   t.deepEqual(said, ['\rasking: 1 s', '\r\u001b[K']);
   await withProgress('asking', Promise.reject(new Error('no')), { ...screen, isTTY: false }).catch(() =>
