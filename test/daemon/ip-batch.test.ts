@@ -92,7 +92,7 @@ test.serial(
 
 test.serial('a look at the network that fails is repeated, not put off until the next change', async (t) => {
   fakeIp(t, '[ -e "$0.asked" ] && sed "s/.*/[]/" || { cat >"$0.asked"; echo "Error: busy" >&2; exit 1; }');
-  t.timeout(10_000);
+  t.timeout(60_000);
   const failures: unknown[] = [];
   const underlay = await new Promise<Underlay>((resolve) => {
     const stop = watchUnderlay(() => false, {
@@ -112,7 +112,7 @@ test.serial('a look at the network that fails is repeated, not put off until the
 
 test.serial('a look at the network that fails again a second later is told as well', async (t) => {
   fakeIp(t, 'echo "Error: busy" >&2; exit 1');
-  t.timeout(10_000);
+  t.timeout(60_000);
   const failures: unknown[] = [];
   const begun = performance.now();
   await new Promise<void>((resolve) => {
@@ -159,7 +159,7 @@ async function toldOf(t: import('ava').ExecutionContext, line: string): Promise<
 }
 
 test.serial('of what happens in the kernel what may concern our routes, or those of others, is told', async (t) => {
-  t.timeout(10_000);
+  t.timeout(60_000);
   const lines = {
     'Deleted 10.10.0.0/16 via 192.168.10.12 dev eth0 table 21000 proto 120 onlink metric 1024 ': 'ours',
     'Deleted unreachable fd5e:cd52:8400::/40 dev lo proto 120 metric 17000 error -101 pref medium': 'ours',

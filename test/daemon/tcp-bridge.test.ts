@@ -18,6 +18,9 @@ import { FrameType } from '../../src/tunnel/frame.js';
 import { Guard, maxHandshakeLength } from '../../src/tunnel/guard.js';
 import { stranger } from '../helpers/stranger.js';
 
+/** For what is a matter of milliseconds, on a machine that has other things to do. */
+const patience = 20_000;
+
 test('any stream of frames, cut anywhere, gives the same datagrams', (t) => {
   fc.assert(
     fc.property(
@@ -120,12 +123,12 @@ test('strangers have 8 streams of one source and 64 in all; who comes from anoth
   first!.socket.write(frameForStream(Buffer.from('known'))!);
   await once(first!.socket, 'data');
   await come('127.0.1.2', 9);
-  await until('the ninth is there', tooMany, (count) => count === 1, 2000);
+  await until('the ninth is there', tooMany, (count) => count === 1, patience);
   for (let source = 3; source <= 8; source++) await come(`127.0.1.${source}`, 8);
   await come('127.0.1.1', 7); // beside the one that was answered
   await come('127.0.1.9', 1);
-  await until('a newcomer is there', tooMany, (count) => count === 2, 2000);
-  await until('two have gone', closed, ({ length }) => length === 2, 2000);
+  await until('a newcomer is there', tooMany, (count) => count === 2, patience);
+  await until('two have gone', closed, ({ length }) => length === 2, patience);
   t.deepEqual(closed(), ['127.0.1.2 0', '127.0.1.2 1']);
 });
 
@@ -141,7 +144,7 @@ test('20 connections of a source and 32 of all are taken at once, and 10 and 50 
   const tooMany = () => bridge.drops().get('tcp-too-many') ?? 0;
   const come = async (sources: readonly string[], refused: number) => {
     const open = await Promise.all(sources.map((source) => stranger(t, plane.port, source)));
-    await until('the others are closed', tooMany, (count) => count >= refused, 2000);
+    await until('the others are closed', tooMany, (count) => count >= refused, patience);
     t.is(tooMany(), refused);
     return open;
   };
@@ -156,7 +159,7 @@ test('20 connections of a source and 32 of all are taken at once, and 10 and 50 
     'it is answered',
     () => newcomer!.bytesRead,
     (octets) => octets > 0,
-    2000,
+    patience,
   );
   now = 10_000;
   await come(new Array(30).fill('127.0.4.1'), 74 + 10 + 13); // 20 come in, 12 of which give way to the next, and one other, as 57 were there
@@ -170,7 +173,8 @@ test('a stranger who knows our key and calls without end over a stream uses up t
   const verdicts: string[] = [];
   const plane = createSocket('udp4');
   plane.on('message', (bytes, { address, port }) => {
-    const verdict = guard.admit(bytes, { address: parseIp(address)!, port }, performance.now());
+    // All at one moment: on a machine that is slow a source would have earned another handshake meanwhile.
+    const verdict = guard.admit(bytes, { address: parseIp(address)!, port }, 0);
     verdicts.push(typeof verdict === 'string' ? verdict : 'cookie');
     if (verdict === 'pass') plane.send('answer', port, address);
   });
@@ -192,7 +196,7 @@ test('a stranger who knows our key and calls without end over a stream uses up t
     'the flood is there',
     () => verdicts.length,
     (count) => count === 45,
-    2000,
+    patience,
   );
   t.is(verdicts.at(-1), 'handshake-source-rate');
   const caller = await stranger(t, port, '127.0.1.2');
@@ -201,14 +205,14 @@ test('a stranger who knows our key and calls without end over a stream uses up t
     'the call is there',
     () => verdicts.length,
     (count) => count === 46,
-    2000,
+    patience,
   );
   t.is(verdicts.at(-1), 'pass');
   await until(
     'it is answered',
     () => caller.bytesRead,
     (octets) => octets > 0,
-    2000,
+    patience,
   );
 });
 
@@ -237,7 +241,7 @@ for (const [name, hasCome] of Object.entries(endings)) {
       const late = async () => {
         await opened;
         if (name === 'it is closed') socket.resume();
-        await until(name, () => hasCome(socket), Boolean, 2000);
+        await until(name, () => hasCome(socket), Boolean, patience);
       };
       return { socket, opened: late() };
     });
@@ -246,7 +250,7 @@ for (const [name, hasCome] of Object.entries(endings)) {
       server.close();
     });
     const answer = bridge.connect({ kind: 'tcp', endpoint: { address: '127.0.0.1', port: portOf(server) } });
-    t.is(await Promise.race([answer, pause(4000, 'late', { ref: false })]), 'TCP to 127.0.0.1: closed at once');
+    t.is(await Promise.race([answer, pause(2 * patience, 'late', { ref: false })]), 'TCP to 127.0.0.1: closed at once');
   });
 }
 
@@ -264,7 +268,7 @@ test('a stream that ends later is no way any more', async (t) => {
     'it is gone',
     () => bridge.wayOf(answer),
     (way) => way === undefined,
-    2000,
+    patience,
   );
   t.is(bridge.drops().get('tcp-malformed'), 1);
 });
@@ -316,7 +320,7 @@ test('a TCP port that was taken is taken over once it is free, unless the bridge
       await pause(200);
       t.false(await tryIt());
     } else {
-      const deadline = performance.now() + 2000;
+      const deadline = performance.now() + patience;
       while (!(await tryIt())) {
         if (performance.now() > deadline) return t.fail('nothing listens');
         await pause(20);
@@ -353,8 +357,8 @@ test('connections still opening count among the 16', async (t) => {
   const bridge = new TcpBridge(9);
   const to = { kind: 'tls', endpoint: { address: '127.0.0.1', port, name: undefined } } as const;
   const answers = Array.from({ length: 20 }, () => bridge.connect(to));
-  const told = answers.slice(16).map((answer) => Promise.race([answer, pause(1000, 'late', { ref: false })]));
-  t.deepEqual(await Promise.all(told), new Array(4).fill('too many TCP tunnels'));
+  // Any other would hear after 5 s that nobody answers.
+  t.deepEqual(await Promise.all(answers.slice(16)), new Array(4).fill('too many TCP tunnels'));
   over = true;
   for (const socket of silent) socket.destroy();
   await Promise.all(answers);

@@ -15,6 +15,8 @@ import { stranger } from '../helpers/stranger.js';
 import { makeCertificate, writeCertificate } from '../helpers/tls-certificate.js';
 
 const here = '127.0.0.1';
+/** For what is a matter of milliseconds, and for the 5 s of a handshake, on a machine that has other things to do. */
+const patience = 20_000;
 
 async function plane(t: ExecutionContext, answers: boolean) {
   const socket = createSocket('udp4');
@@ -110,7 +112,7 @@ test('TLS before 1.2 is refused', async (t) => {
     'it is counted',
     async () => listener.drops().get('tls-handshake-failed'),
     (count) => count === 1,
-    2000,
+    patience,
   );
 });
 
@@ -127,7 +129,7 @@ test('garbage instead of a ClientHello ends the connection, and is counted', asy
     'they are counted',
     async () => listener.drops().get('tls-handshake-failed'),
     (count) => count === 3,
-    2000,
+    patience,
   );
   t.deepEqual(far.heard, []);
 });
@@ -147,11 +149,12 @@ test('who never finishes a handshake has 8 places, is soon out, and keeps nobody
   const strangers: Socket[] = [];
   for (let i = 0; i < 40; i++) strangers.push(await stranger(t, port, here));
   const closed = () => strangers.filter(({ destroyed }) => destroyed).length;
-  await until('all but 8 are closed', closed, (count) => count === 32, 2000);
-  t.deepEqual([...listener.drops()], [['tls-too-many', 32]]);
+  await until('all but 8 are closed', closed, (count) => count >= 32, patience);
+  const tooMany = () => listener.drops().get('tls-too-many');
+  t.is(tooMany(), 32);
   await getsIn(t, port, '127.0.0.9');
-  t.is(closed(), 32);
-  await until('5 s later they are out', closed, (count) => count === 40, 8000);
+  t.is(tooMany(), 32);
+  await until('5 s later they are out', closed, (count) => count === 40, patience);
   t.is(listener.drops().get('tls-handshake-timeout'), 8);
   await getsIn(t, port, here);
 });
@@ -167,11 +170,11 @@ test('where all 32 places are taken, the oldest of the source that holds most gi
   const closed = () =>
     [...held].flatMap(([source, sockets]) => sockets.flatMap((one, i) => (one.destroyed ? [`${source} ${i}`] : [])));
   await getsIn(t, port, '127.0.1.5');
-  await until('one is closed', closed, ({ length }) => length > 0, 2000);
+  await until('one is closed', closed, ({ length }) => length > 0, patience);
   t.deepEqual(closed(), ['127.0.1.1 0']);
   held.set('127.0.1.6', [await stranger(t, port, '127.0.1.6')]);
   await getsIn(t, port, '127.0.1.7');
-  await until('another is closed', closed, ({ length }) => length > 1, 2000);
+  await until('another is closed', closed, ({ length }) => length > 1, patience);
   t.deepEqual(closed(), ['127.0.1.1 0', '127.0.1.2 0']);
   t.deepEqual([...listener.drops()], [['tls-too-many', 2]]);
 });
@@ -189,7 +192,7 @@ test('a flood of connections is cut to a rate, what it cost is bounded, and anot
     'all are closed',
     () => closed,
     (count) => count === 300,
-    8000,
+    patience,
   );
   const drops = listener.drops();
   t.is((drops.get('tls-too-many') ?? 0) + (drops.get('tls-handshake-failed') ?? 0), 300, JSON.stringify([...drops]));
@@ -208,19 +211,19 @@ test('a certificate renewed on the disk is shown without a restart; a bad one is
   t.is(await shown(), 'DNS:one.example.net');
   t.is(changes(), 1);
   writeCertificate(folder, makeCertificate('two.example.net'));
-  await until('it is taken', shown, (name) => name === 'DNS:two.example.net', 3000);
+  await until('it is taken', shown, (name) => name === 'DNS:two.example.net', patience);
   await until(
     'and told',
     async () => listener.served?.name,
     (name) => name === 'two.example.net',
-    3000,
+    patience,
   );
   writeFileSync(files.key, makeCertificate('three.example.net').key);
   await until(
     'the mismatch is told',
     async () => listener.problem?.code,
     (code) => code === 'tls-mismatch',
-    3000,
+    patience,
   );
   t.is(await shown(), 'DNS:two.example.net');
   t.truthy(listener.served);
@@ -229,7 +232,7 @@ test('a certificate renewed on the disk is shown without a restart; a bad one is
     'and mended',
     async () => listener.problem,
     (problem) => problem === undefined,
-    3000,
+    patience,
   );
   t.is(await shown(), 'DNS:four.example.net');
 });
@@ -263,7 +266,7 @@ test('a port that is taken is told, and taken as soon as it is free', async (t) 
     'it is served',
     async () => listener.served?.port,
     (served) => served === port,
-    3000,
+    patience,
   );
   t.is(listener.problem, undefined);
 });

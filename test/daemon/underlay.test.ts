@@ -21,7 +21,7 @@ test('where ip fails again and again the reason is told once', async (t) => {
     said += text;
   });
   const lines = () => said.split('\n').filter((line) => line !== '').length;
-  await until('it is told', lines, (count) => count > 0, 5000);
+  await until('it is told', lines, (count) => count > 0, 20_000);
   const begun = performance.now();
   await until(
     'some time passes',
