@@ -2,13 +2,13 @@ import test from 'ava';
 import { seededRandom } from '../../src/random.js';
 import { DestinationTable } from '../../src/routing/destination.js';
 import { RouterTable } from '../../src/routing/router-table.js';
-import { processorTimeOf } from '../helpers/processor-time.js';
+import { leastProcessorTimeOf } from '../helpers/processor-time.js';
 
 const count = 20_000;
 const indexes = Array.from({ length: count }, (_, i) => i);
 
 /** Milliseconds that 20,000 entries of a Map take; all of one bucket would take some thousand times as long. */
-const usual = processorTimeOf(() => {
+const usual = leastProcessorTimeOf(() => {
   const map = new Map(indexes.map((i) => [`${i} ${-i}`, i]));
   for (const i of indexes) map.get(`${i} ${-i}`);
 });
@@ -22,9 +22,10 @@ const routerIds = {
 
 for (const [name, wordsOf] of Object.entries(routerIds)) {
   test(`router-ids ${name} are found as fast as any, and so are those that remain of them`, (t) => {
-    const table = new RouterTable(seededRandom(3));
+    let table = new RouterTable(seededRandom(3));
     const ids = indexes.map((i) => wordsOf(i).map((word) => word >>> 0) as [number, number]);
-    const took = processorTimeOf(() => {
+    const took = leastProcessorTimeOf(() => {
+      table = new RouterTable(seededRandom(3));
       for (const [high, low] of ids) table.intern(high, low);
       for (const [high, low] of ids) table.find(high, low);
     });
@@ -40,13 +41,14 @@ for (const [name, wordsOf] of Object.entries(routerIds)) {
 }
 
 test('prefixes of one sum are found as fast as any', (t) => {
-  const table = new DestinationTable(undefined, seededRandom(4));
+  let table = new DestinationTable(undefined, seededRandom(4));
   const prefixes = indexes.map((i) => {
     const prefix = new Uint8Array(16);
     new DataView(prefix.buffer).setUint32(4, (i << 16) | (0xffff - i));
     return prefix;
   });
-  const took = processorTimeOf(() => {
+  const took = leastProcessorTimeOf(() => {
+    table = new DestinationTable(undefined, seededRandom(4));
     for (const prefix of prefixes) table.add(table.prefixOf(prefix, 128), 0);
     for (const prefix of prefixes) table.rowOf(prefix, 128);
   });

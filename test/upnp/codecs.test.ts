@@ -15,7 +15,7 @@ import {
 import { encodeCall, refusalOfFault } from '../../src/upnp/soap.js';
 import { decodeSsdp, encodeSearch, gatewayTypes, plainUrl } from '../../src/upnp/ssdp.js';
 import { contentsOf, textOf } from '../../src/upnp/xml.js';
-import { processorTimeOf } from '../helpers/processor-time.js';
+import { leastProcessorTimeOf } from '../helpers/processor-time.js';
 
 /** docs/protocol/port-mapping.md: RFC 6886, and the texts of UPnP. */
 const vectors = JSON.parse(readFileSync('test/vectors/port-mapping.json', 'utf8')) as Record<string, string>;
@@ -114,7 +114,7 @@ test('whatever comes over the network, no decoder throws', (t) => {
 });
 
 test('malformed XML costs no more than its length', (t) => {
-  const took = processorTimeOf(() => {
+  const took = leastProcessorTimeOf(() => {
     for (const text of [
       '<'.repeat(131_072),
       '>'.repeat(131_072),
