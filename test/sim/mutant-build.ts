@@ -7,7 +7,7 @@ import type { Outcome } from './trial.js';
 
 const runFile = promisify(execFile);
 /** For all that one build has to run, on a busy machine. */
-const patience = 120_000;
+const patience = 600_000;
 
 /** A mistake made on purpose, in one source file. */
 export interface Patch {
