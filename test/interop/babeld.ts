@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { canonicalPrefix, type TableRow } from './route.js';
 import { type Place, parseComplaints, RouterProcess } from './router.js';
-import { until } from './until.js';
+import { patience, until } from './until.js';
 import type { Host } from './world.js';
 
 export interface BabeldOptions {
@@ -59,7 +59,7 @@ export class Babeld {
   }
 
   async ready(): Promise<this> {
-    await until(`babeld on ${this.host.name} listens`, 5000, () => existsSync(this.#path('sock')));
+    await until(`babeld on ${this.host.name} listens`, patience, () => existsSync(this.#path('sock')));
     return this;
   }
 
@@ -95,7 +95,7 @@ export class Babeld {
    * nothing for a few tenths of a second, as on a busy machine: it is asked again.
    */
   async ask(request: string): Promise<string[]> {
-    return until(`babeld answers "${request}" to its end`, 5000, () => this.#askOnce(request));
+    return until(`babeld answers "${request}" to its end`, patience, () => this.#askOnce(request));
   }
 
   /** Undefined when it was cut short. */
@@ -105,7 +105,7 @@ export class Babeld {
       let text = '';
       let greeted = false;
       socket.setEncoding('utf8');
-      socket.setTimeout(3000, () => socket.destroy(new Error(`babeld does not answer "${request}"`)));
+      socket.setTimeout(patience, () => socket.destroy(new Error(`babeld does not answer "${request}"`)));
       socket.on('error', reject);
       socket.on('close', () => resolve(undefined));
       socket.on('data', (chunk: string) => {

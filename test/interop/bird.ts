@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { canonicalPrefix, type TableRow } from './route.js';
 import { type Place, parseComplaints, RouterProcess } from './router.js';
-import { until } from './until.js';
+import { patience, until } from './until.js';
 import type { Host } from './world.js';
 
 export interface BirdOptions {
@@ -84,7 +84,7 @@ protocol babel babel1 {
   }
 
   async ready(): Promise<this> {
-    await until(`BIRD on ${this.host.name} listens`, 5000, () => existsSync(this.#path('ctl')) && this.#answers());
+    await until(`BIRD on ${this.host.name} listens`, patience, () => existsSync(this.#path('ctl')) && this.#answers());
     return this;
   }
 

@@ -7,7 +7,7 @@ import { PacketWriter } from '../../src/routing/codec/packet-writer.js';
 import { routerHas } from './agree.js';
 import { clock } from './in-time.js';
 import type { StrangerWords } from './stranger.js';
-import { Missing, until } from './until.js';
+import { Missing, patience, until } from './until.js';
 import { Weft } from './weft.js';
 import { Wire } from './wire.js';
 import { linkLocalOf, onHost, World } from './world.js';
@@ -47,7 +47,7 @@ test('what comes from another port, from no link-local address or from our own i
   onHost(a, 'ip', 'addr', 'add', `${linkLocalOf(b)}/64`, 'dev', 'lan0', 'nodad');
   say({ source: linkLocalOf(b), port: babelPort, to: babelGroup });
   const expected = { port: 2, source: 2, own: 1 };
-  await until('all are counted', 5000, async () => {
+  await until('all are counted', patience, async () => {
     const counted = JSON.stringify(await weft.dropped());
     return counted === JSON.stringify(expected) || new Missing(counted);
   });
@@ -63,6 +63,6 @@ test('what comes from another port, from no link-local address or from our own i
   t.deepEqual(answers, []);
   // The same words from where they may come.
   say({ source: linkLocalOf(a), port: babelPort, to: babelGroup });
-  await routerHas(weft, 5000, [`${announced} via 1`]);
+  await routerHas(weft, patience, [`${announced} via 1`]);
   t.deepEqual(await weft.dropped(), expected);
 });

@@ -9,7 +9,7 @@ import { clock, hello, inTime, meeting, restartHeard } from './in-time.js';
 import { kernelRoutes } from './kernel.js';
 import { routeProtocol } from './kernel-routes.js';
 import { pings } from './ping.js';
-import { Missing, until } from './until.js';
+import { Missing, patience, until } from './until.js';
 import { Weft } from './weft.js';
 import { Wire } from './wire.js';
 import { type Host, linkLocalOf, World } from './world.js';
@@ -37,7 +37,7 @@ const isIpv4 = (prefix: string) => !prefix.includes(':');
 async function hasByIpv6(router: Readable, prefixes: readonly string[], via: Host): Promise<void> {
   const wanted = prefixes.map((prefix) => `${prefix} via ${linkLocalOf(via)}`).sort();
   // A kernel may be a moment behind its router's table.
-  await until(`IPv4 by IPv6 on ${router.host.name}`, 2000, async () => {
+  await until(`IPv4 by IPv6 on ${router.host.name}`, patience, async () => {
     const table = (await router.table()).filter(({ selected }) => selected);
     const found = [table, kernelRoutes(router.host)].map((rows) =>
       rows

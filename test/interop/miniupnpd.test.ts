@@ -6,6 +6,9 @@ import { homeAddress, MiniupnpdHome, type RouterOptions } from './miniupnpd-home
 
 type Scenario = (t: ExecutionContext, home: MiniupnpdHome) => Promise<void>;
 
+/** For what is no promise of ours, on a machine that has other things to do. */
+const patience = 20_000;
+
 let homes = 0;
 
 /** In a home of its own, which is removed whatever happens. */
@@ -47,13 +50,13 @@ function mapsForwardsAndRemoves(protocols: readonly MappingProtocol[]) {
       reason: null,
     });
     // What the router keeps, and it counts the seconds that are left.
-    t.true([3599, 3600].includes(status.leaseSeconds!), `${status.leaseSeconds}`);
-    await client.status(isMappedOverTcp, 3000);
+    t.true(status.leaseSeconds! > 3590 && status.leaseSeconds! <= 3600, `${status.leaseSeconds}`);
+    await client.status(isMappedOverTcp, patience);
     t.deepEqual(home.forwardings().sort(), [tcp, udp]);
     home.sendFromOutside(16696, 'hello');
-    await client.received('hello', 1000);
+    await client.received('hello', patience);
     home.sendFromOutside(16696, 'hello', 'tcp');
-    await client.received('hello over TCP', 1000);
+    await client.received('hello over TCP', patience);
     await client.stop();
     t.deepEqual(home.forwardings(), []);
   };
@@ -73,7 +76,7 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
     `${protocol}: a router that reboots with an empty table and another address has us again within 10 s`,
     async (t, home) => {
       const client = home.startClient([protocol]);
-      await client.status(isMappedOverTcp, 5000);
+      await client.status(isMappedOverTcp, patience);
       await home.stopRouter();
       home.startRouter({ externalAddress: '11.0.0.9' });
       t.deepEqual(home.forwardings(), []);
@@ -83,16 +86,16 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
       );
       t.is(status.externalPort, 16696);
       home.sendFromOutside(16696, 'again');
-      await client.received('again', 1000);
+      await client.received('again', patience);
       const both = await until(
         'both',
         () => home.forwardings().sort(),
         ({ length }) => length === 2,
-        5000,
+        patience,
       );
       t.deepEqual(both.value, [tcp, udp]);
       home.sendFromOutside(16696, 'again', 'tcp');
-      await client.received('again over TCP', 1000);
+      await client.received('again over TCP', patience);
       await client.stop();
       t.deepEqual(home.forwardings(), []);
     },
@@ -105,10 +108,10 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
     async (t, home) => {
       const isRefused = ({ state }: MappingStatus) => state === 'refused';
       const client = home.startClient([protocol]);
-      const alone = await client.status(isRefused, 3000);
+      const alone = await client.status(isRefused, patience);
       await client.stop();
       t.regex(alone.reason!, /it has no address on the Internet side; check its line/);
-      const seen = await home.startClient([protocol], 3600, '11.0.0.77').status(isRefused, 3000);
+      const seen = await home.startClient([protocol], 3600, '11.0.0.77').status(isRefused, patience);
       t.regex(seen.reason!, /peers see us at 11\.0\.0\.77, so a line works: another NAT stands in front of it.*CGNAT/);
       t.notRegex(seen.reason!, /by hand|check its line/);
       t.deepEqual(home.forwardings(), []);
@@ -120,18 +123,18 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
 scenario('one table for both protocols: asked by the other one, the router forwards all the while', async (t, home) => {
   home.mute('nat-pmp');
   const client = home.startClient(['nat-pmp', 'upnp']);
-  t.is((await client.status(isMappedOverTcp, 5000)).protocol, 'upnp');
+  t.is((await client.status(isMappedOverTcp, patience)).protocol, 'upnp');
   for (const protocol of ['nat-pmp', 'upnp'] as const) {
     home.unmute();
     home.mute(protocol === 'upnp' ? 'nat-pmp' : 'upnp');
     client.networkChanges();
     const isBy = (status: MappingStatus) => status.protocol === protocol && status.state === 'mapped';
-    t.is((await client.status((status) => isBy(status) && isMappedOverTcp(status), 5000)).externalPort, 16696);
+    t.is((await client.status((status) => isBy(status) && isMappedOverTcp(status), patience)).externalPort, 16696);
     t.deepEqual(home.forwardings().sort(), [tcp, udp], protocol);
     home.sendFromOutside(16696, protocol);
-    await client.received(protocol, 1000);
+    await client.received(protocol, patience);
     home.sendFromOutside(16696, protocol, 'tcp');
-    await client.received(`${protocol} over TCP`, 1000);
+    await client.received(`${protocol} over TCP`, patience);
   }
   await client.stop();
   t.deepEqual(home.forwardings(), []);
@@ -141,16 +144,16 @@ scenario(
   'upnp: another address of ours takes the port with it, over UDP and TCP',
   async (t, home) => {
     const client = home.startClient(['upnp']);
-    await client.status(isMappedOverTcp, 5000);
+    await client.status(isMappedOverTcp, patience);
     home.moves('192.168.1.21');
     client.networkChanges();
     const isDone = (status: MappingStatus) => status.state === 'mapped' && isMappedOverTcp(status);
-    t.is((await client.status(isDone, 5000)).externalPort, 16696);
+    t.is((await client.status(isDone, patience)).externalPort, 16696);
     t.deepEqual(home.forwardings().sort(), ['tcp 16696 192.168.1.21:16696', 'udp 16696 192.168.1.21:16696']);
     home.sendFromOutside(16696, 'moved');
-    await client.received('moved', 1000);
+    await client.received('moved', patience);
     home.sendFromOutside(16696, 'moved', 'tcp');
-    await client.received('moved over TCP', 1000);
+    await client.received('moved over TCP', patience);
     await client.stop();
     t.deepEqual(home.forwardings(), []);
   },
@@ -162,21 +165,21 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
     `${protocol}: nobody removes what goes to our address of before: another port, and the same again when its lease is over`,
     async (t, home) => {
       const client = home.startClient([protocol], 8);
-      await client.status(isMappedOverTcp, 5000);
+      await client.status(isMappedOverTcp, patience);
       home.moves('192.168.1.21');
       client.networkChanges();
       const isElsewhere = ({ state, externalPort }: MappingStatus) => state === 'mapped' && externalPort !== 16696;
-      const { externalPort } = await client.status(isElsewhere, 5000);
+      const { externalPort } = await client.status(isElsewhere, patience);
       t.true(home.forwardings().includes(`udp ${externalPort} 192.168.1.21:16696`));
       home.sendFromOutside(externalPort!, 'elsewhere');
-      await client.received('elsewhere', 1000);
+      await client.received('elsewhere', patience);
       const isBack = (status: MappingStatus) =>
         status.state === 'mapped' && status.externalPort === 16696 && isMappedOverTcp(status);
-      await client.status(isBack, 20_000);
+      await client.status(isBack, patience);
       home.sendFromOutside(16696, 'back');
-      await client.received('back', 1000);
+      await client.received('back', patience);
       home.sendFromOutside(16696, 'back', 'tcp');
-      await client.received('back over TCP', 1000);
+      await client.received('back over TCP', patience);
       await client.stop();
       t.deepEqual(home.forwardings(), []);
     },
@@ -185,19 +188,20 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
 
 longScenario('a lease is renewed before it ends, and ends without us', async (t, home) => {
   const client = home.startClient(['upnp'], 3);
-  await client.status(({ state }) => state === 'mapped', 3000);
+  await client.status(({ state }) => state === 'mapped', patience);
   for (let renewals = 0; renewals < 3; renewals++) {
     await client.status(({ state }) => state === 'renewing', 3000);
-    const { leaseSeconds } = await client.status(({ state }) => state === 'mapped', 3000);
+    const { leaseSeconds } = await client.status(({ state }) => state === 'mapped', patience);
     t.true([2, 3].includes(leaseSeconds!), `${leaseSeconds}`);
   }
   t.true(home.forwardings().includes(udp));
   await client.kill();
-  const deadline = performance.now() + 6000;
-  while (home.forwardings().length > 0 && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  t.deepEqual(home.forwardings(), []);
+  await until(
+    'it has ended',
+    () => home.forwardings(),
+    ({ length }) => length === 0,
+    patience,
+  );
 });
 
 scenario(
@@ -206,7 +210,7 @@ scenario(
     home.occupy(16696, 'UDP');
     const before = home.forwardings();
     const client = home.startClient(['upnp']);
-    const status = await client.status(({ state }) => state === 'mapped', 3000);
+    const status = await client.status(({ state }) => state === 'mapped', patience);
     t.not(status.externalPort, 16696);
     t.deepEqual(home.forwardings(), [...before, `udp ${status.externalPort} ${homeAddress}:16696`]);
   },
@@ -220,17 +224,17 @@ for (const protocol of ['upnp', 'nat-pmp'] as const) {
       home.occupy(16696, 'TCP');
       const before = home.forwardings();
       const client = home.startClient([protocol]);
-      const status = await client.status(({ tcp }) => tcp?.reason != null, 10_000);
+      const status = await client.status(({ tcp }) => tcp?.reason != null, patience);
       t.like(status, { state: 'mapped', externalPort: 16696, reason: null, tcp: { mapped: false } });
       const left = await until(
         'given back',
         () => home.forwardings(),
         ({ length }) => length === 2,
-        3000,
+        patience,
       );
       t.deepEqual(left.value, [...before, udp]);
       home.sendFromOutside(16696, 'hello');
-      await client.received('hello', 1000);
+      await client.received('hello', patience);
       await client.stop();
       t.deepEqual(home.forwardings(), before);
     },

@@ -3,7 +3,7 @@ import { Babeld } from './babeld.js';
 import { Bird } from './bird.js';
 import { kernelRoutes } from './kernel.js';
 import { selectedWays } from './route.js';
-import { Missing, until } from './until.js';
+import { Missing, patience, until } from './until.js';
 import { onHost, World } from './world.js';
 
 test('the harness sees babeld and BIRD agree, a withdrawal, and a silent link', async (t) => {
@@ -20,12 +20,12 @@ test('the harness sees babeld and BIRD agree, a withdrawal, and a silent link', 
   const bird = await new Bird(world, b, { devices: ['lan0'] }).ready();
 
   const agreed = ['192.0.2.1/32', '192.0.2.2/32 via 2', 'fd00:a::1/128', 'fd00:b::1/128 via 2'];
-  await until('babeld has both families of BIRD', 12_000, async () => {
+  await until('babeld has both families of BIRD', patience, async () => {
     const ways = selectedWays(await babeld.table());
     const missing = agreed.filter((way) => !ways.includes(way));
     return missing.length === 0 || new Missing(`missing ${missing.join(', ')}; has ${ways.join(', ')}`);
   });
-  await until('BIRD has both families of babeld', 8000, () => {
+  await until('BIRD has both families of babeld', patience, () => {
     const ways = selectedWays(bird.table());
     const wanted = ['192.0.2.1/32 via 1', 'fd00:a::1/128 via 1', 'fd00:b::1/128', '192.0.2.2/32'];
     const missing = wanted.filter((way) => !ways.includes(way));
@@ -37,14 +37,14 @@ test('the harness sees babeld and BIRD agree, a withdrawal, and a silent link', 
   world.dropAddresses(a, 'fd00:a::1/128');
   await until(
     'BIRD hears the withdrawal, or lets the route expire',
-    9000,
+    patience,
     () => !selectedWays(bird.table()).includes('fd00:a::1/128 via 1'),
   );
 
   world.silence('lan0', a);
   await until(
     'BIRD loses the silent neighbour',
-    8000,
+    patience,
     () => !selectedWays(bird.table()).some((way) => way.includes('via')),
   );
   t.deepEqual([...babeld.complaints, ...bird.complaints], []);

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { until } from './until.js';
+import { patience, until } from './until.js';
 import type { Host } from './world.js';
 
 /** Where routers run: a world of this folder, or one of lab/. */
@@ -47,7 +47,7 @@ export class RouterProcess {
   /** Ends it with a signal and waits until it is gone. */
   async end(signal: NodeJS.Signals): Promise<void> {
     this.#child.kill(signal);
-    await until(`${this.host.name} ends on ${signal}`, 5000, () => this.exited);
+    await until(`${this.host.name} ends on ${signal}`, patience, () => this.exited);
   }
 }
 

@@ -2,6 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 const pollEvery = 40;
 
+/** For what nobody was promised in a time, on a machine that has other things to do. */
+export const patience = 20_000;
+
 /**
  * Waits until `condition` gives a value, and returns it. Until then it gives undefined, false or a text that says what is
  * still missing. Fails with that text at the deadline: nothing here sleeps for a guessed time.

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { LanDrop } from '../../daemon/lan/sockets.js';
 import type { TableRow } from './route.js';
 import { RouterProcess } from './router.js';
-import { until } from './until.js';
+import { patience, until } from './until.js';
 import type { Host, World } from './world.js';
 
 export interface WeftOptions {
@@ -37,7 +37,7 @@ export class Weft {
 
   async ready(): Promise<this> {
     const { length } = this.#options.devices;
-    await until(`weft on ${this.host.name} is ready`, 8000, () => {
+    await until(`weft on ${this.host.name} is ready`, patience, () => {
       if (this.#process.exited) throw new Error(this.log.join('\n'));
       return this.log.filter((line) => line.startsWith('{"up"')).length >= length;
     });
@@ -60,7 +60,7 @@ export class Weft {
   async #ask(request: object): Promise<{ table?: TableRow[]; dropped?: Record<LanDrop, number> }> {
     const id = ++this.#asked;
     this.#process.write(`${JSON.stringify({ id, ...request })}\n`);
-    const answer = await until(`weft on ${this.host.name} answers ${JSON.stringify(request)}`, 3000, () => {
+    const answer = await until(`weft on ${this.host.name} answers ${JSON.stringify(request)}`, patience, () => {
       if (this.#process.exited) throw new Error(this.log.join('\n'));
       return this.log.find((line) => line.startsWith(`{"id":${id}`));
     });

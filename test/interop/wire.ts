@@ -2,7 +2,7 @@ import { monotonicMicros } from '../../daemon/lan/sockets.js';
 import { formatIp, type IpBytes } from '../../src/addr/ip.js';
 import type { Millis } from '../../src/time.js';
 import { tlvsOf } from '../routing/tlvs.js';
-import { until } from './until.js';
+import { patience, until } from './until.js';
 import { type Host, linkLocalOf, type World } from './world.js';
 
 /** A datagram to or from the Babel port, as it passed the LAN. */
@@ -41,7 +41,7 @@ export class Wire {
   }
 
   async ready(): Promise<this> {
-    await until(`tcpdump listens on ${this.#lan}`, 5000, () => this.#listens);
+    await until(`tcpdump listens on ${this.#lan}`, patience, () => this.#listens);
     return this;
   }
 
@@ -49,7 +49,7 @@ export class Wire {
   async first(from: Host, since: Millis, said: string, tlv: RegExp | ((line: string) => boolean)): Promise<Millis> {
     const matches = tlv instanceof RegExp ? (line: string) => tlv.test(line) : tlv;
     const source = linkLocalOf(from);
-    return until(`${from.name} says on ${this.#lan}: ${said}`, 20_000, () => {
+    return until(`${from.name} says on ${this.#lan}: ${said}`, patience, () => {
       return this.packets.find((packet) => packet.at >= since && packet.source === source && packet.tlvs.some(matches))
         ?.at;
     });
@@ -123,12 +123,16 @@ export class Wire {
 
 /**
  * How far the monotonic clock is ahead of the wall clock, which pcap times are of and which may be set meanwhile. It is
- * looked at as a millisecond begins, for Date.now() has no fractions: with an error of one millisecond, the answer on one
- * LAN could seem to come before the question on another.
+ * looked at until a millisecond begins, for Date.now() has no fractions: with an error of one millisecond, the answer on one
+ * LAN could seem to come before the question on another. The least counts: it is the moment at which a millisecond begins,
+ * and not one at which we were kept waiting between the two clocks.
  */
 function aheadOfWallClock(): Millis {
   const before = Date.now();
-  let now = before;
-  while (now === before) now = Date.now();
-  return monotonicMicros() / 1000 - now;
+  let least = Number.POSITIVE_INFINITY;
+  for (let now = before; now === before; ) {
+    now = Date.now();
+    least = Math.min(least, monotonicMicros() / 1000 - now);
+  }
+  return least;
 }
