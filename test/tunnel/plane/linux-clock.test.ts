@@ -30,7 +30,8 @@ test('what is skipped is sleep, in every thread that has the clock, and past 2^3
     elsewhere.tell(moment);
     const passed = moment.millis - before - millis;
     t.true(passed >= 0 && passed < 1000, `${passed}`);
+    // It is the difference of two clocks that are read one after the other: whatever keeps the thread in between counts.
     const more = elsewhere.asleep() - slept - skipped;
-    t.true(Math.abs(more) < 1, `${more}`);
+    t.true(Math.abs(more) < 1000, `${more}`);
   }
 });
