@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { until } from '../../lab/until.js';
 import { addressOf } from '../../src/ffi.js';
-import { second } from '../../src/time.js';
+import { type Millis, second } from '../../src/time.js';
 import { FrameType } from '../../src/tunnel/frame.js';
 import { Arena } from '../../src/tunnel/plane/arena.js';
 import { system } from '../../src/tunnel/plane/linux-system.js';
@@ -91,7 +91,7 @@ class Side {
   async renewKeys(generation: number, other = 3 - this.number): Promise<void> {
     const line = `keys ${generation} ${other}`;
     this.#process!.stdin!.write(`${line}\n`);
-    await until('all workers have the keys', () => this.#lines.includes(line), Boolean, 5 * second);
+    await until('all workers have the keys', () => this.#lines.includes(line), Boolean, 15 * second);
   }
 
   /** The whole process stands still for a while, as on a machine that sleeps or starves. */
@@ -170,9 +170,9 @@ async function superDatagrams(from: Side, to: Side, address: string): Promise<{ 
   const handed = async () => Number(await from.run('cat', `/sys/class/net/weftp${from.number}/statistics/tx_packets`));
   const before = await handed();
   const datagrams = Number(await from.run(process.execPath, sender, 'send', address, '7777'));
-  const after = await handed();
-  // What is still on its way comes before the answer to a ping behind it.
+  // What is still on its way comes before the answer to a ping behind it; a packet counts when the plane has taken it.
   await from.reach(addresses[1]);
+  const after = await handed();
   receiver.stdin!.end();
   const [came] = await once(lines, 'line');
   if (Number(came) !== datagrams) throw new Error(`${came} of ${datagrams} datagrams came whole`);
@@ -211,7 +211,7 @@ async function allArrive(t: ExecutionContext, flows: readonly NumberedFlows[]): 
   for (const each of flows) {
     each.stop();
     t.true(each.sent > 1000);
-    await until('all have arrived', () => each.lost.length === 0, Boolean, 3 * second).catch(() => {});
+    await until('all have arrived', () => each.lost.length === 0, Boolean, 10 * second).catch(() => {});
     t.deepEqual([each.lost, each.overtaken], [[], []]);
   }
 }
@@ -232,7 +232,9 @@ async function passes(t: ExecutionContext, [a, b]: readonly [Side, Side], varian
   // Without -w a busy machine's late answers would count as lost; what is lost in truth shows in the drops below.
   for (const size of ['56', '1332', '4000']) {
     const ping = await a.run('ping', '-c', '3', '-i', '0.02', '-w', '5', '-s', size, addresses[1]);
-    t.regex(ping, /\b[3-9] received/, `${name}, ${size} octets`);
+    // Until it has three answers ping sends more, and they may come all at once.
+    const [, received] = /(\d+) received/.exec(ping) ?? [];
+    t.true(Number(received) >= 3, `${name}, ${size} octets: ${ping}`);
   }
   t.true((await stream(a, b, addresses[1])) > 20, name);
   if (ipv4Too.has(name)) t.true((await stream(a, b, '10.77.0.2')) > 20, `${name}, IPv4`);
@@ -430,10 +432,13 @@ test('a plane that was stopped for a while accuses nobody when it goes on', asyn
     await a.reach(addresses[1]);
     const flow = a.start('ping', '-n', '-q', '-i', '0.02', '-w', '6', addresses[1]);
     for (const millis of [300, 1500, 700]) {
+      const before = b.said.length;
       await b.pause(millis);
-      await sleep(400);
+      // Who is accused for our own absence is so at our first look at the clock. What is said later may be true: the other
+      // end waits for a processor.
+      await sleep(150);
+      t.notRegex(b.said.slice(before), /suspected|silent/);
     }
-    t.notRegex(b.said, /suspected|silent/);
     flow.kill('SIGKILL');
     await Promise.all([a.stop(), b.stop()]);
   } finally {
@@ -484,21 +489,25 @@ test.serial(
 );
 
 test('a device that takes less than before costs a flow two packets, not those of seconds', async (t) => {
+  const apart: Millis = 50;
   const [a, b] = world();
   try {
     await Promise.all([a.plane({}), b.plane({})]);
     await a.reach(addresses[1]);
     await sleep(1500); // the path is measured
-    const flow = a.start('ping', '-n', '-i', '0.05', '-c', '50', '-w', '8', '-s', '1332', addresses[1]);
+    const flow = a.start('ping', '-n', '-i', `${apart / 1000}`, '-c', '50', '-w', '8', '-s', '1332', addresses[1]);
     let said = '';
     flow.stdout!.on('data', (chunk) => {
       said += chunk;
     });
     await once(flow.stdout!, 'data');
+    const began = performance.now();
     for (const side of [a, b]) side.ip('link', 'set', 'wire', 'mtu', '1400');
+    // While its ends differ the wire swallows what the narrower one cannot take, and neither is told.
+    const swallowed = Math.ceil((performance.now() - began) / apart);
     await once(flow, 'close');
     const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? [];
-    t.true(Number(sent) - Number(received) <= 4, said.slice(-300));
+    t.true(Number(sent) - Number(received) <= 3 + swallowed, `${swallowed} swallowed at most: ${said.slice(-300)}`);
     await Promise.all([a.stop(), b.stop()]);
   } finally {
     a.remove();
@@ -547,7 +556,7 @@ for (const { family, victim, other, way, told, full, narrow } of [
       for (const side of [a, b]) await side.plane(options, ipv6 ? '2001:db8::' : '11.0.0.');
       await a.reach(addresses[1]);
       const size = () => Number([...a.said.matchAll(/"mtu":(\d+)/g)].at(-1)?.[1] ?? 0);
-      await until('the path is measured', size, (octets) => octets === full, 5 * second);
+      await until('the path is measured', size, (octets) => octets === full, 10 * second);
       const cut = async () =>
         (await a.run('cat', '/proc/net/snmp', '/proc/net/snmp6')).match(/Ip6FragCreates\s+\d+/)![0];
       const before = await cut();
@@ -566,7 +575,10 @@ for (const { family, victim, other, way, told, full, narrow } of [
       }
       t.true((await a.run('ip', ...way)).includes(`mtu ${told}`), 'the kernel believes it');
       await ended;
-      t.regex(said, /120 packets transmitted, 120 received/);
+      // Until the answer to the last one is there ping sends more.
+      const answered = new Set([...said.matchAll(/icmp_seq=(\d+) /g)].map(([, number]) => Number(number)));
+      const lost = Array.from({ length: 120 }, (_, i) => i + 1).filter((number) => !answered.has(number));
+      t.deepEqual(lost, [], said.slice(-300));
       t.is(size(), full);
       t.is(await cut(), before);
 
