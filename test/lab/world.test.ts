@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { carrier, home, host, line } from '../../lab/description.js';
 import { udpOn } from '../../lab/machines.js';
+import { until } from '../../lab/until.js';
 import { World } from '../../lab/world.js';
 
 function namespacesNamed(prefix: string): string[] {
@@ -96,18 +97,33 @@ test.serial('a home router maps by real miniupnpd, and a reboot with another add
     outside.send(text, 16696, router.address);
     await sleep(100);
   };
+  const knockHeard = async (text: string) => {
+    await knock(text);
+    await until(
+      text,
+      () => heard,
+      (texts) => texts.includes(text),
+      10_000,
+    );
+  };
   await knock('before the mapping');
   t.is(await mapByNatPmp(world, 'home-a', 16696), 16696);
   t.deepEqual(await router.gateway!.mappings(), [
     { protocol: 'udp', externalPort: 16696, address: '192.168.1.10', port: 16696 },
   ]);
-  await knock('mapped');
+  await knockHeard('mapped');
   // A connection that lives on both sides of the reboot must not keep its old address.
   const outerAddresses: string[] = [];
   outside.on('message', (_, { address }) => outerAddresses.push(address));
   const answer = async () => {
+    const before = outerAddresses.length;
     inside.send('answer', outside.address().port, world.host('dc-1').address);
-    await sleep(100);
+    await until(
+      'the answer comes',
+      () => outerAddresses.length,
+      (count) => count > before,
+      10_000,
+    );
   };
   await answer();
   const before = router.address;
@@ -116,7 +132,7 @@ test.serial('a home router maps by real miniupnpd, and a reboot with another add
   await knock('after the reboot');
   t.deepEqual(await router.gateway!.mappings(), []);
   t.is(await mapByNatPmp(world, 'home-a', 16696), 16696);
-  await knock('mapped again');
+  await knockHeard('mapped again');
   await answer();
   t.deepEqual(outerAddresses, [before, router.address]);
   inside.close();
