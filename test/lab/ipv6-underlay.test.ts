@@ -26,6 +26,7 @@ test('a pair that only IPv6 joins is direct over it; where IPv4 serves, it stays
     for (const node of nodes.slice(1)) await node.join(await anchor.invite());
     await allPairsPing(nodes, 10_000);
     await pairState(inside, far, 'direct', 10_000);
+    await pairState(old, far, 'direct', 10_000);
     const endpointAt = async (one: typeof far, other: typeof far) =>
       (await one.peer(other.name))?.tunnel?.endpoint ?? 'none';
     t.is(await endpointAt(inside, far), `[${far.host.ipv6}]:16696`);
