@@ -5,6 +5,7 @@ import { home, host, type Internet } from '../description.js';
 import type { Router } from '../machines.js';
 import type { Narrator } from '../narrator.js';
 import { network } from '../network.js';
+import type { WeftNode } from '../node.js';
 import { World } from '../world.js';
 
 /** A dial that nobody answers repeats its initiation so often in its 15 s (src/tunnel/attempt.ts). */
@@ -18,7 +19,7 @@ export interface BudgetResult {
   readonly sent: readonly number[];
   /** The hole punches among them. */
   readonly punches: readonly number[];
-  /** Of each home, what `weft peers` has as the reasons why the other homes are not direct. */
+  /** Of each home, what `weft peers` had as the reasons why the other homes are not direct, at any time. */
   readonly reasons: readonly (readonly string[])[];
 }
 
@@ -46,16 +47,21 @@ export async function punchBudget(
       [...(await world.router(name).udpSent())]
         .filter(([to]) => others.has(to.slice(0, to.lastIndexOf(':'))))
         .reduce((sum, [, packets]) => sum + packets, 0);
-    await sleep(1000 * seconds);
+    // An error stays until there is another: what was said in between counts too.
+    const reasons = nodes.map(() => new Set<string>());
+    const look = async (node: WeftNode, i: number) => {
+      for (const { lastError } of await node.peers()) if (lastError !== null) reasons[i]!.add(lastError);
+    };
+    for (let second = 0; second < seconds; second++) {
+      await sleep(1000);
+      await Promise.all(nodes.map(look));
+    }
     const sent = await Promise.all(names.map(count));
     const punches = await Promise.all(names.map((name) => punchesSeen(world.router(name))));
     tell.good(
       `${homes} homes apart from each other for ${seconds} s: their routers saw ${sent.join(', ')} packets, ${punches.join(', ')} punches`,
     );
-    const reasons = await Promise.all(
-      nodes.map(async (node) => (await node.peers()).flatMap(({ lastError }) => lastError ?? [])),
-    );
-    return { seconds, sent, punches, reasons };
+    return { seconds, sent, punches, reasons: reasons.map((each) => [...each]) };
   } finally {
     world.remove();
   }
