@@ -57,7 +57,7 @@ export async function journey(tell: Narrator, { megabytes }: JourneySize): Promi
         hops: await homeB.weft<{ name: string; rttMs: number | null }[]>('trace', 'home-a'),
       }),
       ({ via, hops }) => hops.map(({ name }) => name).join() === `${via},home-a`,
-      5 * second,
+      10 * second,
     );
     const { via, hops } = way;
     tell.good(`home-a and home-b have no direct path; home-b goes via ${via}`);

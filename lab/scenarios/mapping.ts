@@ -81,7 +81,7 @@ export async function mapping(tell: Narrator, protocols: readonly MappingProtoco
     const reboot = await mappedAndProven(node, 30 * second);
     tell.good(`${protocols}: mapped and proven at another address ${duration(reboot)} after the router came back`);
 
-    await bothForwarded(node, 5 * second);
+    await bothForwarded(node, 10 * second);
     await node.kill('SIGTERM');
     const left = (await router.gateway!.mappings()).length;
     tell.good(`${protocols}: ${left} mappings are left after an orderly stop`);

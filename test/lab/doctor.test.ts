@@ -225,7 +225,7 @@ for (const { what, on, breaks, code, state, evidence, remedy, mend } of ills) {
         'the line is well when its command was run',
         async () => of(await node.api.doctor(), code),
         (now) => now.state === 'ok',
-        3000,
+        10_000,
       );
       t.log(value.evidence);
     }
@@ -274,7 +274,7 @@ serial('a database open to members, and closed to them by the packet filter; lar
   t.regex(open.evidence, /Redis \(6379\)/);
   const member = world.node('dc-1').host.namespace;
   const connecting = `require("node:net").connect(6379, "${await flat.address()}").on("connect", () => process.exit(0)).on("error", ({ code }) => { console.log(code); process.exit(1); })`;
-  const connects = async () => member.run([process.execPath, '-e', connecting], { timeout: 3000 });
+  const connects = async () => member.run([process.execPath, '-e', connecting], { timeout: 10_000 });
   await until('a member connects to it', connects, ({ code }) => code === 0, 10_000);
   await ill(
     'nft "add table inet mine; add chain inet mine in { type filter hook input priority 0; policy accept; }; add rule inet mine in iifname weft0 tcp dport 6379 reject with tcp reset"',

@@ -72,7 +72,7 @@ class Station {
 
   async heard(kind: PlaneEvent['kind'], times = 1): Promise<void> {
     const count = () => this.events.filter((event) => event.kind === kind).length;
-    await until(kind, () => count() >= times, Boolean, 5 * second);
+    await until(kind, () => count() >= times, Boolean, 10 * second);
   }
 
   /** Places in memory, beside our own: of the session's two keys together, and of its lanes'. */
@@ -104,7 +104,7 @@ for (const { name, force, cipher, contexts } of [
         'the keys are gone',
         () => station.found().lanes,
         (left) => left === 0,
-        5 * second,
+        10 * second,
       );
       t.deepEqual(station.found(), { session: 0, lanes: 0 });
       await station.plane.stop();
@@ -142,7 +142,7 @@ serial('keys that a dead worker has not taken lie untouched until the plane stop
     'the first has taken them',
     () => station.found().lanes,
     (lanes) => lanes > 0,
-    5 * 1000,
+    10_000,
   );
   t.is(station.found().session, 2);
   t.is(station.events.filter(({ kind }) => kind === 'installed').length, 0);
@@ -171,7 +171,7 @@ serial('a worker that fails takes its keys with it', async (t) => {
     'the threads have ended',
     () => station.found().lanes,
     (left) => left === 0,
-    5 * second,
+    10 * second,
   );
   await station.plane.stop();
   t.deepEqual(station.found(), { session: 0, lanes: 0 });

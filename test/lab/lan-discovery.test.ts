@@ -15,7 +15,7 @@ test('two members of one LAN talk over it, and find each other there with the In
     for (const node of [desk, shelf]) await node.join(await dc.invite());
     await allPairsPing(nodes, 10_000);
     const onLan = async (shelfAddress: string) => {
-      await pairState(desk, shelf, 'direct', 5000);
+      await pairState(desk, shelf, 'direct', 10_000);
       for (const [one, other, address] of [
         [desk, shelf, shelfAddress],
         [shelf, desk, desk.host.address],
@@ -24,7 +24,7 @@ test('two members of one LAN talk over it, and find each other there with the In
           `${one.name} reaches ${other.name} at its LAN address`,
           async () => (await one.peer(other.name))?.tunnel?.endpoint,
           (endpoint) => endpoint === `${address}:16696`,
-          5000,
+          10_000,
         );
       }
     };
@@ -37,7 +37,7 @@ test('two members of one LAN talk over it, and find each other there with the In
     await Promise.all([desk.start(), shelf.start()]);
     const ready = performance.now();
     await onLan(moved);
-    await allPairsPing([desk, shelf], 5000);
+    await allPairsPing([desk, shelf], 10_000);
     t.log(`found without the Internet ${Math.round(performance.now() - ready)} ms after the daemons were ready`);
     t.pass();
   } finally {

@@ -126,11 +126,11 @@ test.before(async () => {
 serial('plain hosts of two LANs talk through their gateways and a relay, over IPv4 and IPv6', async (t) => {
   await allPairsPing([hub, gwa, gwb], 15 * second);
   await reaches('ha', '192.168.20.12', 10 * second);
-  await reaches('hb', '192.168.10.13', 5 * second);
-  await reaches('ha', 'fd0b:20::12', 5 * second);
-  await reaches('hub', 'fd0a:10::13', 5 * second);
-  await reaches('ha', await hub.address(), 5 * second);
-  await reaches('gwa', '192.168.20.12', 5 * second);
+  await reaches('hb', '192.168.10.13', 15 * second);
+  await reaches('ha', 'fd0b:20::12', 15 * second);
+  await reaches('hub', 'fd0a:10::13', 15 * second);
+  await reaches('ha', await hub.address(), 15 * second);
+  await reaches('gwa', '192.168.20.12', 15 * second);
   t.is((await gwa.peer('gwb'))?.state, 'relayed');
   const said = (await gwa.status()).health.map((item) => item.code);
   t.false(said.includes('forwarding-off'), said.join());
@@ -154,9 +154,9 @@ serial('real routers on both LANs: their prefixes reach the other side, and what
   });
   bird = new Bird(place, routerOn('rb', 2), { devices: ['eth0'] });
   await Promise.all([babeld.ready(), bird.ready()]);
-  await reaches('ra', '10.20.0.1', 15 * second, '10.10.0.1');
-  await reaches('rb', 'fd0a:aa::1', 5 * second, 'fd0b:bb::1');
-  await reaches('ra', '192.168.20.12', 5 * second, '10.10.0.1');
+  await reaches('ra', '10.20.0.1', 115 * second, '10.10.0.1');
+  await reaches('rb', 'fd0a:aa::1', 15 * second, 'fd0b:bb::1');
+  await reaches('ra', '192.168.20.12', 15 * second, '10.10.0.1');
   const rows = (await hub.routes()).filter((row) => row.prefix === '10.10.0.1/32' && row.selected);
   t.is(rows[0]?.egress, 'gwa');
   t.regex(await table('gwa'), /10\.10\.0\.1 via 192\.168\.10\.12 dev eth0 proto 120/);
@@ -213,7 +213,7 @@ serial(
 );
 
 serial('a prefix withdrawn on the LAN is gone everywhere; kill -9 and a restart leave no stale route', async (t) => {
-  await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': true }, 5 * second);
+  await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': true }, 10 * second);
   await gwa.kill('SIGKILL');
   t.regex(await table('gwa'), /10\.10\.0\.2 via/, 'the kernel keeps what a killed daemon gave it');
   await ip('ra', 'addr', 'del', '10.10.0.2/32', 'dev', 'lo');
@@ -251,7 +251,7 @@ serial('a prefix withdrawn on the LAN is gone everywhere; kill -9 and a restart 
   t.notRegex(seen, /Deleted (?:10\.20\.0\.1|fd0b:20::\/64) /, 'never in the clear until then');
   await reaches('ra', '10.20.0.1', 15 * second, '10.10.0.1');
   t.notRegex(await table('gwa'), /10\.10\.0\.2 via/);
-  await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': false }, 5 * second);
+  await knows(gwb, { '10.10.0.1/32': true, '10.10.0.2/32': false }, 10 * second);
 });
 
 serial('a grant taken away takes its routes with it everywhere, and given back brings them', async (t) => {
@@ -264,7 +264,7 @@ serial('a grant taken away takes its routes with it everywhere, and given back b
     'the kernel knows it no more',
     () => table('gwa'),
     (routes) => !routes.includes('10.20.0.1 dev'),
-    2 * second,
+    10 * second,
   );
   await hub.weft('grant', 'gwb', ...asFlags(grantsB));
   await knows(gwa, { '10.20.0.1/32': true, 'fd0b:20::/64': true }, 15 * second);
@@ -354,7 +354,7 @@ serial('another Babel daemon on the machine is noticed and named', async (t) => 
     'gwb says who is in the way',
     async () => (await gwb.status()).health.find((item) => item.code === 'babel-port-taken')?.message ?? '',
     (message) => message !== '',
-    5 * second,
+    15 * second,
     () => gwb.tail(),
   );
   t.regex(value, /^babeld \(\d+\) already speaks Babel on this machine, so weft cannot on eth0/);
@@ -363,7 +363,7 @@ serial('another Babel daemon on the machine is noticed and named', async (t) => 
     'gwb takes over when it has gone',
     async () => (await gwb.status()).health.map((item) => item.code),
     (codes) => !codes.includes('babel-port-taken'),
-    5 * second,
+    15 * second,
   );
 });
 
@@ -383,7 +383,7 @@ serial('a gateway whose weft0 is deleted ends, and leaves no route to a router o
     'the daemon has ended',
     () => gwb.pid,
     (pid) => pid === undefined,
-    5 * second,
+    15 * second,
     () => gwb.tail(),
   );
   const left = await table('gwb');

@@ -53,7 +53,7 @@ serial('a newcomer joins an issuer behind a NAT through another member', async (
     'the new issuer admits',
     () => atHome.invite(),
     () => true,
-    5 * second,
+    10 * second,
   );
   const { node } = await two.join(token);
   await allPairsPing([atHome, one, two], 10 * second);
@@ -101,7 +101,7 @@ serial('an issuer admits while the first one is dead, until it is revoked itself
   );
   t.regex(line.value, /this node is no issuer; run it on an issuer: weft issuer list/);
   // Whom it admitted stays.
-  await pairState(one, three, 'connected', 5 * second);
+  await pairState(one, three, 'connected', 10 * second);
   t.true(await one.pings(await three.address()));
 });
 

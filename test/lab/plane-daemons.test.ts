@@ -123,7 +123,7 @@ test.serial(
       for (const reason of ['handshake-mac1', 'handshake-length', 'handshake-type', 'punch', 'unknown-index']) {
         t.true((drops[reason] ?? 0) > 0, `${reason}: ${JSON.stringify(drops)}`);
       }
-      await allPairsPing(nodes, 5000);
+      await allPairsPing(nodes, 20_000);
     } finally {
       world.remove();
     }
@@ -308,7 +308,7 @@ test('forwarded to a LAN host with transmit checksums off and an nft rewrite, no
       'iperf3 listens',
       async () => (await lan.namespace.must(['ss', '-ltn'])).includes(':5201'),
       (is) => is,
-      5000,
+      20_000,
       () => '',
     );
     await until(

@@ -37,11 +37,11 @@ serial('27: a home whose network blocks UDP joins, is reached by all, and comes 
   await dc.init();
   for (const node of nodes.slice(1)) await node.join(await dc.invite());
   await allPairsPing(nodes, 15_000);
-  await pairState(hotel, dc, 'direct', 5000);
+  await pairState(hotel, dc, 'direct', 15_000);
   const peer = await hotel.peer('dc');
   t.is(peer?.tunnel?.transport, 'tcp', 'plain TCP is enough, so TLS is left alone');
   t.is(peer?.tunnel?.endpoint, `${dc.host.address}:16696`);
-  await pairState(hotel, atHome, 'direct', 5000);
+  await pairState(hotel, atHome, 'direct', 15_000);
   const { tunnel } = (await hotel.peer('home'))!;
   t.is(tunnel?.transport, 'tcp', 'its router maps the port for TCP as well');
   t.is(tunnel?.endpoint, `${world.router('home').address}:16696`);
@@ -73,7 +73,7 @@ serial(
     const joined = performance.now() - began;
     await allPairsPing([dc, web, office], 15_000);
     t.log(`joined after ${Math.round(joined)} ms, all reached after ${Math.round(performance.now() - began)} ms`);
-    await pairState(office, dc, 'direct', 5000);
+    await pairState(office, dc, 'direct', 15_000);
     const there = (await office.peer('dc'))?.tunnel;
     t.is(there?.transport, 'tls');
     t.is(there?.endpoint, `${dc.host.address}:443`);
@@ -121,7 +121,7 @@ serial(
     );
     t.log(`UDP again ${Math.round(performance.now() - passed)} ms after it passed`);
     const sent = flows.map((flow) => flow.sent);
-    await allPairsPing([dc, office], 5000);
+    await allPairsPing([dc, office], 15_000);
     for (const [i, flow] of flows.entries()) t.deepEqual(flow.missing(sent[i]!), [], ways[i]![0].name);
     for (const flow of flows) flow.stop();
     await until(
