@@ -29,7 +29,20 @@ export function groupsOf({ shared = [], unshared = [] }: TestPart, files: readon
   });
 }
 
-/** Writes the files of the groups; gives what is to be run: those, and all that is in none. */
+/**
+ * What is to be run, in its order: the groups, and by turns with them all that is in none, of which most waits while a group computes;
+ * first those that are named as unshared, in their order.
+ */
+export function byTurns({ unshared = [] }: TestPart, groups: readonly Group[], files: readonly string[]): string[] {
+  const grouped = new Set(groups.flatMap(({ members }) => members));
+  const alone = files.filter((file) => !grouped.has(file));
+  const named = unshared.flatMap((stem) => alone.filter((file) => stemOf(file) === stem));
+  const others = [...named, ...alone.filter((file) => !named.includes(file))];
+  const turns = Array.from({ length: Math.max(groups.length, others.length) }, (_, i) => [groups[i]?.file, others[i]]);
+  return turns.flat().filter((file) => file !== undefined);
+}
+
+/** Writes the files of the groups; gives what is to be run. */
 export function shareWorkers(part: TestPart, files: readonly string[]): string[] {
   const groups = groupsOf(part, files);
   removeShared();
@@ -37,8 +50,7 @@ export function shareWorkers(part: TestPart, files: readonly string[]): string[]
   for (const { file, members } of groups) {
     writeFileSync(file, members.map((member) => `import './${relative(folder, member)}';\n`).join(''));
   }
-  const grouped = new Set(groups.flatMap(({ members }) => members));
-  return [...groups.map(({ file }) => file), ...files.filter((file) => !grouped.has(file))];
+  return byTurns(part, groups, files);
 }
 
 /** They would be run beside what they import by whoever runs all that is built. */

@@ -41,11 +41,11 @@ export const testParts: readonly TestPart[] = [
     // Those that take longest first.
     shared: ['control', 'mesh', 'routing', 'tunnel', 'tunnel/plane', 'upnp', 'daemon', 'addr', 'bench'],
     unshared: [
+      // Sockets, processes and real time: who computes in their worker would keep them waiting. Those that wait longest first.
+      ...['lying-gateways', 'tls-listener', 'ip-batch', 'run-daemon', 'underlay', 'human', 'announcement-listener'],
+      ...['admin', 'join-streams', 'tcp-bridge'],
       // What is allocated depends on what else was compiled; one takes threads, one an array's constructor of all.
       ...['allocation', 'replay-window', 'header-key'],
-      // Sockets, processes and real time: who computes beside them would keep them waiting.
-      ...['lying-gateways', 'announcement-listener', 'admin', 'human', 'ip-batch', 'join-streams', 'run-daemon'],
-      ...['tcp-bridge', 'tls-listener', 'underlay'],
     ],
   },
   { name: 'fuzz', budget: 30, root: false, folders: ['fuzz'] },

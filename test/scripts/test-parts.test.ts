@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import test from 'ava';
-import { groupsOf } from '../../scripts/shared-workers.js';
+import { byTurns, groupsOf } from '../../scripts/shared-workers.js';
 import { filesOf, inOrder, mayRunAgain, mostAtOnce, stemOf, testParts } from '../../scripts/test-parts.js';
 
 const sources = testParts.map((part) => ({ part, files: filesOf(part, 'test', '.test.ts') }));
@@ -47,6 +47,13 @@ test('of the files that share workers each is in one group, with others of its f
       t.is(grouped.includes(file), isShared && !part.unshared?.includes(stemOf(file)), file);
     }
   }
+});
+
+test('groups and what is in none begin by turns, and none is lost', (t) => {
+  const part = { name: 'units', budget: 1, root: false, folders: [], unshared: ['waits'] };
+  const groups = ['one', 'two'].map((file) => ({ file, members: [`${file}'s`] }));
+  const turns = byTurns(part, groups, ["one's", 'a.test.js', "two's", 'b.test.js', 'c.test.js', 'waits.test.js']);
+  t.deepEqual(turns, ['one', 'waits.test.js', 'two', 'a.test.js', 'b.test.js', 'c.test.js']);
 });
 
 // AVA fails a file of its own that declares no test, but among the members of a group it sees none.
