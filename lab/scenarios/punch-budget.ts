@@ -23,15 +23,19 @@ export interface BudgetResult {
   readonly reasons: readonly (readonly string[])[];
 }
 
+/** What has been seen so far. */
+type Seen = Pick<BudgetResult, 'punches' | 'reasons'>;
+
 /**
  * Homes that cannot reach each other, as their packets vanish on the way, and try all the time: their routers count
- * what they send to one another.
+ * what they send to one another, for so many seconds, and for three times as many where it is not enough before.
  */
 export async function punchBudget(
   tell: Narrator,
   homes: number,
   seconds: number,
   config?: string,
+  isEnough: (seen: Seen) => boolean = () => true,
 ): Promise<BudgetResult> {
   const names = Array.from({ length: homes }, (_, i) => `home-${i + 1}`);
   const scene: Internet = Object.fromEntries(names.map((name) => [name, home()]));
@@ -52,16 +56,21 @@ export async function punchBudget(
     const look = async (node: WeftNode, i: number) => {
       for (const { lastError } of await node.peers()) if (lastError !== null) reasons[i]!.add(lastError);
     };
-    for (let second = 0; second < seconds; second++) {
+    const seen = async (): Promise<Seen> => ({
+      punches: await Promise.all(names.map((name) => punchesSeen(world.router(name)))),
+      reasons: reasons.map((each) => [...each]),
+    });
+    let passed = 0;
+    for (; passed < seconds || (passed < 3 * seconds && !isEnough(await seen())); passed++) {
       await sleep(1000);
       await Promise.all(nodes.map(look));
     }
     const sent = await Promise.all(names.map(count));
-    const punches = await Promise.all(names.map((name) => punchesSeen(world.router(name))));
+    const found = await seen();
     tell.good(
-      `${homes} homes apart from each other for ${seconds} s: their routers saw ${sent.join(', ')} packets, ${punches.join(', ')} punches`,
+      `${homes} homes apart from each other for ${passed} s: their routers saw ${sent.join(', ')} packets, ${found.punches.join(', ')} punches`,
     );
-    return { seconds, sent, punches, reasons: reasons.map((each) => [...each]) };
+    return { seconds: passed, sent, ...found };
   } finally {
     world.remove();
   }
