@@ -234,7 +234,7 @@ async function configure(namespace: Namespace, { sysctls, ip, nft }: MachinePlan
 /** Waits until the kernel has noticed every carrier, which takes it up to a second; IPv6 routes are dead before. */
 async function linksUp(namespace: Namespace): Promise<void> {
   const script = 'while grep -qs down /sys/class/net/*/operstate; do sleep 0.05; done';
-  await namespace.must(['sh', '-c', script], { timeout: 5000 });
+  await namespace.must(['sh', '-c', script], { timeout: 20_000 });
 }
 
 async function must(command: readonly string[], input: string): Promise<void> {

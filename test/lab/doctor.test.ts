@@ -69,7 +69,7 @@ serial('what is wrong outside: a symmetric NAT, no router to ask, no way in, UDP
         `${name}: ${code} is a ${state}`,
         async () => of(await world.node(name).api.doctor(), code),
         (line) => line.state === state && evidence.test(line.evidence),
-        20_000,
+        40_000,
       );
       t.not(value.remedy, '', value.code);
     }),

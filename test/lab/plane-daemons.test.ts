@@ -184,7 +184,7 @@ test('30: a path that shrinks from 1500 to 1280 to 1124 without a word, and ever
     t.is(download.octets, offered.octets);
     t.is(download.checksum(), offered.checksum);
     t.true(download.longestPause < 10_000, `${download.longestPause} ms without an octet`);
-    t.log(`longest pause ${Math.round(download.longestPause)} ms`);
+    t.log(`shrunk again after ${before / 1e6} MB; longest pause ${Math.round(download.longestPause)} ms`);
     await until(
       'the least size is shown',
       size,

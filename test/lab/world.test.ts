@@ -80,7 +80,7 @@ async function mapByNatPmp(world: World, name: string, port: number): Promise<nu
   request.writeUInt16BE(port, 6);
   request.writeUInt32BE(3600, 8);
   socket.send(request, 5351, '192.168.1.1');
-  const reply = await Promise.race([answer, sleep(2000, undefined, { ref: false })]);
+  const reply = await Promise.race([answer, sleep(10_000, undefined, { ref: false })]);
   socket.close();
   return reply?.readUInt16BE(2) === 0 ? reply.readUInt16BE(10) : undefined;
 }
