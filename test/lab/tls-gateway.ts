@@ -25,6 +25,32 @@ table inet inspection {
 `);
 }
 
+/** From now on this machine's kernel tells which of its calls over TLS came before plain TCP had had its head start. */
+export function watchHeadStart(machine: Namespace): Promise<void> {
+  const called = 'tcp flags & (syn|ack) == syn tcp dport';
+  // Of 700 ms: those of them in which the daemon prepares its own call are none that the kernel sees.
+  return machine.nft(`table inet head_start {
+  set recent { type ipv4_addr; flags dynamic,timeout; timeout 400ms; }
+  set ever { type ipv4_addr; flags dynamic,timeout; timeout 1h; }
+  counter early { }
+  counter late { }
+  chain out {
+    type filter hook output priority 0; policy accept;
+    ${called} 16696 add @recent { ip daddr } add @ever { ip daddr }
+    ${called} 443 ip daddr @recent counter name early accept
+    ${called} 443 ip daddr != @ever counter name early accept
+    ${called} 443 counter name late
+  }
+}
+`);
+}
+
+/** How many calls over TLS left before plain TCP had had its head start, and how many after it. */
+export async function tlsCalls(machine: Namespace): Promise<{ early: number; late: number }> {
+  const text = await machine.must(['nft', 'list', 'counters', 'table', 'inet', 'head_start']);
+  return { early: packetsOf(text, 'early'), late: packetsOf(text, 'late') };
+}
+
 /** From now on it lets out everything. */
 export function letOutAll(router: Namespace): Promise<void> {
   return router.nft('delete table inet inspection\n');
@@ -33,7 +59,13 @@ export function letOutAll(router: Namespace): Promise<void> {
 /** How many packets were refused for their port, refused for not being TLS, and let out as the beginning of it. */
 export async function inspected(router: Namespace): Promise<{ notHttps: number; notTls: number; tls: number }> {
   const text = await router.must(['nft', 'list', 'counters', 'table', 'inet', 'inspection']);
-  const of = (name: string) =>
-    Number(new RegExp(`counter ${name} \\{\\s+packets (\\d+)`).exec(text)?.[1] ?? Number.NaN);
-  return { notHttps: of('not_https'), notTls: of('not_tls'), tls: of('tls') };
+  return {
+    notHttps: packetsOf(text, 'not_https'),
+    notTls: packetsOf(text, 'not_tls'),
+    tls: packetsOf(text, 'tls'),
+  };
+}
+
+function packetsOf(counters: string, name: string): number {
+  return Number(new RegExp(`counter ${name} \\{\\s+packets (\\d+)`).exec(counters)?.[1] ?? Number.NaN);
 }
