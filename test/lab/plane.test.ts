@@ -499,7 +499,8 @@ test('a device that takes less than before costs a flow two packets, not those o
   try {
     await Promise.all([a.plane({}), b.plane({})]);
     await a.reach(addresses[1]);
-    await sleep(1500); // the path is measured
+    const isMeasured = () => [a, b].every(({ said }) => said.includes('"mtu":1472'));
+    await until('the path is measured', isMeasured, Boolean, 10 * second);
     const flow = a.start('ping', '-n', '-i', `${apart / 1000}`, '-c', '50', '-w', '8', '-s', '1332', addresses[1]);
     let said = '';
     flow.stdout!.on('data', (chunk) => {
