@@ -544,6 +544,15 @@ export class Routes {
     return matrix.has(row, outlet.column, Flag.announced) && !matrix.has(row, at.outlet.column, Flag.announced);
   }
 
+  /** Who asked goes by what it was told then, for up to its hold time, and hears of nothing by what is told to all. */
+  #tellAlone(destination: Destination, now: Millis): void {
+    for (const neighbour of this.#tables.columns) {
+      if (neighbour?.interface.lan && this.#isToldAlone(destination, neighbour)) {
+        this.#answer(destination, neighbour, now);
+      }
+    }
+  }
+
   /** Soon, but not quite at once: what comes together leaves together. */
   #soon(now: Millis): Millis {
     return now + this.#tables.tuning.urgentDelay * (1 + this.#tables.random.unit());
@@ -574,6 +583,7 @@ export class Routes {
     const { tuning, random } = this.#tables;
     if (change >= Math.max(tuning.switchMargin, sentMetric >> 3)) {
       this.#announce(destination, now + tuning.triggeredDelay * (1 + random.unit()));
+      this.#tellAlone(destination, now);
     } else if (!this.#lazy.has(destination)) {
       this.#lazy.add(destination);
       if (this.#lazyAt === never) this.#lazyAt = now + tuning.lazyDelay * (1 + random.unit());

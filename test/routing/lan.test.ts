@@ -311,6 +311,32 @@ test('a request for what we do not know is answered by a retraction, whatever co
   t.true(lines.some((line) => line.startsWith('update 2001:db8:9::/48 id 0000000900000009 seqno 7 metric 96')));
 });
 
+test('who asked for what split horizon keeps from all is told when it costs more, and nobody else is', (t) => {
+  const world = new Network(50);
+  world.node(1);
+  const lan = world.lan();
+  world.attach(1, lan, { imports: everywhere, exports: everywhere });
+  router(world, lan, 'fe80::9', [9, 9], ['2001:db8:9::/48']);
+  for (const name of ['fe80::7', 'fe80::8']) router(world, lan, name, [8, 8], []);
+  world.run(20_500);
+  const say = (name: string, fill: (writer: PacketWriter) => void) => {
+    const writer = new PacketWriter(1400);
+    fill(writer);
+    world.say(lan, name, writer.finish());
+  };
+  const { bytes, length } = prefix('2001:db8:9::/48');
+  say('fe80::8', (writer) => writer.routeRequest(bytes, length));
+  world.run(2000); // the answer was said twice
+  const from = world.heardOn(lan).length;
+  say('fe80::9', (writer) => writer.ihu(world.heardOn(lan)[0]!.from, 600, 1200));
+  world.run(1400);
+  const told = world
+    .heardOn(lan)
+    .slice(from)
+    .filter((heard) => tlvsOf(heard.bytes).some((line) => /^update 2001:db8:9::.* metric 600 /.test(line)));
+  t.deepEqual([...new Set(told.map(({ to }) => (to === 'multicast' ? to : formatIp(to))))], ['fe80::8']);
+});
+
 test('the same update by another next hop: packets go there from then on, and nobody else is told', (t) => {
   const world = new Network(49);
   const node = world.node(1);
