@@ -16,6 +16,7 @@ import { appendMacs, datagramMacsLength } from '../../src/datagram-mac.js';
 import { seededRandom } from '../../src/random.js';
 import { FrameType } from '../../src/tunnel/frame.js';
 import { Guard, maxHandshakeLength } from '../../src/tunnel/guard.js';
+import { bindForBoth } from '../helpers/port-for-both.js';
 import { stranger } from '../helpers/stranger.js';
 
 /** For what is a matter of milliseconds, on a machine that has other things to do. */
@@ -59,9 +60,7 @@ async function udp(answer: (bytes: Buffer) => Buffer | undefined) {
     const reply = answer(bytes);
     if (reply) socket.send(reply, from.port, from.address);
   });
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  return { socket, heard, port: socket.address().port };
+  return { socket, heard, port: await bindForBoth(socket, '127.0.0.1') };
 }
 
 test('two planes talk through two bridges as over UDP', async (t) => {
@@ -178,9 +177,7 @@ test('a stranger who knows our key and calls without end over a stream uses up t
     verdicts.push(typeof verdict === 'string' ? verdict : 'cookie');
     if (verdict === 'pass') plane.send('answer', port, address);
   });
-  plane.bind(0, '127.0.0.1');
-  await once(plane, 'listening');
-  const { port } = plane.address();
+  const port = await bindForBoth(plane, '127.0.0.1');
   const bridge = new TcpBridge(port);
   t.teardown(() => {
     bridge.close();

@@ -11,6 +11,7 @@ import { TcpBridge } from '../../daemon/tcp-bridge.js';
 import { TlsListener } from '../../daemon/tls-listener.js';
 import { until } from '../../lab/until.js';
 import type { MeshError } from '../../src/errors.js';
+import { bindForBoth } from '../helpers/port-for-both.js';
 import { stranger } from '../helpers/stranger.js';
 import { makeCertificate, writeCertificate } from '../helpers/tls-certificate.js';
 
@@ -25,10 +26,9 @@ async function plane(t: ExecutionContext, answers: boolean) {
     heard.push(bytes.toString());
     if (answers) socket.send(Buffer.from(`${bytes} back`), from.port, from.address);
   });
-  socket.bind(0, here);
-  await once(socket, 'listening');
+  const port = await bindForBoth(socket, here);
   t.teardown(() => socket.close());
-  return { socket, heard, port: socket.address().port };
+  return { socket, heard, port };
 }
 
 /** A node's listener on a free port, its streams bridged to a plane. */
