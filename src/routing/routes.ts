@@ -513,10 +513,9 @@ export class Routes {
       announced = true;
       this.#tellLost(destination, at, at.outlet, now);
     }
-    for (const neighbour of this.#tables.columns) {
-      if (!neighbour?.interface.lan || !this.#isToldAlone(destination, neighbour)) continue;
+    for (const { interface: at, outlet } of this.#toldAlone(destination)) {
       announced = true;
-      this.#tellLost(destination, neighbour.interface, neighbour.outlet, now);
+      this.#tellLost(destination, at, outlet, now);
     }
     if (announced) destination.heldUntil = now + tuning.holdTime;
     if (this.#mayBeUnheard(destination, now)) {
@@ -538,19 +537,16 @@ export class Routes {
     this.#unheard.set(destination, Math.max(this.#unheard.get(destination) ?? 0, now + longest));
   }
 
-  /** A LAN router that asked was told what split horizon keeps from all. */
-  #isToldAlone({ row }: Destination, { outlet, interface: at }: Neighbour): boolean {
-    const { matrix } = this.#tables;
-    return matrix.has(row, outlet.column, Flag.announced) && !matrix.has(row, at.outlet.column, Flag.announced);
-  }
-
-  /** Who asked goes by what it was told then, for up to its hold time, and hears of nothing by what is told to all. */
-  #tellAlone(destination: Destination, now: Millis): void {
-    for (const neighbour of this.#tables.columns) {
-      if (neighbour?.interface.lan && this.#isToldAlone(destination, neighbour)) {
-        this.#answer(destination, neighbour, now);
-      }
-    }
+  /** The LAN routers that asked, and were told what split horizon keeps from all. */
+  #toldAlone({ row }: Destination): Neighbour[] {
+    const { matrix, columns } = this.#tables;
+    return columns.filter(
+      (neighbour): neighbour is Neighbour =>
+        neighbour !== undefined &&
+        neighbour.interface.lan !== undefined &&
+        matrix.has(row, neighbour.outlet.column, Flag.announced) &&
+        !matrix.has(row, neighbour.interface.outlet.column, Flag.announced),
+    );
   }
 
   /** Soon, but not quite at once: what comes together leaves together. */
@@ -583,7 +579,8 @@ export class Routes {
     const { tuning, random } = this.#tables;
     if (change >= Math.max(tuning.switchMargin, sentMetric >> 3)) {
       this.#announce(destination, now + tuning.triggeredDelay * (1 + random.unit()));
-      this.#tellAlone(destination, now);
+      // They go by what they were told then, for up to its hold time, and hear nothing of what is told to all.
+      for (const neighbour of this.#toldAlone(destination)) this.#answer(destination, neighbour, now);
     } else if (!this.#lazy.has(destination)) {
       this.#lazy.add(destination);
       if (this.#lazyAt === never) this.#lazyAt = now + tuning.lazyDelay * (1 + random.unit());

@@ -66,11 +66,13 @@ function folderFor(t: ExecutionContext): string {
 }
 
 test('a daemon serves its socket and stops in order on SIGTERM', async (t) => {
-  const { child, socket, says, ended, lines, folder } = daemonIn(t, 'well');
+  const { child, socket, says, ended, lines, folder } = daemonIn(t, 'well', undefined, {
+    STOP_BEFORE: `${2 * second}`,
+  });
   await says('member of a network');
   t.deepEqual(await adminClient(socket).status(), wellStatus);
   child.kill('SIGTERM');
-  t.is(await ended, 0, 'in order, and before its patience is at an end');
+  t.is(await ended, 0, 'in order, and within 2 s');
   t.true(lines.includes('node stopped'));
   t.false(existsSync(socket));
   t.notThrows(() => State.open(join(folder, 'state')).close());
