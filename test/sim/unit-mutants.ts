@@ -269,8 +269,8 @@ export const unitMutants: readonly UnitMutant[] = [
   {
     name: 'W17: who was told by unicast alone is not told of the loss',
     file: 'routes.ts',
-    search: '|| !this.#isToldAlone(destination, neighbour)) continue;',
-    replace: '|| this.#isToldAlone(destination, neighbour)) continue;',
+    search: 'for (const { interface: at, outlet } of this.#toldAlone(destination)) {',
+    replace: 'for (const { interface: at, outlet } of this.#toldAlone(destination).slice(0, 0)) {',
     test: 'test/routing/lan-policy.test',
     title: 'a LAN router that asked for what split horizon keeps from the others is told when that is lost',
   },
